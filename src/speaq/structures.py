@@ -1,0 +1,155 @@
+"""The things that flow through the system, from an annotated image to a scene graph.
+
+B: images of a batch, N: boxes of an image, M: relations of an image, L: decoder layers, Q: entity queries,
+P: predicate queries (a multiple of Q), C: object classes, R: predicate classes.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Class names, in index order from 0.
+
+    Attributes:
+        objects: C object class names.
+        predicates: R predicate names.
+    """
+
+    objects: tuple[str, ...]
+    predicates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """The ground truth of one image as the data set has it, in pixels of the original image.
+
+    Attributes:
+        image_id: integer in Visual Genome, string in synthetic sets.
+        path: the image file.
+        width, height: size of the image in pixels.
+        boxes: (N, 4) float32, xyxy.
+        labels: (N,) int64, object class from 0.
+        relations: (M, 3) int64, rows (subject box, object box, predicate class from 0).
+        source: which data set it is from, such as "real" or "synthetic".
+        loss_weight: the weight of this image in the training loss.
+    """
+
+    image_id: int | str
+    path: Path
+    width: int
+    height: int
+    boxes: np.ndarray
+    labels: np.ndarray
+    relations: np.ndarray
+    source: str = "real"
+    loss_weight: float = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Target:
+    """What the network should find in one (augmented, resized) image.
+
+    Attributes:
+        image_id: of the image.
+        boxes: (N, 4) float32, cxcywh in 0..1 of the image.
+        labels: (N,) int64.
+        relations: (M, 3) int64, rows (subject box, object box, predicate).
+        relation_boxes: (M, 4) float32, cxcywh in 0..1: the box from centre to centre.
+        source: which data set it is from.
+        loss_weight: the weight of this image in the loss.
+    """
+
+    image_id: int | str
+    boxes: Tensor
+    labels: Tensor
+    relations: Tensor
+    relation_boxes: Tensor
+    source: str = "real"
+    loss_weight: float = 1.0
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Target":
+        """The same target with its tensors on ``device``."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=non_blocking)
+            for name in ("boxes", "labels", "relations", "relation_boxes")
+        }
+        return replace(self, **moved)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Images padded at the right and bottom to one size.
+
+    Attributes:
+        images: (B, 3, H, W) uint8, RGB; padding is 0.
+        sizes: (B, 2) int64, height and width of each image without the padding.
+        targets: B targets of the images as they are here.
+        annotations: B annotations of the original images.
+    """
+
+    images: Tensor
+    sizes: Tensor
+    targets: list[Target]
+    annotations: list[Annotation]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """The same batch with its tensors on ``device``."""
+        return Batch(
+            images=self.images.to(device, non_blocking=non_blocking),
+            sizes=self.sizes.to(device, non_blocking=non_blocking),
+            targets=[target.to(device, non_blocking) for target in self.targets],
+            annotations=self.annotations,
+        )
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory (called by the data loader)."""
+        return Batch(self.images.pin_memory(), self.sizes.pin_memory(), self.targets, self.annotations)
+
+
+@dataclass(slots=True, kw_only=True)
+class RawOutput:
+    """What the network says, for all decoder layers; the last layer is the final one.
+
+    Predicate query j speaks of the entities of entity query j // (P // Q).
+
+    Attributes:
+        subject_logits, object_logits: (L, B, Q, C + 1); class C is "no object".
+        subject_boxes, object_boxes: (L, B, Q, 4), cxcywh in 0..1.
+        predicate_logits: (L, B, P, R + 1); class R is "no relation".
+        predicate_boxes: (L, B, P, 4), cxcywh in 0..1.
+        token_logits, token_boxes: (B, T, C + 1) and (B, T, 4) of the encoder tokens, only for the dense
+            auxiliary loss in training; None otherwise.
+    """
+
+    subject_logits: Tensor
+    object_logits: Tensor
+    subject_boxes: Tensor
+    object_boxes: Tensor
+    predicate_logits: Tensor
+    predicate_boxes: Tensor
+    token_logits: Tensor | None = None
+    token_boxes: Tensor | None = None
+
+    @property
+    def query_multiplier(self) -> int:
+        """m = P / Q, the predicate queries per entity query."""
+        return self.predicate_logits.shape[2] // self.subject_logits.shape[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which predicate queries answer for which relations of one image.
+
+    Attributes:
+        queries: (K,) int64, predicate query indices, distinct.
+        relations: (K,) int64, indices into the image's relations; one relation may appear several times.
+    """
+
+    queries: Tensor
+    relations: Tensor
