@@ -88,7 +88,8 @@ class Batch:
 
     Attributes:
         images: (B, 3, H, W) uint8, RGB; padding is 0.
-        sizes: (B, 2) int64, height and width of each image without the padding.
+        sizes: (B, 2) int64, height and width of each image without the padding; stays on the CPU, where the
+            model looks whether there is any padding.
         targets: B targets of the images as they are here.
         annotations: B annotations of the original images.
     """
@@ -102,14 +103,14 @@ class Batch:
         """The same batch with its tensors on ``device``."""
         return Batch(
             images=self.images.to(device, non_blocking=non_blocking),
-            sizes=self.sizes.to(device, non_blocking=non_blocking),
+            sizes=self.sizes,
             targets=[target.to(device, non_blocking) for target in self.targets],
             annotations=self.annotations,
         )
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory (called by the data loader)."""
-        return Batch(self.images.pin_memory(), self.sizes.pin_memory(), self.targets, self.annotations)
+        return Batch(self.images.pin_memory(), self.sizes, self.targets, self.annotations)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,8 +124,9 @@ class RawOutput:
         subject_boxes, object_boxes: (L, B, Q, 4), cxcywh in 0..1.
         predicate_logits: (L, B, P, R + 1); class R is "no relation".
         predicate_boxes: (L, B, P, 4), cxcywh in 0..1.
-        token_logits, token_boxes: (B, T, C + 1) and (B, T, 4) of the encoder tokens, only for the dense
-            auxiliary loss in training; None otherwise.
+        token_logits, token_boxes, token_points: (B, T, C + 1), (B, T, 4) and (B, T, 2) of the T encoder tokens
+            for the dense auxiliary loss in training, None otherwise; a point is the token's centre (x, y) in
+            0..1, beyond 1 in the padding.
     """
 
     subject_logits: Tensor
@@ -135,6 +137,7 @@ class RawOutput:
     predicate_boxes: Tensor
     token_logits: Tensor | None = None
     token_boxes: Tensor | None = None
+    token_points: Tensor | None = None
 
     @property
     def query_multiplier(self) -> int:

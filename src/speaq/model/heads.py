@@ -1,0 +1,55 @@
+"""Classes and boxes from decoder states.
+
+C: object classes, R: predicate classes, D: hidden size, "...": any leading dimensions.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BoxHead(nn.Module):
+    """A three-layer perceptron and a sigmoid: (cx, cy, w, h) in 0..1.
+
+    Args:
+        hidden_dim: D.
+        relative: start from the reference point (if any) with a box of about a quarter of the image,
+            instead of random boxes.
+    """
+
+    def __init__(self, *, hidden_dim: int, relative: bool = False):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(hidden_dim, width) for width in (hidden_dim, hidden_dim, 4))
+        self.relative = relative
+
+    def reset_parameters(self) -> None:
+        """Initialise; called once the generic initialisation has been applied."""
+        if self.relative:
+            last = self.layers[-1]
+            nn.init.zeros_(last.weight)
+            with torch.no_grad():
+                last.bias.copy_(torch.tensor([0.0, 0.0, -1.1, -1.1]))
+
+    def forward(self, x: Tensor, centre_logits: Tensor | None = None) -> Tensor:
+        """Boxes (..., 4) of states x (..., D).
+
+        Args:
+            x: states.
+            centre_logits: (..., 2) inverse sigmoid of the points that (cx, cy) is relative to.
+        """
+        for layer in self.layers[:-1]:
+            x = torch.relu(layer(x))
+        x = self.layers[-1](x).float()
+        if centre_logits is not None:
+            x = x + F.pad(centre_logits, (0, 2))
+        return x.sigmoid()
+
+
+class Heads(nn.Module):
+    """The heads that all layers share: one for entity classes, one for predicates, one for boxes."""
+
+    def __init__(self, *, hidden_dim: int, num_objects: int, num_predicates: int, relative_boxes: bool):
+        super().__init__()
+        self.entity_class = nn.Linear(hidden_dim, num_objects + 1)
+        self.predicate_class = nn.Linear(hidden_dim, num_predicates + 1)
+        self.box = BoxHead(hidden_dim=hidden_dim, relative=relative_boxes)

@@ -1,0 +1,252 @@
+"""The model: an image in, classes and boxes of subjects, objects and predicates out.
+
+B: images, H, W: their padded size, h, w: feature map size, T = h * w tokens, D: hidden size, L: decoder layers,
+Q: entity queries, P: predicate queries, C: object classes, R: predicate classes.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from speaq.model.attention import Attention
+from speaq.model.backbone import Backbone
+from speaq.model.config import ModelConfig
+from speaq.model.decoder import Conditioning, Decoder, Memory
+from speaq.model.encoder import Encoder
+from speaq.model.heads import BoxHead, Heads
+from speaq.model.position import grid_code, point_code
+from speaq.structures import RawOutput, Vocabulary
+
+if TYPE_CHECKING:
+    from speaq.scene_graph import SceneGraph
+
+
+class Speaq(nn.Module):
+    """SpeaQ (Kim et al., CVPR 2024): a DETR with an iterative subject -> object -> predicate decoder.
+
+    Args:
+        config: architecture and vocabulary.
+
+    Example:
+        >>> model = Speaq.from_pretrained("output/best")  # doctest: +SKIP
+        >>> graph = model.predict("photo.jpg")  # doctest: +SKIP
+        >>> print(graph.triplets[0])  # doctest: +SKIP
+        cup on table (0.87)
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        dim = config.hidden_dim
+        layer = {
+            "hidden_dim": dim,
+            "num_heads": config.num_heads,
+            "feedforward_dim": config.feedforward_dim,
+            "dropout": config.dropout,
+        }
+        self.backbone = Backbone(
+            config.backbone, frozen_norm=config.frozen_norm, freeze_at=config.freeze_at
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.projection = nn.Conv2d(self.backbone.channels, dim, kernel_size=1)
+        self.encoder = Encoder(num_layers=config.encoder_layers, **layer)
+        self.decoder = Decoder(
+            num_layers=config.decoder_layers,
+            num_queries=config.num_queries,
+            query_multiplier=config.query_multiplier,
+            **layer,
+        )
+        self.heads = Heads(
+            hidden_dim=dim,
+            num_objects=len(config.objects),
+            num_predicates=len(config.predicates),
+            relative_boxes=config.reference_points,
+        )
+        # The point that each triplet query speaks of, as the inverse sigmoid of (x, y) in 0..1.
+        self.point_logits = nn.Parameter(_grid_logits(config.num_queries)) if config.reference_points else None
+        self.token_class = nn.Linear(dim, len(config.objects) + 1) if config.dense_head else None
+        self.token_box = BoxHead(hidden_dim=dim, relative=True) if config.dense_head else None
+
+        self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Xavier-uniform matrices, N(0, 1) query embeddings, and conditionings that start as zero."""
+        for part in (self.encoder, self.decoder, self.heads, self.token_class, self.token_box):
+            for module in part.modules() if part is not None else ():
+                if isinstance(module, nn.Linear):
+                    nn.init.xavier_uniform_(module.weight)
+                elif isinstance(module, nn.Embedding):
+                    nn.init.normal_(module.weight)
+        for module in self.modules():
+            if isinstance(module, Attention):
+                projections = (module.query, module.key, module.value)
+                if module.key.in_features == module.query.in_features:
+                    # The published model initialises these three as one (3 D, D) matrix.
+                    for linear in projections:
+                        nn.init.xavier_uniform_(linear.weight, gain=0.5**0.5)
+                for linear in (*projections, module.output):
+                    nn.init.zeros_(linear.bias)
+            elif isinstance(module, BoxHead):
+                module.reset_parameters()
+        for module in self.modules():
+            if isinstance(module, Conditioning):
+                nn.init.zeros_(module.linear.weight)
+                nn.init.zeros_(module.linear.bias)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Names of object classes and predicates."""
+        return self.config.vocabulary
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.projection.weight.device
+
+    def forward(self, images: Tensor, sizes: Tensor | None = None, *, all_layers: bool | None = None) -> RawOutput:
+        """Run the network.
+
+        Args:
+            images: (B, 3, H, W) RGB in 0..255, uint8 or float, padded at the right and bottom.
+            sizes: (B, 2) height and width of each image without its padding, best on the CPU; None when
+                there is no padding.
+            all_layers: give the outputs of all L decoder layers, which training needs, instead of the
+                last one (L = 1) alone; by default in training mode.
+
+        Returns:
+            Logits and boxes in float32.
+        """
+        if sizes is not None and bool((sizes == sizes.new_tensor(images.shape[-2:])).all()):
+            sizes = None
+        tokens, position, valid = self._tokens(images, sizes)
+        memory = self.encoder(tokens, position, valid)
+        code = None if self.point_logits is None else point_code(self.point_logits.sigmoid(), memory.shape[-1])
+        subjects, objects, relations = self.decoder(Memory(memory, memory + position, valid), code)
+        if not (self.training if all_layers is None else all_layers):
+            subjects, objects, relations = subjects[-1:], objects[-1:], relations[-1:]
+        output = self._outputs(subjects, objects, relations)
+        if self.training and self.token_class is not None and self.token_box is not None:
+            output.token_points = self._token_points(images, sizes, memory.shape[1])
+            output.token_logits = self.token_class(memory).float()
+            output.token_boxes = self.token_box(memory, torch.logit(output.token_points.clamp(1e-3, 1 - 1e-3)))
+        return output
+
+    def _tokens(self, images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Image tokens (B, T, D), their position code (B, T, D), and which of them are valid (B, T)."""
+        features = self.projection(self.backbone(self._normalise(images, sizes)))
+        batch, dim, height, width = features.shape
+        if sizes is None:
+            cells = torch.tensor([[height, width]], device=images.device)
+            valid = None
+        else:
+            limit = sizes.new_tensor([height, width])
+            cells = torch.minimum((sizes + self.backbone.stride - 1) // self.backbone.stride, limit)
+            cells = cells.to(images.device, non_blocking=True)
+            valid = _inside(cells, height, width).flatten(1)
+        position = grid_code(cells, height, width, dim).flatten(1, 2).to(features.dtype)
+        return features.flatten(2).transpose(1, 2), position.expand(batch, -1, -1), valid
+
+    def _token_points(self, images: Tensor, sizes: Tensor | None, num_tokens: int) -> Tensor:
+        """Centres (B, T, 2) of the tokens as (x, y), 0..1 of each image; beyond 1 in the padding."""
+        height, width = images.shape[-2:]
+        rows = -(-height // self.backbone.stride)
+        columns = num_tokens // rows
+        y = (torch.arange(rows, device=images.device) + 0.5) * self.backbone.stride
+        x = (torch.arange(columns, device=images.device) + 0.5) * self.backbone.stride
+        points = torch.stack((x.expand(rows, -1), y[:, None].expand(-1, columns)), dim=-1).flatten(0, 1)
+        limits = torch.tensor([[height, width]]) if sizes is None else sizes
+        limits = limits.to(images.device, non_blocking=True)
+        return (points / limits.flip(-1)[:, None]).expand(images.shape[0], -1, -1)
+
+    def _normalise(self, images: Tensor, sizes: Tensor | None) -> Tensor:
+        """Normalised pixels, 0 in the padding, channels last in memory."""
+        if self.config.pixel_order == "BGR":
+            images = images.flip(1)
+        pixels = (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+        if sizes is not None:
+            inside = _inside(sizes.to(images.device, non_blocking=True), *images.shape[-2:])
+            pixels = pixels * inside[:, None]
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _outputs(self, subjects: Tensor, objects: Tensor, relations: Tensor) -> RawOutput:
+        """Apply the heads to the states of the chosen layers."""
+        heads = self.heads
+        centres = relation_centres = self.point_logits
+        if relation_centres is not None:
+            relation_centres = relation_centres.repeat_interleave(self.config.query_multiplier, dim=0)
+        return RawOutput(
+            subject_logits=heads.entity_class(subjects).float(),
+            object_logits=heads.entity_class(objects).float(),
+            subject_boxes=heads.box(subjects, centres),
+            object_boxes=heads.box(objects, centres),
+            predicate_logits=heads.predicate_class(relations).float(),
+            predicate_boxes=heads.box(relations, relation_centres),
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, device: str | torch.device = "cpu", revision: str | None = None
+    ) -> "Speaq":
+        """Load a model, in evaluation mode.
+
+        Args:
+            source: a folder with ``config.json`` and ``model.safetensors``, the output folder of a
+                training (its best checkpoint, else its newest), or a model id on the hub.
+            device: where to put it.
+            revision: of a model on the hub.
+
+        Raises:
+            SpeaqError: there is no model, or its weights do not fit its configuration.
+        """
+        from speaq.model.weights import load_pretrained
+
+        return load_pretrained(cls, source, revision=revision).to(device).eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into ``folder``, which is made if need be."""
+        from speaq.model.weights import save_pretrained
+
+        save_pretrained(self, Path(folder))
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload the model to the hub as ``repo_id`` and give its address."""
+        from speaq.model.weights import push_to_hub
+
+        return push_to_hub(self, repo_id, private=private, token=token)
+
+    def predict(self, images: Any, **options: Any) -> "SceneGraph | list[SceneGraph]":
+        """Scene graph of an image, or of each of several; see :func:`speaq.inference.predictor.predict`."""
+        from speaq.inference.predictor import predict
+
+        return predict(self, images, **options)
+
+
+def _inside(sizes: Tensor, height: int, width: int) -> Tensor:
+    """(B, height, width) bool: within the first sizes[b] rows and columns; sizes is (B, 2)."""
+    rows = torch.arange(height, device=sizes.device) < sizes[:, :1]
+    columns = torch.arange(width, device=sizes.device) < sizes[:, 1:]
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def _grid_logits(number: int) -> Tensor:
+    """(number, 2) inverse sigmoids of points (x, y) spread evenly over the image."""
+    columns = round(number**0.5)
+    rows = -(-number // columns)
+    index = torch.arange(number)
+    row, column = index // columns, index % columns
+    in_row = torch.full((number,), columns)
+    in_row[row == rows - 1] = number - columns * (rows - 1)
+    points = torch.stack(((column + 0.5) / in_row, (row + 0.5) / rows), dim=-1)
+    return torch.logit(points)
+
+
+def parameter_count(parameters: Iterable[nn.Parameter]) -> int:
+    """How many numbers the parameters hold."""
+    return sum(parameter.numel() for parameter in parameters)
