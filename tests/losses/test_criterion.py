@@ -1,0 +1,130 @@
+"""Matching and loss agree with the published implementation; sample weights are linear."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from golden_criterion import CASES, COUNTS, RECORD, criterion, figures, output, targets
+
+from speaq.losses.classification import predicate_weights
+from speaq.matching.groups import group_queries
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_term_agrees(case):
+    losses = criterion(case)(output(RECORD[case]["multiply_query"]), targets())
+    expected = dict(RECORD[case]["losses"])
+    assert losses.total.item() == pytest.approx(expected.pop("total_weighted"), rel=1e-4)
+    assert set(losses.terms) == set(expected)
+    for name, value in expected.items():
+        assert losses.terms[name].item() == pytest.approx(value, rel=1e-4, abs=1e-6), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_matchings_agree(case):
+    losses = criterion(case)(output(RECORD[case]["multiply_query"]), targets())
+    counts = [len(target.relations) for target in targets()]
+    for i, match in enumerate(losses.assignment.matches(2, counts)):
+        relations = figures()[f"target{i}.image_relations"]
+        repeated = figures()[f"{case}.aug{i}.image_relations"]
+        queries, chosen = figures()[f"{case}.match{i}.query"], figures()[f"{case}.match{i}.target"]
+        theirs = sorted((int(q), *repeated[t].tolist()) for q, t in zip(queries, chosen, strict=True))
+        ours = sorted(
+            (int(q), *relations[t].tolist()) for q, t in zip(match.queries, match.relations, strict=True)
+        )
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_groups_and_weights_agree(case):
+    record = RECORD[case]
+    groups = group_queries(
+        counts=COUNTS,
+        num_groups=len(record["size_of_groups"]),
+        num_queries=40,
+        multiplier=record["multiply_query"],
+    )
+    assert list(groups.predicates_per_group) == record["size_of_groups"]
+    assert list(groups.queries_per_group) == record["queries_per_group"]
+    assert list(groups.group_of_predicate) == record["group_of_predicate"]
+    weights, _ = predicate_weights(
+        torch.tensor(COUNTS), threshold=0.07, power=1.5, no_relation=0.1, maximum=100.0
+    )
+    if "noreweight" not in case:
+        torch.testing.assert_close(weights, torch.tensor(record["rel_weight"]), rtol=1e-5, atol=0)
+
+
+def weighted(weights: list[float]):
+    items = targets(torch.float64)
+    return [replace(target, loss_weight=w) for target, w in zip(items, weights, strict=True)]
+
+
+def test_the_loss_is_linear_in_the_sample_weights():
+    loss, predictions = criterion("speaq"), output(2, torch.float64)
+    single = [loss(predictions, weighted([float(i == j) for j in range(5)])).total for i in range(5)]
+    mixed = loss(predictions, weighted([1.0, 0.5, 0.25, 0.0, 2.0])).total
+    expected = single[0] + 0.5 * single[1] + 0.25 * single[2] + 2 * single[4]
+    torch.testing.assert_close(mixed, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(loss(predictions, weighted([1.0] * 5)).total, sum(single), rtol=1e-12, atol=0)
+
+
+def test_an_image_of_weight_zero_gives_no_gradient():
+    predictions = output(2, torch.float64)
+    for name in ("subject_logits", "object_boxes", "predicate_logits", "predicate_boxes"):
+        getattr(predictions, name).requires_grad_(True)
+    criterion("speaq")(predictions, weighted([1, 0, 1, 0, 1])).total.backward()
+    for name in ("subject_logits", "object_boxes", "predicate_logits", "predicate_boxes"):
+        gradient = getattr(predictions, name).grad
+        assert gradient[:, [1, 3]].abs().max() == 0
+        assert gradient[:, [0, 4]].abs().max() > 0
+
+
+def test_no_relation_and_no_box_anywhere_still_teaches_no_object():
+    empty = [
+        replace(
+            target,
+            boxes=target.boxes[:0],
+            labels=target.labels[:0],
+            relations=target.relations[:0],
+            relation_boxes=target.relation_boxes[:0],
+        )
+        for target in targets()
+    ]
+    predictions = output(2)
+    predictions.subject_logits.requires_grad_(True)
+    losses = criterion("speaq")(predictions, empty)
+    losses.total.backward()
+    assert torch.isfinite(losses.total)
+    assert losses.terms["loss_bbox_subject"] == 0
+    assert losses.terms["class_error_subject"] == 100
+    gradient = predictions.subject_logits.grad
+    assert (gradient[..., -1] < 0).all()
+
+
+def test_sources_are_what_they_would_be_alone():
+    items = targets()
+    mixed = [replace(t, source="synthetic" if i % 2 else "real", loss_weight=0.5) for i, t in enumerate(items)]
+    loss = criterion("speaq", source_names=("real", "synthetic"))
+    both = loss(output(2), mixed)
+    for name, keep in (("real", [0, 2, 4]), ("synthetic", [1, 3])):
+        predictions = output(2)
+        alone = replace_images(predictions, keep)
+        expected = criterion("speaq")(alone, [items[i] for i in keep]).total
+        torch.testing.assert_close(both.sources[name], expected, rtol=1e-5, atol=1e-5)
+
+
+def replace_images(predictions, keep):
+    names = ("subject_logits", "object_logits", "subject_boxes", "object_boxes", "predicate_logits")
+    chosen = {name: getattr(predictions, name)[:, keep] for name in (*names, "predicate_boxes")}
+    return type(predictions)(**chosen)
+
+
+def test_rare_predicates_are_lifted_no_further_than_the_maximum():
+    weights, limited = predicate_weights(
+        torch.tensor([1000, 10, 0]), threshold=0.07, power=1.5, no_relation=0.1, maximum=100.0
+    )
+    assert weights[0] == 1
+    assert weights[1].item() == pytest.approx((0.07 / (10 / 1010 + 1e-5)) ** 0.75, rel=1e-5)
+    assert weights[2] == 100
+    assert limited.tolist() == [False, False, True]
+    assert weights[3].item() == pytest.approx(0.1)
