@@ -144,6 +144,12 @@ class RawOutput:
         """m = P / Q, the predicate queries per entity query."""
         return self.predicate_logits.shape[2] // self.subject_logits.shape[2]
 
+    def last_layer(self) -> "RawOutput":
+        """The final layer alone, L = 1."""
+        layered = ("subject_logits", "object_logits", "subject_boxes", "object_boxes")
+        layered += ("predicate_logits", "predicate_boxes")
+        return replace(self, **{name: getattr(self, name)[-1:] for name in layered})
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

@@ -25,6 +25,7 @@ class Losses:
     Attributes:
         total: scalar to minimise. Over several ranks it is this rank's share times the number of ranks, so
             that the mean of the ranks' gradients is the gradient of the whole batch.
+        value: scalar, the loss of the whole batch over all ranks; detached.
         terms: unweighted scalars by their published names (``loss_ce_subject``, ``loss_relation_0``, ...),
             with ``class_error_*`` in percent and ``k_log_layer*``; detached; whole batch, all ranks.
         sources: total loss of each source of data, as if the batch had held nothing else and with sample
@@ -34,6 +35,7 @@ class Losses:
     """
 
     total: Tensor
+    value: Tensor
     terms: dict[str, Tensor]
     sources: dict[str, Tensor]
     image_terms: dict[str, Tensor]
@@ -55,6 +57,7 @@ class Criterion(nn.Module):
         relation_weight: of the predicates' cross-entropy in the total.
         l1_weight, giou_weight: of the box terms in the total.
         dense_weight: of the dense auxiliary loss; 0 for none.
+        deep_supervision: every layer learns, instead of the last one alone.
         source_names: of the data, in a fixed order that all ranks share.
     """
 
@@ -72,12 +75,14 @@ class Criterion(nn.Module):
         l1_weight: float = 5.0,
         giou_weight: float = 2.0,
         dense_weight: float = 0.0,
+        deep_supervision: bool = True,
         source_names: Sequence[str] = ("real",),
     ):
         super().__init__()
         self.matcher = matcher
         self.source_names = tuple(source_names)
         self.dense_weight = dense_weight
+        self.deep_supervision = deep_supervision
         self.term_weights = {
             "loss_ce_subject": 1.0,
             "loss_bbox_subject": l1_weight,
@@ -106,6 +111,8 @@ class Criterion(nn.Module):
             output: of L layers, the last one final.
             targets: B targets on the same device.
         """
+        if not self.deep_supervision:
+            output = output.last_layer()
         relations = Relations.of(targets)
         assignment = self.matcher(output, relations)
         sums, norms = self._layer_sums(output, relations, assignment)
@@ -183,6 +190,9 @@ class Criterion(nn.Module):
         image_sums = torch.cat(tuple(sums.values()))  # (rows, B)
         image_norms = torch.cat([norms[name] for name in sums])
 
+        sample_weights = torch.tensor([target.loss_weight for target in targets], dtype=dtype, device=device)
+        weighted = image_sums @ sample_weights  # (rows,)
+
         # (rows, sources): what each source contributes, without sample weights, and its normalisers.
         sources = [self.source_names.index(target.source) for target in targets]
         member = torch.zeros(len(targets), len(self.source_names), dtype=dtype, device=device)
@@ -192,21 +202,22 @@ class Criterion(nn.Module):
             (
                 (image_sums.detach() @ member).flatten(),
                 (image_norms.detach() @ member).flatten(),
+                weighted.detach(),
                 copies.sum(1),
                 copies.new_full((1,), copies.shape[1]),
                 correct.to(dtype),
             )
         )
         shared, num_ranks = _sum_over_ranks(shared)
-        sizes = [len(rows) * len(self.source_names)] * 2 + [len(copies), 1, 2]
-        by_source, norms_by_source, copy_sums, num_relations, num_correct = shared.split(sizes)
+        sizes = [len(rows) * len(self.source_names)] * 2 + [len(rows), len(copies), 1, 2]
+        by_source, norms_by_source, all_weighted, copy_sums, num_relations, num_correct = shared.split(sizes)
         by_source = by_source.view(len(rows), -1)
         norms_by_source = norms_by_source.view(len(rows), -1)
 
         boxes = torch.tensor(["ce" not in name and name != "loss_relation" for name, _ in rows], device=device)
         normaliser = _at_least(norms_by_source.sum(1), boxes)
-        sample_weights = torch.tensor([target.loss_weight for target in targets], dtype=dtype, device=device)
-        total = num_ranks * ((image_sums @ sample_weights) / normaliser * row_weights).sum()
+        scale = row_weights / normaliser
+        total = num_ranks * (weighted * scale).sum()
 
         num_layers = len(copies)
         names = [_layer_name(name, layer, num_layers) for name, layer in rows]
@@ -217,9 +228,11 @@ class Criterion(nn.Module):
         terms["class_error_object"] = 100 - 100 * num_correct[1] / matched_last
         for layer, mean in enumerate(copy_sums / num_relations.clamp(min=1)):
             terms[f"k_log_layer{layer + 1}"] = mean
-        per_source = (by_source / _at_least(norms_by_source, boxes[:, None]) * row_weights[:, None]).sum(0)
+        own_normaliser = _at_least(norms_by_source, boxes[:, None])
+        per_source = (by_source / own_normaliser * row_weights[:, None]).sum(0)
         return Losses(
             total=total,
+            value=(all_weighted * scale).sum(),
             terms=terms,
             sources=dict(zip(self.source_names, per_source, strict=True)),
             image_terms=dict(zip(names, image_sums.detach(), strict=True)),

@@ -1,0 +1,1 @@
+"""Training: optimiser, engine, logs and checkpoints."""
