@@ -1,0 +1,189 @@
+"""The results of an evaluation in words: log lines, tables and a dictionary for a file.
+
+``results`` is everywhere what ``SceneGraphMetrics.compute`` returns, joined with what ``DetectionAP.compute``
+returns where boxes were evaluated. All figures in it are in 0..1, NaN where nothing contributes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speaq.structures import Vocabulary
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_LOG_TYPES = {
+    "R": "Recall(Main)",
+    "ng-R": "No Graph Constraint Recall(Main)",
+    "zR": "Zero Shot Recall",
+    "ng-zR": "No Graph Constraint Zero Shot Recall",
+    "mR": "Mean Recall",
+    "ng-mR": "No Graph Constraint Mean Recall",
+    "F": "Harmonic Mean of Recall and Mean Recall",
+}
+_TABLE_NAMES = {
+    "R": "Recall",
+    "ng-R": "Recall, no graph constraint",
+    "mR": "Mean recall",
+    "ng-mR": "Mean recall, no graph constraint",
+    "F": "Harmonic mean of R and mR",
+    "zR": "Zero-shot recall",
+    "ng-zR": "Zero-shot recall, no graph constraint",
+    "mR-head": "Mean recall, head",
+    "mR-body": "Mean recall, body",
+    "mR-tail": "Mean recall, tail",
+    "mR-present": "Mean recall, predicates that occur",
+}
+_BOX_FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+
+def classic_lines(
+    results: Mapping[str, Any], predicate_names: Sequence[str], *, mode: str = "sgdet"
+) -> list[str]:
+    """The ``SGG eval:`` lines of Scene-Graph-Benchmark, to the space, for scripts that search logs for them.
+
+    Args:
+        results: see the module.
+        predicate_names: R names.
+        mode: the task: sgdet, sgcls or predcls.
+
+    Returns:
+        One line per kind of recall; mean recall is followed by the recall of every predicate at the largest
+        k, where one absent from the ground truth reads 0 and is told apart only in the tables.
+    """
+    ks = _depths(results)
+    lines = []
+    for name, kind in _LOG_TYPES.items():
+        if f"{name}@{ks[0]}" not in results:
+            continue
+        figures = "".join(f"{name:>5} @ {k}: {results[f'{name}@{k}']:.4f}; " for k in ks)
+        lines.append(f"SGG eval: {figures} for mode={mode}, type={kind}.")
+        if name.endswith("mR"):
+            recalls = results[f"{name.removesuffix('mR')}per_predicate"][:, -1].nan_to_num(0.0).tolist()
+            pairs = zip(predicate_names, recalls, strict=True)
+            lines.append("----------------------- Details ------------------------")
+            lines.append(" ".join(f"({predicate}:{recall:.4f})" for predicate, recall in pairs))
+            lines.append("--------------------------------------------------------")
+    return lines
+
+
+def copypaste_lines(results: Mapping[str, Any]) -> list[str]:
+    """The ``copypaste:`` lines of detectron2: box AP in percent, then recalls in 0..1, four decimals."""
+    tasks = {}
+    if "AP" in results:
+        tasks["bbox"] = {name: 100 * results[name] for name in _BOX_FIGURES}
+    ks = _depths(results)
+    tasks["SG"] = {f"SGMeanRecall@{k}": results[f"mR@{k}"] for k in ks} | {
+        f"SGRecall@{k}": results[f"R@{k}"] for k in ks
+    }
+    lines = []
+    for task, figures in tasks.items():
+        lines.append(f"copypaste: Task: {task}")
+        lines.append(f"copypaste: {','.join(figures)}")
+        lines.append(f"copypaste: {','.join(f'{value:.4f}' for value in figures.values())}")
+    return lines
+
+
+def results_table(results: Mapping[str, Any], *, mode: str = "sgdet") -> "RenderableType":
+    """Recalls by k and box AP, in percent, for a rich console."""
+    from rich.console import Group
+    from rich.table import Table
+
+    ks = _depths(results)
+    recall = Table(
+        title=f"Scene graphs ({mode}, %)",
+        caption=f"Images: {results['images']}, with relations: {results['images_with_relations']}",
+    )
+    recall.add_column("")
+    for k in ks:
+        recall.add_column(f"@{k}", justify="right")
+    for name, text in _TABLE_NAMES.items():
+        if f"{name}@{ks[0]}" in results:
+            recall.add_row(text, *(_percent(results[f"{name}@{k}"]) for k in ks))
+    if "AP" not in results:
+        return recall
+    boxes = Table(title="Entity boxes (COCO, %)")
+    for name in _BOX_FIGURES:
+        boxes.add_column(name, justify="right")
+    boxes.add_row(*(_percent(results[name]) for name in _BOX_FIGURES))
+    return Group(recall, boxes)
+
+
+def predicate_table(
+    results: Mapping[str, Any],
+    predicate_names: Sequence[str],
+    *,
+    predicate_counts: np.ndarray | None = None,
+) -> "Table":
+    """The recall of every predicate, in percent, for a rich console.
+
+    Args:
+        results: see the module.
+        predicate_names: R names.
+        predicate_counts: (R,) training relations per predicate; adds a column, and the most frequent come
+            first.
+    """
+    from rich.table import Table
+
+    order = np.arange(len(predicate_names))
+    table = Table(title="Recall by predicate (%)")
+    table.add_column("predicate")
+    if predicate_counts is not None:
+        order = np.argsort(-np.asarray(predicate_counts), kind="stable")
+        table.add_column("in training", justify="right")
+    for heading in ("images", *(f"R@{k}" for k in _depths(results))):
+        table.add_column(heading, justify="right")
+    recalls, images = results["per_predicate"].tolist(), results["per_predicate_images"].tolist()
+    for index in order.tolist():
+        training = [] if predicate_counts is None else [str(int(predicate_counts[index]))]
+        figures = (_percent(value) for value in recalls[index])
+        table.add_row(predicate_names[index], *training, str(images[index]), *figures)
+    return table
+
+
+def results_dict(
+    results: Mapping[str, Any], vocabulary: Vocabulary, *, mode: str = "sgdet"
+) -> dict[str, Any]:
+    """The results in plain Python types, ready for JSON: NaN becomes None.
+
+    Returns:
+        ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``scene_graph``, the
+        recalls by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and where
+        boxes were evaluated ``boxes`` with the figures of COCO and ``objects``, the AP by name. Recalls and
+        AP are in 0..1.
+    """
+    ks = _depths(results)
+    images = results["per_predicate_images"].tolist()
+    content: dict[str, Any] = {
+        "mode": mode,
+        **{name: value for name, value in results.items() if name.startswith("images")},
+        "scene_graph": {name: _plain(value) for name, value in results.items() if "@" in name},
+        "predicates": {name: {"images": n} for name, n in zip(vocabulary.predicates, images, strict=True)},
+    }
+    for prefix in ("", "ng-"):
+        table = results[f"{prefix}per_predicate"].tolist()
+        for entry, recalls in zip(content["predicates"].values(), table, strict=True):
+            entry |= {f"{prefix}R@{k}": _plain(value) for k, value in zip(ks, recalls, strict=True)}
+    if "AP" in results:
+        content["boxes"] = {name: _plain(results[name]) for name in _BOX_FIGURES}
+        per_class = results["per_class_AP"].tolist()
+        content["objects"] = {
+            name: _plain(value) for name, value in zip(vocabulary.objects, per_class, strict=True)
+        }
+    return content
+
+
+def _depths(results: Mapping[str, Any]) -> list[int]:
+    return [int(name.removeprefix("R@")) for name in results if name.startswith("R@")]
+
+
+def _percent(value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,195 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from speaq.errors import SpeaqError
+from speaq.evaluation.metrics import SceneGraphMetrics
+
+BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
+KS = (20, 50, 100)
+
+
+def scalars(results):
+    return {name: value for name, value in results.items() if not isinstance(value, Tensor)}
+
+
+@pytest.fixture(scope="module")
+def golden_results(golden):
+    metric = SceneGraphMetrics(num_predicates=50, zero_shot_triplets=golden.zero_shot)
+    metric.update(golden.graphs, golden.annotations)
+    return metric.compute()
+
+
+@pytest.mark.parametrize("k", KS)
+@pytest.mark.parametrize(
+    ("ours", "published"),
+    [("R", "recall"), ("ng-R", "recall_nogc"), ("zR", "zeroshot_recall"), ("mR", "mean_recall")],
+)
+def test_golden_figures(golden, golden_results, ours, published, k):
+    assert abs(golden_results[f"{ours}@{k}"] - golden.expected[f"sgdet_{published}@{k}"]) < 1e-9
+
+
+@pytest.mark.parametrize("k", KS)
+def test_golden_recall_of_every_predicate(golden, golden_results, k):
+    recalls = golden_results["per_predicate"][:, KS.index(k)].nan_to_num(0.0)
+    np.testing.assert_allclose(recalls, golden.expected[f"sgdet_mean_recall_list@{k}"], rtol=0, atol=1e-9)
+
+
+def test_derived_golden_figures_are_consistent(golden, golden_results):
+    """What the published figures do not hold follows from the tables that they do hold."""
+    results = golden_results
+    present = results["per_predicate_images"] > 0
+    for column, k in enumerate(KS):
+        recall, mean = results[f"R@{k}"], results[f"mR@{k}"]
+        assert results[f"F@{k}"] == pytest.approx(2 * recall * mean / (recall + mean), abs=1e-12)
+        table = results["per_predicate"][present, column]
+        assert results[f"mR-present@{k}"] == pytest.approx(table.mean().item(), abs=1e-12)
+        assert results[f"mR@{k}"] == pytest.approx(table.sum().item() / 50, abs=1e-12)
+        table = results["ng-per_predicate"][present, column]
+        assert results[f"ng-mR@{k}"] == pytest.approx(table.sum().item() / 50, abs=1e-12)
+    assert results["images"] == 80
+    assert results["images_with_relations"] == sum(len(a.relations) > 0 for a in golden.annotations) == 78
+
+
+def test_head_body_and_tail_average_to_the_mean_recall(golden):
+    counts = np.random.default_rng(0).integers(1, 1000, 50)
+    metric = SceneGraphMetrics(num_predicates=50, predicate_counts=counts)
+    metric.update(golden.graphs, golden.annotations)
+    results = metric.compute()
+    ranked = results["per_predicate"].nan_to_num(0.0)[np.argsort(-counts, kind="stable")]
+    for column, k in enumerate(KS):
+        groups = [results[f"mR-{group}@{k}"] for group in ("head", "body", "tail")]
+        expected = [ranked[part, column].mean() for part in (slice(0, 16), slice(16, 33), slice(33, 50))]
+        assert groups == pytest.approx([value.item() for value in expected], abs=1e-12)
+        assert np.dot(groups, (16, 17, 17)) / 50 == pytest.approx(results[f"mR@{k}"], abs=1e-12)
+
+
+def test_seen_triplets_are_the_complement_of_zero_shot_ones(golden, golden_results):
+    triplets = {
+        (int(a.labels[s]), int(a.labels[o]), int(p)) for a in golden.annotations for s, o, p in a.relations
+    }
+    seen = np.array(sorted(triplets - {tuple(row) for row in golden.zero_shot.tolist()}))
+    metric = SceneGraphMetrics(num_predicates=50, seen_triplets=seen)
+    metric.update(golden.graphs, golden.annotations)
+    results = metric.compute()
+    assert results["images_with_zero_shot"] == golden_results["images_with_zero_shot"] > 0
+    for name in (f"{prefix}zR@{k}" for prefix in ("", "ng-") for k in KS):
+        assert results[name] == golden_results[name]
+
+
+def test_batch_size_and_ranks_do_not_matter(golden, golden_results):
+    """Three metrics with uneven shares, one of them empty, added up as torchmetrics adds up ranks."""
+    parts = [SceneGraphMetrics(num_predicates=50, zero_shot_triplets=golden.zero_shot) for _ in range(3)]
+    for start, stop in [(0, 1), (1, 8), (8, 31)]:
+        parts[0].update(golden.graphs[start:stop], golden.annotations[start:stop])
+    for index in range(31, 80):
+        parts[1].update(golden.graphs[index : index + 1], golden.annotations[index : index + 1])
+    whole = SceneGraphMetrics(num_predicates=50, zero_shot_triplets=golden.zero_shot)
+    whole.update([], [])
+    for name in whole._defaults:
+        setattr(whole, name, sum(getattr(part, name) for part in parts))
+    results = whole.compute()
+    assert scalars(results) == pytest.approx(scalars(golden_results), abs=1e-13)
+    torch.testing.assert_close(
+        results["per_predicate"], golden_results["per_predicate"], rtol=0, atol=1e-13, equal_nan=True
+    )
+
+
+def test_memory_does_not_grow(golden):
+    metric = SceneGraphMetrics(num_predicates=50)
+    sizes = {name: value.shape for name, value in metric.metric_state.items()}
+    metric.update(golden.graphs, golden.annotations)
+    assert {name: value.shape for name, value in metric.metric_state.items()} == sizes
+    assert all(value.dtype == torch.float64 for value in metric.metric_state.values())
+
+
+def test_an_image_without_predictions_has_recall_zero(make):
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]])
+    metric = SceneGraphMetrics(num_predicates=3)
+    metric.update([make.graph(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]]), make.graph([], [], [])], [truth] * 2)
+    results = metric.compute()
+    assert results["R@20"] == results["ng-R@20"] == 0.5
+    assert results["mR-present@20"] == 0.5
+    assert results["mR@20"] == pytest.approx(1 / 3, abs=1e-15)
+    assert results["F@20"] == pytest.approx(2 * 0.5 / 3 / (0.5 + 1 / 3), abs=1e-15)
+    assert results["per_predicate"][:, 0].tolist() == pytest.approx([0.5, math.nan, 0.5], nan_ok=True)
+
+
+def test_images_without_relations_or_boxes_are_left_out(make):
+    full = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2]])
+    boxes_only, nothing = make.annotation(BOXES, [0, 1, 2], []), make.annotation([], [], [])
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 2]])
+    metric = SceneGraphMetrics(num_predicates=3)
+    metric.update([graph] * 3, [boxes_only, full, nothing])
+    results = metric.compute()
+    assert results["R@20"] == 1.0
+    assert (results["images"], results["images_with_relations"]) == (3, 1)
+
+
+def test_mean_recall_averages_over_images_first(make):
+    """Predicate 0: 1 of 2 in the first image and 1 of 1 in the second make 0.75, not 2 of 3."""
+    first = make.annotation(BOXES, [0, 1, 2], [[0, 1, 0], [1, 2, 0]])
+    second = make.annotation(BOXES, [0, 1, 2], [[0, 1, 0], [0, 2, 1]])
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0]])
+    metric = SceneGraphMetrics(num_predicates=3)
+    metric.update([graph, graph], [first, second])
+    results = metric.compute()
+    assert results["per_predicate"][:, 0].tolist() == pytest.approx([0.75, 0.0, math.nan], nan_ok=True)
+    assert results["per_predicate_images"].tolist() == [2, 1, 0]
+    assert results["R@20"] == 0.5
+    assert results["mR@20"] == 0.25
+
+
+def test_without_graph_constraint_second_choices_count(make):
+    """Zero-shot and mean recall without graph constraint, on a pair whose second predicate is right."""
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 1], [1, 2, 0]])
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0], [1, 2, 0]], probs=[[0.6, 0.3, 0, 0.1], [0.5, 0, 0, 0.5]])
+    metric = SceneGraphMetrics(
+        num_predicates=3, ks=(2, 3), zero_shot_triplets=np.array([[0, 1, 1], [5, 5, 2]])
+    )
+    metric.update([graph], [truth])
+    results = metric.compute()
+    for name, expected in {
+        "R": (0.5, 0.5),
+        "mR-present": (0.5, 0.5),
+        "zR": (0.0, 0.0),
+        "ng-R": (0.5, 1.0),
+        "ng-mR-present": (0.5, 1.0),
+        "ng-zR": (0.0, 1.0),
+    }.items():
+        assert (results[f"{name}@2"], results[f"{name}@3"]) == expected
+    assert results["ng-mR@3"] == pytest.approx(2 / 3, abs=1e-15)
+
+
+def test_figures_without_images_are_nan(make):
+    metric = SceneGraphMetrics(num_predicates=3, zero_shot_triplets=np.array([[2, 2, 2]]))
+    metric.update([make.graph([], [], [])], [make.annotation(BOXES, [0, 1, 2], [])])
+    results = metric.compute()
+    assert (
+        math.isnan(results["R@20"]) and math.isnan(results["zR@20"]) and math.isnan(results["mR-present@20"])
+    )
+    metric.update([make.graph([], [], [])], [make.annotation(BOXES, [0, 1, 2], [[0, 1, 2]])])
+    results = metric.compute()
+    assert results["R@20"] == 0.0 and math.isnan(results["zR@20"]) and math.isnan(results["ng-zR@20"])
+
+
+def test_no_zero_shot_set_no_zero_shot_recall(golden):
+    metric = SceneGraphMetrics(num_predicates=50)
+    metric.update(golden.graphs[:2], golden.annotations[:2])
+    assert not any("zR" in name or "head" in name for name in metric.compute())
+    with pytest.raises(ValueError, match="not both"):
+        SceneGraphMetrics(
+            num_predicates=50, zero_shot_triplets=golden.zero_shot, seen_triplets=golden.zero_shot
+        )
+
+
+def test_a_foreign_vocabulary_is_an_error(make):
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 7]], image_id="scene_7")
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 2]])
+    with pytest.raises(SpeaqError, match=r"scene_7: expected 3 predicate classes.*least 8 in the ground"):
+        SceneGraphMetrics(num_predicates=3).update([graph], [truth])
+    with pytest.raises(SpeaqError, match=r"expected 9 predicate classes, found 3 in the prediction"):
+        SceneGraphMetrics(num_predicates=9).update([graph], [truth])

@@ -1,0 +1,192 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speaq.evaluation.recall import (
+    MISSED,
+    best_without_graph_constraint,
+    first_hits,
+    harmonic_mean,
+    image_ranks,
+    long_tail_groups,
+    match_entities,
+    recall_at,
+    recall_by_predicate,
+)
+
+BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
+
+
+def overlap(a, b):
+    """IoU of two boxes, one number at a time."""
+    a, b = [float(x) for x in a], [float(x) for x in b]
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
+    return width * height / union
+
+
+def oracle(graph, annotation, k, *, constraint=True):
+    """The indices of the relations hit by the first k predictions, by nested loops over everything."""
+    predictions = list(zip(graph.pairs.tolist(), graph.predicates.tolist(), strict=True))
+    if not constraint:
+        scored = []
+        for (s, o), probs in zip(graph.pairs.tolist(), graph.predicate_probs, strict=True):
+            for predicate, prob in enumerate(probs[:-1]):
+                product = float(graph.scores[s]) * float(graph.scores[o]) * float(prob)
+                scored.append((-product, len(scored), ((s, o), predicate)))
+        predictions = [prediction for _, _, prediction in sorted(scored)]
+    hit = set()
+    for (s, o), predicate in predictions[:k]:
+        for index, (true_s, true_o, true_predicate) in enumerate(annotation.relations.tolist()):
+            if (
+                predicate == true_predicate
+                and graph.labels[s] == annotation.labels[true_s]
+                and graph.labels[o] == annotation.labels[true_o]
+                and overlap(graph.boxes[s], annotation.boxes[true_s]) >= 0.5
+                and overlap(graph.boxes[o], annotation.boxes[true_o]) >= 0.5
+            ):
+                hit.add(index)
+    return hit
+
+
+def test_iou_of_exactly_one_half_is_a_match():
+    true = np.array([[0, 0, 100, 100]], np.float32)
+    boxes = np.array([[0, 0, 100, 50], [0, 0, 100, 49.99], [0, 0, 100, 200], [0, 0, 100, 200.1]], np.float32)
+    labels = np.zeros(4, np.int64)
+    assert match_entities(boxes, labels, true, labels[:1])[:, 0].tolist() == [True, False, True, False]
+
+
+def test_a_match_needs_the_class():
+    labels = np.array([0, 1, 2])
+    matches = match_entities(BOXES, labels, BOXES, np.array([0, 2, 2]))
+    assert matches.tolist() == [[True, False, False], [False, False, False], [False, False, True]]
+
+
+def test_one_prediction_hits_duplicates_separately(make):
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [0, 1, 2], [1, 2, 0], [0, 1, 1]])
+    graph = make.graph(BOXES, [0, 1, 2], [[2, 0, 0], [0, 1, 2], [1, 2, 0]])
+    ranks = image_ranks(graph, truth, depth=100)
+    assert ranks[0].tolist() == [1, 1, 2, MISSED]
+    np.testing.assert_allclose(recall_at(ranks[0], (1, 2, 3)), [0, 0.5, 0.75], atol=0)
+
+
+def test_direction_of_a_relation_matters(make):
+    truth = make.annotation(BOXES, [0, 0, 0], [[0, 1, 2]])
+    graph = make.graph(BOXES, [0, 0, 0], [[1, 0, 2]])
+    assert image_ranks(graph, truth, depth=100)[0].tolist() == [MISSED]
+
+
+def test_depth_cuts_both_lists(make):
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]])
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]])
+    assert image_ranks(graph, truth, depth=1).tolist() == [[0, MISSED], [0, MISSED]]
+
+
+def test_no_predictions_hit_nothing(make):
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]])
+    for empty in (make.graph([], [], []), make.graph(BOXES, [0, 1, 2], [])):
+        assert image_ranks(empty, truth, depth=100).tolist() == [[MISSED] * 2] * 2
+
+
+def test_first_hit_is_the_earliest_of_several():
+    matches = np.eye(2, dtype=bool)
+    pairs, predicates = np.array([[0, 1], [0, 1], [0, 1]]), np.array([1, 0, 0])
+    relations = np.array([[0, 1, 0], [0, 1, 1]])
+    assert first_hits(matches, pairs, predicates, relations).tolist() == [1, 0]
+
+
+def test_without_graph_constraint_a_pair_may_appear_with_several_predicates():
+    scores = np.array([1.0, 0.5], np.float32)
+    probs = np.array([[0.6, 0.3, 0.05, 0.05], [0.2, 0.1, 0.1, 0.6]], np.float32)
+    pairs, predicates = best_without_graph_constraint(scores, np.array([[0, 1], [0, 0]]), probs, 4)
+    # products: 0.3, 0.15, 0.025 for the first pair; 0.2, 0.1, 0.1 for the second; "no relation" never counts
+    assert pairs.tolist() == [[0, 1], [0, 0], [0, 1], [0, 0]]
+    assert predicates.tolist() == [0, 0, 1, 1]
+
+
+def test_without_graph_constraint_equal_scores_keep_their_order():
+    probs = np.full((3, 5), 0.25, np.float32)
+    pairs = np.array([[0, 1], [1, 2], [2, 0]])
+    best, predicates = best_without_graph_constraint(np.ones(3, np.float32), pairs, probs, 6)
+    assert best.tolist() == [[0, 1]] * 4 + [[1, 2]] * 2
+    assert predicates.tolist() == [0, 1, 2, 3, 0, 1]
+
+
+def test_true_boxes_and_classes_are_judged_by_the_same_formula(make):
+    """predcls: the graph is given boxes and classes, and only its predicates can be wrong."""
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+    graph = make.graph(truth.boxes, truth.labels, [[0, 1, 2], [1, 2, 1], [2, 0, 1]])
+    assert recall_at(image_ranks(graph, truth, depth=100)[0], (20,)) == pytest.approx(2 / 3, abs=1e-15)
+
+
+@st.composite
+def images(draw):
+    """A small image with few classes, so that hits, near misses, duplicates and ties are all common."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    entities, true = draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    true_boxes = rng.choice([0, 50, 100], (true, 2))
+    true_boxes = np.concatenate((true_boxes, true_boxes + 100), axis=1)
+    boxes = true_boxes[rng.integers(true, size=entities)] + rng.choice([0, 25, 50], (entities, 4))
+    return {
+        "boxes": boxes,
+        "labels": rng.integers(2, size=entities),
+        "scores": rng.choice([0.25, 0.5, 1.0], entities),
+        "pairs": rng.integers(entities, size=(draw(st.integers(0, 12)), 2)),
+        "rng": rng,
+        "true": (true_boxes, rng.integers(2, size=true)),
+        "relations": rng.integers((true, true, 3), size=(draw(st.integers(1, 6)), 3)),
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(image=images(), k=st.integers(1, 20))
+def test_ranks_agree_with_nested_loops(make, image, k):
+    rng, pairs = image["rng"], image["pairs"]
+    triplets = np.column_stack((pairs, rng.integers(3, size=len(pairs))))
+    probs = rng.choice([0.1, 0.2, 0.3], (len(pairs), 4))
+    graph = make.graph(image["boxes"], image["labels"], triplets, scores=image["scores"], probs=probs)
+    truth = make.annotation(*image["true"], image["relations"])
+    ranks = image_ranks(graph, truth, depth=20)
+    for row, constraint in zip(ranks, (True, False), strict=True):
+        assert set(np.flatnonzero(row < k)) == oracle(graph, truth, k, constraint=constraint)
+
+
+def test_recall_by_predicate():
+    ranks = np.array([[0, 4, MISSED, 1, 2], [5, 5, 5, 5, 0]])
+    present, recalls = recall_by_predicate(ranks, np.array([7, 2, 7, 7, 2]), (1, 3, 9))
+    assert present.tolist() == [2, 7]
+    expected = [[[0, 1 / 2, 1], [1 / 3, 2 / 3, 2 / 3]], [[1 / 2, 1 / 2, 1], [0, 0, 1]]]
+    np.testing.assert_allclose(recalls, expected, rtol=0, atol=1e-15)
+
+
+def test_harmonic_mean():
+    assert harmonic_mean(0.5, 0.25) == pytest.approx(1 / 3, abs=1e-15)
+    assert harmonic_mean(0.0, 0.0) == 0.0
+    assert harmonic_mean(0.4, 0.0) == 0.0
+    assert math.isnan(harmonic_mean(float("nan"), 0.0))
+
+
+@pytest.mark.parametrize(
+    ("predicates", "sizes"),
+    [(50, (16, 17, 17)), (9, (3, 3, 3)), (3, (1, 1, 1)), (2, (0, 1, 1)), (1, (0, 0, 1))],
+)
+def test_long_tail_groups_are_thirds_by_rank(predicates, sizes):
+    counts = np.random.default_rng(0).permutation(predicates) * 10
+    groups = long_tail_groups(counts)
+    assert tuple(len(group) for group in groups.values()) == sizes
+    ranked = np.concatenate(list(groups.values()))
+    assert (np.diff(counts[ranked]) < 0).all() and sorted(ranked) == list(range(predicates))
+
+
+def test_long_tail_ties_go_by_index():
+    groups = long_tail_groups(np.array([5, 7, 5, 7, 5, 5]))
+    assert {name: group.tolist() for name, group in groups.items()} == {
+        "head": [1, 3],
+        "body": [0, 2],
+        "tail": [4, 5],
+    }
