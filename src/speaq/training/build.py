@@ -147,7 +147,9 @@ def _build_groups(config: Config, model: Speaq, counts: torch.Tensor) -> QueryGr
         multiplier=model.config.query_multiplier,
     )
     logger.info(
-        "query groups: %s predicates, %s entity queries", groups.predicates_per_group, groups.queries_per_group
+        "query groups: %s predicates, %s entity queries",
+        groups.predicates_per_group,
+        groups.queries_per_group,
     )
     return groups
 

@@ -1,0 +1,132 @@
+"""Checkpoints: folders that can be loaded as models, and from which training continues exactly.
+
+``OUTPUT_DIR/checkpoints/iter_0001000/`` holds ``config.json`` and ``model.safetensors``, as any saved model
+does, and ``trainer.pt`` with the state of the optimiser, the schedule and the loops. ``OUTPUT_DIR/best/`` is
+the model with the best mR@100 so far.
+"""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import CheckpointIO
+from safetensors.torch import load_file, save_file
+
+from speaq.errors import SpeaqError
+from speaq.model.weights import CONFIG_FILE, WEIGHTS_FILE
+
+logger = logging.getLogger(__name__)
+
+TRAINER_FILE = "trainer.pt"
+BEST_FIGURE = "mR@100"
+_PREFIX = "model."
+
+
+class FolderCheckpoint(CheckpointIO):
+    """Reads and writes a checkpoint of the training engine as a folder; weights need no pickle."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write ``checkpoint`` to the folder ``path``, whole or not at all."""
+        folder = Path(path)
+        partial = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        rest = dict(checkpoint)
+        weights = {
+            name.removeprefix(_PREFIX): tensor.detach().cpu().contiguous()
+            for name, tensor in rest.pop("state_dict").items()
+        }
+        save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "pt"})
+        (partial / CONFIG_FILE).write_text(rest.pop("model_config"))
+        torch.save(rest, partial / TRAINER_FILE)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read the folder ``path``.
+
+        Raises:
+            SpeaqError: a file is missing or damaged.
+        """
+        folder = Path(path)
+        try:
+            checkpoint = torch.load(folder / TRAINER_FILE, map_location="cpu", weights_only=True)
+            weights = load_file(folder / WEIGHTS_FILE)
+        except (OSError, RuntimeError, EOFError) as error:
+            reason = str(error).splitlines()[0]
+            raise SpeaqError(
+                f"{folder}: this checkpoint cannot be read ({reason}); delete the folder to continue from the one before"
+            ) from error
+        return checkpoint | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete the folder ``path``."""
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def newest_checkpoint(output_dir: Path) -> Path | None:
+    """The newest complete checkpoint that a training has left in its output folder."""
+    folders = sorted((output_dir / "checkpoints").glob("iter_*"))
+    complete = [folder for folder in folders if (folder / TRAINER_FILE).is_file()]
+    return complete[-1] if complete else None
+
+
+class Checkpoints(L.Callback):
+    """Saves every ``period`` steps and at the end, keeps the ``keep`` newest, and the best by mR@100.
+
+    Args:
+        output_dir: where.
+        period: steps between two checkpoints.
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, *, output_dir: Path, period: int, keep: int):
+        self.output_dir = output_dir
+        self.period = period
+        self.keep = keep
+        self.best: float | None = None
+        self._saved_at = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best figure so far goes into the checkpoints."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best figure of the interrupted training."""
+        self.best = state_dict["best"]
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        """Save when it is time."""
+        if pl_module.step_completed and trainer.global_step % self.period == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the end of the training."""
+        if trainer.global_step != self._saved_at:
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Keep the model if it is the best so far."""
+        figure = pl_module.results[0].get(BEST_FIGURE, float("nan"))
+        if figure != figure or (self.best is not None and figure <= self.best):
+            return
+        self.best = figure
+        if trainer.is_global_zero:
+            pl_module.model.save_pretrained(self.output_dir / "best")
+        logger.info(
+            "best model so far: %s %.4f at iteration %d", BEST_FIGURE, figure, trainer.global_step - 1
+        )
+
+    def _save(self, trainer: L.Trainer) -> None:
+        folder = self.output_dir / "checkpoints"
+        trainer.save_checkpoint(folder / f"iter_{trainer.global_step:07d}")
+        self._saved_at = trainer.global_step
+        if trainer.is_global_zero:
+            for old in sorted(folder.glob("iter_*"))[: -self.keep]:
+                shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,70 @@
+"""Loaders of training and evaluation batches for the training engine."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+from torch.utils.data import DataLoader
+
+from speaq.config import Config
+from speaq.data.build import TrainingSet
+from speaq.data.collate import collate, collate_by_size
+from speaq.data.dataset import EvaluationDataset
+from speaq.data.sampling import EvalBatchSampler, TrainBatchSampler
+
+
+class SceneGraphData(L.LightningDataModule):
+    """Training batches from the step that the trainer has reached, and evaluation batches.
+
+    Args:
+        config: its SOLVER, TEST and DATALOADER sections.
+        training: what to train on; None where only evaluation is wanted.
+        evaluation: the data sets to evaluate on.
+    """
+
+    def __init__(
+        self, *, config: Config, training: TrainingSet | None, evaluation: Sequence[EvaluationDataset]
+    ):
+        super().__init__()
+        self.config = config
+        self.training = training
+        self.evaluation = evaluation
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """This rank's batches, from the next step on."""
+        assert self.training is not None and self.trainer is not None
+        sampler = TrainBatchSampler(
+            epochs=self.training.epochs,
+            batch_size=self.config.solver.ims_per_batch,
+            num_steps=self.config.solver.max_iter,
+            start_step=self.trainer.global_step,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+            micro_batches=self.config.solver.accumulate,
+        )
+        return self._loader(self.training.dataset, batch_sampler=sampler, collate_fn=collate)
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """This rank's share of every data set; each image once over all ranks."""
+        assert self.trainer is not None
+        world = self.trainer.world_size
+        loaders = []
+        for dataset in self.evaluation:
+            sampler = EvalBatchSampler(
+                sizes=dataset.output_sizes(),
+                batch_size=max(self.config.test.ims_per_batch // world, 1),
+                rank=self.trainer.global_rank,
+                world_size=world,
+            )
+            loaders.append(self._loader(dataset, batch_sampler=sampler, collate_fn=collate_by_size))
+        return loaders
+
+    def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
+        assert self.trainer is not None
+        return DataLoader(
+            dataset,
+            num_workers=self.config.dataloader.num_workers,
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+            persistent_workers=self.config.dataloader.num_workers > 0,
+            **options,
+        )

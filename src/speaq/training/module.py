@@ -1,0 +1,206 @@
+"""The training step, the evaluation step, and what is done when numbers are not finite."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from speaq.config import Config
+from speaq.data.randomness import Purpose, generator
+from speaq.errors import SpeaqError
+from speaq.evaluation.detection import DetectionAP
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.report import classic_lines, copypaste_lines, results_dict
+from speaq.files import replacing
+from speaq.inference.postprocess import PostProcessor
+from speaq.losses.criterion import Criterion, Losses
+from speaq.model.speaq import Speaq
+from speaq.structures import Batch
+from speaq.training.logs import FOR_FILES
+from speaq.training.optimizer import build_optimizer, build_scheduler, clip_gradients
+
+logger = logging.getLogger("speaq.training")
+
+
+class SceneGraphModule(L.LightningModule):
+    """Model, loss and metrics for the training engine.
+
+    Args:
+        model: to be trained or evaluated.
+        criterion: the loss; None where only evaluation is wanted.
+        config: the schedule.
+        postprocess: from the model's output to scene graphs.
+        metrics: for each data set that is evaluated, the metrics to compute.
+        names: of these data sets.
+        seed: of all randomness.
+
+    Attributes:
+        step_completed: whether the last batch completed a step of the optimiser.
+        step_terms: scalars of the last batch.
+        skipped_steps: steps skipped because of non-finite numbers.
+        results: of the last evaluation, for each data set.
+        evaluated_at: steps that had been taken by then.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Speaq,
+        criterion: Criterion | None,
+        config: Config,
+        postprocess: PostProcessor,
+        metrics: Sequence[Sequence[SceneGraphMetrics | DetectionAP]],
+        names: Sequence[str],
+        seed: int,
+    ):
+        super().__init__()
+        self.model = model
+        self.criterion = criterion
+        self.config = config
+        self.postprocess = postprocess
+        self.metrics = nn.ModuleList(nn.ModuleList(group) for group in metrics)
+        self.names = tuple(names)
+        self.seed = seed
+        self.step_completed = False
+        self.step_terms: dict[str, Tensor] = {}
+        self.skipped_steps = 0
+        self.results: list[dict[str, Any]] = []
+        self.evaluated_at = -1
+        self._skipped_in_a_row = 0
+        self._pending: list[tuple[Losses, Batch]] = []
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimiser and schedule."""
+        optimizer = build_optimizer(self.model, self.config.solver)
+        scheduler = build_scheduler(optimizer, self.config.solver)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a training batch, or the list of batches that an evaluation step has."""
+        if isinstance(batch, Batch):
+            return batch.to(device, non_blocking=True)
+        return [part.to(device, non_blocking=True) for part in batch]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make dropout a function of (seed, step, part of the step, rank), so that resuming is exact."""
+        self.step_completed = False
+        part = batch_idx % self.trainer.accumulate_grad_batches
+        counters = (self.global_step, part, self.global_rank)
+        torch.manual_seed(int(generator(Purpose.MODEL, self.seed, *counters).integers(2**63)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        assert self.criterion is not None
+        output = self.model(batch.images, batch.sizes)
+        with torch.autocast(self.device.type, enabled=False):
+            losses = self.criterion(output, batch.targets)
+        self.step_terms = {"total_loss": losses.value, **losses.terms}
+        if len(losses.sources) > 1:
+            self.step_terms |= {f"total_loss_{name}": value for name, value in losses.sources.items()}
+        self._pending.append((losses, batch))
+        return losses.total
+
+    def _report(self, losses: Losses, batch: Batch) -> None:
+        """Name the images and the terms of this rank that are not finite."""
+        for name, shares in losses.image_terms.items():
+            bad = (~torch.isfinite(shares)).nonzero().flatten().tolist()
+            if bad:
+                images = ", ".join(str(batch.targets[i].image_id) for i in bad)
+                logger.error("iteration %d: %s is not finite for image %s", self.global_step, name, images)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip; and drop the step where the loss or the gradient is not finite.
+
+        Gradients are summed over the ranks by now and the loss was too, so all ranks decide alike.
+        """
+        self.step_completed = True
+        norm = clip_gradients(self.model.parameters(), self.config.solver.clip_gradients)
+        pending, self._pending = self._pending, []
+        loss_finite = bool(torch.isfinite(torch.stack([losses.value for losses, _ in pending])).all())
+        # With fp16 an overflowing gradient is routine: the gradient scaler skips the step and scales down.
+        if loss_finite and (self._scaled or bool(torch.isfinite(norm))):
+            self._skipped_in_a_row = 0
+            return
+        for losses, batch in pending:
+            self._report(losses, batch)
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        self.skipped_steps += 1
+        self._skipped_in_a_row += 1
+        if loss_finite:
+            logger.error("iteration %d: the gradient is not finite; the loss is", self.global_step)
+        logger.error(
+            "iteration %d: step skipped (%d in a row, %d in all)",
+            self.global_step,
+            self._skipped_in_a_row,
+            self.skipped_steps,
+        )
+        if self._skipped_in_a_row > self.config.solver.max_nonfinite_steps:
+            raise SpeaqError(
+                f"training stopped at iteration {self.global_step}: {self._skipped_in_a_row} steps in a row had a "
+                "non-finite loss or gradient (SOLVER.MAX_NONFINITE_STEPS allows "
+                f"{self.config.solver.max_nonfinite_steps}). The log names the images and terms. Lower "
+                "SOLVER.BASE_LR, clip gradients (SOLVER.CLIP_GRADIENTS), or train in float32 "
+                "(SOLVER.AMP.ENABLED False), and go on from the last checkpoint with --resume"
+            )
+
+    @property
+    def _scaled(self) -> bool:
+        amp = self.config.solver.amp
+        return amp.enabled and amp.precision == "fp16"
+
+    def validation_step(self, batches: list[Batch], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Predict and measure."""
+        for batch in batches:
+            sizes = [(annotation.height, annotation.width) for annotation in batch.annotations]
+            graphs = self.postprocess(self.model(batch.images, batch.sizes), sizes)
+            for metric in self.metrics[dataloader_idx]:  # type: ignore[attr-defined]
+                metric.update(graphs, batch.annotations)
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather the metrics of all ranks."""
+        self.results = []
+        for group in self.metrics:
+            results: dict[str, Any] = {}
+            for metric in group:  # type: ignore[attr-defined]
+                results |= metric.compute()
+                metric.reset()
+            self.results.append(results)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the checkpoint needs beyond weights and the state of the engine."""
+        checkpoint["model_config"] = self.model.config.to_json()
+        checkpoint["seed"] = self.seed
+        checkpoint["skipped_steps"] = self.skipped_steps
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the count of skipped steps."""
+        self.skipped_steps = checkpoint["skipped_steps"]
+
+
+def log_results(module: SceneGraphModule) -> None:
+    """Write the classic lines of the last evaluation to the log."""
+    vocabulary = module.model.vocabulary
+    for name, results in zip(module.names, module.results, strict=True):
+        logger.info("Evaluation results for %s", name)
+        for line in [*classic_lines(results, vocabulary.predicates), *copypaste_lines(results)]:
+            logger.info(line, extra=FOR_FILES)
+
+
+def save_results(module: SceneGraphModule, path: Path, iteration: int | None) -> None:
+    """Write the last evaluation to a JSON file: by data set what ``results_dict`` gives, and the iteration."""
+    content: dict[str, Any] = {"iteration": iteration}
+    for name, results in zip(module.names, module.results, strict=True):
+        content[name] = results_dict(results, module.model.vocabulary)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
