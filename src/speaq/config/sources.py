@@ -1,0 +1,138 @@
+"""Where settings come from: YAML files, which may build on others, and `KEY VALUE` pairs of a command line.
+
+Values stay text here; what a text means is decided by the type of its key.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from speaq.errors import SpeaqError
+
+_NULL = "tag:yaml.org,2002:null"
+_DEEPEST_LIST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key set at one place.
+
+    Attributes:
+        key: dotted, as written.
+        value: None, text, a list of these, or {} for a mapping where none can be.
+        origin: the place, such as "configs/speaq.yaml, line 3".
+    """
+
+    key: str
+    value: object
+    origin: str
+
+
+def read_file(file: Path, sections: Collection[str], chain: tuple[Path, ...] = ()) -> list[list[Setting]]:
+    """The settings of a YAML file, after those of the files that it builds on with `_BASE_`.
+
+    Args:
+        file: the file.
+        sections: dotted names under which further keys are looked for.
+        chain: the files that led here, outermost first.
+
+    Returns:
+        One list of settings per file, the innermost base first.
+
+    Raises:
+        SpeaqError: a file is missing, unreadable, not YAML or not a mapping, or is its own base.
+    """
+    asked = f"; it is the _BASE_ of {chain[-1]}" if chain else ""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SpeaqError(f"{file}: no such configuration file{asked}") from None
+    except OSError as error:
+        raise SpeaqError(f"{file}: the configuration cannot be read ({error.strerror}){asked}") from None
+    except ValueError as error:  # not UTF-8, or a file name that no system accepts
+        raise SpeaqError(f"{str(file)!r}: not a readable text file ({error}){asked}") from None
+    if file.resolve() in {former.resolve() for former in chain}:
+        circle = " -> ".join(str(step) for step in (*chain, file))
+        raise SpeaqError(f"{file}: _BASE_ leads in a circle: {circle}")
+
+    settings = list(_settings(_root(text, file), file, sections))
+    bases = [setting for setting in settings if setting.key == "_BASE_"]
+    layers = []
+    for base in bases:
+        if not isinstance(base.value, str) or not base.value:
+            raise SpeaqError(f"{base.origin}: _BASE_ expected the path of one file, relative to this one")
+        layers += read_file(file.parent / base.value, sections, (*chain, file))
+    return [*layers, [setting for setting in settings if setting.key != "_BASE_"]]
+
+
+def _root(text: str, file: Path) -> yaml.MappingNode | None:
+    """The mapping at the top of a YAML text; None where the text is empty."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{file}, line {mark.line + 1}" if mark else f"{file}"
+        raise SpeaqError(f"{place}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise SpeaqError(f"{file}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise SpeaqError(f"{file}: not a configuration: nested too deeply") from None
+    if root is None or root.tag == _NULL:
+        return None
+    if not isinstance(root, yaml.MappingNode):
+        raise SpeaqError(f"{file}: expected a mapping of keys such as `MODEL:`, found a {root.id}")
+    return root
+
+
+def _settings(
+    mapping: yaml.MappingNode | None, file: Path, sections: Collection[str], prefix: str = ""
+) -> Iterator[Setting]:
+    for name, value in mapping.value if mapping else ():
+        origin = f"{file}, line {name.start_mark.line + 1}"
+        if not isinstance(name, yaml.ScalarNode):
+            raise SpeaqError(f"{origin}: expected a key, found a {name.id}")
+        key = prefix + name.value
+        if key not in sections:
+            yield Setting(key, _value(value, origin), origin)
+        elif isinstance(value, yaml.MappingNode):
+            yield from _settings(value, file, sections, key + ".")
+        elif value.tag != _NULL:  # a section left empty sets nothing
+            yield Setting(key, _value(value, origin), origin)
+
+
+def _value(node: yaml.Node, origin: str, depth: int = 0) -> object:
+    if depth > _DEEPEST_LIST:
+        raise SpeaqError(f"{origin}: lists nested more than {_DEEPEST_LIST} deep")
+    if isinstance(node, yaml.ScalarNode):
+        return None if node.tag == _NULL else node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, origin, depth + 1) for item in node.value]
+    return {}
+
+
+def read_overrides(items: Sequence[object], keys: Collection[str]) -> list[Setting]:
+    """The settings of `KEY VALUE KEY VALUE ...`; the last one of a key counts.
+
+    Args:
+        items: keys and values in turn. Quotes around a whole value are taken off.
+        keys: the dotted keys that exist, to tell where the pairs went astray.
+
+    Raises:
+        SpeaqError: there is a key without a value.
+    """
+    if len(items) % 2:
+        astray = next((i for i in range(0, len(items), 2) if items[i] not in keys), len(items) - 1)
+        problem = "has no value" if items[astray] in keys else "is not a key"
+        raise SpeaqError(
+            f"command line, item {astray + 1}: {items[astray]!r} {problem}; expected pairs KEY VALUE, "
+            f"found {len(items)} items (put a value with spaces in quotes)"
+        )
+    settings = {}
+    for position in range(0, len(items), 2):
+        key, value = str(items[position]), items[position + 1]
+        if isinstance(value, str) and len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        settings[key] = Setting(key, value, f"command line, item {position + 1}")
+    return list(settings.values())
