@@ -1,0 +1,107 @@
+"""Sampling against the long tail of the predicates.
+
+I: images, R: predicate classes. f_p: the share of the training relations that have predicate p.
+
+Bi-level resampling (BGNN, Li et al., CVPR 2021), t = OVERSAMPLE_PARAM, gamma = UNDERSAMPLE_PARAM:
+    r_p = max(1, sqrt(t / f_p))                     repeat factor of predicate p
+    r_i = max of r_p over the predicates p of i     how often image i comes in an epoch (1 without relations)
+    d_ip = min(gamma * (r_i - r_p) / r_i, 1)        chance that i loses a relation of predicate p
+Image i comes floor(r_i) times in an epoch, and once more with probability r_i - floor(r_i). Its rarest
+predicate has d = 0: an image never loses all of its relations.
+
+Class-balanced sampling: draw a predicate uniformly among those that occur, then an image uniformly among
+those that have it, as many times in an epoch as there are images.
+"""
+
+import numpy as np
+
+from speaq.data.randomness import Purpose, generator
+from speaq.data.visual_genome import VisualGenome
+from speaq.errors import SpeaqError
+
+
+class BilevelResampling:
+    """Repeats images with rare predicates and drops relations of frequent ones.
+
+    Args:
+        genome: the training split.
+        oversample: t.
+        undersample: gamma.
+        seed: of the run.
+
+    Attributes:
+        predicate_factors: (R,) float64, r_p; 1 for a predicate that does not occur.
+        image_factors: (I,) float64, r_i.
+
+    Raises:
+        SpeaqError: a parameter is negative.
+    """
+
+    def __init__(self, genome: VisualGenome, *, oversample: float, undersample: float, seed: int) -> None:
+        for key, value in (("OVERSAMPLE_PARAM", oversample), ("UNDERSAMPLE_PARAM", undersample)):
+            if value < 0:
+                raise SpeaqError(f"{key} is {value}; expected a number from 0.")
+        self.undersample, self.seed = undersample, seed
+        predicates = genome.relations[:, 2]
+        counts = np.bincount(predicates, minlength=len(genome.vocabulary.predicates))
+        share = np.where(counts > 0, counts / max(len(predicates), 1), 1.0)
+        self.predicate_factors = np.maximum(1.0, np.sqrt(oversample / share))
+        self.predicate_factors[counts == 0] = 1.0
+        self.image_factors = np.ones(len(genome))
+        np.maximum.at(self.image_factors, _image_of_relation(genome), self.predicate_factors[predicates])
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        """The image indices of an epoch, repeated and shuffled."""
+        rng = generator(Purpose.EPOCH, self.seed, epoch)
+        whole = np.floor(self.image_factors)
+        once_more = rng.random(len(whole)) < self.image_factors - whole
+        return rng.permutation(np.repeat(np.arange(len(whole)), whole.astype(np.int64) + once_more))
+
+    def keep(self, index: int, predicates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Which relations (M,) bool of image ``index`` to keep, drawn at random.
+
+        Args:
+            index: of the image.
+            predicates: (M,) of its relations.
+            rng: of the draw.
+        """
+        factor = self.image_factors[index]
+        chance = self.undersample * (factor - self.predicate_factors[predicates]) / factor
+        return rng.random(len(predicates)) >= chance
+
+
+class ClassBalancedEpochs:
+    """Images drawn so that every predicate is looked for equally often.
+
+    Args:
+        genome: the training split.
+        seed: of the run.
+
+    Raises:
+        SpeaqError: the split has no relations.
+    """
+
+    def __init__(self, genome: VisualGenome, *, seed: int) -> None:
+        if not len(genome.relations):
+            raise SpeaqError(
+                "PER_CLASS_DATASET draws images by their predicates, but the split has no relations."
+            )
+        self.seed, self.num_images = seed, len(genome)
+        images_by_predicate = np.unique(
+            np.column_stack((genome.relations[:, 2], _image_of_relation(genome))), axis=0
+        )
+        self._images = images_by_predicate[:, 1]
+        _, self._first, self._count = np.unique(
+            images_by_predicate[:, 0], return_index=True, return_counts=True
+        )
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        """The image indices (I,) of an epoch; an image may come several times."""
+        rng = generator(Purpose.EPOCH, self.seed, epoch)
+        predicate = rng.integers(len(self._first), size=self.num_images)
+        return self._images[self._first[predicate] + rng.integers(self._count[predicate])]
+
+
+def _image_of_relation(genome: VisualGenome) -> np.ndarray:
+    """The image index (T,) of every relation of a split."""
+    return np.repeat(np.arange(len(genome)), np.diff(genome.relation_offsets))

@@ -1,0 +1,220 @@
+"""One split of a data set in Visual Genome format.
+
+I: images of the split, M: their boxes, T: their relations, C: object classes, R: predicate classes.
+Ragged data are flat arrays with offsets: image i owns rows offsets[i] .. offsets[i + 1] - 1. So a hundred
+thousand images load in a second or two, take tens of megabytes, and travel to workers as a few arrays.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from speaq.data.images import read_image, read_image_size
+from speaq.data.vg_annotations import AnnotationArrays, read_annotations
+from speaq.data.vg_files import align_images, read_image_list, read_vocabulary
+from speaq.errors import SpeaqError
+from speaq.structures import Annotation, Vocabulary
+
+Split = Literal["train", "val", "test"]
+
+_TRAIN, _VALIDATION, _TEST = 0, 1, 2
+_SUFFIXES = (".jpg", ".png", ".jpeg")
+
+_log = logging.getLogger(__name__)
+
+
+class VisualGenome:
+    """Images of one split with their boxes, labels and relations; image files are read when asked for.
+
+    The validation images are the rows of split 1; where the file has none, they are the first
+    ``num_validation_images`` of the training rows that pass the filters. Images without boxes are left out.
+
+    Args:
+        images: folder of the image files, ``<image_id>.jpg``, ``.png`` or ``.jpeg``.
+        annotations_h5: boxes and relations.
+        image_data: JSON list with the id and the size of every image.
+        dictionary: JSON with the class names.
+        split: which images.
+        filter_empty_relations: leave out images without relations.
+        filter_non_overlap: (training only) leave out relations whose two boxes do not overlap, and then
+            images without relations.
+        num_validation_images: how many training images to set aside where the file has no validation split.
+        box_scale: the frame of the boxes to read, 1024 or 512.
+        clip_boxes: clip boxes to the image.
+        corrupted_images: ids of images never to be used; they may have no row in the annotations.
+        source: name of the data set, kept in every annotation.
+        loss_weight: weight of its images in the training loss.
+
+    Attributes:
+        vocabulary: class names.
+        sizes: (I, 2) int32, height and width as the image list has them.
+        boxes: (M, 4) float32, xyxy in the frame of the file: pixels * box_scale / max(width, height).
+        labels: (M,) int32.
+        box_offsets: (I + 1,) int64.
+        relations: (T, 3) int32, rows (subject, object, predicate), boxes counted within the image.
+        relation_offsets: (I + 1,) int64.
+
+    Raises:
+        SpeaqError: a file or folder is missing or malformed, or the split has no image.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: str | Path,
+        annotations_h5: str | Path,
+        image_data: str | Path,
+        dictionary: str | Path,
+        split: Split,
+        filter_empty_relations: bool = True,
+        filter_non_overlap: bool = False,
+        num_validation_images: int = 5000,
+        box_scale: int = 1024,
+        clip_boxes: bool = False,
+        corrupted_images: Sequence[int | str] = (),
+        source: str = "real",
+        loss_weight: float = 1.0,
+    ) -> None:
+        if split not in get_args(Split):
+            raise SpeaqError(f"the split must be one of {', '.join(get_args(Split))}; found {split!r}.")
+        self.folder, annotations_path, list_path = Path(images), Path(annotations_h5), Path(image_data)
+        if not self.folder.is_dir():
+            raise SpeaqError(f"{self.folder}: there is no such folder of images. Check the path.")
+        self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
+        self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
+        self.source, self.loss_weight = source, loss_weight
+        self._warned_of_size = False
+
+        arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
+        listed = align_images(
+            read_image_list(list_path),
+            len(arrays.split),
+            corrupted_images,
+            list_path=list_path,
+            annotations_path=annotations_path,
+        )
+        usable = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
+        if filter_empty_relations:
+            usable &= arrays.relation_ranges.count > 0
+        rows = _rows_of_split(arrays.split, usable, split, num_validation_images)
+        relation_rows, num_relations = _relations(arrays, rows, overlapping=False)
+        if filter_non_overlap and split == "train":
+            relation_rows, num_relations = _relations(arrays, rows, overlapping=True)
+            rows, num_relations = rows[num_relations > 0], num_relations[num_relations > 0]
+        if not len(rows):
+            raise SpeaqError(
+                f"{annotations_path}: no image is left for the split '{split}' ({usable.sum()} of "
+                f"{len(usable)} images are usable; {num_validation_images} are for validation where the file "
+                "has no such split). Check 'split' in the file, NUMBER_OF_VALIDATION_IMAGES and the FILTER_ "
+                "settings."
+            )
+
+        self._ids, self.sizes = listed.ids[rows], listed.sizes[rows]
+        box_ranges = arrays.box_ranges.select(rows)
+        box_rows, self.box_offsets = box_ranges.rows(), box_ranges.offsets()
+        self.boxes, self.labels = arrays.boxes[box_rows], arrays.labels[box_rows]
+        self.relation_offsets = np.concatenate(([0], np.cumsum(num_relations)))
+        pairs = arrays.pairs[relation_rows] - np.repeat(box_ranges.first, num_relations)[:, None]
+        self.relations = np.column_stack((pairs, arrays.predicates[relation_rows])).astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def image_ids(self) -> list[int | str]:
+        """The ids of the I images, in order."""
+        return self._ids.tolist()
+
+    def annotation(self, index: int) -> Annotation:
+        """Boxes, labels and relations of an image, in pixels of its file (of which the header is read).
+
+        Raises:
+            SpeaqError: there is no such file, or it is not an image.
+        """
+        path = self._path(index)
+        return self._annotation(index, path, *read_image_size(path))
+
+    def read(self, index: int) -> tuple[Image.Image, Annotation]:
+        """The image, RGB and upright, and its annotation in pixels.
+
+        Raises:
+            SpeaqError: there is no such file, or it cannot be read.
+        """
+        path = self._path(index)
+        image = read_image(path)
+        return image, self._annotation(index, path, *image.size)
+
+    def _path(self, index: int) -> Path:
+        for suffix in _SUFFIXES:
+            path = self.folder / f"{self._ids[index]}{suffix}"
+            if path.is_file():
+                return path
+        path = self.folder / f"{self._ids[index]}{_SUFFIXES[0]}"
+        raise SpeaqError(
+            f"{path}: there is no such image (nor one ending in {' or '.join(_SUFFIXES[1:])}). Add "
+            "the file, or name its id under CORRUPTED_IMAGES."
+        )
+
+    def _annotation(self, index: int, path: Path, width: int, height: int) -> Annotation:
+        """The annotation in pixels of the file, which is right where the image list says otherwise."""
+        listed_height, listed_width = self.sizes[index].tolist()
+        if (listed_width, listed_height) != (width, height) and not self._warned_of_size:
+            self._warned_of_size = True
+            _log.warning(
+                "%s has %d x %d pixels, but the image list says %d x %d: the file counts, here and wherever "
+                "else the two differ.",
+                path,
+                width,
+                height,
+                listed_width,
+                listed_height,
+            )
+        box_rows = slice(*self.box_offsets[index : index + 2])
+        boxes = self.boxes[box_rows].astype(np.float64) / self.box_scale * max(width, height)
+        if self.clip_boxes:
+            boxes = boxes.clip(0, (width, height, width, height))
+        return Annotation(
+            image_id=self._ids[index].item(),
+            path=path,
+            width=width,
+            height=height,
+            boxes=boxes.astype(np.float32),
+            labels=self.labels[box_rows].astype(np.int64),
+            relations=self.relations[slice(*self.relation_offsets[index : index + 2])].astype(np.int64),
+            source=self.source,
+            loss_weight=self.loss_weight,
+        )
+
+
+def boxes_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether xyxy boxes (..., 4) share an area (IoU > 0), element by element with broadcasting."""
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    return np.logical_and(high[..., 0] > low[..., 0], high[..., 1] > low[..., 1])
+
+
+def _rows_of_split(split: np.ndarray, usable: np.ndarray, name: Split, num_validation: int) -> np.ndarray:
+    """The usable rows of a split, in order."""
+    if name == "test":
+        return np.flatnonzero(usable & (split == _TEST))
+    train = np.flatnonzero(usable & (split == _TRAIN))
+    if (split == _VALIDATION).any():
+        return np.flatnonzero(usable & (split == _VALIDATION)) if name == "val" else train
+    return train[:num_validation] if name == "val" else train[num_validation:]
+
+
+def _relations(
+    arrays: AnnotationArrays, rows: np.ndarray, *, overlapping: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The relation rows (T,) of these images, or only overlapping ones, and how many (I,) an image has."""
+    ranges = arrays.relation_ranges.select(rows)
+    relation_rows = ranges.rows()
+    if not overlapping:
+        return relation_rows, ranges.count
+    subjects, objects = arrays.boxes[arrays.pairs[relation_rows]].swapaxes(0, 1)
+    kept = boxes_overlap(subjects, objects)
+    kept_before = np.concatenate(([0], np.cumsum(kept)))
+    return relation_rows[kept], np.diff(kept_before[ranges.offsets()])

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speaq.data.statistics import DatasetStatistics, background_pairs, seen_triplets
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+EXPECTED = json.loads((GOLDEN / "dataset.json").read_text())
+FILTERS = {
+    "default": {},
+    "keep_empty": {"filter_empty_relations": False},
+    "non_overlap": {"filter_non_overlap": True},
+}
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("setting", FILTERS)
+def test_golden_counts(tiny, setting, split):
+    statistics = DatasetStatistics.of(tiny(split, **FILTERS[setting]))
+    expected = EXPECTED[setting][split]
+    assert statistics.num_images == expected["n"]
+    assert statistics.object_counts.sum() == expected["n_boxes"]
+    assert statistics.predicate_counts.tolist() == expected["fg_rel_count"][:-1]
+    assert len(statistics.triplets) == expected["fg_matrix_nonzero"]
+    assert statistics.background_counts.sum() == expected["bg_pairs"]
+
+
+def test_against_counting_one_by_one(tiny):
+    genome = tiny()
+    annotations = [genome.annotation(i) for i in range(len(genome))]
+    objects = np.zeros(150, int)
+    cooccurrence = np.zeros((150, 150, 50), int)
+    background = np.zeros((150, 150), int)
+    for annotation in annotations:
+        labels = annotation.labels
+        for label in labels:
+            objects[label] += 1
+        for s, o, p in annotation.relations:
+            cooccurrence[labels[s], labels[o], p] += 1
+        pairs = [(a, b) for a in range(len(labels)) for b in range(len(labels)) if a != b]
+        corners = annotation.boxes
+        overlapping = [
+            (a, b)
+            for a, b in pairs
+            if (np.minimum(corners[a, 2:], corners[b, 2:]) > np.maximum(corners[a, :2], corners[b, :2])).all()
+        ]
+        for a, b in overlapping or pairs:
+            background[labels[a], labels[b]] += 1
+    statistics = DatasetStatistics.of(genome)
+    np.testing.assert_array_equal(statistics.object_counts, objects)
+    np.testing.assert_array_equal(statistics.cooccurrence(), cooccurrence)
+    np.testing.assert_array_equal(statistics.background_counts, background)
+    np.testing.assert_array_equal(seen_triplets(genome), np.argwhere(cooccurrence))
+    np.testing.assert_array_equal(statistics.predicate_counts, cooccurrence.sum((0, 1)))
+
+
+def test_background_pairs_in_small_chunks(tiny, monkeypatch):
+    genome = tiny("test")
+    whole = background_pairs(genome)
+    monkeypatch.setattr("speaq.data.statistics._PAIRS_AT_ONCE", 40)
+    np.testing.assert_array_equal(background_pairs(genome), whole)
+
+
+def test_no_relations_at_all(files):
+    files.arrays["img_to_first_rel"][:] = files.arrays["img_to_last_rel"][:] = -1
+    statistics = DatasetStatistics.of(files.open(filter_empty_relations=False))
+    assert statistics.triplets.shape == (0, 3)
+    assert statistics.predicate_counts.tolist() == [0, 0, 0]
+    assert statistics.cooccurrence().shape == (3, 3, 3)

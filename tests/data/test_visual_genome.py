@@ -1,0 +1,412 @@
+import json
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from speaq.data.visual_genome import VisualGenome, boxes_overlap
+from speaq.errors import SpeaqError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+EXPECTED = json.loads((GOLDEN / "dataset.json").read_text())
+FILTERS = {
+    "default": {},
+    "keep_empty": {"filter_empty_relations": False},
+    "non_overlap": {"filter_non_overlap": True},
+}
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("setting", FILTERS)
+def test_golden_splits(tiny, setting, split):
+    genome, expected = tiny(split, **FILTERS[setting]), EXPECTED[setting][split]
+    assert len(genome) == expected["n"]
+    assert genome.image_ids == expected["image_ids"]
+    assert len(genome.boxes) == expected["n_boxes"]
+    assert len(genome.relations) == expected["n_rel"]
+    first = genome.annotation(0)
+    assert first.boxes.tolist() == expected["first"]["boxes"]
+    assert first.labels.tolist() == expected["first"]["labels"]
+    assert first.relations.tolist() == expected["first"]["relations"]
+    assert (first.width, first.height) == (expected["first"]["width"], expected["first"]["height"])
+    assert first.path == GOLDEN / "vg_tiny" / "images" / f"{genome.image_ids[0]}.jpg"
+
+
+def test_types_of_an_annotation(tiny):
+    annotation = tiny(source="synthetic", loss_weight=0.5).annotation(3)
+    assert (annotation.boxes.dtype, annotation.labels.dtype, annotation.relations.dtype) == (
+        np.dtype("float32"),
+        np.dtype("int64"),
+        np.dtype("int64"),
+    )
+    assert type(annotation.image_id) is int
+    assert (annotation.source, annotation.loss_weight) == ("synthetic", 0.5)
+
+
+def test_vocabulary_is_in_index_order(files):
+    genome = files.open()
+    assert genome.vocabulary.objects == ("dog", "cat", "tree")
+    assert genome.vocabulary.predicates == ("left of", "right of", "on")
+
+
+def test_integer_boxes_are_truncated_towards_zero(files):
+    files.image("11.jpg")
+    files.image("12.jpg")
+    genome = files.open()
+    # 200 - 101 / 2 = 149.5 -> 149; 1 - 5 / 2 = -1.5 -> -1; the width stays. Pixels = frame / 16.
+    assert genome.annotation(0).boxes[0].tolist() == [149 / 16, 150 / 16, 250 / 16, 250 / 16]
+    assert genome.annotation(1).boxes[0].tolist() == [-1 / 16, 70 / 16, 4 / 16, 130 / 16]
+
+
+def test_unsigned_boxes_may_reach_below_zero(files):
+    files.image("12.jpg")
+    files.arrays["boxes_1024"] = files.arrays["boxes_1024"].astype(np.uint16)
+    assert files.open().annotation(1).boxes[0, 0] == -1 / 16
+
+
+def test_float_boxes_are_not_rounded(files):
+    files.image("11.jpg")
+    files.arrays["boxes_1024"] = files.arrays["boxes_1024"].astype(np.float32)
+    assert files.open().annotation(0).boxes[0].tolist() == [149.5 / 16, 150 / 16, 250.5 / 16, 250 / 16]
+
+
+def test_the_other_frame(files):
+    files.image("11.jpg")
+    files.arrays["boxes_512"] = files.arrays["boxes_1024"].copy()
+    assert files.open(box_scale=512).annotation(0).boxes[1].tolist() == [170 / 8, 170 / 8, 270 / 8, 270 / 8]
+
+
+def test_clipping(files):
+    files.image("12.jpg")
+    assert files.open(clip_boxes=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]
+
+
+def test_a_marked_validation_split_wins(files):
+    files.arrays["split"] = np.array([0, 1, 0, 2])
+    assert files.open("val", num_validation_images=1).image_ids == [12]
+    assert files.open("train", num_validation_images=1).image_ids == [11]
+
+
+def test_images_without_boxes_go(files):
+    files.arrays["img_to_first_box"][0] = files.arrays["img_to_last_box"][0] = -1
+    files.arrays["img_to_first_rel"][0] = files.arrays["img_to_last_rel"][0] = -1
+    assert files.open(filter_empty_relations=False).image_ids == [12, 13]
+
+
+def test_non_overlap_concerns_training_only(files):
+    genome = files.open("train", filter_non_overlap=True, filter_empty_relations=False)
+    assert genome.image_ids == [11, 12]
+    assert genome.relations.tolist() == [[0, 1, 0], [1, 0, 2], [1, 2, 1]]
+    assert files.open("test", filter_non_overlap=True).relations.tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize("name", ["scene_000000.jpg", "scene_000000.png", "scene_000000.jpeg"])
+def test_string_ids_and_endings(files, name):
+    for i, entry in enumerate(files.entries):
+        entry["image_id"] = f"scene_{i:06d}"
+    path = files.image(name)
+    image, annotation = files.open().read(0)
+    assert (annotation.image_id, annotation.path, image.size, image.mode) == (
+        "scene_000000",
+        path,
+        (64, 32),
+        "RGB",
+    )
+
+
+def test_the_four_unannotated_images(files):
+    for position, image_id in ((0, 1592), (2, 4616), (5, 1722), (7, 4617)):
+        files.entries.insert(position, {"image_id": image_id, "width": 1, "height": 1})
+    assert files.open(filter_empty_relations=False).image_ids == [11, 12, 13]
+
+
+def test_the_four_stay_where_the_counts_agree(files):
+    files.entries[0]["image_id"] = 1592
+    assert files.open().image_ids == [1592, 12]
+
+
+def test_corrupted_images_without_a_row(files):
+    files.entries.insert(1, {"image_id": 77, "width": 1, "height": 1})
+    assert files.open(corrupted_images=["77.jpg"]).image_ids == [11, 12]
+
+
+def test_corrupted_images_with_a_row(files):
+    assert files.open(corrupted_images=(11, 9999)).image_ids == [12]
+
+
+def test_the_file_wins_over_the_image_list(files, caplog):
+    files.image("11.jpg", 128, 256)
+    files.image("12.jpg", 32, 16)
+    genome = files.open()
+    with caplog.at_level(logging.WARNING):
+        first, second = genome.annotation(0), genome.read(1)[1]
+        genome.annotation(0)
+    assert (first.width, first.height) == (128, 256)
+    assert first.boxes[1].tolist() == [170 / 4, 170 / 4, 270 / 4, 270 / 4]
+    assert (second.width, second.height) == (32, 16)
+    assert second.boxes[1, 2] == 530 / 32
+    assert len(caplog.messages) == 1
+    assert "11.jpg has 128 x 256 pixels, but the image list says 64 x 32" in caplog.messages[0]
+
+
+def test_missing_image(files):
+    genome = files.open()
+    with pytest.raises(SpeaqError, match=r"12\.jpg: there is no such image"):
+        genome.annotation(1)
+
+
+def test_pickling(tiny):
+    genome = tiny()
+    copy = pickle.loads(pickle.dumps(genome))
+    assert copy.image_ids == genome.image_ids
+    np.testing.assert_array_equal(copy.annotation(5).boxes, genome.annotation(5).boxes)
+
+
+def _change(key: str, value: Any):
+    def change(files):
+        files.arrays[key] = value(files.arrays[key])
+
+    return change
+
+
+def _with(array: np.ndarray, position: Any, value: float) -> np.ndarray:
+    array = array.astype(np.float64) if value != value or value in (-np.inf, np.inf) else array.copy()
+    array[position] = value
+    return array
+
+
+BROKEN = {
+    "missing key": (lambda f: f.arrays.pop("labels"), r"VG\.h5: 'labels' is missing"),
+    "shape": (_change("boxes_1024", lambda a: a[:, :3]), r"'boxes_1024' must have 4 column"),
+    "type": (_change("labels", lambda a: a.astype(float)), r"'labels' must hold integers; found float64"),
+    "label 0": (
+        _change("labels", lambda a: _with(a, 2, 0)),
+        r"'labels' must hold class numbers from 1 to 3.*row 2 is 0",
+    ),
+    "label too large": (_change("labels", lambda a: _with(a, 1, 4)), r"'labels'.*row 1 is 4"),
+    "predicate": (_change("predicates", lambda a: _with(a, 4, 4)), r"'predicates'.*row 4 is 4"),
+    "few labels": (_change("labels", lambda a: a[:-1]), r"'labels' has 7 rows, but 'boxes_1024' has 8"),
+    "few predicates": (
+        _change("predicates", lambda a: a[:-1]),
+        r"'predicates' has 4 rows, but 'relationships' has 5",
+    ),
+    "few rows": (
+        _change("img_to_first_rel", lambda a: a[:-1]),
+        r"'img_to_first_rel' has 3 rows, but 'split' has 4",
+    ),
+    "last box": (
+        _change("img_to_last_box", lambda a: _with(a, 3, 8)),
+        r"'img_to_last_box' of image row 3 is 8",
+    ),
+    "last relation": (
+        _change("img_to_last_rel", lambda a: _with(a, 1, 1)),
+        r"'img_to_last_rel' of image row 1 is 1",
+    ),
+    "pair": (
+        _change("relationships", lambda a: _with(a, (2, 1), 5)),
+        r"'relationships' row 2 is \[2, 5\], but its image has the boxes 2 to 4",
+    ),
+    "negative pair": (
+        _change("relationships", lambda a: _with(a, (0, 0), -1)),
+        r"'relationships' row 0 is \[-1, 1\]",
+    ),
+    "nan": (
+        _change("boxes_1024", lambda a: _with(a, (1, 0), np.nan)),
+        r"'boxes_1024' must hold .* row 1 is \[nan",
+    ),
+    "negative side": (
+        _change("boxes_1024", lambda a: _with(a, (1, 2), -4)),
+        r"'boxes_1024' must hold .* row 1",
+    ),
+    "counts": (lambda f: f.entries.pop(), r"images\.json lists 3 images, but .*VG\.h5 has 4 rows in 'split'"),
+    "not a list": (
+        lambda f: setattr(f, "entries", {"a": 1}),
+        r"images\.json: expected a JSON list of images; found dict",
+    ),
+    "empty list": (lambda f: setattr(f, "entries", []), r"images\.json: .*found an empty list"),
+    "no object": (lambda f: f.entries.__setitem__(1, 7), r"entry 1 must be an object .* found int"),
+    "no width": (lambda f: f.entries[2].pop("width"), r"entry 2 has no 'width'"),
+    "no id": (lambda f: f.entries[2].pop("image_id"), r"entry 2 has no 'image_id'"),
+    "zero width": (
+        lambda f: f.entries[2].update(width=0),
+        r"entry 2 \(image 13\): 'width' must be a positive",
+    ),
+    "float width": (
+        lambda f: f.entries[2].update(width=2.5),
+        r"entry 2 \(image 13\): 'width' must be a positive",
+    ),
+    "text width": (
+        lambda f: f.entries[2].update(width="64"),
+        r"entry 2 \(image 13\): 'width' must be a positive",
+    ),
+    "mixed ids": (lambda f: f.entries[0].update(image_id="x"), r"'image_id' must be .* found int and str"),
+    "no names": (
+        lambda f: f.names.pop("label_to_idx"),
+        r"names\.json: 'label_to_idx' must map .* found nothing",
+    ),
+    "names": (lambda f: setattr(f, "names", [1]), r"names\.json: expected a JSON object .* found list"),
+    "index 0": (
+        lambda f: f.names["predicate_to_idx"].update(on=0),
+        r"'predicate_to_idx' has 3 names.* found 0 for 'on'",
+    ),
+    "twice": (
+        lambda f: f.names["label_to_idx"].update(dog=2),
+        r"'label_to_idx' gives 2 to '(cat|dog)' and to",
+    ),
+    "inverse": (
+        lambda f: f.names.update(idx_to_label={"1": "cat", "2": "dog", "3": "tree"}),
+        r"'idx_to_label' is not the inverse",
+    ),
+    "empty split": (_change("split", lambda a: a * 0 + 2), r"no image is left for the split 'train'"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_files_are_named(files, case):
+    change, message = BROKEN[case]
+    change(files)
+    with pytest.raises(SpeaqError, match=message):
+        files.open()
+
+
+def test_all_training_images_taken_for_validation(files):
+    with pytest.raises(SpeaqError, match="NUMBER_OF_VALIDATION_IMAGES"):
+        files.open(num_validation_images=2)
+
+
+@pytest.mark.parametrize("name", ["images.json", "names.json", "VG.h5"])
+def test_missing_and_garbled_files(files, name):
+    files.write()
+    arguments: dict[str, Any] = {
+        "images": files.folder / "images",
+        "annotations_h5": files.folder / "VG.h5",
+        "image_data": files.folder / "images.json",
+        "dictionary": files.folder / "names.json",
+        "split": "train",
+    }
+    (files.folder / name).write_bytes(b"\xff[")
+    with pytest.raises(SpeaqError, match=f"{name}: .*not (valid JSON|an HDF5 file)"):
+        VisualGenome(**arguments)
+    (files.folder / name).unlink()
+    with pytest.raises(SpeaqError, match=f"{name}: cannot read the"):
+        VisualGenome(**arguments)
+    arguments["images"] = files.folder / "nowhere"
+    with pytest.raises(SpeaqError, match="nowhere: there is no such folder of images"):
+        VisualGenome(**arguments)
+
+
+def test_unknown_split(files):
+    with pytest.raises(SpeaqError, match="one of train, val, test; found 'all'"):
+        files.open("all")
+
+
+def test_overlap_is_a_shared_area():
+    box = np.array([0.0, 0.0, 2.0, 2.0])
+    others = np.array(
+        [[1, 1, 3, 3], [2, 0, 4, 2], [0.5, 0.5, 0.5, 1], [3, 3, 4, 4], [0, 0, 2, 2]], dtype=float
+    )
+    assert boxes_overlap(box, others).tolist() == [True, False, False, False, True]
+
+
+def _slowly(files, split, filter_empty, filter_non_overlap, num_validation):
+    """The rules of the splits, image by image."""
+    arrays = files.arrays
+    corners = []
+    for cx, cy, w, h in arrays["boxes_1024"].tolist():
+        x, y = int(cx - w / 2), int(cy - h / 2)
+        corners.append((x, y, x + w, y + h))
+    usable = []
+    for i in range(len(arrays["split"])):
+        boxes = range(arrays["img_to_first_box"][i], arrays["img_to_last_box"][i] + 1)
+        first, last = arrays["img_to_first_rel"][i], arrays["img_to_last_rel"][i]
+        relations = (
+            [
+                (*map(int, arrays["relationships"][t]), int(arrays["predicates"][t, 0]) - 1)
+                for t in range(first, last + 1)
+            ]
+            if first >= 0
+            else []
+        )
+        if arrays["img_to_first_box"][i] >= 0 and (relations or not filter_empty):
+            usable.append((i, list(boxes), relations))
+    train = [u for u in usable if arrays["split"][u[0]] == 0]
+    chosen = {
+        "train": train[num_validation:],
+        "val": train[:num_validation],
+        "test": [u for u in usable if arrays["split"][u[0]] == 2],
+    }[split]
+    records = []
+    for i, boxes, relations in chosen:
+        if split == "train" and filter_non_overlap:
+            relations = [
+                (s, o, p)
+                for s, o, p in relations
+                if min(corners[s][2], corners[o][2]) > max(corners[s][0], corners[o][0])
+                and min(corners[s][3], corners[o][3]) > max(corners[s][1], corners[o][1])
+            ]
+            if not relations:
+                continue
+        records.append(
+            (
+                files.entries[i]["image_id"],
+                [corners[b] for b in boxes],
+                [(s - boxes[0], o - boxes[0], p) for s, o, p in relations],
+            )
+        )
+    return records
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    split=st.sampled_from(["train", "val", "test"]),
+    filter_empty=st.booleans(),
+    filter_non_overlap=st.booleans(),
+    num_validation=st.integers(0, 4),
+)
+def test_against_image_by_image_rules(files, seed, split, filter_empty, filter_non_overlap, num_validation):
+    rng = np.random.default_rng(seed)
+    num_boxes, num_images = rng.integers(0, 5, 12), 12
+    num_relations = rng.integers(0, 4, num_images) * (num_boxes > 0)
+    first_box, first_relation = np.cumsum(num_boxes) - num_boxes, np.cumsum(num_relations) - num_relations
+    files.entries = [{"image_id": 100 + i, "width": 1024, "height": 900} for i in range(num_images)]
+    files.arrays = {
+        "split": rng.choice([0, 0, 2], num_images),
+        "img_to_first_box": np.where(num_boxes > 0, first_box, -1),
+        "img_to_last_box": np.where(num_boxes > 0, first_box + num_boxes - 1, -1),
+        "img_to_first_rel": np.where(num_relations > 0, first_relation, -1),
+        "img_to_last_rel": np.where(num_relations > 0, first_relation + num_relations - 1, -1),
+        "labels": rng.integers(1, 4, (num_boxes.sum(), 1)),
+        "boxes_1024": rng.integers(0, 60, (num_boxes.sum(), 4)),
+        "relationships": np.concatenate(
+            [np.empty((0, 2), int)]
+            + [
+                first_box[i] + rng.integers(0, max(num_boxes[i], 1), (num_relations[i], 2))
+                for i in range(num_images)
+            ]
+        ),
+        "predicates": rng.integers(1, 4, (num_relations.sum(), 1)),
+    }
+    expected = _slowly(files, split, filter_empty, filter_non_overlap, num_validation)
+    options = {
+        "filter_empty_relations": filter_empty,
+        "filter_non_overlap": filter_non_overlap,
+        "num_validation_images": num_validation,
+    }
+    if not expected:
+        with pytest.raises(SpeaqError, match="no image is left"):
+            files.open(split, **options)
+        return
+    genome = files.open(split, **options)
+    boxes = np.split(genome.boxes, genome.box_offsets[1:-1])
+    relations = np.split(genome.relations, genome.relation_offsets[1:-1])
+    found = [
+        (image_id, [tuple(box) for box in b.tolist()], [tuple(row) for row in r.tolist()])
+        for image_id, b, r in zip(genome.image_ids, boxes, relations, strict=True)
+    ]
+    assert found == expected
