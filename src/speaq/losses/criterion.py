@@ -119,7 +119,9 @@ class Criterion(nn.Module):
         if self.dense_weight and output.token_logits is not None:
             dense, dense_norms = self._dense_sums(output, targets)
             sums, norms = sums | dense, norms | dense_norms
-        return self._reduce(sums, norms, targets, relations, assignment, self._correct(output, relations, assignment))
+        return self._reduce(
+            sums, norms, targets, relations, assignment, self._correct(output, relations, assignment)
+        )
 
     def _layer_sums(
         self, output: RawOutput, relations: Relations, assignment: Assignment
@@ -129,30 +131,34 @@ class Criterion(nn.Module):
         sums: dict[str, Tensor] = {}
         norms: dict[str, Tensor] = {}
         parts = (
-            ("subject", "ce_subject", output.subject_logits, relations.subject_labels, relations.subject_boxes,
-             output.subject_boxes, self.object_weights, m),
-            ("object", "ce_object", output.object_logits, relations.object_labels, relations.object_boxes,
-             output.object_boxes, self.object_weights, m),
-            ("relation", "relation", output.predicate_logits, relations.predicates, relations.predicate_boxes,
-             output.predicate_boxes, self.predicate_weights, 1),
+            ("subject", "ce_subject", self.object_weights, m,
+             output.subject_logits, relations.subject_labels, output.subject_boxes, relations.subject_boxes),
+            ("object", "ce_object", self.object_weights, m,
+             output.object_logits, relations.object_labels, output.object_boxes, relations.object_boxes),
+            ("relation", "relation", self.predicate_weights, 1,
+             output.predicate_logits, relations.predicates, output.predicate_boxes, relations.predicate_boxes),
         )  # fmt: skip
         ones = output.predicate_boxes.new_ones(len(chosen))
         matched = output.predicate_boxes.new_zeros(output.predicate_logits.shape[:2])
         matched = matched.index_put((assignment.layer, assignment.image), ones, accumulate=True)
-        for name, class_name, logits, labels, wanted, boxes, weights, multiplier in parts:
+        for name, class_name, weights, per_row, logits, labels, boxes, wanted in parts:
             weights = weights.to(logits.dtype)
-            ce, ce_norm = classification_sums(logits, labels[chosen], assignment, weights, multiplier)
-            l1, giou = box_sums(boxes, wanted[chosen].to(boxes.dtype), assignment, multiplier)
+            ce, ce_norm = classification_sums(logits, labels[chosen], assignment, weights, per_row)
+            l1, giou = box_sums(boxes, wanted[chosen].to(boxes.dtype), assignment, per_row)
             sums |= {f"loss_{class_name}": ce, f"loss_bbox_{name}": l1, f"loss_giou_{name}": giou}
-            norms |= {f"loss_{class_name}": ce_norm, f"loss_bbox_{name}": matched, f"loss_giou_{name}": matched}
+            norms |= {
+                f"loss_{class_name}": ce_norm,
+                f"loss_bbox_{name}": matched,
+                f"loss_giou_{name}": matched,
+            }
         return sums, norms
 
     def _dense_sums(
         self, output: RawOutput, targets: Sequence[Target]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(1, B) sums and normalisers of the dense terms."""
-        assert output.token_logits is not None and output.token_boxes is not None  # noqa: S101
-        assert output.token_points is not None  # noqa: S101
+        assert output.token_logits is not None and output.token_boxes is not None
+        assert output.token_points is not None
         dense = dense_sums(output.token_logits, output.token_boxes, output.token_points, targets)
         names = tuple(self.dense_term_weights)
         sums = (dense.entropy, dense.l1, dense.giou)
@@ -214,7 +220,9 @@ class Criterion(nn.Module):
         by_source = by_source.view(len(rows), -1)
         norms_by_source = norms_by_source.view(len(rows), -1)
 
-        boxes = torch.tensor(["ce" not in name and name != "loss_relation" for name, _ in rows], device=device)
+        boxes = torch.tensor(
+            ["ce" not in name and name != "loss_relation" for name, _ in rows], device=device
+        )
         normaliser = _at_least(norms_by_source.sum(1), boxes)
         scale = row_weights / normaliser
         total = num_ranks * (weighted * scale).sum()

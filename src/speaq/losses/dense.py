@@ -33,7 +33,7 @@ class DenseSums:
 
 
 def assign_tokens(points: Tensor, boxes: Tensor) -> Tensor:
-    """Which box each token speaks of: the smallest that contains its centre; and every box gets its nearest token.
+    """Which box each token speaks of: the smallest around its centre; every box also gets its nearest token.
 
     Args:
         points: (T, 2), (x, y) in 0..1, beyond 1 in the padding.

@@ -47,7 +47,9 @@ class Relations:
         relations = torch.cat([target.relations for target in targets])
         device = relations.device
         repeats = torch.tensor(counts, device=device)
-        image = torch.repeat_interleave(torch.arange(len(targets), device=device), repeats, output_size=sum(counts))
+        image = torch.repeat_interleave(
+            torch.arange(len(targets), device=device), repeats, output_size=sum(counts)
+        )
         first = torch.tensor(offsets, device=device)[image]
         subject, object_ = relations[:, 0] + first, relations[:, 1] + first
         return cls(
@@ -63,7 +65,7 @@ class Relations:
 
 
 def _probability(logits: Tensor, image: Tensor, classes: Tensor) -> Tensor:
-    """Softmax probability (L, T, q) of class classes[t] by the queries of image image[t]; logits (L, B, q, c)."""
+    """Softmax probability (L, T, q) of class classes[t] in image image[t]; logits (L, B, q, c)."""
     chosen = logits[:, image].gather(-1, classes[None, :, None, None].expand(*logits[:, image].shape[:3], 1))
     return (chosen.squeeze(-1) - logits.logsumexp(-1)[:, image]).exp()
 
@@ -104,7 +106,9 @@ def pair_cost(
     Args:
         output: of L layers; no gradient flows.
         relations: of the batch.
-        class_weight, l1_weight, giou_weight: weights of the terms.
+        class_weight: of the probabilities.
+        l1_weight: of the L1 distances.
+        giou_weight: of the generalised IoUs.
     """
     image = relations.image
     m = output.query_multiplier

@@ -1,6 +1,6 @@
 """The matcher of SpeaQ: which queries learn which relations.
 
-L: layers, B: images, T: relations of all images, Q: entity queries, P: predicate queries, R: predicate classes.
+L: layers, B: images, T: relations of all images, Q: entity queries, P: predicate queries.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,9 @@ def quality(
     """Quality of a query for a relation (SpeaQ, section 3.3): f(IoU_s, IoU_o) + predicate_weight * prob.
 
     Args:
-        subject_iou, object_iou, predicate_probability: (L, T, P).
+        subject_iou: (L, T, P) of the query's and the relation's subject boxes.
+        object_iou: (L, T, P) of their object boxes.
+        predicate_probability: (L, T, P) of the relation's predicate.
         scheme: f: minimum, maximum, geometric or arithmetic mean.
         predicate_weight: 0 leaves the predicate out.
         in_group: (T, P) bool; IoUs outside the group count as 0, the predicate term does not change.

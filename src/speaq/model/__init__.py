@@ -1,0 +1,1 @@
+"""The network: backbone, encoder, iterative decoder, heads. Read ``speaq.py`` first."""

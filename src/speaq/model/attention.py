@@ -18,7 +18,9 @@ class Attention(nn.Module):
         dropout: probability, in training.
     """
 
-    def __init__(self, *, hidden_dim: int, num_heads: int, memory_dim: int | None = None, dropout: float = 0.0):
+    def __init__(
+        self, *, hidden_dim: int, num_heads: int, memory_dim: int | None = None, dropout: float = 0.0
+    ):
         super().__init__()
         memory_dim = memory_dim or hidden_dim
         self.num_heads = num_heads
@@ -33,7 +35,8 @@ class Attention(nn.Module):
 
         Args:
             query: (B, q, D).
-            key, value: (B, k, memory_dim).
+            key: (B, k, memory_dim).
+            value: (B, k, memory_dim).
             valid: (B, k) bool, keys to look at; None for all.
 
         Returns:

@@ -22,6 +22,11 @@ _RESNET_DEPTHS = {
 class FrozenBatchNorm2d(nn.Module):
     """Batch normalisation whose statistics and affine terms are constants: no parameters, eps 1e-5."""
 
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, num_features: int, eps: float = 1e-5):
         super().__init__()
         self.eps = eps
@@ -80,7 +85,12 @@ def pretrained_backbone_config(name: str) -> dict[str, Any]:
     if not hasattr(config, "stage_names"):
         raise SpeaqError(f"MODEL.BACKBONE.NAME {name!r}: a {config.model_type} model cannot be a backbone")
     last = config.stage_names[-1]
-    return {**config.to_diff_dict(), "model_type": config.model_type, "out_features": [last], "out_indices": None}
+    return {
+        **config.to_diff_dict(),
+        "model_type": config.model_type,
+        "out_features": [last],
+        "out_indices": None,
+    }
 
 
 def _replace_batch_norms(module: nn.Module) -> None:

@@ -33,7 +33,9 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.self_attention = Attention(hidden_dim=hidden_dim, num_heads=num_heads, dropout=dropout)
         self.cross_attention = Attention(hidden_dim=hidden_dim, num_heads=num_heads, dropout=dropout)
-        self.feedforward = FeedForward(hidden_dim=hidden_dim, feedforward_dim=feedforward_dim, dropout=dropout)
+        self.feedforward = FeedForward(
+            hidden_dim=hidden_dim, feedforward_dim=feedforward_dim, dropout=dropout
+        )
         self.self_norm = nn.LayerNorm(hidden_dim)
         self.cross_norm = nn.LayerNorm(hidden_dim)
         self.feedforward_norm = nn.LayerNorm(hidden_dim)
@@ -100,7 +102,9 @@ class Decoder(nn.Module):
 
         def conditionings(number: int, memory_dim: int) -> nn.ModuleList:
             return nn.ModuleList(
-                Conditioning(hidden_dim=hidden_dim, num_heads=num_heads, memory_dim=memory_dim, dropout=dropout)
+                Conditioning(
+                    hidden_dim=hidden_dim, num_heads=num_heads, memory_dim=memory_dim, dropout=dropout
+                )
                 for _ in range(number)
             )
 
@@ -135,7 +139,11 @@ class Decoder(nn.Module):
         """
         m = self.query_multiplier
         batch = memory.tokens.shape[0]
-        e_s, e_o, e_r = self.subject_embedding.weight, self.object_embedding.weight, self.relation_embedding.weight
+        e_s, e_o, e_r = (
+            self.subject_embedding.weight,
+            self.object_embedding.weight,
+            self.relation_embedding.weight,
+        )
         if point_code is not None:
             e_s, e_o, e_r = e_s + point_code, e_o + point_code, e_r + point_code.repeat_interleave(m, dim=0)
         e_s, e_o, e_r = (e.expand(batch, -1, -1) for e in (e_s, e_o, e_r))

@@ -14,7 +14,9 @@ class EncoderLayer(nn.Module):
     def __init__(self, *, hidden_dim: int, num_heads: int, feedforward_dim: int, dropout: float):
         super().__init__()
         self.attention = Attention(hidden_dim=hidden_dim, num_heads=num_heads, dropout=dropout)
-        self.feedforward = FeedForward(hidden_dim=hidden_dim, feedforward_dim=feedforward_dim, dropout=dropout)
+        self.feedforward = FeedForward(
+            hidden_dim=hidden_dim, feedforward_dim=feedforward_dim, dropout=dropout
+        )
         self.attention_norm = nn.LayerNorm(hidden_dim)
         self.feedforward_norm = nn.LayerNorm(hidden_dim)
         self.dropout = nn.Dropout(dropout)
@@ -29,7 +31,9 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """A stack of encoder layers, without a final norm."""
 
-    def __init__(self, *, num_layers: int, hidden_dim: int, num_heads: int, feedforward_dim: int, dropout: float):
+    def __init__(
+        self, *, num_layers: int, hidden_dim: int, num_heads: int, feedforward_dim: int, dropout: float
+    ):
         super().__init__()
         self.layers = nn.ModuleList(
             EncoderLayer(

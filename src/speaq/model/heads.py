@@ -25,10 +25,10 @@ class BoxHead(nn.Module):
     def reset_parameters(self) -> None:
         """Initialise; called once the generic initialisation has been applied."""
         if self.relative:
-            last = self.layers[-1]
-            nn.init.zeros_(last.weight)
+            weight, bias = self.layers[-1].parameters()
+            nn.init.zeros_(weight)
             with torch.no_grad():
-                last.bias.copy_(torch.tensor([0.0, 0.0, -1.1, -1.1]))
+                bias.copy_(torch.tensor([0.0, 0.0, -1.1, -1.1]))
 
     def forward(self, x: Tensor, centre_logits: Tensor | None = None) -> Tensor:
         """Boxes (..., 4) of states x (..., D).

@@ -1,7 +1,7 @@
 """The model: an image in, classes and boxes of subjects, objects and predicates out.
 
-B: images, H, W: their padded size, h, w: feature map size, T = h * w tokens, D: hidden size, L: decoder layers,
-Q: entity queries, P: predicate queries, C: object classes, R: predicate classes.
+B: images, H, W: their padded size, h, w: feature map size, T = h * w tokens, D: hidden size, L: decoder
+layers, Q: entity queries, P: predicate queries, C: object classes, R: predicate classes.
 """
 
 from collections.abc import Iterable
@@ -68,7 +68,9 @@ class Speaq(nn.Module):
             relative_boxes=config.reference_points,
         )
         # The point that each triplet query speaks of, as the inverse sigmoid of (x, y) in 0..1.
-        self.point_logits = nn.Parameter(_grid_logits(config.num_queries)) if config.reference_points else None
+        self.point_logits = (
+            nn.Parameter(_grid_logits(config.num_queries)) if config.reference_points else None
+        )
         self.token_class = nn.Linear(dim, len(config.objects) + 1) if config.dense_head else None
         self.token_box = BoxHead(hidden_dim=dim, relative=True) if config.dense_head else None
 
@@ -110,7 +112,9 @@ class Speaq(nn.Module):
         """Where the parameters are."""
         return self.projection.weight.device
 
-    def forward(self, images: Tensor, sizes: Tensor | None = None, *, all_layers: bool | None = None) -> RawOutput:
+    def forward(
+        self, images: Tensor, sizes: Tensor | None = None, *, all_layers: bool | None = None
+    ) -> RawOutput:
         """Run the network.
 
         Args:
@@ -127,7 +131,9 @@ class Speaq(nn.Module):
             sizes = None
         tokens, position, valid = self._tokens(images, sizes)
         memory = self.encoder(tokens, position, valid)
-        code = None if self.point_logits is None else point_code(self.point_logits.sigmoid(), memory.shape[-1])
+        code = (
+            None if self.point_logits is None else point_code(self.point_logits.sigmoid(), memory.shape[-1])
+        )
         subjects, objects, relations = self.decoder(Memory(memory, memory + position, valid), code)
         if not (self.training if all_layers is None else all_layers):
             subjects, objects, relations = subjects[-1:], objects[-1:], relations[-1:]
@@ -135,7 +141,9 @@ class Speaq(nn.Module):
         if self.training and self.token_class is not None and self.token_box is not None:
             output.token_points = self._token_points(images, sizes, memory.shape[1])
             output.token_logits = self.token_class(memory).float()
-            output.token_boxes = self.token_box(memory, torch.logit(output.token_points.clamp(1e-3, 1 - 1e-3)))
+            output.token_boxes = self.token_box(
+                memory, torch.logit(output.token_points.clamp(1e-3, 1 - 1e-3))
+            )
         return output
 
     def _tokens(self, images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -27,10 +27,12 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 # Published names (after "detr.") to ours, part by part; the first pattern that fits is applied.
+_STAGE = "backbone.body.encoder.stages.{stage}.layers.{1}."
+_GRAPH = r"transformer\.decoder\.(subject|object|relation)_graph_query_"
 _PUBLISHED = [
     (r"backbone\.0\.backbone\.stem\.conv1\.", "backbone.body.embedder.embedder."),
-    (r"backbone\.0\.backbone\.res(\d)\.(\d+)\.shortcut\.", "backbone.body.encoder.stages.{stage}.layers.{1}.shortcut."),
-    (r"backbone\.0\.backbone\.res(\d)\.(\d+)\.conv(\d)\.", "backbone.body.encoder.stages.{stage}.layers.{1}.layer.{conv}."),
+    (r"backbone\.0\.backbone\.res(\d)\.(\d+)\.shortcut\.", _STAGE + "shortcut."),
+    (r"backbone\.0\.backbone\.res(\d)\.(\d+)\.conv(\d)\.", _STAGE + "layer.{conv}."),
     (r"input_proj\.", "projection."),
     (r"query_embed\.", "decoder.subject_embedding."),
     (r"object_query_embed\.", "decoder.object_embedding."),
@@ -41,11 +43,11 @@ _PUBLISHED = [
     (r"transformer\.decoder\.subject_norm\.", "decoder.entity_norm."),
     (r"transformer\.decoder\.(object|relation)_pos_attn\.(\d+)\.", "decoder.{0}_position.{1}.attention."),
     (r"transformer\.decoder\.(object|relation)_pos_linear\.(\d+)\.", "decoder.{0}_position.{1}.linear."),
-    (r"transformer\.decoder\.(subject|object|relation)_graph_query_attn\.(\d+)\.", "decoder.{0}_graph.{1}.attention."),
-    (r"transformer\.decoder\.(subject|object|relation)_graph_query_residual\.(\d+)\.", "decoder.{0}_graph.{1}.linear."),
-    (r"transformer\.decoder\.(subject|object|relation)_graph_query_norm\.", "decoder.{0}_graph_norm."),
+    (_GRAPH + r"attn\.(\d+)\.", "decoder.{0}_graph.{1}.attention."),
+    (_GRAPH + r"residual\.(\d+)\.", "decoder.{0}_graph.{1}.linear."),
+    (_GRAPH + r"norm\.", "decoder.{0}_graph_norm."),
     (r"transformer\.", ""),
-]  # fmt: skip
+]
 _ENCODER_PARTS = {"self_attn": "attention", "norm1": "attention_norm", "norm2": "feedforward_norm"}
 _DECODER_PARTS = {
     "self_attn": "self_attention",
@@ -118,15 +120,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         path = find_checkpoint(path) / WEIGHTS_FILE
     if not path.is_file():
-        raise SpeaqError(f"{path}: no such weights file; give the path of a .pth or .safetensors file or a folder")
+        raise SpeaqError(
+            f"{path}: no such weights file; give a .pth or .safetensors file, or the folder of a model"
+        )
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise SpeaqError(
-            f"{path}: not a checkpoint of plain tensors ({str(error).splitlines()[0]}); save its weights again "
-            "with torch.save({'model': state_dict}, path)"
+            f"{path}: not a checkpoint of plain tensors ({str(error).splitlines()[0]}); save its weights "
+            "again with torch.save({'model': state_dict}, path)"
         ) from error
     state = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
@@ -138,7 +142,9 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise SpeaqError(f"{path}: not a readable safetensors file ({error}); copy or save it again") from error
+        raise SpeaqError(
+            f"{path}: not a readable safetensors file ({error}); copy or save it again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -177,14 +183,23 @@ def load_matching(model: "Speaq", path: Path) -> LoadReport:
     fitting = {name: state[name] for name, (theirs, ours) in shapes.items() if theirs == ours}
     report = LoadReport(
         loaded=sorted(fitting),
-        missing=sorted(name for name in own if name not in state and not name.endswith("num_batches_tracked")),
+        missing=sorted(
+            name for name in own if name not in state and not name.endswith("num_batches_tracked")
+        ),
         unexpected=sorted(name for name in state if name not in own),
         mismatched=sorted(f"{name} {a} for {b}" for name, (a, b) in shapes.items() if a != b),
     )
     if not fitting:
-        raise SpeaqError(f"{path}: no tensor fits this model ({report}); is MODEL.WEIGHTS of another architecture?")
+        raise SpeaqError(
+            f"{path}: no tensor fits this model ({report}); is MODEL.WEIGHTS of another architecture?"
+        )
     model.load_state_dict(fitting, strict=False)
     return report
+
+
+def is_pretrained(folder: Path) -> bool:
+    """Whether ``folder`` holds a saved model."""
+    return (folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()
 
 
 def find_checkpoint(folder: Path) -> Path:
@@ -195,10 +210,10 @@ def find_checkpoint(folder: Path) -> Path:
     """
     newest = sorted((folder / "checkpoints").glob("iter_*"))
     for candidate in (folder, folder / "best", *reversed(newest)):
-        if (candidate / CONFIG_FILE).is_file() and (candidate / WEIGHTS_FILE).is_file():
+        if is_pretrained(candidate):
             return candidate
     raise SpeaqError(
-        f"{folder}: no model here; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or the output folder of a training"
+        f"{folder}: no model here; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or a training's output"
     )
 
 
@@ -236,7 +251,9 @@ def _download(repo_id: str, revision: str | None) -> Path:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise SpeaqError(f"{repo_id}: neither a folder here nor a model on the hub that can be read ({reason})") from None
+        raise SpeaqError(
+            f"{repo_id}: neither a folder here nor a model on the hub that can be read ({reason})"
+        ) from None
 
 
 def save_pretrained(model: "Speaq", folder: Path) -> None:

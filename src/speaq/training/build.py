@@ -119,8 +119,8 @@ def build_criterion(
     if detr.predicate_frequencies == "published":
         if len(VG_PREDICATE_COUNTS) != len(counts):
             raise SpeaqError(
-                f"MODEL.DETR.PREDICATE_FREQUENCIES published is a table of {len(VG_PREDICATE_COUNTS)} predicates "
-                f"of Visual Genome, but these data have {len(counts)}: set it to train"
+                f"MODEL.DETR.PREDICATE_FREQUENCIES published is a table of {len(VG_PREDICATE_COUNTS)} "
+                f"predicates of Visual Genome, but these data have {len(counts)}: set it to train"
             )
         counts = torch.tensor(VG_PREDICATE_COUNTS)
     return Criterion(

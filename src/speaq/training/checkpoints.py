@@ -6,7 +6,6 @@ the model with the best mR@100 so far.
 """
 
 import logging
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ class FolderCheckpoint(CheckpointIO):
         (partial / CONFIG_FILE).write_text(rest.pop("model_config"))
         torch.save(rest, partial / TRAINER_FILE)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        partial.replace(folder)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
@@ -61,7 +60,7 @@ class FolderCheckpoint(CheckpointIO):
         except (OSError, RuntimeError, EOFError) as error:
             reason = str(error).splitlines()[0]
             raise SpeaqError(
-                f"{folder}: this checkpoint cannot be read ({reason}); delete the folder to continue from the one before"
+                f"{folder}: this checkpoint cannot be read ({reason}); delete it to go on from the one before"
             ) from error
         return checkpoint | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
 

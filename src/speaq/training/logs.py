@@ -1,6 +1,6 @@
 """Where the course of a training is written: log.txt, metrics.json, event files and the terminal.
 
-``log.txt`` keeps the form of detectron2's logs and ``metrics.json`` (a JSON object per line) its keys, because
+``log.txt`` keeps the form of detectron2's logs and ``metrics.json`` (a JSON object per line) its keys:
 users have scripts that read them.
 """
 
@@ -13,12 +13,14 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from speaq.config import Config
+from speaq.errors import SpeaqError
 from speaq.training.recorder import Recorder
 
 logger = logging.getLogger("speaq.training")
@@ -50,6 +52,34 @@ def log_to(folder: Path, rank: int) -> None:
         # On a terminal the progress bar shows what the lines of steps say; elsewhere the lines are wanted.
         terminal.addFilter(lambda record: not (console.is_terminal and getattr(record, "file_only", False)))
         package.addHandler(terminal)
+
+
+def build_loggers(config: Config) -> list[Logger]:
+    """Event files for TensorBoard, and Weights & Biases where it is wanted.
+
+    Raises:
+        SpeaqError: wandb is wanted but not installed.
+    """
+    loggers: list[Logger] = [TensorBoardLogger(config.output_dir, name="tensorboard", version="")]
+    if config.wandb.use_wandb:
+        from lightning.pytorch.loggers import WandbLogger
+
+        wandb = config.wandb
+        try:
+            loggers.append(
+                WandbLogger(
+                    project=wandb.project,
+                    entity=None if wandb.entity == type(wandb)().entity else wandb.entity,
+                    name=None if wandb.exp_name == type(wandb)().exp_name else wandb.exp_name,
+                    group=wandb.group,
+                    save_dir=config.output_dir,
+                )
+            )
+        except ModuleNotFoundError:
+            raise SpeaqError(
+                "WANDB.USE_WANDB is True, but wandb is not installed: pip install speaq[wandb]"
+            ) from None
+    return loggers
 
 
 class TrainingLog(L.Callback):

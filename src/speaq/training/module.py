@@ -37,7 +37,6 @@ class SceneGraphModule(L.LightningModule):
         postprocess: from the model's output to scene graphs.
         metrics: for each data set that is evaluated, the metrics to compute.
         names: of these data sets.
-        seed: of all randomness.
 
     Attributes:
         step_completed: whether the last batch completed a step of the optimiser.
@@ -56,7 +55,6 @@ class SceneGraphModule(L.LightningModule):
         postprocess: PostProcessor,
         metrics: Sequence[Sequence[SceneGraphMetrics | DetectionAP]],
         names: Sequence[str],
-        seed: int,
     ):
         super().__init__()
         self.model = model
@@ -65,7 +63,6 @@ class SceneGraphModule(L.LightningModule):
         self.postprocess = postprocess
         self.metrics = nn.ModuleList(nn.ModuleList(group) for group in metrics)
         self.names = tuple(names)
-        self.seed = seed
         self.step_completed = False
         self.step_terms: dict[str, Tensor] = {}
         self.skipped_steps = 0
@@ -91,7 +88,7 @@ class SceneGraphModule(L.LightningModule):
         self.step_completed = False
         part = batch_idx % self.trainer.accumulate_grad_batches
         counters = (self.global_step, part, self.global_rank)
-        torch.manual_seed(int(generator(Purpose.MODEL, self.seed, *counters).integers(2**63)))
+        torch.manual_seed(int(generator(Purpose.MODEL, self.config.seed, *counters).integers(2**63)))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
@@ -147,8 +144,8 @@ class SceneGraphModule(L.LightningModule):
         )
         if self._skipped_in_a_row > self.config.solver.max_nonfinite_steps:
             raise SpeaqError(
-                f"training stopped at iteration {self.global_step}: {self._skipped_in_a_row} steps in a row had a "
-                "non-finite loss or gradient (SOLVER.MAX_NONFINITE_STEPS allows "
+                f"training stopped at iteration {self.global_step}: {self._skipped_in_a_row} steps in a row "
+                "had a non-finite loss or gradient (SOLVER.MAX_NONFINITE_STEPS allows "
                 f"{self.config.solver.max_nonfinite_steps}). The log names the images and terms. Lower "
                 "SOLVER.BASE_LR, clip gradients (SOLVER.CLIP_GRADIENTS), or train in float32 "
                 "(SOLVER.AMP.ENABLED False), and go on from the last checkpoint with --resume"
@@ -180,7 +177,7 @@ class SceneGraphModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the checkpoint needs beyond weights and the state of the engine."""
         checkpoint["model_config"] = self.model.config.to_json()
-        checkpoint["seed"] = self.seed
+        checkpoint["seed"] = self.config.seed
         checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -198,7 +195,7 @@ def log_results(module: SceneGraphModule) -> None:
 
 
 def save_results(module: SceneGraphModule, path: Path, iteration: int | None) -> None:
-    """Write the last evaluation to a JSON file: by data set what ``results_dict`` gives, and the iteration."""
+    """Write the last evaluation to a JSON file: for each data set what ``results_dict`` gives."""
     content: dict[str, Any] = {"iteration": iteration}
     for name, results in zip(module.names, module.results, strict=True):
         content[name] = results_dict(results, module.model.vocabulary)

@@ -64,7 +64,8 @@ def learning_rate_factor(solver: Solver, step: int) -> float:
     """Learning rate of step ``step`` (from 0) relative to its value after the warm-up.
 
     WarmupMultiStepLR multiplies by GAMMA at each of STEPS; WarmupCosineLR falls along half a cosine to
-    BASE_LR_END. Over the first WARMUP_ITERS steps the rate rises from WARMUP_FACTOR of it, linearly or at once.
+    BASE_LR_END. Over the first WARMUP_ITERS steps the rate rises from WARMUP_FACTOR of it, linearly or at
+    once.
     """
     if solver.lr_scheduler_name == "WarmupCosineLR":
         end = solver.base_lr_end / solver.base_lr

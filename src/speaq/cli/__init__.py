@@ -1,0 +1,46 @@
+"""The command line. Heavy libraries are imported when a command runs, so that help answers at once."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cyclopts import App
+
+from speaq.cli.data import app as data_app
+from speaq.cli.demo import demo
+from speaq.cli.predict import predict
+from speaq.cli.train import evaluate, train
+from speaq.errors import SpeaqError
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("speaq")
+
+
+app = App(
+    name="speaq",
+    help="Scene graph generation: train, evaluate and use SpeaQ models.",
+    version=_version,
+    help_format="plaintext",
+)
+for command in (demo, train, evaluate, predict):
+    app.command(command)
+app.command(data_app)
+
+
+def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
+    """Run an app or a function as a program: a user's mistake ends it with a message and exit code 2."""
+    try:
+        command(arguments) if isinstance(command, App) else App(
+            default_command=command, help_format="plaintext", result_action="return_value"
+        )(arguments)
+    except SpeaqError as error:
+        sys.stderr.write(f"speaq: {error}\n")
+        raise SystemExit(2) from None
+
+
+def main() -> None:
+    """The ``speaq`` program."""
+    run(app)

@@ -1,0 +1,66 @@
+"""``speaq train`` and ``speaq evaluate``."""
+
+from pathlib import Path
+
+
+def train(
+    *overrides: str,
+    config_file: Path | None = None,
+    resume: bool = False,
+    eval_only: bool = False,
+    num_gpus: int | None = None,
+    num_machines: int = 1,
+    machine_rank: int = 0,
+    dist_url: str = "",
+) -> None:
+    """Train a model and evaluate it; everything is written to OUTPUT_DIR.
+
+    Args:
+        overrides: KEY VALUE pairs that win over the configuration file, such as SOLVER.IMS_PER_BATCH 20.
+        config_file: YAML configuration.
+        resume: continue from the newest checkpoint in OUTPUT_DIR, if there is one.
+        eval_only: evaluate instead: with --resume the newest checkpoint in OUTPUT_DIR, else MODEL.WEIGHTS.
+        num_gpus: GPUs of this machine; 0 is the CPU; one if there is any by default.
+        num_machines: how many machines run this command.
+        machine_rank: which of them this is, from 0.
+        dist_url: where the processes meet: a port, or tcp://HOST:PORT for several machines.
+    """
+    from speaq.config import load_config
+    from speaq.training import launch
+
+    config = load_config(config_file, overrides)
+    cluster = launch.Cluster(
+        num_gpus=num_gpus, num_machines=num_machines, machine_rank=machine_rank, dist_url=dist_url
+    )
+    start = launch.evaluate if eval_only else launch.train
+    start(config, cluster=cluster, resume=resume)
+
+
+def evaluate(
+    model: Path,
+    *overrides: str,
+    config_file: Path | None = None,
+    num_gpus: int | None = None,
+    dist_url: str = "",
+) -> None:
+    """Evaluate a model on DATASETS.TEST; results.json is written to OUTPUT_DIR.
+
+    Args:
+        model: folder of a saved model, or output folder of a training (its best model is taken).
+        overrides: KEY VALUE pairs that win over the configuration file, such as DATASETS.TEST "('VG_test',)".
+        config_file: YAML configuration; by default the config.yaml of the training.
+        num_gpus: GPUs of this machine; 0 is the CPU; one if there is any by default.
+        dist_url: where the processes of several GPUs meet: a port.
+    """
+    from speaq.config import load_config
+    from speaq.errors import SpeaqError
+    from speaq.model.weights import find_checkpoint
+    from speaq.training import launch
+
+    if config_file is None:
+        config_file = model / "config.yaml"
+        if not config_file.is_file():
+            raise SpeaqError(f"{config_file}: no such file; name the data to evaluate on with --config-file")
+    weights = ["MODEL.WEIGHTS", str(find_checkpoint(model))]
+    config = load_config(config_file, [*overrides, *weights])
+    launch.evaluate(config, cluster=launch.Cluster(num_gpus=num_gpus, dist_url=dist_url))

@@ -1,0 +1,105 @@
+"""Evaluation during and after training: on what, by which metrics, and where the results go."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+
+from speaq.config import Config
+from speaq.data.build import build_test_transform, load_split
+from speaq.data.dataset import EvaluationDataset
+from speaq.data.statistics import DatasetStatistics
+from speaq.errors import SpeaqError
+from speaq.evaluation.detection import DetectionAP
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.report import predicate_table, results_table
+from speaq.evaluation.zero_shot import load_zero_shot_triplets
+from speaq.model.config import ModelConfig
+from speaq.structures import Vocabulary
+from speaq.training.logs import console, write_figures
+from speaq.training.module import SceneGraphModule, log_results, save_results
+
+
+def evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> list[tuple[str, EvaluationDataset]]:
+    """The data sets of DATASETS.TEST, which must have the classes of ``vocabulary``."""
+    found = []
+    for name in config.datasets.test:
+        genome = load_split(config, name)
+        if vocabulary is not None and genome.vocabulary != vocabulary:
+            raise SpeaqError(
+                f"{name} has other classes than the training data: {len(genome.vocabulary.objects)} objects "
+                f"and {len(genome.vocabulary.predicates)} predicates for {len(vocabulary.objects)} and "
+                f"{len(vocabulary.predicates)}, or other names; use the same MAPPING_DICTIONARY"
+            )
+        vocabulary = genome.vocabulary
+        found.append((name, EvaluationDataset(genome, transform=build_test_transform(config.input))))
+    return found
+
+
+def build_metrics(
+    config: Config, model: ModelConfig, statistics: DatasetStatistics | None
+) -> tuple[SceneGraphMetrics, DetectionAP]:
+    """What is measured on a data set.
+
+    Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS; without such a
+    file they are those that the training data lack.
+
+    Args:
+        config: its TEST section.
+        model: whose classes are measured.
+        statistics: of the training data, if known.
+    """
+    zero_shot, seen = _zero_shot(config, model), None
+    if zero_shot is None and statistics is not None:
+        seen = statistics.triplets
+    recalls = SceneGraphMetrics(
+        num_predicates=len(model.predicates),
+        iou_threshold=config.test.relation.iou_threshold,
+        zero_shot_triplets=zero_shot,
+        seen_triplets=seen,
+        predicate_counts=np.array(model.predicate_counts) if model.predicate_counts else None,
+    )
+    return recalls, DetectionAP(num_objects=len(model.objects))
+
+
+def _zero_shot(config: Config, model: ModelConfig) -> np.ndarray | None:
+    """The published list where it is on disk; None where it is not and was not asked for."""
+    head = config.model.roi_scenegraph_head
+    path = Path(head.zero_shot_triplets)
+    if head.zero_shot_triplets in ("", type(head)().zero_shot_triplets) and not path.is_file():
+        return None
+    return load_zero_shot_triplets(path, num_objects=len(model.objects), num_predicates=len(model.predicates))
+
+
+class EvaluationLog(L.Callback):
+    """Writes the results of every evaluation to the log, ``results.json``, ``metrics.json`` and the terminal.
+
+    Args:
+        output_dir: where.
+    """
+
+    def __init__(self, *, output_dir: Path):
+        self.output_dir = output_dir
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Write them."""
+        module: SceneGraphModule = pl_module
+        in_training = module.criterion is not None
+        module.evaluated_at = trainer.global_step
+        log_results(module)
+        if not trainer.is_global_zero:
+            return
+        iteration = trainer.global_step - 1 if in_training else None
+        save_results(module, self.output_dir / "results.json", iteration)
+        for name, results in zip(module.names, module.results, strict=True):
+            console.print(results_table(results))
+            if in_training:
+                prefix = f"{name}/" if len(module.names) > 1 else ""
+                figures = {f"{prefix}SG/{key}": value for key, value in results.items() if "@" in key}
+                figures |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
+                write_figures(self.output_dir, figures | {"iteration": iteration}, trainer.loggers, True)
+            else:
+                model = module.model.config
+                counts = np.array(model.predicate_counts) if model.predicate_counts else None
+                console.print(predicate_table(results, model.predicates, predicate_counts=counts))
