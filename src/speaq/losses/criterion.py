@@ -130,18 +130,28 @@ class Criterion(nn.Module):
         m, chosen = output.query_multiplier, assignment.relation
         sums: dict[str, Tensor] = {}
         norms: dict[str, Tensor] = {}
+        subject = (
+            output.subject_logits,
+            relations.subject_labels,
+            output.subject_boxes,
+            relations.subject_boxes,
+        )
+        object_ = (output.object_logits, relations.object_labels, output.object_boxes, relations.object_boxes)
+        predicate = (
+            output.predicate_logits,
+            relations.predicates,
+            output.predicate_boxes,
+            relations.predicate_boxes,
+        )
         parts = (
-            ("subject", "ce_subject", self.object_weights, m,
-             output.subject_logits, relations.subject_labels, output.subject_boxes, relations.subject_boxes),
-            ("object", "ce_object", self.object_weights, m,
-             output.object_logits, relations.object_labels, output.object_boxes, relations.object_boxes),
-            ("relation", "relation", self.predicate_weights, 1,
-             output.predicate_logits, relations.predicates, output.predicate_boxes, relations.predicate_boxes),
-        )  # fmt: skip
+            ("subject", "ce_subject", self.object_weights, m, subject),
+            ("object", "ce_object", self.object_weights, m, object_),
+            ("relation", "relation", self.predicate_weights, 1, predicate),
+        )
         ones = output.predicate_boxes.new_ones(len(chosen))
         matched = output.predicate_boxes.new_zeros(output.predicate_logits.shape[:2])
         matched = matched.index_put((assignment.layer, assignment.image), ones, accumulate=True)
-        for name, class_name, weights, per_row, logits, labels, boxes, wanted in parts:
+        for name, class_name, weights, per_row, (logits, labels, boxes, wanted) in parts:
             weights = weights.to(logits.dtype)
             ce, ce_norm = classification_sums(logits, labels[chosen], assignment, weights, per_row)
             l1, giou = box_sums(boxes, wanted[chosen].to(boxes.dtype), assignment, per_row)

@@ -139,7 +139,7 @@ def _build_trainer(
         )
     period = config.test.eval_period or solver.max_iter + 1
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+    warnings.filterwarnings("ignore", module="lightning")
     return L.Trainer(
         **options,
         precision=precision,

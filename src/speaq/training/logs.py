@@ -43,15 +43,18 @@ def log_to(folder: Path, rank: int) -> None:
         package.removeHandler(handler)
         handler.close()
     file = logging.FileHandler(folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8")
-    file.setFormatter(
-        logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
-    )
+    form = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
+    file.setFormatter(form)
     package.addHandler(file)
-    if rank == 0:
-        terminal = RichHandler(console=console, show_path=False, show_time=False, markup=False)
-        # On a terminal the progress bar shows what the lines of steps say; elsewhere the lines are wanted.
-        terminal.addFilter(lambda record: not (console.is_terminal and getattr(record, "file_only", False)))
+    if rank == 0 and console.is_terminal:
+        # A person has the progress bar and tables instead of the lines that are for files.
+        terminal: logging.Handler = RichHandler(console=console, show_path=False, show_time=False)
+        terminal.addFilter(lambda record: not getattr(record, "for_files", False))
         package.addHandler(terminal)
+    elif rank == 0:
+        plain = logging.StreamHandler()
+        plain.setFormatter(form)
+        package.addHandler(plain)
 
 
 def build_loggers(config: Config) -> list[Logger]:

@@ -1,0 +1,1 @@
+"""From images to scene graphs with a trained model."""

@@ -1,0 +1,1 @@
+"""Pictures of scene graphs, data sets and training runs."""

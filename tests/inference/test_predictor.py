@@ -1,0 +1,145 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from speaq.data.transforms import Scene, TestTransform
+from speaq.errors import SpeaqError
+from speaq.inference.postprocess import PostProcessor
+from speaq.inference.predictor import BATCHES_AHEAD, predict, predict_each
+from speaq.structures import RawOutput, Vocabulary
+
+
+class FakeModel(nn.Module):
+    """One relation per image, whose boxes tell the image's mean colour; remembers what it was asked."""
+
+    vocabulary = Vocabulary(("cup", "table"), ("on",))
+    config = SimpleNamespace(min_size=32, max_size=64, nms_threshold=0.5)
+    device = torch.device("cpu")
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+        self.images = []
+
+    def forward(self, images, sizes):
+        assert images.dtype == torch.uint8
+        assert sizes.tolist() == [list(images.shape[-2:])] * len(images)
+        assert not self.training
+        assert torch.is_inference_mode_enabled()
+        self.batches.append(len(images))
+        self.images.extend(images)
+        colour = images.float().mean(dim=(2, 3)) / 255
+        boxes = torch.cat((colour, torch.full_like(colour[:, :1], 0.1)), dim=1)[None, :, None]
+        logits = torch.tensor([3.0, 0.0, 0.0]).expand(1, len(images), 1, 3)
+        predicate = torch.tensor([2.0, 0.0]).expand(1, len(images), 1, 2)
+        return RawOutput(
+            subject_logits=logits,
+            object_logits=logits.flip(-1).roll(-1, -1),
+            subject_boxes=boxes,
+            object_boxes=boxes,
+            predicate_logits=predicate,
+            predicate_boxes=boxes,
+        )
+
+
+def make_image(shade, width=40, height=30):
+    return Image.new("RGB", (width, height), (shade, shade, shade))
+
+
+def shade_of(graph):
+    return round(float(graph.boxes[0, [0, 2]].mean() / graph.image_size[1] * 255))
+
+
+def test_one_image_gives_one_graph(tmp_path):
+    path = tmp_path / "photo.png"
+    make_image(51).save(path)
+    graph = predict(FakeModel(), path)
+    assert graph.image == path
+    assert graph.image_size == (30, 40)
+    assert str(graph.triplets[0]) == "cup on table (0.73)"
+    np.testing.assert_allclose(
+        graph.boxes[0], [4, 4.5, 12, 7.5], atol=1e-5
+    )  # (0.2, 0.2, 0.2, 0.1) of 40 x 30
+
+
+def test_sizes_are_those_of_evaluation():
+    model = FakeModel()
+    rng = np.random.default_rng(0)
+    for width, height in ((40, 30), (31, 77), (300, 50), (32, 32)):
+        picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        predict(model, picture)
+        scene = Scene(picture, np.zeros((0, 4)), np.zeros(0, int), np.zeros((0, 3), int))
+        expected = np.asarray(TestTransform(shortest_edge=32, max_size=64)(scene).image)
+        np.testing.assert_array_equal(model.images[-1].permute(1, 2, 0).numpy(), expected)
+
+
+def test_order_is_kept_whatever_shares_a_batch():
+    shades = list(range(10, 250, 7))
+    images = [make_image(shade, *((40, 30), (30, 40), (50, 50))[i % 3]) for i, shade in enumerate(shades)]
+    for batch_size in (1, 2, 5, 100):
+        model = FakeModel()
+        graphs = predict(model, images, batch_size=batch_size)
+        assert [shade_of(graph) for graph in graphs] == shades
+        assert max(model.batches) == min(batch_size, 12)
+        assert sum(model.batches) == len(images)
+        assert all(graph.image is not None for graph in graphs)
+
+
+def test_equal_sizes_share_a_batch():
+    model = FakeModel()
+    predict(model, [make_image(i, *((40, 30), (30, 40))[i % 2]) for i in range(8)], batch_size=4)
+    assert model.batches == [4, 4]
+
+
+def test_a_folder_is_read_as_it_goes(tmp_path):
+    for i in range(6):
+        make_image(40 * i).save(tmp_path / f"{i}.png")
+    (tmp_path / "5.png").write_text("broken")
+    graphs = predict_each(FakeModel(), tmp_path, batch_size=2)
+    first = [next(graphs) for _ in range(4)]
+    assert [path.name for path, _ in first] == ["0.png", "1.png", "2.png", "3.png"]
+    assert [shade_of(graph) for _, graph in first] == [0, 40, 80, 120]
+    with pytest.raises(SpeaqError, match=r"5.png"):
+        list(graphs)
+
+
+def test_an_odd_one_does_not_hold_up_the_others():
+    read = []
+
+    def images():
+        for i in range(100):
+            read.append(i)
+            yield make_image(i, *((64, 32) if i == 0 else (40, 30)))
+
+    graphs = predict_each(FakeModel(), images(), batch_size=2)
+    assert shade_of(next(graphs)[1]) == 0
+    assert len(read) == 2 * BATCHES_AHEAD + 1
+    assert [shade_of(graph) for _, graph in graphs] == list(range(1, 100))
+
+
+def test_options_replace_those_of_the_model():
+    model = FakeModel()
+    graph = predict(
+        model, make_image(9), min_size=15, max_size=16, postprocess=PostProcessor(drop_self_relations=True)
+    )
+    assert model.images[0].shape == (3, 12, 16)
+    assert graph.vocabulary == model.vocabulary
+
+
+def test_no_images_give_no_graphs():
+    assert predict(FakeModel(), []) == []
+
+
+def test_training_goes_on_afterwards():
+    model = FakeModel().train()
+    predict(model, make_image(1))
+    assert model.training
+    assert not torch.is_inference_mode_enabled()
+    graphs = predict_each(model, [make_image(1)] * 3, batch_size=1)
+    next(graphs)
+    assert model.training  # between two graphs of an unfinished iteration, too
+    assert not torch.is_inference_mode_enabled()

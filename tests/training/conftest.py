@@ -1,0 +1,76 @@
+"""A training that takes seconds: the tiny Visual Genome set and a tiny model."""
+
+from pathlib import Path
+
+import pytest
+
+VG = Path(__file__).parents[1] / "golden" / "vg_tiny"
+
+CONFIG = f"""
+DATASETS:
+  TRAIN: ('VG_train',)
+  TEST: ('VG_val',)
+  VISUAL_GENOME:
+    IMAGES: {VG / "images"}
+    IMAGE_DATA: {VG / "image_data.json"}
+    MAPPING_DICTIONARY: {VG / "dicts.json"}
+    VG_ATTRIBUTE_H5: {VG / "VG.h5"}
+    FILTER_NON_OVERLAP: False
+    NUMBER_OF_VALIDATION_IMAGES: 10
+INPUT:
+  MIN_SIZE_TRAIN: (64, 96)
+  MAX_SIZE_TRAIN: 128
+  MIN_SIZE_TEST: 64
+  MAX_SIZE_TEST: 128
+MODEL:
+  BACKBONE:
+    FREEZE_AT: 1
+  RESNETS:
+    DEPTH: 18
+    OUT_FEATURES: [res3]
+    STEM_OUT_CHANNELS: 8
+    WIDTH_PER_GROUP: 8
+  DETR:
+    HIDDEN_DIM: 16
+    NHEADS: 2
+    DIM_FEEDFORWARD: 16
+    ENC_LAYERS: 1
+    DEC_LAYERS: 2
+    NUM_OBJECT_QUERIES: 12
+    NUM_RELATION_QUERIES: 12
+    MULTIPLY_QUERY: 2
+    ONLY_PREDICATE_MULTIPLY: True
+    MATCH_INDEPENDENT: True
+    ONE2MANY_SCHEME: dynamic
+    ONE2MANY_DYNAMIC_SCHEME: max
+    ONE2MANY_K: 4
+    ONE2MANY_PREDICATE_SCORE: True
+    ONE2MANY_PREDICATE_WEIGHT: -0.5
+    USE_GROUP_MASK: True
+    NUM_GROUPS: 4
+    REWEIGHT_RELATIONS: True
+SOLVER:
+  IMS_PER_BATCH: 4
+  MAX_ITER: 6
+  BASE_LR: 1e-3
+  STEPS: (5,)
+  WARMUP_ITERS: 2
+  CHECKPOINT_PERIOD: 2
+  LOG_PERIOD: 2
+  CLIP_GRADIENTS:
+    ENABLED: True
+    CLIP_TYPE: full_model
+    CLIP_VALUE: 0.1
+TEST:
+  EVAL_PERIOD: 3
+DATALOADER:
+  NUM_WORKERS: 0
+SEED: 3
+"""
+
+
+@pytest.fixture(scope="session")
+def config_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "tiny.yaml"
+    path.write_text(CONFIG)
+    return path
