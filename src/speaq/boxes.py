@@ -35,7 +35,7 @@ def _intersection_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """numerator / denominator, and 0 where the denominator is 0 (boxes without area)."""
+    """Quotient, and 0 where the denominator is 0 (boxes without area)."""
     return numerator / torch.where(denominator > 0, denominator, torch.ones_like(denominator))
 
 

@@ -124,7 +124,7 @@ class RawOutput:
         subject_boxes, object_boxes: (L, B, Q, 4), cxcywh in 0..1.
         predicate_logits: (L, B, P, R + 1); class R is "no relation".
         predicate_boxes: (L, B, P, 4), cxcywh in 0..1.
-        token_logits, token_boxes, token_points: (B, T, C + 1), (B, T, 4) and (B, T, 2) of the T encoder tokens
+        token_logits, token_boxes, token_points: (B, T, C + 1), (B, T, 4), (B, T, 2) of the T encoder tokens
             for the dense auxiliary loss in training, None otherwise; a point is the token's centre (x, y) in
             0..1, beyond 1 in the padding.
     """
@@ -141,7 +141,7 @@ class RawOutput:
 
     @property
     def query_multiplier(self) -> int:
-        """m = P / Q, the predicate queries per entity query."""
+        """Predicate queries per entity query, m = P / Q."""
         return self.predicate_logits.shape[2] // self.subject_logits.shape[2]
 
     def last_layer(self) -> "RawOutput":

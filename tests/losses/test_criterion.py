@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from golden_criterion import CASES, COUNTS, RECORD, criterion, figures, output, targets
 
+from golden_criterion import CASES, COUNTS, RECORD, criterion, figures, output, targets
 from speaq.losses.classification import predicate_weights
 from speaq.matching.groups import group_queries
 
@@ -103,7 +103,8 @@ def test_no_relation_and_no_box_anywhere_still_teaches_no_object():
 
 def test_sources_are_what_they_would_be_alone():
     items = targets()
-    mixed = [replace(t, source="synthetic" if i % 2 else "real", loss_weight=0.5) for i, t in enumerate(items)]
+    names = ["real", "synthetic", "real", "synthetic", "real"]
+    mixed = [replace(t, source=name, loss_weight=0.5) for t, name in zip(items, names, strict=True)]
     loss = criterion("speaq", source_names=("real", "synthetic"))
     both = loss(output(2), mixed)
     for name, keep in (("real", [0, 2, 4]), ("synthetic", [1, 3])):

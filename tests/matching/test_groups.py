@@ -1,10 +1,10 @@
 """Groups of predicates and their shares of the queries."""
 
 import pytest
-from golden_criterion import COUNTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golden_criterion import COUNTS
 from speaq.errors import SpeaqError
 from speaq.matching.groups import group_queries
 

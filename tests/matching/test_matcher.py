@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from golden_criterion import output, targets
 from scipy.optimize import linear_sum_assignment
 
+from golden_criterion import output, targets
 from speaq.errors import SpeaqError
 from speaq.matching.cost import Relations, pair_cost
 from speaq.matching.groups import group_queries

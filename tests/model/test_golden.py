@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden_weights import published_state
 
+from golden_weights import published_state
 from speaq.model.backbone import resnet_config
 from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq

@@ -1,4 +1,4 @@
-"""Whole trainings: what they leave behind, that resuming is exact, and what happens to numbers that are none."""
+"""Whole trainings: what they leave behind, that resuming is exact, and what non-finite numbers do."""
 
 import json
 import re
@@ -79,9 +79,8 @@ def test_the_reported_loss_is_the_weighted_sum_of_its_terms(trained):
     # The median of two steps is their mean, and so linear in the terms.
     row = next(row for row in rows if "total_loss" in row)
     factors = {"bbox": 5.0, "giou": 2.0}
-    total = sum(
-        value * factors.get(name.split("_")[1], 1.0) for name, value in row.items() if name.startswith("loss_")
-    )
+    terms = {name: value for name, value in row.items() if name.startswith("loss_")}
+    total = sum(value * factors.get(name.split("_")[1], 1.0) for name, value in terms.items())
     assert row["total_loss"] == pytest.approx(total, rel=1e-5)
 
 
@@ -135,7 +134,8 @@ def test_accumulated_batches_make_one_step(config_file, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
     assert [row["iteration"] for row in rows if "total_loss" in row] == [1, 2]
     assert [row["iteration"] for row in rows if "SG/R@20" in row] == [2]
-    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["iter_0000002", "iter_0000003"]
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["iter_0000002", "iter_0000003"]
 
 
 @pytest.mark.parametrize("options", [["SOLVER.OPTIMIZER", "SGD"], ["SOLVER.AMP.ENABLED", "True"]])
@@ -155,7 +155,8 @@ class Broken:
 
         def forward(criterion, output, targets):
             if self.count in calls:
-                output.subject_boxes = output.subject_boxes * torch.tensor([float("nan"), 1, 1, 1])[:, None, None]
+                first = torch.tensor([float("nan"), 1, 1, 1])[:, None, None]
+                output.subject_boxes = output.subject_boxes * first
                 self.images.append(targets[0].image_id)
             self.count += 1
             return original(criterion, output, targets)

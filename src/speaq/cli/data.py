@@ -1,5 +1,6 @@
 """``speaq data``."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Literal
@@ -14,10 +15,56 @@ def generate(
     folder: Path,
     *,
     num_images: int = 3000,
-    image_size: int = 128,
+    num_val: int = 300,
+    num_test: int = 300,
+    image_size: tuple[int, int] = (128, 128),
+    num_classes: int = 10,
+    num_predicates: int = 9,
     style: Literal["photo", "flat"] = "photo",
     seed: int = 0,
+    image_ids: Literal["int", "string"] | None = None,
     workers: int | None = None,
 ) -> None:
-    """Draw a data set of little scenes, in Visual Genome format."""
-    sys.stdout.write(f"{folder} {num_images} {image_size} {style} {seed} {workers}\n")
+    """Draw a data set of little scenes, in Visual Genome format.
+
+    Args:
+        folder: where to; made if missing.
+        num_images: training images.
+        num_val: validation images.
+        num_test: test images.
+        image_size: width and height in pixels.
+        num_classes: object classes.
+        num_predicates: predicates.
+        style: photo is textured, shaded and noisy; flat is clean and stands for a synthetic set.
+        seed: other seeds give other scenes.
+        image_ids: int as in Visual Genome, string as in synthetic sets; by default as the style suggests.
+        workers: processes that draw; by default one per core.
+    """
+    from rich.progress import Progress
+
+    from speaq.data.generated import generate_dataset
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("drawing", total=num_images + num_val + num_test)
+        files = generate_dataset(
+            folder,
+            num_images=num_images,
+            num_val=num_val,
+            num_test=num_test,
+            image_size=image_size,
+            num_classes=num_classes,
+            num_predicates=num_predicates,
+            style=style,
+            seed=seed,
+            image_ids=image_ids,
+            workers=workers or os.cpu_count() or 1,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    section = "VISUAL_GENOME" if style == "photo" else "SYNTHETIC_GENOME"
+    sys.stdout.write(
+        f"{num_images + num_val + num_test} images. To train on them:\n\nDATASETS:\n  {section}:\n"
+        f"    IMAGES: {files.images}\n"
+        f"    IMAGE_DATA: {files.image_data}\n"
+        f"    MAPPING_DICTIONARY: {files.mapping_dictionary}\n"
+        f"    VG_ATTRIBUTE_H5: {files.attribute_h5}\n"
+    )

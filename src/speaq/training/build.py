@@ -201,6 +201,7 @@ def build_postprocessor(config: Config, vocabulary: Vocabulary) -> PostProcessor
         num_rel=test.num_rel,
         nms_threshold=config.model.roi_heads.nms_thresh_test,
         pnms=test.pnms,
+        pnms_threshold=test.relation.pnms_threshold,
         clip_boxes=test.clip_boxes,
         drop_self_relations=test.relation.drop_self,
         vocabulary=vocabulary,

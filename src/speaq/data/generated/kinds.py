@@ -350,9 +350,9 @@ KINDS: tuple[Kind, ...] = (
     _HORSE, _HAT, _DOG, _CAR, _UMBRELLA, _FLOWER, _LAMP, _BOAT, _BALLOON, _BENCH,
 )  # fmt: skip
 
-# From frequent to rare.
+# About from frequent to rare.
 PREDICATES: tuple[str, ...] = (
-    "on", "left of", "right of", "above", "in front of", "under", "in", "behind", "holding",
+    "on", "left of", "right of", "above", "in front of", "in", "under", "holding", "behind",
     "riding", "wearing", "carrying",
 )  # fmt: skip
 
