@@ -241,6 +241,7 @@ def test_flat_style_has_flat_colours_and_photo_has_texture():
     [
         ({"image_size": (32, 128)}, "image_size: expected one number .* found \\(32, 128\\)"),
         ({"num_classes": 21}, "num_classes: expected 8 to 20, found 21"),
+        ({"num_predicates": 10}, "'riding'. Ask for more classes, or for at most 9 predicates"),
         ({"num_predicates": 2}, "num_predicates: expected 3 to 12, found 2"),
         ({"style": "oil"}, "style: expected one of photo, flat, found 'oil'"),
         ({"seed": -1}, "seed: expected 0 or more, found -1"),

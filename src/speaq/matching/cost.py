@@ -66,8 +66,8 @@ class Relations:
 
 def _probability(logits: Tensor, image: Tensor, classes: Tensor) -> Tensor:
     """Softmax probability (L, T, q) of class classes[t] in image image[t]; logits (L, B, q, c)."""
-    chosen = logits[:, image].gather(-1, classes[None, :, None, None].expand(*logits[:, image].shape[:3], 1))
-    return (chosen.squeeze(-1) - logits.logsumexp(-1)[:, image]).exp()
+    chosen = logits[:, image, :, classes].transpose(0, 1)  # indexing by two tensors puts T first
+    return (chosen - logits.logsumexp(-1)[:, image]).exp()
 
 
 def _box_cost(predicted: Tensor, boxes: Tensor, image: Tensor, l1: float, giou: float) -> Tensor:

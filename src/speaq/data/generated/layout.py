@@ -40,15 +40,10 @@ _GROUPS: dict[tuple[str, ...], float] = {
 }
 _GAPS = (0.04, 0.17)  # between neighbouring groups
 _THREE_GROUPS = 0.2  # share of scenes with a third group
+_SORTED = 0.3  # share of scenes whose groups stand in subject order; the others in any order
 _ATTEMPTS = 80
-_SORTED = (
-    0.3  # share of scenes whose groups stand in subject order from left to right; the others in any order
-)
-_DRAWN = {
-    "behind": -2.0,
-    "inside": 0.4,
-    "before": 3.0,
-}  # order of a guest; the base's layers are at 0, 1, ...
+# When a guest is drawn; the base's layers are at 0 and 1.
+_DRAWN = {"behind": -2.0, "inside": 0.4, "before": 3.0}
 
 
 class CannotPlaceError(Exception):
@@ -139,19 +134,16 @@ def _attempt(
     groups = [_place_guests(rng, way, base, left) for way, base in zip(ways, bases, strict=True)]
     groups = _arrange(rng, groups, width, height)
     things = [thing for group in groups for thing in group]
-    find_relations(
-        [thing.kind for thing in things], np.concatenate([_expected_boxes(group) for group in groups])
-    )
+    expected = np.concatenate([_expected_boxes(group) for group in groups])
+    find_relations([thing.kind for thing in things], expected)
     return things
 
 
 def _place_base(rng: np.random.Generator, way: tuple[str, ...], left: list[Kind]) -> Thing:
     """A thing that stands at (0, 0) and can have such guests; takes its kind out of ``left``."""
     names = {kind.name for kind in left}
-    kind = _pick(
-        rng,
-        [kind for kind in left if kind.stands and all(_offers(kind, predicate, names) for predicate in way)],
-    )
+    standing = [kind for kind in left if kind.stands]
+    kind = _pick(rng, [kind for kind in standing if all(offers(kind, predicate, names) for predicate in way)])
     left.remove(kind)
     pose = next((spot.host_pose for spot in kind.spots if spot.predicate in way and spot.host_pose), "")
     return Thing(kind=kind, pose=pose, box=_size(rng, kind, pose), mirror=bool(rng.integers(2)))
@@ -169,8 +161,8 @@ def _place_guests(
     return group
 
 
-def _offers(kind: Kind, predicate: str, names: set[str]) -> bool:
-    """Whether a group of this base can have a guest with this predicate."""
+def offers(kind: Kind, predicate: str, names: set[str]) -> bool:
+    """Whether a group with this base can have a guest with this predicate, of the kinds in ``names``."""
     if predicate in ("in front of", "behind"):
         return kind.landmark
     if predicate == "above":
@@ -214,6 +206,7 @@ def _attach(
 
 
 def _pick(rng: np.random.Generator, kinds: list[Kind]) -> Kind:
+    """One of the kinds, in proportion to their ``chance``."""
     if not kinds:
         raise CannotPlaceError
     mark = rng.uniform(0, sum(kind.chance for kind in kinds))
@@ -225,10 +218,12 @@ def _pick(rng: np.random.Generator, kinds: list[Kind]) -> Kind:
 
 
 def _between(rng: np.random.Generator, bounds: Range, low: float, high: float) -> float:
+    """A number whose place between ``low`` (0) and ``high`` (1) is within ``bounds``."""
     return low + (high - low) * rng.uniform(*bounds)
 
 
 def _at_spot(rng: np.random.Generator, spot: Spot, host: Thing, left: list[Kind]) -> Thing:
+    """A guest that fits this spot of the host."""
     x1, y1, x2, y2 = host.box
     room = ((x2 - x1) * spot.room[0], (y2 - y1) * spot.room[1])
     kind = _pick(rng, [kind for kind in left if kind.name in spot.guests])
@@ -251,6 +246,7 @@ def _at_spot(rng: np.random.Generator, spot: Spot, host: Thing, left: list[Kind]
 
 
 def _above(rng: np.random.Generator, group: list[Thing], left: list[Kind]) -> Thing:
+    """A guest in the air over the last thing of the group."""
     kind = _pick(rng, [kind for kind in left if kind.flies is not None])
     pose = kind.flies or ""
     below = group[-1].box
@@ -263,7 +259,7 @@ def _above(rng: np.random.Generator, group: list[Thing], left: list[Kind]) -> Th
         pose=pose,
         box=box + np.array((x, y, x, y)),
         mirror=mirror,
-        order=3.0,
+        order=_DRAWN["before"],
         layer_step=0.1,
         rests=False,
     )
@@ -274,6 +270,7 @@ def _in_depth(rng: np.random.Generator, predicate: str, base: Thing, left: list[
     x1, _, x2, ground = base.box
     hidden = predicate == "behind"
     if hidden:
+        # Of the landmarks, trees hide, and only a house is large enough for them.
         kinds = [kind for kind in left if kind.hides and (not kind.landmark or base.kind.name == "house")]
     else:
         kinds = [kind for kind in left if kind.stands and not kind.landmark]

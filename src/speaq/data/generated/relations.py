@@ -26,6 +26,8 @@ ALIGNED = (0.5, 0.8)  # share of the narrower thing that is not over or under th
 DEPTH = 0.025  # between the bottoms of two things of which one is in front
 GROUND = 0.64  # a thing before or behind a landmark ends below this share of the landmark's height
 
+SIDEWAYS = ("left of", "right of")
+
 Relation = tuple[int, str, int]
 
 
@@ -74,7 +76,7 @@ def pair_relation(first: Kind, a: np.ndarray, second: Kind, b: np.ndarray) -> tu
         raise UnclearError
     if across >= GAP[1]:
         if _all_hold((across, NEAR), (abs(float(a[3] - b[3])), LEVEL)):
-            return ("left of" if a[0] < b[0] else "right of"), False
+            return SIDEWAYS[0 if a[0] < b[0] else 1], False
         return None
     apart = 1 - float((min(a[2], b[2]) - max(a[0], b[0])) / min(a[2] - a[0], b[2] - b[0]))
     if _all_hold((down, OVER), (apart, ALIGNED)):

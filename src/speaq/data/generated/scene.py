@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from speaq.data.generated.kinds import KINDS, PREDICATES
-from speaq.data.generated.layout import plan_scene
-from speaq.data.generated.relations import UnclearError, find_relations
+from speaq.data.generated.layout import offers, plan_scene
+from speaq.data.generated.relations import SIDEWAYS, UnclearError, find_relations
 from speaq.data.generated.render import render
 from speaq.errors import SpeaqError
 
@@ -65,6 +65,13 @@ def check_options(
     ):
         if not low <= number <= high:
             raise SpeaqError(f"{what}: expected {low} to {high}, found {number}.")
+    kinds, names = KINDS[:num_classes], {kind.name for kind in KINDS[:num_classes]}
+    for predicate in PREDICATES[:num_predicates]:
+        if predicate not in SIDEWAYS and not any(offers(kind, predicate, names) for kind in kinds):
+            raise SpeaqError(
+                f"num_predicates: no two of the {num_classes} classes can have the predicate '{predicate}'. "
+                f"Ask for more classes, or for at most {PREDICATES.index(predicate)} predicates."
+            )
     if style not in STYLES:
         raise SpeaqError(f"style: expected one of {', '.join(STYLES)}, found {style!r}.")
     if seed < 0:

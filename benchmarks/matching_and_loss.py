@@ -1,0 +1,180 @@
+"""Time of matching and loss at the scale of the paper, beside a plain version of the same computation.
+
+    python benchmarks/matching_and_loss.py --images 5 --relations 8
+
+The plain version follows the equations layer by layer and, as DETR's matcher does, compares every prediction
+of the batch with every relation of the batch before it takes the blocks on the diagonal.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from speaq.boxes import box_giou, box_iou, cxcywh_to_xyxy
+from speaq.losses.criterion import Criterion
+from speaq.matching.groups import QueryGroups, group_queries
+from speaq.matching.matcher import OUTSIDE_GROUP, Matcher
+from speaq.model.published import VG_PREDICATE_COUNTS
+from speaq.structures import RawOutput, Target
+
+LAYERS, QUERIES, MULTIPLIER, OBJECTS, PREDICATES = 6, 300, 2, 150, 50
+
+
+def random_batch(images: int, relations: int, seed: int = 0) -> tuple[RawOutput, list[Target]]:
+    """Outputs that find some of the boxes, and targets."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    def boxes(*shape: int) -> Tensor:
+        return torch.cat((0.2 + 0.6 * rand(*shape, 2), 0.05 + 0.3 * rand(*shape, 2)), -1)
+
+    p = QUERIES * MULTIPLIER
+    output = RawOutput(
+        subject_logits=3 * rand(LAYERS, images, QUERIES, OBJECTS + 1),
+        object_logits=3 * rand(LAYERS, images, QUERIES, OBJECTS + 1),
+        subject_boxes=boxes(LAYERS, images, QUERIES),
+        object_boxes=boxes(LAYERS, images, QUERIES),
+        predicate_logits=3 * rand(LAYERS, images, p, PREDICATES + 1),
+        predicate_boxes=boxes(LAYERS, images, p),
+    )
+    targets = []
+    for image in range(images):
+        count = 2 * relations
+        pairs = (rand(relations, 2) * count).long()
+        predicates = (rand(relations, 1) * PREDICATES).long()
+        targets.append(
+            Target(
+                image_id=image,
+                boxes=boxes(count),
+                labels=(rand(count) * OBJECTS).long(),
+                relations=torch.cat((pairs, predicates), 1),
+                relation_boxes=boxes(relations),
+            )
+        )
+    return output, targets
+
+
+def plain(output: RawOutput, targets: list[Target], groups: QueryGroups, weights: Tensor) -> Tensor:
+    """The weighted loss, layer by layer."""
+    in_query = torch.tensor(groups.group_of_query)
+    of_predicate = torch.tensor(groups.group_of_predicate)
+    sizes = [len(target.relations) for target in targets]
+    predicates = torch.cat([target.relations[:, 2] for target in targets])
+    labels = [torch.cat([t.labels[t.relations[:, side]] for t in targets]) for side in (0, 1)]
+    wanted = [torch.cat([t.boxes[t.relations[:, side]] for t in targets]) for side in (0, 1)]
+    wanted.append(torch.cat([t.relation_boxes for t in targets]))
+    object_weights = torch.ones(OBJECTS + 1)
+    object_weights[-1] = 0.1
+    total = output.predicate_boxes.new_zeros(())
+    for layer in range(LAYERS):
+        logits = [
+            output.subject_logits[layer].repeat_interleave(MULTIPLIER, 1),
+            output.object_logits[layer].repeat_interleave(MULTIPLIER, 1),
+            output.predicate_logits[layer],
+        ]
+        boxes = [
+            output.subject_boxes[layer].repeat_interleave(MULTIPLIER, 1),
+            output.object_boxes[layer].repeat_interleave(MULTIPLIER, 1),
+            output.predicate_boxes[layer],
+        ]
+        batch, queries = logits[0].shape[:2]
+        with torch.no_grad():
+            classes = (*labels, predicates)
+            flat = [value.flatten(0, 1).softmax(-1)[:, c] for value, c in zip(logits, classes, strict=True)]
+            cost = -sum(flat)
+            for found, want in zip(boxes, wanted, strict=True):
+                found = found.flatten(0, 1)
+                overlap = box_giou(cxcywh_to_xyxy(found)[:, None], cxcywh_to_xyxy(want)[None])
+                cost = cost + 5 * torch.cdist(found, want, p=1) - 2 * overlap
+            inside = in_query[:, None] == of_predicate[predicates][None]
+            cost = (cost.view(batch, queries, -1) + OUTSIDE_GROUP * ~inside).split(sizes, -1)
+            overlaps = [
+                box_iou(
+                    cxcywh_to_xyxy(boxes[side].flatten(0, 1))[:, None], cxcywh_to_xyxy(wanted[side])[None]
+                )
+                for side in (0, 1)
+            ]
+            quality = torch.maximum(*overlaps).view(batch, queries, -1) * inside
+            quality = (quality - 0.5 * flat[2].view(batch, queries, -1)).split(sizes, -1)
+        matches = []
+        for image in range(batch):
+            copies = quality[image][image].topk(4, 0).values.sum(0).int().clamp(min=1)
+            repeated = torch.repeat_interleave(torch.arange(sizes[image]), copies)
+            rows, columns = linear_sum_assignment(cost[image][image][:, repeated].cpu().numpy())
+            matches.append((torch.as_tensor(rows), repeated[torch.as_tensor(columns)]))
+        image_index = torch.cat([torch.full_like(rows, i) for i, (rows, _) in enumerate(matches)])
+        query_index = torch.cat([rows for rows, _ in matches])
+        first = np.cumsum([0, *sizes[:-1]])
+        target_index = torch.cat([t + int(f) for (_, t), f in zip(matches, first, strict=True)])
+        for part, (found, want) in enumerate(zip(boxes, wanted, strict=True)):
+            classes = (*labels, predicates)[part]
+            nothing = logits[part].shape[-1] - 1
+            goal = torch.full((batch, queries), nothing)
+            goal[image_index, query_index] = classes[target_index]
+            class_weights = weights if part == 2 else object_weights
+            total = total + F.cross_entropy(logits[part].transpose(1, 2), goal, class_weights)
+            matched, want = found[image_index, query_index], want[target_index]
+            overlap = 1 - box_giou(cxcywh_to_xyxy(matched), cxcywh_to_xyxy(want))
+            total = total + (5 * F.l1_loss(matched, want, reduction="sum") + 2 * overlap.sum()) / len(matched)
+    return total
+
+
+def median_seconds(call: Callable[[], object], repeats: int) -> float:
+    """Median time of a call, after one to warm up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Print both times and their ratio."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=5)
+    parser.add_argument("--relations", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    output, targets = random_batch(options.images, options.relations)
+    groups = group_queries(
+        counts=VG_PREDICATE_COUNTS, num_groups=4, num_queries=QUERIES, multiplier=MULTIPLIER
+    )
+    weights = torch.ones(PREDICATES + 1)
+    weights[-1] = 0.1
+    matcher = Matcher(
+        copies=4, dynamic=True, quality_scheme="max", predicate_weight=-0.5, independent=True, groups=groups
+    )
+    criterion = Criterion(matcher=matcher, num_objects=OBJECTS, predicate_weights=weights)
+    ours = criterion(output, targets).total.item()
+    theirs = plain(output, targets, groups, weights).item()
+    print(f"loss {ours:.4f}, plain version {theirs:.4f}")
+
+    for value in (output.subject_logits, output.object_boxes, output.predicate_logits):
+        value.requires_grad_(True)
+    fast = median_seconds(lambda: criterion(output, targets).total.backward(), options.repeats)
+    slow = median_seconds(lambda: plain(output, targets, groups, weights).backward(), options.repeats)
+    print(
+        f"{options.images} images, {options.relations} relations each, {LAYERS} layers, {QUERIES} x {MULTIPLIER} "
+        f"queries, {options.threads} threads, forward and backward:"
+    )
+    print(f"ours {1000 * fast:.0f} ms, plain {1000 * slow:.0f} ms, ratio {slow / fast:.1f}")
+
+
+if __name__ == "__main__":
+    main()
