@@ -170,8 +170,8 @@ def main() -> None:
     fast = median_seconds(lambda: criterion(output, targets).total.backward(), options.repeats)
     slow = median_seconds(lambda: plain(output, targets, groups, weights).backward(), options.repeats)
     print(
-        f"{options.images} images, {options.relations} relations each, {LAYERS} layers, {QUERIES} x {MULTIPLIER} "
-        f"queries, {options.threads} threads, forward and backward:"
+        f"{options.images} images, {options.relations} relations each, {LAYERS} layers, "
+        f"{QUERIES} x {MULTIPLIER} queries, {options.threads} threads, forward and backward:"
     )
     print(f"ours {1000 * fast:.0f} ms, plain {1000 * slow:.0f} ms, ratio {slow / fast:.1f}")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 import torch.multiprocessing
-from golden_criterion import criterion, output, targets
 
+from golden_criterion import criterion, output, targets
 from speaq.structures import RawOutput
 
 NAMES = ("subject_logits", "object_logits", "subject_boxes", "object_boxes", "predicate_logits")

@@ -32,12 +32,14 @@ app.command(data_app)
 
 def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run an app or a function as a program: a user's mistake ends it with a message and exit code 2."""
+    program = command if isinstance(command, App) else App(default_command=command, help_format="plaintext")
+    program.result_action = "return_value"
     try:
-        command(arguments) if isinstance(command, App) else App(
-            default_command=command, help_format="plaintext", result_action="return_value"
-        )(arguments)
+        program(arguments)
     except SpeaqError as error:
-        sys.stderr.write(f"speaq: {error}\n")
+        # From a process of the data loader the message comes wrapped in that process's traceback.
+        message = str(error).rpartition("SpeaqError: ")[2].strip()
+        sys.stderr.write(f"speaq: {message}\n")
         raise SystemExit(2) from None
 
 

@@ -240,7 +240,9 @@ class Criterion(nn.Module):
         num_layers = len(copies)
         names = [_layer_name(name, layer, num_layers) for name, layer in rows]
         values = by_source.sum(1) / normaliser
-        terms = dict(zip(names, values, strict=True))
+        # The final layer comes first, as in the logs that users know.
+        order = sorted(range(len(rows)), key=lambda row: (names[row] != rows[row][0], rows[row][1]))
+        terms = {names[row]: values[row] for row in order}
         matched_last = norms_by_source.sum(1)[rows.index(("loss_bbox_subject", num_layers - 1))].clamp(min=1)
         terms["class_error_subject"] = 100 - 100 * num_correct[0] / matched_last
         terms["class_error_object"] = 100 - 100 * num_correct[1] / matched_last

@@ -157,10 +157,11 @@ class SceneGraphModule(L.LightningModule):
         return amp.enabled and amp.precision == "fp16"
 
     def validation_step(self, batches: list[Batch], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Predict and measure."""
+        """Predict, in float32 whatever the precision of training is, and measure."""
         for batch in batches:
             sizes = [(annotation.height, annotation.width) for annotation in batch.annotations]
-            graphs = self.postprocess(self.model(batch.images, batch.sizes), sizes)
+            with torch.autocast(self.device.type, enabled=False):
+                graphs = self.postprocess(self.model(batch.images, batch.sizes), sizes)
             for metric in self.metrics[dataloader_idx]:  # type: ignore[attr-defined]
                 metric.update(graphs, batch.annotations)
 

@@ -1,0 +1,120 @@
+"""The command line: help, mistakes, and what commands print and write."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from speaq.cli import app, run
+from speaq.model.backbone import resnet_config
+from speaq.model.config import ModelConfig
+from speaq.model.speaq import Speaq
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    model = Speaq(
+        ModelConfig(
+            objects=("cat", "table"),
+            predicates=("on", "under"),
+            backbone=resnet_config(depth=18, num_stages=2, stem_width=8, width=8),
+            hidden_dim=16,
+            num_heads=2,
+            feedforward_dim=16,
+            encoder_layers=1,
+            decoder_layers=2,
+            num_queries=6,
+            query_multiplier=2,
+            min_size=64,
+            max_size=96,
+        )
+    )
+    model.save_pretrained(folder)
+    return folder
+
+
+def failing(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        run(app, list(arguments))
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+    return captured.err + captured.out
+
+
+def test_help_answers_at_once():
+    start = time.perf_counter()
+    command = [sys.executable, "-X", "importtime", "-m", "speaq", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert time.perf_counter() - start < 10  # seconds on the slowest machine; what counts is the next line
+    assert not {"torch", "lightning", "transformers", "numpy"} & set(result.stderr.split())
+    for name in ("demo", "train", "evaluate", "predict", "data"):
+        assert name in result.stdout
+
+
+def test_a_missing_configuration_is_named(capsys):
+    assert "nowhere.yaml: no such configuration file" in failing(
+        capsys, "train", "--config-file", "nowhere.yaml"
+    )
+
+
+def test_a_misspelt_key_is_answered_with_the_nearest(capsys):
+    message = failing(capsys, "train", "SOLVER.BASE_RL", "-0.5")
+    assert "SOLVER.BASE_RL" in message
+    assert "did you mean SOLVER.BASE_LR?" in message
+
+
+def test_an_unknown_option_is_a_mistake(capsys):
+    assert "--nm-gpus" in failing(capsys, "train", "--nm-gpus", "4")
+
+
+def test_a_missing_model_is_named(capsys, tmp_path):
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
+    message = failing(capsys, "predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "none"))
+    assert "none: no such folder" in message
+
+
+def test_a_missing_image_is_named(capsys, tmp_path, model_folder):
+    message = failing(capsys, "predict", str(tmp_path / "gone.jpg"), "--model", str(model_folder))
+    assert "gone.jpg" in message
+
+
+def test_predict_prints_and_writes(capsys, tmp_path, model_folder):
+    rng = np.random.default_rng(0)
+    for name, size in (("a", (60, 80, 3)), ("b", (90, 70, 3))):
+        Image.fromarray(rng.integers(0, 255, size, dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    images = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    output = tmp_path / "out"
+    run(app, ["predict", *images, "--model", str(model_folder), "--output-dir", str(output), "--top", "3"])
+    printed = capsys.readouterr().out
+    assert printed.count("a.png:") == printed.count("b.png:") == 1
+    assert sorted(path.name for path in output.iterdir()) == ["a.json", "a.png", "b.json", "b.png"]
+    graph = json.loads((output / "a.json").read_text())
+    assert {"cat", "table"} >= {entity["name"] for entity in graph["entities"]}
+
+
+def test_generate_writes_a_data_set(capsys, tmp_path):
+    arguments = ["data", "generate", str(tmp_path / "set"), "--num-images", "4", "--num-val", "1"]
+    run(app, [*arguments, "--num-test", "1", "--image-size", "96", "80", "--workers", "1"])
+    assert "6 images" in capsys.readouterr().out
+    assert len(list((tmp_path / "set" / "VG_100K").iterdir())) == 6
+
+
+def test_the_script_of_existing_users_is_the_train_command(tmp_path):
+    script = [sys.executable, str(ROOT / "train_iterative_model.py")]
+    result = subprocess.run(
+        [*script, "--config-file", str(tmp_path / "x.yaml")], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "x.yaml: no such configuration file" in result.stderr
+    assert "Traceback" not in result.stderr
