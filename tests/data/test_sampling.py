@@ -100,7 +100,8 @@ def test_evaluation_batches(sizes, batch_size, world_size):
     ]
     batches = [batch for rank in ranks for batch in rank]
     assert sorted(index for batch in batches for index in batch) == list(range(len(sizes)))
-    assert all(len({sizes[index] for index in batch}) == 1 for batch in batches)
+    assert all(len({sizes[index] for index in batch}) == 1 for batch in batches if batch)
     assert max(map(len, batches)) <= batch_size
-    assert max(map(len, ranks)) - min(map(len, ranks)) <= 1
+    assert len({len(rank) for rank in ranks}) == 1
+    assert all(batch for rank in ranks for batch in list(rank)[:-1])
     assert [len(list(rank)) for rank in ranks] == [len(rank) for rank in ranks]

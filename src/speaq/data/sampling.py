@@ -131,8 +131,8 @@ class TrainBatchSampler(Sampler[list[Draw]]):
 class EvalBatchSampler(Sampler[list[int]]):
     """The evaluation batches of one rank: images of equal size only, and every image once over all ranks.
 
-    Convolutions see the padding, so a batch of unequal images would change the results. The ranks may get
-    unequal numbers of batches (they differ by one at most).
+    Convolutions see the padding, so a batch of unequal images would change the results. All ranks get equally
+    many batches, as the training engine wants it; where they do not divide, the last of some ranks is empty.
 
     Args:
         sizes: height and width of every resized image.
@@ -152,7 +152,8 @@ class EvalBatchSampler(Sampler[list[int]]):
             for _, indices in sorted(groups.items())
             for first in range(0, len(indices), batch_size)
         ]
-        self.batches = batches[rank::world_size]
+        own = batches[rank::world_size]
+        self.batches = own + [[]] * (-(-len(batches) // world_size) - len(own))
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -1,5 +1,5 @@
 """Evaluation of scene graphs: recall of relations, average precision of boxes, and the reports on both.
 
 ``recall`` and ``zero_shot`` hold pure functions, ``metrics`` and ``detection`` the stateful metrics that add
-them up over images and ranks, ``run`` the loop over a data set, ``report`` the text and the tables.
+them up over images and ranks, ``report`` the text and the tables.
 """

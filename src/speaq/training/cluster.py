@@ -57,8 +57,8 @@ class Cluster:
         if num_gpus == 1 and ":" in config.model.device:
             devices = [int(config.model.device.split(":")[1])]
         several = self.num_machines > 1 or (devices if isinstance(devices, int) else 1) > 1
-        # Trained batch norms see the whole batch on GPUs (the CPU has no such norm), so all ranks agree on their
-        # statistics; those of frozen norms are constants. Nothing has to be broadcast.
+        # Trained batch norms see the whole batch on GPUs (the CPU has no such norm), so all ranks agree on
+        # their statistics; those of frozen norms are constants. Nothing has to be broadcast.
         ddp = DDPStrategy(broadcast_buffers=False, process_group_backend="nccl" if num_gpus else "gloo")
         return {
             "accelerator": "gpu" if num_gpus else "cpu",
