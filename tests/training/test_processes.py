@@ -19,7 +19,8 @@ from speaq.training.cluster import Cluster
 from speaq.training.launch import train
 
 file, processes, *overrides = sys.argv[1:]
-train(load_config(Path(file), overrides), cluster=Cluster(num_gpus=0, cpu_processes=int(processes)), resume=True)
+cluster = Cluster(num_gpus=0, cpu_processes=int(processes))
+train(load_config(Path(file), overrides), cluster=cluster, resume=True)
 """
 
 
