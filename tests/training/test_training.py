@@ -65,8 +65,9 @@ def test_metrics_are_one_json_object_per_line(trained):
     rows = [json.loads(line) for line in (trained / "metrics.json").read_text().splitlines()]
     steps = [row for row in rows if "total_loss" in row]
     assert [row["iteration"] for row in steps] == [1, 3, 5]
-    assert steps[0]["lr"] == pytest.approx(1e-3)  # after two steps of warm-up
-    assert steps[-1]["lr"] == pytest.approx(1e-4)
+    # Step 1 is half way through the warm-up of 2 steps; STEPS has 5.
+    assert steps[0]["lr"] == pytest.approx(1e-3 * (0.5 + 0.5 * 0.001))
+    assert [row["lr"] for row in steps[1:]] == pytest.approx([1e-3, 1e-4])
     golden = Path(__file__).parents[1] / "golden" / "detectron2_metrics.json"
     published = set(json.loads(golden.read_text().splitlines()[0]))
     three_layers = {name for name in published if name.endswith("_1") or name == "k_log_layer3"}

@@ -44,7 +44,7 @@ class Solver(Section):
     ims_per_batch: Count = 16
     """Images per step of the optimiser, over all ranks."""
     accumulate: Count = 1
-    """Parts in which each rank computes its share of those images, one after the other."""
+    """Parts that a batch is computed in, to save memory; their gradients are averaged."""
     max_iter: Count = 40000
     """Steps of training."""
 

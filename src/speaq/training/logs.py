@@ -99,6 +99,7 @@ class TrainingLog(L.Callback):
         self.period = period
         self.max_iter = max_iter
         self.recorder = Recorder(window=period)
+        self.rate = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say where training starts."""
@@ -108,6 +109,7 @@ class TrainingLog(L.Callback):
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """The batch is there."""
         self.recorder.data_ready()
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]  # of this step; afterwards it is the next one's
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         """Record the step, and write a line when it is time."""
@@ -135,7 +137,6 @@ class TrainingLog(L.Callback):
     def _write(self, trainer: L.Trainer, pl_module: Any) -> None:
         iteration = trainer.global_step - 1
         medians = self.recorder.medians()
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
         eta = self.recorder.seconds_per_step * (self.max_iter - trainer.global_step)
         seconds, data_seconds = self.recorder.last_seconds
         losses = "  ".join(f"{name}: {value:.4g}" for name, value in medians.items() if "loss" in name)
@@ -147,12 +148,12 @@ class TrainingLog(L.Callback):
             f" eta: {timedelta(seconds=int(eta))}  iter: {iteration}  {losses}  {skipped}  "
             f"time: {self.recorder.seconds_per_step:.4f}  last_time: {seconds:.4f}  "
             f"data_time: {self.recorder.data_seconds:.4f}  last_data_time: {data_seconds:.4f}   "
-            f"lr: {rate:.5g}  {memory}"
+            f"lr: {self.rate:.5g}  {memory}"
         )
         logger.info(line, extra=FOR_FILES)
         figures = medians | {
             "iteration": iteration,
-            "lr": rate,
+            "lr": self.rate,
             "time": self.recorder.seconds_per_step,
             "data_time": self.recorder.data_seconds,
             "eta_seconds": eta,
