@@ -72,7 +72,14 @@ def test_steps_and_warm_up():
 
 
 def test_cosine():
-    overrides = ("SOLVER.LR_SCHEDULER_NAME", "WarmupCosineLR", "SOLVER.MAX_ITER", 100, "SOLVER.WARMUP_ITERS", 0)
+    overrides = (
+        "SOLVER.LR_SCHEDULER_NAME",
+        "WarmupCosineLR",
+        "SOLVER.MAX_ITER",
+        100,
+        "SOLVER.WARMUP_ITERS",
+        0,
+    )
     settings = solver(*overrides, "SOLVER.BASE_LR", 1e-2, "SOLVER.BASE_LR_END", 1e-3)
     factors = [learning_rate_factor(settings, step) for step in (0, 25, 50, 100)]
     assert factors == pytest.approx([1.0, 0.1 + 0.45 * (1 + math.cos(math.pi / 4)), 0.55, 0.1])

@@ -14,11 +14,25 @@ from speaq.data.generated import generate_dataset
 SCRIPT = """
 import sys
 from pathlib import Path
+import torch
 from speaq.config import load_config
+from speaq.losses.criterion import Criterion
 from speaq.training.cluster import Cluster
 from speaq.training.launch import train
 
-file, processes, *overrides = sys.argv[1:]
+file, processes, broken_call, *overrides = sys.argv[1:]
+original, calls = Criterion.forward, []
+
+
+def forward(criterion, output, targets):
+    calls.append(targets)
+    rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+    if rank == 1 and len(calls) == int(broken_call):
+        output.predicate_boxes = output.predicate_boxes * float("nan")
+    return original(criterion, output, targets)
+
+
+Criterion.forward = forward
 cluster = Cluster(num_gpus=0, cpu_processes=int(processes))
 train(load_config(Path(file), overrides), cluster=cluster, resume=True)
 """
@@ -44,13 +58,15 @@ def run(config_file, tmp_path):
         "MODEL.DETR.NUM_GROUPS": 2,
     }
 
-    def start(name: str, processes: int, max_iter: int = 4) -> dict[str, torch.Tensor]:
+    def start(name: str, processes: int, max_iter: int = 4, broken_call: int = 0) -> dict[str, torch.Tensor]:
         output: Path = tmp_path / name
         pairs = settings | {"OUTPUT_DIR": output, "SOLVER.MAX_ITER": max_iter, "SOLVER.STEPS": "(50,)"}
         overrides = [str(item) for pair in pairs.items() for item in pair]
-        command = [sys.executable, str(script), str(config_file), str(processes), *overrides]
+        command = [sys.executable, str(script), str(config_file), str(processes), str(broken_call)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        result = subprocess.run(
+            [*command, *overrides], capture_output=True, text=True, check=False, env=environment
+        )
         assert result.returncode == 0, result.stderr[-2000:]
         return load_file(output / "checkpoints" / f"iter_{max_iter:07d}" / "model.safetensors")
 
@@ -65,3 +81,13 @@ def test_two_processes_with_half_the_batch_each_give_the_same_weights(run):
     run("stopped", 2, max_iter=2)
     resumed = run("stopped", 2)
     assert all(torch.equal(two[name], resumed[name]) for name in two)
+
+
+def test_all_processes_skip_a_step_that_went_wrong_on_one(run, tmp_path):
+    after_three = run("broken", 2, max_iter=3, broken_call=3)
+    after_two = load_file(tmp_path / "broken" / "checkpoints" / "iter_0000002" / "model.safetensors")
+    assert all(torch.equal(after_two[name], after_three[name]) for name in after_two)
+    logs = [(tmp_path / "broken" / name).read_text() for name in ("log.txt", "log.txt.rank1")]
+    assert all("iteration 2: step skipped (1 in a row, 1 in all)" in log for log in logs)
+    assert "loss_bbox_relation is not finite for image 1" in logs[1]
+    assert "is not finite for image" not in logs[0]
