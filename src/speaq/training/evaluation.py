@@ -1,5 +1,6 @@
 """Evaluation during and after training: on what, by which metrics, and where the results go."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from speaq.model.config import ModelConfig
 from speaq.structures import Vocabulary
 from speaq.training.logs import console, write_figures
 from speaq.training.module import SceneGraphModule, log_results, save_results
+
+logger = logging.getLogger("speaq.training")
 
 
 def evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> list[tuple[str, EvaluationDataset]]:
@@ -93,13 +96,22 @@ class EvaluationLog(L.Callback):
         iteration = trainer.global_step - 1 if in_training else None
         save_results(module, self.output_dir / "results.json", iteration)
         for name, results in zip(module.names, module.results, strict=True):
-            console.print(results_table(results))
             if in_training:
+                logger.info("iteration %d, %s: %s", iteration, name, _summary(results))
                 prefix = f"{name}/" if len(module.names) > 1 else ""
                 figures = {f"{prefix}SG/{key}": value for key, value in results.items() if "@" in key}
                 figures |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
                 write_figures(self.output_dir, figures | {"iteration": iteration}, trainer.loggers, True)
-            else:
+            if not in_training or trainer.global_step == trainer.max_steps:
                 model = module.model.config
                 counts = np.array(model.predicate_counts) if model.predicate_counts else None
+                console.print(results_table(results))
                 console.print(predicate_table(results, model.predicates, predicate_counts=counts))
+
+
+def _summary(results: dict[str, Any]) -> str:
+    """The main figures in a line, in percent."""
+    ks = sorted(int(name.removeprefix("R@")) for name in results if name.startswith("R@"))
+    depths = "/".join(str(k) for k in ks)
+    recalls = {kind: " / ".join(f"{100 * results[f'{kind}@{k}']:.2f}" for k in ks) for kind in ("R", "mR")}
+    return f"R@{depths} {recalls['R']}, mR {recalls['mR']}, box AP50 {100 * results['AP50']:.2f}"

@@ -24,7 +24,7 @@ from speaq.errors import SpeaqError
 from speaq.losses.criterion import Criterion
 from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq, parameter_count
-from speaq.model.weights import CONFIG_FILE, is_pretrained, load_matching
+from speaq.model.weights import CONFIG_FILE, find_checkpoint, is_pretrained, load_matching
 from speaq.structures import Vocabulary
 from speaq.training.build import build_criterion, build_model, build_postprocessor, model_config
 from speaq.training.checkpoints import Checkpoints, FolderCheckpoint, newest_checkpoint
@@ -92,6 +92,10 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation and module.evaluated_at != trainer.global_step:
         trainer.validate(module, data, verbose=False)
+    if trainer.is_global_zero:
+        logger.info(
+            "Done. Everything is in %s; the model to use is %s", output_dir, find_checkpoint(output_dir)
+        )
     return module.results
 
 

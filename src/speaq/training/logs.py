@@ -109,7 +109,9 @@ class TrainingLog(L.Callback):
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """The batch is there."""
         self.recorder.data_ready()
-        self.rate = trainer.optimizers[0].param_groups[0]["lr"]  # of this step; afterwards it is the next one's
+        self.rate = trainer.optimizers[0].param_groups[0][
+            "lr"
+        ]  # of this step; afterwards it is the next one's
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         """Record the step, and write a line when it is time."""
