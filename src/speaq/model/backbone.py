@@ -3,6 +3,8 @@
 B: images, H, W: image height and width, h, w: feature map height and width.
 """
 
+import copy
+import json
 from typing import Any
 
 import torch
@@ -39,7 +41,7 @@ class FrozenBatchNorm2d(nn.Module):
         """Normalise x (B, C, h, w)."""
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         shift = self.bias - self.running_mean * scale
-        return x * scale.to(x.dtype)[:, None, None] + shift.to(x.dtype)[:, None, None]
+        return torch.addcmul(shift.to(x.dtype)[:, None, None], x, scale.to(x.dtype)[:, None, None])
 
 
 def resnet_config(
@@ -67,30 +69,43 @@ def resnet_config(
     }
 
 
+# Entries of a transformers configuration that do not shape a backbone.
+_IRRELEVANT = ("architectures", "dtype", "id2label", "label2id", "transformers_version", "out_indices")
+
+
 def pretrained_backbone_config(name: str) -> dict[str, Any]:
     """Configuration of a transformers backbone on the hub or in a folder, which gives its last stage.
 
     Raises:
         SpeaqError: there is no such model, or it cannot be a backbone.
     """
-    from transformers import AutoConfig
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise SpeaqError(
             f"MODEL.BACKBONE.NAME {name!r}: neither 'build_resnet_backbone' nor a transformers model that "
-            f"can be read ({str(error).splitlines()[0]})"
+            f"can be read ({_first_line(error)})"
         ) from error
-    if not hasattr(config, "stage_names"):
-        raise SpeaqError(f"MODEL.BACKBONE.NAME {name!r}: a {config.model_type} model cannot be a backbone")
-    last = config.stage_names[-1]
-    return {
-        **config.to_diff_dict(),
-        "model_type": config.model_type,
-        "out_features": [last],
-        "out_indices": None,
-    }
+    if type(config) not in MODEL_FOR_BACKBONE_MAPPING or not getattr(config, "stage_names", None):
+        raise SpeaqError(
+            f"MODEL.BACKBONE.NAME {name!r}: a {config.model_type} model cannot be a backbone; ResNet, "
+            "ConvNeXt, Swin, DINOv2 and others can"
+        )
+    # By way of JSON, so that the configuration is the same once it has been saved and read.
+    values = json.loads(config.to_json_string(use_diff=True))
+    shape = {key: value for key, value in values.items() if key not in _IRRELEVANT}
+    return {**shape, "model_type": config.model_type, "out_features": [config.stage_names[-1]]}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _is_counter(name: str) -> bool:
+    """Whether a tensor only counts the batches that a norm has seen."""
+    return name.endswith("num_batches_tracked")
 
 
 def _replace_batch_norms(module: nn.Module) -> None:
@@ -110,55 +125,105 @@ class Backbone(nn.Module):
     Args:
         config: of the transformers backbone, with ``model_type``.
         frozen_norm: make batch norms constants.
-        freeze_at: parts that are not trained; 1: the stem, 2: and the first stage, and so on.
+        freeze_at: parts that are not trained, norms included; 1: the stem, 2: and the first stage, and so on.
+            The stages of a plain vision transformer are its blocks.
 
     Attributes:
         channels: of the feature map.
         stride: pixels per cell of the feature map.
+
+    Raises:
+        SpeaqError: there is no such backbone, it takes images of one size only, or has no parts to freeze.
     """
 
     def __init__(self, config: dict[str, Any], *, frozen_norm: bool = True, freeze_at: int = 2):
         super().__init__()
-        from transformers import AutoBackbone, AutoConfig
+        from transformers import CONFIG_MAPPING, AutoBackbone
 
-        values = {key: value for key, value in config.items() if key != "model_type"}
-        self.body = AutoBackbone.from_config(AutoConfig.for_model(config["model_type"], **values))
-        self.channels: int = self.body.channels[-1]
-        self.stride = self._measure_stride()
+        values = dict(config)
+        model_type = values.pop("model_type", None)
+        if model_type not in CONFIG_MAPPING:
+            raise SpeaqError(
+                f"a backbone of model_type {model_type!r}: expected one that the installed transformers "
+                "knows, such as 'resnet'; update transformers, or correct the backbone in config.json"
+            )
+        self.body = AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
+        self.channels, self.stride = self._try_out()
         if frozen_norm:
             _replace_batch_norms(self.body)
-        for part in self._parts()[:freeze_at]:
+        for part in self._parts(freeze_at):
+            _replace_batch_norms(part)
             part.requires_grad_(False)
 
     def load_pretrained(self, name: str) -> None:
-        """Take the weights of a transformers model of the same configuration, by hub id or folder."""
-        from transformers import AutoBackbone
+        """Take the weights of a transformers model of the same configuration, by hub id or folder.
 
-        pretrained = AutoBackbone.from_pretrained(name, out_features=self.body.config.out_features)
-        counters = {key for key in pretrained.state_dict() if key.endswith("num_batches_tracked")}
-        state = {key: value for key, value in pretrained.state_dict().items() if key not in counters}
+        Raises:
+            SpeaqError: there are no weights, or they are not those of this backbone.
+        """
+        try:
+            # Not AutoBackbone.from_pretrained: it asks the hub whether the name exists, even for a folder.
+            pretrained, report = type(self.body).from_pretrained(
+                name, config=copy.deepcopy(self.body.config), dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise SpeaqError(
+                f"MODEL.BACKBONE.NAME {name!r}: no weights that can be read ({_first_line(error)}); "
+                "set MODEL.BACKBONE.PRETRAINED False to start from random ones"
+            ) from error
+        # Norms behind a stage are the backbone's own: a classifier has none, and they start as identity.
+        missing = sorted(key for key in report["missing_keys"] if "hidden_states_norms" not in key)
+        state = {key: value for key, value in pretrained.state_dict().items() if not _is_counter(key)}
         result = self.body.load_state_dict(state, strict=False)
-        missing = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+        missing += [key for key in result.missing_keys if not _is_counter(key)]
         if missing or result.unexpected_keys:
             raise SpeaqError(
                 f"MODEL.BACKBONE.NAME {name!r}: weights do not fit the backbone; missing {missing[:3]}, "
                 f"unexpected {result.unexpected_keys[:3]}"
             )
 
-    def _parts(self) -> list[nn.Module]:
-        """Stem and stages, in the order in which data passes them."""
-        stem = [getattr(self.body, name) for name in ("embedder", "embeddings") if hasattr(self.body, name)]
-        encoder = getattr(self.body, "encoder", None)
-        stages = [getattr(encoder, name) for name in ("stages", "layers", "layer") if hasattr(encoder, name)]
-        return stem + [stage for group in stages[:1] for stage in group]
+    def _parts(self, number: int) -> list[nn.Module]:
+        """The first parts that data pass: the stem, then stage by stage."""
+        # A few families have the stem in their first stage: then there is nothing to take alone.
+        stem_name, stem = next(
+            (item for item in self.body.named_modules() if item[0].endswith(("embedder", "embeddings"))),
+            ("none", nn.Identity()),
+        )
+        stages = next(
+            (
+                list(module)
+                for name, module in self.body.named_modules()
+                if isinstance(module, nn.ModuleList) and not name.startswith(stem_name)
+            ),
+            [],
+        )
+        if number > 1 and not stages:
+            raise SpeaqError(
+                f"MODEL.BACKBONE.FREEZE_AT {number}: the stages of a {self.body.config.model_type} backbone "
+                "are unknown; set it to 0 to train it whole"
+            )
+        return [stem, *stages][:number]
 
-    @torch.no_grad()
-    def _measure_stride(self) -> int:
+    @torch.enable_grad()
+    def _try_out(self) -> tuple[int, int]:
+        """Channels and stride of the feature map; what has no part in it is excluded from training."""
         side = 256
         training = self.body.training
-        cells = self.body.eval()(torch.zeros(1, 3, side, side)).feature_maps[-1].shape[-1]
+        try:
+            features = self.body.eval()(torch.zeros(1, 3, side, side)).feature_maps[-1]
+        except (RuntimeError, ValueError) as error:
+            raise SpeaqError(
+                f"a {self.body.config.model_type} backbone that does not take RGB images of {side} x {side} "
+                f"pixels ({_first_line(error)}); choose one that takes any size"
+            ) from error
         self.body.train(training)
-        return round(side / cells)
+        if features.requires_grad:  # unless the model is made in inference mode
+            # Distributed training waits for the gradient of every parameter that requires one.
+            parameters = [parameter for parameter in self.body.parameters() if parameter.requires_grad]
+            gradients = torch.autograd.grad(features.sum(), parameters, allow_unused=True)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.requires_grad_(gradient is not None)
+        return features.shape[1], round(side / features.shape[-1])
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature map (B, channels, h, w) of normalised images (B, 3, H, W)."""

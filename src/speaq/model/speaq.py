@@ -31,6 +31,20 @@ class Speaq(nn.Module):
         config: architecture and vocabulary.
 
     Example:
+        A new model, and what it says of an image:
+
+        >>> from speaq.model.backbone import resnet_config
+        >>> resnet = resnet_config(depth=18)
+        >>> config = ModelConfig(
+        ...     objects=("cup", "table"), predicates=("on",), backbone=resnet, num_queries=5
+        ... )
+        >>> model = Speaq(config)
+        >>> output = model.eval()(torch.zeros(1, 3, 64, 96, dtype=torch.uint8))
+        >>> output.predicate_logits.shape  # last layer, image, query, predicate or none
+        torch.Size([1, 1, 5, 2])
+
+        A trained one:
+
         >>> model = Speaq.from_pretrained("output/best")  # doctest: +SKIP
         >>> graph = model.predict("photo.jpg")  # doctest: +SKIP
         >>> print(graph.triplets[0])  # doctest: +SKIP
@@ -129,7 +143,7 @@ class Speaq(nn.Module):
         """
         if sizes is not None and bool((sizes == sizes.new_tensor(images.shape[-2:])).all()):
             sizes = None
-        tokens, position, valid = self._tokens(images, sizes)
+        tokens, position, valid, grid = self._tokens(images, sizes)
         memory = self.encoder(tokens, position, valid)
         code = (
             None if self.point_logits is None else point_code(self.point_logits.sigmoid(), memory.shape[-1])
@@ -139,15 +153,17 @@ class Speaq(nn.Module):
             subjects, objects, relations = subjects[-1:], objects[-1:], relations[-1:]
         output = self._outputs(subjects, objects, relations)
         if self.training and self.token_class is not None and self.token_box is not None:
-            output.token_points = self._token_points(images, sizes, memory.shape[1])
+            output.token_points = self._token_points(images, sizes, grid)
             output.token_logits = self.token_class(memory).float()
             output.token_boxes = self.token_box(
                 memory, torch.logit(output.token_points.clamp(1e-3, 1 - 1e-3))
             )
         return output
 
-    def _tokens(self, images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Image tokens (B, T, D), their position code (B, T, D), and which of them are valid (B, T)."""
+    def _tokens(
+        self, images: Tensor, sizes: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None, tuple[int, int]]:
+        """Image tokens (B, T, D), their position code (B, T, D), which are valid (B, T), and (h, w)."""
         features = self.projection(self.backbone(self._normalise(images, sizes)))
         batch, dim, height, width = features.shape
         if sizes is None:
@@ -159,17 +175,16 @@ class Speaq(nn.Module):
             cells = cells.to(images.device, non_blocking=True)
             valid = _inside(cells, height, width).flatten(1)
         position = grid_code(cells, height, width, dim).flatten(1, 2).to(features.dtype)
-        return features.flatten(2).transpose(1, 2), position.expand(batch, -1, -1), valid
+        tokens = features.flatten(2).transpose(1, 2)
+        return tokens, position.expand(batch, -1, -1), valid, (height, width)
 
-    def _token_points(self, images: Tensor, sizes: Tensor | None, num_tokens: int) -> Tensor:
+    def _token_points(self, images: Tensor, sizes: Tensor | None, grid: tuple[int, int]) -> Tensor:
         """Centres (B, T, 2) of the tokens as (x, y), 0..1 of each image; beyond 1 in the padding."""
-        height, width = images.shape[-2:]
-        rows = -(-height // self.backbone.stride)
-        columns = num_tokens // rows
+        rows, columns = grid
         y = (torch.arange(rows, device=images.device) + 0.5) * self.backbone.stride
         x = (torch.arange(columns, device=images.device) + 0.5) * self.backbone.stride
         points = torch.stack((x.expand(rows, -1), y[:, None].expand(-1, columns)), dim=-1).flatten(0, 1)
-        limits = torch.tensor([[height, width]]) if sizes is None else sizes
+        limits = torch.tensor([images.shape[-2:]]) if sizes is None else sizes
         limits = limits.to(images.device, non_blocking=True)
         return (points / limits.flip(-1)[:, None]).expand(images.shape[0], -1, -1)
 
@@ -218,7 +233,11 @@ class Speaq(nn.Module):
         return load_pretrained(cls, source, revision=revision).to(device).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into ``folder``, which is made if need be."""
+        """Write ``config.json`` and ``model.safetensors`` into ``folder``, which is made if need be.
+
+        Raises:
+            SpeaqError: it cannot be written; what was there is as before.
+        """
         from speaq.model.weights import save_pretrained
 
         save_pretrained(self, Path(folder))

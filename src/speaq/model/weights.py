@@ -1,17 +1,15 @@
-"""Weights on disk: our own folders, and the parameter names of published checkpoints.
+"""Weights on disk: our own folders, and checkpoints of other implementations."""
 
-A published name is one of the original implementation, such as
-``detr.transformer.decoder.subject_layers.0.self_attn.in_proj_weight``.
-"""
-
+import codecs
 import pickle
 import re
+import struct
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -19,6 +17,7 @@ from torch import Tensor
 
 from speaq.errors import SpeaqError
 from speaq.model.config import ModelConfig
+from speaq.model.conversion import from_published
 
 if TYPE_CHECKING:
     from speaq.model.speaq import Speaq
@@ -26,93 +25,50 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
-# Published names (after "detr.") to ours, part by part; the first pattern that fits is applied.
-_STAGE = "backbone.body.encoder.stages.{stage}.layers.{1}."
-_GRAPH = r"transformer\.decoder\.(subject|object|relation)_graph_query_"
-_PUBLISHED = [
-    (r"backbone\.0\.backbone\.stem\.conv1\.", "backbone.body.embedder.embedder."),
-    (r"backbone\.0\.backbone\.res(\d)\.(\d+)\.shortcut\.", _STAGE + "shortcut."),
-    (r"backbone\.0\.backbone\.res(\d)\.(\d+)\.conv(\d)\.", _STAGE + "layer.{conv}."),
-    (r"input_proj\.", "projection."),
-    (r"query_embed\.", "decoder.subject_embedding."),
-    (r"object_query_embed\.", "decoder.object_embedding."),
-    (r"relation_query_embed\.", "decoder.relation_embedding."),
-    (r"transformer\.object_embed\.", "heads.entity_class."),
-    (r"transformer\.relation_embed\.", "heads.predicate_class."),
-    (r"transformer\.object_bbox_coords\.", "heads.box."),
-    (r"transformer\.decoder\.subject_norm\.", "decoder.entity_norm."),
-    (r"transformer\.decoder\.(object|relation)_pos_attn\.(\d+)\.", "decoder.{0}_position.{1}.attention."),
-    (r"transformer\.decoder\.(object|relation)_pos_linear\.(\d+)\.", "decoder.{0}_position.{1}.linear."),
-    (_GRAPH + r"attn\.(\d+)\.", "decoder.{0}_graph.{1}.attention."),
-    (_GRAPH + r"residual\.(\d+)\.", "decoder.{0}_graph.{1}.linear."),
-    (_GRAPH + r"norm\.", "decoder.{0}_graph_norm."),
-    (r"transformer\.", ""),
-]
-_ENCODER_PARTS = {"self_attn": "attention", "norm1": "attention_norm", "norm2": "feedforward_norm"}
-_DECODER_PARTS = {
-    "self_attn": "self_attention",
-    "multihead_attn": "cross_attention",
-    "norm1": "self_norm",
-    "norm2": "cross_norm",
-    "norm3": "feedforward_norm",
+# What detectron2 writes besides tensors: numpy arrays, and numbers such as the best metric so far. A pickle
+# names the two functions that make them by a module which numpy 2 moved.
+_NUMPY = {"_reconstruct": np.empty(0).__reduce__()[0], "scalar": np.float64(0).__reduce__()[0]}
+_HARMLESS = {
+    **{f"numpy.{core}.multiarray.{name}": _NUMPY[name] for core in ("core", "_core") for name in _NUMPY},
+    "numpy.ndarray": np.ndarray,
+    "numpy.dtype": np.dtype,
+    "_codecs.encode": codecs.encode,
 }
-_LAYER_PARTS = {"linear1": "feedforward.expand", "linear2": "feedforward.contract"}
 
 
-def _rename(name: str) -> str:
-    """Our name of the module that the published parameter ``name`` (without "detr.") belongs to."""
-    for pattern, replacement in _PUBLISHED:
-        match = re.match(pattern, name)
-        if match:
-            groups = match.groups()
-            numbers = {}
-            if "{stage}" in replacement:
-                numbers["stage"] = int(groups[0]) - 2
-            if "{conv}" in replacement:
-                numbers["conv"] = int(groups[2]) - 1
-            name = replacement.format(*groups, **numbers) + name[match.end() :]
-            break
-    layer = re.match(r"(encoder|decoder)\.(\w*layers\.\d+)\.(\w+)\.", name)
-    if layer:
-        parts = _LAYER_PARTS | (_ENCODER_PARTS if layer[1] == "encoder" else _DECODER_PARTS)
-        name = f"{layer[1]}.{layer[2]}.{parts.get(layer[3], layer[3])}.{name[layer.end() :]}"
-    if name.startswith("backbone."):
-        name = re.sub(r"\.norm\.", ".normalization.", name)
-        name = re.sub(r"(embedder|shortcut|layer\.\d)\.weight$", r"\1.convolution.weight", name)
-    return name.replace("out_proj.", "output.")
+# What unpickling has been seen to raise on damaged files.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+)
 
 
-def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate published parameters to ours.
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads numpy arrays in plain containers, and refuses everything that could run code."""
 
-    Packed attention matrices (``in_proj_*``) are split into query, key and value.
-
-    Args:
-        state: tensors by published name.
-
-    Returns:
-        Tensors by our name; names that we do not know keep theirs, so that they can be reported.
-    """
-    ours: dict[str, Tensor] = {}
-    for published, tensor in state.items():
-        if published.endswith("num_batches_tracked"):
-            continue
-        name = _rename(published.removeprefix("detr."))
-        packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
-        split = re.fullmatch(r"(.+)\.([qkv])_proj_weight", name)
-        if packed:
-            for part, chunk in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
-                ours[f"{packed[1]}.{part}.{packed[2]}"] = chunk
-        elif split:
-            part = {"q": "query", "k": "key", "v": "value"}[split[2]]
-            ours[f"{split[1]}.{part}.weight"] = tensor
-        else:
-            ours[name] = tensor
-    return ours
+    def find_class(self, module: str, name: str) -> Any:
+        """The harmless class or function of that name."""
+        try:
+            return _HARMLESS[f"{module}.{name}"]
+        except KeyError:
+            raise pickle.UnpicklingError(f"holds a {module}.{name}") from None
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a weights file by our names: ``.safetensors`` of ours, or a published ``.pth``.
+    """Tensors of a weights file by our names.
+
+    Args:
+        path: ``.safetensors`` of ours or the folder of it, a published ``.pth``, or a ``.pkl`` of numpy
+            arrays as detectron2 gives its pretrained ResNets.
 
     Raises:
         SpeaqError: the file is missing, unreadable, or needs unsafe unpickling.
@@ -121,21 +77,39 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         path = find_checkpoint(path) / WEIGHTS_FILE
     if not path.is_file():
         raise SpeaqError(
-            f"{path}: no such weights file; give a .pth or .safetensors file, or the folder of a model"
+            f"{path}: no such weights file; give a .pth, .pkl or .safetensors file, or the folder of a model"
         )
     if path.suffix == ".safetensors":
         return _load_safetensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        content = _read_pickle(path) if path.suffix == ".pkl" else _read_checkpoint(path)
+    except (OSError, *_DAMAGE) as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"holds a {refused[1]}" if refused else str(error).partition("\n")[0] or "it ends too early"
         raise SpeaqError(
-            f"{path}: not a checkpoint of plain tensors ({str(error).splitlines()[0]}); save its weights "
-            "again with torch.save({'model': state_dict}, path)"
+            f"{path}: not a checkpoint of plain tensors ({reason}); save its weights again with "
+            "torch.save({'model': state_dict}, path)"
         ) from error
     state = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
+    tensors = {
+        str(name): torch.as_tensor(value)
+        for name, value in (state.items() if isinstance(state, dict) else ())
+        if isinstance(value, Tensor | np.ndarray)
+    }
+    if not tensors:
         raise SpeaqError(f"{path}: expected a dictionary of tensors, or one under 'model'; found none")
-    return from_published({name: value for name, value in state.items() if isinstance(value, Tensor)})
+    return from_published(tensors)
+
+
+def _read_checkpoint(path: Path) -> Any:
+    dtypes = [type(np.dtype(code)) for code in "?bhilBHILefd"]
+    with torch.serialization.safe_globals([*((value, name) for name, value in _HARMLESS.items()), *dtypes]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_pickle(path: Path) -> Any:
+    with path.open("rb") as file:
+        return _ArrayUnpickler(file, encoding="latin1").load()
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
@@ -172,6 +146,11 @@ class LoadReport:
         return text
 
 
+def _names(these: dict[str, Tensor], without: dict[str, Tensor]) -> list[str]:
+    """Names that only the first has; counts of batches that a norm has seen do not matter."""
+    return sorted(name for name in these if name not in without and not name.endswith("num_batches_tracked"))
+
+
 def load_matching(model: "Speaq", path: Path) -> LoadReport:
     """Start training from a checkpoint: take every tensor whose name and shape fit.
 
@@ -183,10 +162,8 @@ def load_matching(model: "Speaq", path: Path) -> LoadReport:
     fitting = {name: state[name] for name, (theirs, ours) in shapes.items() if theirs == ours}
     report = LoadReport(
         loaded=sorted(fitting),
-        missing=sorted(
-            name for name in own if name not in state and not name.endswith("num_batches_tracked")
-        ),
-        unexpected=sorted(name for name in state if name not in own),
+        missing=_names(own, state),
+        unexpected=_names(state, own),
         mismatched=sorted(f"{name} {a} for {b}" for name, (a, b) in shapes.items() if a != b),
     )
     if not fitting:
@@ -258,13 +235,16 @@ def _download(repo_id: str, revision: str | None) -> Path:
 
 def save_pretrained(model: "Speaq", folder: Path) -> None:
     """See :meth:`speaq.model.speaq.Speaq.save_pretrained`; each file is written whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-        save_file(state, Path(temporary) / WEIGHTS_FILE, metadata={"format": "pt"})
-        (Path(temporary) / CONFIG_FILE).write_text(model.config.to_json())
-        for name in (WEIGHTS_FILE, CONFIG_FILE):
-            (Path(temporary) / name).replace(folder / name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+            save_file(state, Path(temporary) / WEIGHTS_FILE, metadata={"format": "pt"})
+            (Path(temporary) / CONFIG_FILE).write_text(model.config.to_json())
+            for name in (WEIGHTS_FILE, CONFIG_FILE):
+                (Path(temporary) / name).replace(folder / name)
+    except (OSError, SafetensorError) as error:
+        raise SpeaqError(f"{folder}: cannot write a model here: {error}") from error
 
 
 def push_to_hub(model: "Speaq", repo_id: str, *, private: bool, token: str | None) -> str:
