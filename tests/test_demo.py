@@ -10,7 +10,16 @@ from speaq.cli import app, run
 from speaq.scene_graph import SceneGraph
 
 ROOT = Path(__file__).parents[1]
-SHORT = ("SOLVER.MAX_ITER", "4", "SOLVER.WARMUP_ITERS", "1", "TEST.EVAL_PERIOD", "2", "DATALOADER.NUM_WORKERS", "0")
+SHORT = (
+    "SOLVER.MAX_ITER",
+    "4",
+    "SOLVER.WARMUP_ITERS",
+    "1",
+    "TEST.EVAL_PERIOD",
+    "2",
+    "DATALOADER.NUM_WORKERS",
+    "0",
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,10 @@ def test_the_model_can_be_used_as_the_demo_says(folder, capsys, tmp_path):
     picture, run_folder = str(folder / "unseen.png"), str(folder / "run")
     run(app, ["predict", picture, "--model", run_folder, "--output-dir", str(tmp_path)])
     assert "relations, the best" in capsys.readouterr().out
-    run(app, ["evaluate", run_folder, "OUTPUT_DIR", str(tmp_path / "evaluation"), "DATALOADER.NUM_WORKERS", "0"])
+    run(
+        app,
+        ["evaluate", run_folder, "OUTPUT_DIR", str(tmp_path / "evaluation"), "DATALOADER.NUM_WORKERS", "0"],
+    )
     assert (tmp_path / "evaluation" / "results.json").is_file()
 
 

@@ -71,6 +71,7 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
     console, start = Console(), time.perf_counter()
     files = DemoFiles.under(folder)
     cluster = Cluster(num_gpus=num_gpus)
+    cluster.trainer_options(load_config(CONFIG, overrides))  # a mistake shall not be found after the drawing
 
     console.rule("1. A data set")
     data = _draw_dataset(files.dataset, console)

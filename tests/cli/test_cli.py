@@ -1,6 +1,7 @@
 """The command line: help, mistakes, and what commands print and write."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -101,6 +102,47 @@ def test_predict_prints_and_writes(capsys, tmp_path, model_folder):
     assert sorted(path.name for path in output.iterdir()) == ["a.json", "a.png", "b.json", "b.png"]
     graph = json.loads((output / "a.json").read_text())
     assert {"cat", "table"} >= {entity["name"] for entity in graph["entities"]}
+
+
+def test_results_never_replace_each_other_or_an_image(capsys, tmp_path, model_folder):
+    for name in ("a/x.png", "b/x.png", "a/x.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (80, 60)).save(tmp_path / name)
+    a, b, output = tmp_path / "a", tmp_path / "b", tmp_path / "out"
+    model = ["--model", str(model_folder)]
+    for images in ([str(a / "x.png"), str(b / "x.png")], [str(a)]):
+        message = failing(capsys, "predict", *images, *model, "--output-dir", str(output))
+        assert "x.png: both would be written to" in message
+    content = (b / "x.png").read_bytes()
+    assert "is in this folder" in failing(capsys, "predict", str(b), *model, "--output-dir", str(b))
+    assert (b / "x.png").read_bytes() == content
+    assert not output.exists()
+    run(app, ["predict", str(b / "x.png"), str(b), *model, "--output-dir", str(output)])  # one image, twice
+
+
+@pytest.mark.parametrize("option", [("--top", "-3"), ("--score", "2"), ("--device", "cuda:99")])
+def test_options_of_predict_out_of_range(capsys, tmp_path, model_folder, option):
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
+    output = str(tmp_path / "out")
+    model = ["--model", str(model_folder), "--output-dir", output]
+    assert option[1] in failing(capsys, "predict", str(tmp_path / "a.png"), *model, *option)
+
+
+@pytest.mark.parametrize(("output", "code"), [("| head -1", 141), ("> /dev/full", 2), ("> /dev/null", 0)])
+def test_output_that_goes_nowhere_or_has_no_code_for_a_character(tmp_path, output, code):
+    script = tmp_path / "script.py"  # writes more than a pipe holds
+    lines = 'lambda: sys.stdout.writelines("\u732b on table\\n" for _ in range(100_000))'
+    script.write_text(f"import sys\nfrom speaq.cli import run\nrun({lines}, [])", encoding="utf-8")
+    result = subprocess.run(
+        ["bash", "-c", f"{sys.executable} {script} {output}; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert result.returncode == code
+    assert result.stdout == ("\\u732b on table\n" if "head" in output else "")
+    assert len(result.stderr.splitlines()) == (code == 2)
 
 
 def test_generate_writes_a_data_set(capsys, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from speaq.data.vg_files import read_vocabulary
 from speaq.data.visual_genome import VisualGenome, boxes_overlap
 from speaq.errors import SpeaqError
 
@@ -410,3 +411,45 @@ def test_against_image_by_image_rules(files, seed, split, filter_empty, filter_n
         for image_id, b, r in zip(genome.image_ids, boxes, relations, strict=True)
     ]
     assert found == expected
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/image", "a/../../b"])
+def test_ids_that_leave_the_folder_are_refused(files, name):
+    for i, entry in enumerate(files.entries):
+        entry["image_id"] = f"{name}{i}"
+    with pytest.raises(SpeaqError, match=r"images\.json: entry 0 .* expected a name within the folder"):
+        files.open()
+
+
+def test_ids_may_name_a_folder_below(files):
+    for i, entry in enumerate(files.entries):
+        entry["image_id"] = f"below/{i}"
+    path = files.folder / "images" / "below" / "0.jpg"
+    path.parent.mkdir(parents=True)
+    files.image("below/0.jpg")
+    assert files.open().read(0)[1].path == path
+
+
+def test_ids_longer_than_a_file_name(files):
+    for i, entry in enumerate(files.entries):
+        entry["image_id"] = "x" * 300 + str(i)
+    with pytest.raises(SpeaqError, match="there is no such image"):
+        files.open().read(0)
+
+
+def test_numbers_too_large(files):
+    files.entries[1]["image_id"] = 10**30
+    with pytest.raises(SpeaqError, match="'image_id' 1000000000000000000000000000000 is too large"):
+        files.open()
+    files.entries[1].update(image_id=12, width=3 * 10**9)
+    with pytest.raises(SpeaqError, match="'width' must be a positive integer of 32 bits; found 3"):
+        files.open()
+
+
+def test_a_name_given_twice_is_an_error(files):
+    files.write()
+    text = json.dumps(files.names).replace('"cat": 2', '"cat": 3, "cat": 2')
+    path = files.folder / "twice.json"
+    path.write_text(text)
+    with pytest.raises(SpeaqError, match=r"twice\.json: .*one object has 'cat' more than once"):
+        read_vocabulary(path)

@@ -64,7 +64,7 @@ def test_unsuitable_content_is_named(tmp_path, content, message):
 def test_unreadable_files_are_named(tmp_path, content):
     path = tmp_path / "triplets.pytorch"
     path.write_bytes(content)
-    with pytest.raises(SpeaqError, match="expected a tensor saved by"):
+    with pytest.raises(SpeaqError, match="expected tensors saved by"):
         load_zero_shot_triplets(path, 150, 50)
 
 

@@ -147,10 +147,18 @@ def test_folders_that_hold_no_model(tmp_path):
         ("{", "not valid JSON"),
         ("[]", "expected the configuration of a speaq model"),
         ('{"model_type": "detr"}', "expected the configuration of a speaq model"),
-        ('{"model_type": "speaq", "objects": []}', r"missing keys \['predicates'\]"),
+        ('{"model_type": "speaq", "objects": []}', "predicates: Field required"),
         (
             '{"model_type": "speaq", "objects": [], "predicates": [], "colour": 1}',
-            r"unknown keys \['colour'\]",
+            "colour: Unexpected keyword argument",
+        ),
+        (
+            '{"model_type": "speaq", "objects": ["a"], "predicates": ["b"], "hidden_dim": "16"}',
+            "hidden_dim: Input should be a valid integer",
+        ),
+        (
+            '{"model_type": "speaq", "objects": ["a"], "predicates": ["b"], "hidden_dim": 18}',
+            "hidden_dim is 18; expected a multiple of 4 and of num_heads, 8",
         ),
     ],
 )

@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
+
+from speaq.errors import SpeaqError
 
 
 def predict(
@@ -12,8 +14,8 @@ def predict(
     *,
     model: str,
     output_dir: Path = Path("predictions"),
-    top: int = 10,
-    score: float = 0.0,
+    top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
+    score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.0,
     draw: bool = True,
     device: str = "cpu",
 ) -> None:
@@ -22,17 +24,21 @@ def predict(
     Args:
         images: image files, or folders of them.
         model: folder of a saved model, output folder of a training, or a model id on the hub.
-        output_dir: where <image name>.json and <image name>.png are written.
+        output_dir: where <image name>.json and <image name>.png are written; not a folder of the images.
         top: how many triplets of each image to print and draw, best first.
         score: leave out triplets with a lower score.
         draw: also write the picture.
         device: cpu, cuda, cuda:1, ...
     """
+    from speaq.devices import find_device
+    from speaq.inference.images import iterate_sources
     from speaq.inference.predictor import predict_each
     from speaq.model.speaq import Speaq
 
-    network = Speaq.from_pretrained(model, device=device)
-    for path, graph in predict_each(network, images):
+    files = [Path(source) for source in iterate_sources(images) if isinstance(source, str | Path)]
+    _check_names(files, output_dir)
+    network = Speaq.from_pretrained(model, device=find_device(device))
+    for path, graph in predict_each(network, files):
         best = graph.filter(score=score, top=top)
         lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
         lines += [f"  {triplet}" for triplet in best.triplets]
@@ -41,3 +47,21 @@ def predict(
             best.draw(output_dir / f"{path.stem}.png")
         sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(f"written to {output_dir}\n")
+
+
+def _check_names(images: list[Path], output_dir: Path) -> None:
+    """What is written must replace neither an image nor what is written for another image.
+
+    Raises:
+        SpeaqError: it would.
+    """
+    written: dict[str, Path] = {}
+    for path in images:
+        if path.parent.resolve() == output_dir.resolve():
+            raise SpeaqError(f"--output-dir {output_dir}: {path} is in this folder; write to another one")
+        other = written.setdefault(path.stem, path)
+        if other.resolve() != path.resolve():
+            raise SpeaqError(
+                f"{other} and {path}: both would be written to {output_dir / path.stem}.json; predict them "
+                "one after the other, each with its own --output-dir"
+            )

@@ -151,8 +151,8 @@ class RoiSceneGraphHead(Section):
 class Model(Section):
     """MODEL: the network."""
 
-    device: Annotated[Text, Field(pattern=r"^(cpu|cuda|mps|xpu)(:\d+)?$")] = "cuda"
-    """Where to compute: cpu, cuda, cuda:1, mps."""
+    device: Annotated[Text, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cuda"
+    """Where to train: cpu, cuda, cuda:1."""
     weights: Text = ""
     """Checkpoint to start from where there is none to resume."""
     pixel_mean: Annotated[Several[Number], Field(min_length=3, max_length=3)] = (103.53, 116.28, 123.675)

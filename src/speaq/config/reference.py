@@ -1,6 +1,6 @@
 """The reference of all keys that act, for docs/configuration.md.
 
-    python -m speaq.config.reference > docs/configuration.md
+python -m speaq.config.reference > docs/configuration.md
 """
 
 import sys
@@ -11,10 +11,10 @@ from speaq.config.values import Section
 
 _HEAD = """# Configuration
 
-Every key that acts, with its default. A configuration is a YAML file of nested upper-case keys; `_BASE_` names a file
-to build on, relative to the file itself. `KEY VALUE` pairs on the command line win over files:
-`SOLVER.IMS_PER_BATCH 20 DATASETS.TEST "('VG_test',)"`. All other keys of the former code are accepted; those that were
-set and change nothing are reported once.
+Every key that acts, with its default. A configuration is a YAML file of nested upper-case keys; `_BASE_` names
+a file to build on, relative to the file itself. `KEY VALUE` pairs on the command line win over files:
+`SOLVER.IMS_PER_BATCH 20 DATASETS.TEST "('VG_test',)"`. All other keys of the former code are accepted; those
+that were set and change nothing are reported once.
 
 `configs/` has the published settings.
 """

@@ -6,7 +6,7 @@ I: images of the list.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -66,12 +66,20 @@ def read_image_list(path: Path) -> ImageList:
         sizes = np.array([(entry["height"], entry["width"]) for entry in entries])
     except (KeyError, TypeError, ValueError):
         raise SpeaqError(f"{path}: {_first_bad_entry(entries)}") from None
-    if sizes.dtype.kind != "i" or (sizes <= 0).any():
+    if sizes.dtype.kind != "i" or (sizes <= 0).any() or (sizes >= 2**31).any():
         raise SpeaqError(f"{path}: {_first_bad_entry(entries)}")
+    for number, name in enumerate(ids):
+        if isinstance(name, str) and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
+            raise SpeaqError(
+                f"{path}: entry {number} has the 'image_id' {name!r}; expected a name within the folder of "
+                "images."
+            )
     kinds = {type(name) for name in ids}
     if kinds not in ({int}, {str}):
         found = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise SpeaqError(f"{path}: 'image_id' must be an integer everywhere, or a string; found {found}.")
+    if kinds == {int} and max(map(abs, ids)) >= 2**63:
+        raise SpeaqError(f"{path}: 'image_id' {max(ids, key=abs)} is too large a number; use a string.")
     return ImageList(np.array(ids), sizes.astype(np.int32))
 
 
@@ -115,11 +123,20 @@ def align_images(
 
 def _read_json(path: Path, what: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition)
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read the {what} ({error.strerror}). Check the path.") from error
     except ValueError as error:  # not JSON, or not UTF-8
         raise SpeaqError(f"{path}: the {what} is not valid JSON ({error}).") from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these members, whose names must differ: which one would count?"""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"one object has {next(n for n in names if names.count(n) > 1)!r} more than once")
+    return members
 
 
 def _kind(value: Any) -> str:
@@ -166,9 +183,9 @@ def _first_bad_entry(entries: list[Any]) -> str:
         if missing:
             return f"entry {number} has no '{missing[0]}'; found {', '.join(entry) or 'nothing'}."
         for key in ("width", "height"):
-            if type(entry[key]) is not int or entry[key] <= 0:
+            if type(entry[key]) is not int or not 0 < entry[key] < 2**31:
                 return (
-                    f"entry {number} (image {entry['image_id']!r}): '{key}' must be a positive integer; "
-                    f"found {entry[key]!r}."
+                    f"entry {number} (image {entry['image_id']!r}): '{key}' must be a positive integer of 32 "
+                    f"bits; found {entry[key]!r}."
                 )
     return "the entries must be objects with 'image_id', 'width', 'height'."

@@ -1,12 +1,12 @@
 """Zero-shot triplets: relations of the ground truth whose combination of classes training never showed."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from speaq.errors import SpeaqError
+from speaq.files import read_tensors
 
 _CLASS_BITS = 21
 """Three class indices of so many bits share one int64."""
@@ -64,11 +64,7 @@ def load_zero_shot_triplets(path: str | Path, num_objects: int, num_predicates: 
     hint = "give the published list of zero-shot triplets, or none: then the training set decides"
     if not path.is_file():
         raise SpeaqError(f"{path}: no such file; {hint}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise SpeaqError(f"{path}: expected a tensor saved by torch.save, found {reason}; {hint}") from error
+    content = read_tensors(path, hint)
     if not isinstance(content, torch.Tensor):
         raise SpeaqError(f"{path}: expected a tensor (K, 3), found a {type(content).__name__}; {hint}")
     triplets = content.numpy().astype(np.int64)

@@ -4,12 +4,19 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError, with_config
 
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Channels = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
+
+@with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The architecture of a model, its vocabulary, and how images reach it.
@@ -37,28 +44,28 @@ class ModelConfig:
         nms_threshold: class-wise suppression at inference, IoU.
     """
 
-    objects: tuple[str, ...]
-    predicates: tuple[str, ...]
-    predicate_counts: tuple[int, ...] = ()
+    objects: Names
+    predicates: Names
+    predicate_counts: tuple[NonNegativeInt, ...] = ()
     backbone: dict[str, Any] = field(default_factory=dict)
     frozen_norm: bool = True
-    freeze_at: int = 2
-    hidden_dim: int = 256
-    num_heads: int = 8
-    feedforward_dim: int = 2048
-    encoder_layers: int = 6
-    decoder_layers: int = 6
-    dropout: float = 0.1
-    num_queries: int = 300
-    query_multiplier: int = 1
+    freeze_at: NonNegativeInt = 2
+    hidden_dim: PositiveInt = 256
+    num_heads: PositiveInt = 8
+    feedforward_dim: PositiveInt = 2048
+    encoder_layers: NonNegativeInt = 6
+    decoder_layers: PositiveInt = 6
+    dropout: Share = 0.1
+    num_queries: PositiveInt = 300
+    query_multiplier: PositiveInt = 1
     reference_points: bool = False
     dense_head: bool = False
-    pixel_mean: tuple[float, ...] = (123.675, 116.28, 103.53)
-    pixel_std: tuple[float, ...] = (58.395, 57.12, 57.375)
-    pixel_order: str = "RGB"
-    min_size: int = 800
-    max_size: int = 1333
-    nms_threshold: float = 0.5
+    pixel_mean: Channels = (123.675, 116.28, 103.53)
+    pixel_std: Channels = (58.395, 57.12, 57.375)
+    pixel_order: Literal["RGB", "BGR"] = "RGB"
+    min_size: PositiveInt = 800
+    max_size: PositiveInt = 1333
+    nms_threshold: Share = 0.5
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -76,20 +83,23 @@ class ModelConfig:
         Raises:
             SpeaqError: the file is missing, not JSON, or not the configuration of a speaq model.
         """
+        advice = "save the model again, or use the version that wrote it"
         try:
-            values = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise SpeaqError(f"{path}: no such file; expected the config.json of a saved model") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise SpeaqError(f"{path}: not valid JSON ({error}); save the model again") from None
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SpeaqError(f"{path}: cannot read the config.json of a model ({error.strerror})") from None
+        except ValueError as error:
+            raise SpeaqError(f"{path}: not valid JSON ({error}); {advice}") from None
         if not isinstance(values, dict) or values.pop("model_type", None) != "speaq":
             raise SpeaqError(f'{path}: expected the configuration of a speaq model ("model_type": "speaq")')
-        known = {item.name: item for item in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(known))
-        missing = sorted({"objects", "predicates"} - set(values))
-        if unknown or missing:
+        try:
+            config = TypeAdapter(cls).validate_json(json.dumps(values))
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise SpeaqError(f"{path}: {'; '.join(problems[:3])}; {advice}") from None
+        if config.hidden_dim % config.num_heads or config.hidden_dim % 4:
             raise SpeaqError(
-                f"{path}: unknown keys {unknown}, missing keys {missing}; written by another version?"
+                f"{path}: hidden_dim is {config.hidden_dim}; expected a multiple of 4 and of num_heads, "
+                f"{config.num_heads}; {advice}"
             )
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **lists})
+        return config

@@ -107,7 +107,7 @@ def _split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     """The parameters of ours that one published attention parameter holds; any other one as it is."""
     packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
     single = re.fullmatch(r"(.+)\.([qkv])_proj_weight", name)
-    if packed:
+    if packed and tensor.ndim and tensor.shape[0] % 3 == 0:
         for part, chunk in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
             yield f"{packed[1]}.{part}.{packed[2]}", chunk
     elif single:

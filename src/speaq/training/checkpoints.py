@@ -6,6 +6,7 @@ the model with the best mR@100 so far.
 """
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins import CheckpointIO
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from speaq.errors import SpeaqError
+from speaq.files import read_tensors, replacing_folder
 from speaq.model.weights import CONFIG_FILE, WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
@@ -23,27 +26,31 @@ logger = logging.getLogger(__name__)
 TRAINER_FILE = "trainer.pt"
 BEST_FIGURE = "mR@100"
 _PREFIX = "model."
+_STATE = {"global_step", "lr_schedulers", "optimizer_states", "seed", "skipped_steps"}  # in every trainer.pt
 
 
 class FolderCheckpoint(CheckpointIO):
     """Reads and writes a checkpoint of the training engine as a folder; weights need no pickle."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint`` to the folder ``path``, whole or not at all."""
-        folder = Path(path)
-        partial = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        """Write ``checkpoint`` to the folder ``path``, whole or not at all.
+
+        Raises:
+            SpeaqError: it cannot be written, for instance because the disk is full.
+        """
         rest = dict(checkpoint)
         weights = {
             name.removeprefix(_PREFIX): tensor.detach().cpu().contiguous()
             for name, tensor in rest.pop("state_dict").items()
         }
-        save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "pt"})
-        (partial / CONFIG_FILE).write_text(rest.pop("model_config"))
-        torch.save(rest, partial / TRAINER_FILE)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
+        try:
+            with replacing_folder(Path(path)) as partial:
+                save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "pt"})
+                (partial / CONFIG_FILE).write_text(rest.pop("model_config"))
+                torch.save(rest, partial / TRAINER_FILE)
+        except (SafetensorError, RuntimeError) as error:  # how these two report a full disk
+            reason = str(error).partition("\n")[0]
+            raise SpeaqError(f"{path}: cannot write this checkpoint: {reason}") from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
@@ -54,13 +61,15 @@ class FolderCheckpoint(CheckpointIO):
             SpeaqError: a file is missing or damaged.
         """
         folder = Path(path)
+        advice = f"delete {folder} to go on from the checkpoint before it"
+        checkpoint = read_tensors(folder / TRAINER_FILE, advice)
+        if not isinstance(checkpoint, dict) or _STATE - checkpoint.keys():
+            raise SpeaqError(f"{folder / TRAINER_FILE}: not the state of a training; {advice}")
         try:
-            checkpoint = torch.load(folder / TRAINER_FILE, map_location="cpu", weights_only=True)
             weights = load_file(folder / WEIGHTS_FILE)
-        except (OSError, RuntimeError, EOFError) as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, SafetensorError) as error:
             raise SpeaqError(
-                f"{folder}: this checkpoint cannot be read ({reason}); delete it to go on from the one before"
+                f"{folder / WEIGHTS_FILE}: cannot read the weights ({error}); {advice}"
             ) from error
         return checkpoint | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
 
@@ -69,11 +78,20 @@ class FolderCheckpoint(CheckpointIO):
         shutil.rmtree(path, ignore_errors=True)
 
 
+def complete_checkpoints(output_dir: Path) -> list[Path]:
+    """The complete checkpoints that a training has left in its output folder, the newest last."""
+    complete = [
+        folder
+        for folder in (output_dir / "checkpoints").glob("iter_*")
+        if re.fullmatch(r"iter_\d+", folder.name)
+        and all((folder / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE, TRAINER_FILE))
+    ]
+    return sorted(complete, key=lambda folder: int(folder.name.removeprefix("iter_")))
+
+
 def newest_checkpoint(output_dir: Path) -> Path | None:
-    """The newest complete checkpoint that a training has left in its output folder."""
-    folders = sorted((output_dir / "checkpoints").glob("iter_*"))
-    complete = [folder for folder in folders if (folder / TRAINER_FILE).is_file()]
-    return complete[-1] if complete else None
+    """The newest of :func:`complete_checkpoints`, if there is any."""
+    return next(reversed(complete_checkpoints(output_dir)), None)
 
 
 class Checkpoints(L.Callback):
@@ -127,5 +145,5 @@ class Checkpoints(L.Callback):
         trainer.save_checkpoint(folder / f"iter_{trainer.global_step:07d}")
         self._saved_at = trainer.global_step
         if trainer.is_global_zero:
-            for old in sorted(folder.glob("iter_*"))[: -self.keep]:
+            for old in complete_checkpoints(self.output_dir)[: -self.keep]:
                 shutil.rmtree(old, ignore_errors=True)

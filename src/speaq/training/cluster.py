@@ -42,11 +42,15 @@ class Cluster:
             num_gpus = 0
         elif num_gpus is None:
             num_gpus = min(available, 1)
+        if num_gpus < 0:
+            raise SpeaqError(f"--num-gpus {num_gpus}: expected 0 (the CPU) or more")
         if num_gpus > available:
             raise SpeaqError(
                 f"--num-gpus {num_gpus}: this machine has {available} CUDA GPU{'s' * (available != 1)}"
                 f"{_visible()}. Use --num-gpus {available}{' (the CPU)' * (available == 0)}"
             )
+        if self.num_machines < 1:
+            raise SpeaqError(f"--num-machines {self.num_machines}: expected 1 or more")
         if not 0 <= self.machine_rank < self.num_machines:
             raise SpeaqError(
                 f"--machine-rank {self.machine_rank}: expected 0 to {self.num_machines - 1}, "
@@ -56,6 +60,11 @@ class Cluster:
         devices: int | list[int] = max(num_gpus, 1) if num_gpus else self.cpu_processes
         if num_gpus == 1 and ":" in config.model.device:
             devices = [int(config.model.device.split(":")[1])]
+            if devices[0] >= available:
+                raise SpeaqError(
+                    f"MODEL.DEVICE {config.model.device}: this machine has {available} CUDA "
+                    f"GPU{'s' * (available != 1)}{_visible()}, counted from 0"
+                )
         several = self.num_machines > 1 or (devices if isinstance(devices, int) else 1) > 1
         # Trained batch norms see the whole batch on GPUs (the CPU has no such norm), so all ranks agree on
         # their statistics; those of frozen norms are constants. Nothing has to be broadcast.
@@ -70,8 +79,12 @@ class Cluster:
 
     def _set_meeting_point(self) -> None:
         match = re.fullmatch(r"(?:(?:tcp://)?(?P<host>[^:/]+):)?(?P<port>\d+)", self.dist_url or "auto")
-        if self.dist_url and not match and self.dist_url != "auto":
-            raise SpeaqError(f"--dist-url {self.dist_url}: expected a port such as 29503, or tcp://HOST:PORT")
+        if (self.dist_url not in ("", "auto") and not match) or (
+            match and not 0 < int(match["port"]) < 2**16
+        ):
+            raise SpeaqError(
+                f"--dist-url {self.dist_url}: expected a port from 1 to 65535 such as 29503, or tcp://HOST:PORT"
+            )
         host = match["host"] if match else None
         if self.num_machines > 1 and not host:
             raise SpeaqError(

@@ -4,8 +4,10 @@ import dataclasses
 import logging
 import os
 import random
+import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from speaq.config import Config, log_without_effect
 from speaq.config.data import GenomeSection
@@ -54,7 +57,13 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     """
     cluster = cluster or Cluster()
     output_dir = Path(config.output_dir)
-    resume_from = newest_checkpoint(output_dir) if resume else None
+    newest = newest_checkpoint(output_dir)
+    if newest is not None and not resume:
+        raise SpeaqError(
+            f"{newest}: OUTPUT_DIR holds the checkpoints of another training, and they would be mixed. Go on "
+            f"from there with --resume, name another OUTPUT_DIR, or delete {newest.parent}"
+        )
+    resume_from = newest
     config = config.model_copy(update={"seed": _choose_seed(config, cluster, resume_from)})
     callbacks = [
         TrainingLog(folder=output_dir, period=config.solver.log_period, max_iter=config.solver.max_iter),
@@ -89,9 +98,10 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     evaluation = evaluation_sets(config, model.vocabulary)
     module = _build_module(config, model, criterion, evaluation, statistics)
     data = SceneGraphData(config=config, training=training, evaluation=[dataset for _, dataset in evaluation])
-    trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
-    if evaluation and module.evaluated_at != trainer.global_step:
-        trainer.validate(module, data, verbose=False)
+    with _interruptible(trainer):
+        trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
+        if evaluation and module.evaluated_at != trainer.global_step:
+            trainer.validate(module, data, verbose=False)
     if trainer.is_global_zero:
         logger.info(
             "Done. Everything is in %s; the model to use is %s", output_dir, find_checkpoint(output_dir)
@@ -127,7 +137,8 @@ def evaluate(config: Config, *, cluster: Cluster | None = None, resume: bool = F
     model = _trained_model(config, evaluation[0][1].genome.vocabulary, resume=resume)
     module = _build_module(config, model, None, evaluation, statistics)
     data = SceneGraphData(config=config, training=None, evaluation=[dataset for _, dataset in evaluation])
-    trainer.validate(module, data, verbose=False)
+    with _interruptible(trainer):
+        trainer.validate(module, data, verbose=False)
     return module.results
 
 
@@ -172,6 +183,29 @@ def _start(config: Config, trainer: L.Trainer) -> None:
         torch.set_float32_matmul_precision(config.float32_precision)
     if trainer.is_global_zero:
         log_without_effect(config)
+
+
+@contextmanager
+def _interruptible(trainer: L.Trainer) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end a run as they end any program, after a word on how to go on.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+        SystemExit: 128 + 15 after SIGTERM, which the engine answers at the end of a step.
+    """
+    try:
+        yield
+    except (SystemExit, RuntimeError) as stop:
+        # The engine itself would end with 0 after SIGTERM and with 1 after Ctrl-C. Where SIGTERM reached the
+        # processes of the data loader too, their end is noticed first, as a RuntimeError.
+        terminated = isinstance(stop, SIGTERMException) or trainer.received_sigterm
+        if not terminated and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        newest = newest_checkpoint(Path(trainer.default_root_dir))
+        logger.warning("interrupted%s", f"; --resume goes on from {newest}" if newest else "")
+        if terminated:
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise KeyboardInterrupt from None
 
 
 def _choose_seed(config: Config, cluster: Cluster, resume_from: Path | None) -> int:
@@ -253,5 +287,5 @@ def _check_same_model(model: Speaq, checkpoint: Path) -> None:
     if changed:
         raise SpeaqError(
             f"{checkpoint}: the training to continue had another model; different: {', '.join(changed)}. Use "
-            "its config.yaml, another OUTPUT_DIR, or leave out --resume"
+            "its config.yaml, or another OUTPUT_DIR"
         )

@@ -24,7 +24,7 @@ from speaq.errors import SpeaqError
 from speaq.training.recorder import Recorder
 
 logger = logging.getLogger("speaq.training")
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, emoji=False)  # class names may hold [ and :
 
 FOR_FILES = {"for_files": True}
 """Given as ``extra`` to a logging call: a line that a terminal need not show."""
@@ -34,15 +34,24 @@ def log_to(folder: Path, rank: int) -> None:
     """Send what the package logs to ``log.txt`` in ``folder``, and on rank 0 to the terminal.
 
     Other ranks write to ``log.txt.rank1`` and so on.
+
+    Raises:
+        SpeaqError: the folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "log.txt" if rank == 0 else f"log.txt.rank{rank}"
+        file = logging.FileHandler(folder / name, encoding="utf-8")
+    except OSError as error:
+        raise SpeaqError(
+            f"OUTPUT_DIR {folder}: cannot write there ({error.strerror}: {error.filename}); name another one"
+        ) from error
     package = logging.getLogger("speaq")
     package.setLevel(logging.INFO)
     package.propagate = False
     for handler in list(package.handlers):
         package.removeHandler(handler)
         handler.close()
-    file = logging.FileHandler(folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}"), encoding="utf-8")
     form = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
     file.setFormatter(form)
     package.addHandler(file)

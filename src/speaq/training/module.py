@@ -22,7 +22,7 @@ from speaq.losses.criterion import Criterion, Losses
 from speaq.model.speaq import Speaq
 from speaq.structures import Batch
 from speaq.training.logs import FOR_FILES
-from speaq.training.optimizer import build_optimizer, build_scheduler, clip_gradients
+from speaq.training.optimizer import adopt_settings, build_optimizer, build_scheduler, clip_gradients
 
 logger = logging.getLogger("speaq.training")
 
@@ -182,8 +182,10 @@ class SceneGraphModule(L.LightningModule):
         checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the count of skipped steps."""
+        """Take up the count of skipped steps, and the settings of the configuration for the optimiser."""
         self.skipped_steps = checkpoint["skipped_steps"]
+        states = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]
+        adopt_settings(*states, self.model, self.config.solver)
 
 
 def log_results(module: SceneGraphModule) -> None:

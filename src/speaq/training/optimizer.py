@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from speaq.config.training import ClipGradients, Solver
+from speaq.errors import SpeaqError
 from speaq.model.speaq import Speaq
 
 _RELATION_PARTS = ("decoder.relation_", "heads.predicate_class.")
@@ -84,6 +85,39 @@ def learning_rate_factor(solver: Solver, step: int) -> float:
 def build_scheduler(optimizer: torch.optim.Optimizer, solver: Solver) -> torch.optim.lr_scheduler.LambdaLR:
     """The schedule, to be stepped after every step of the optimiser."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(solver, step))
+
+
+def adopt_settings(saved: dict[str, Any], schedule: dict[str, Any], model: Speaq, solver: Solver) -> None:
+    """Put the settings of a configuration, such as its learning rates, in place of those in a saved state.
+
+    So a training that continues takes up what was changed meanwhile; where nothing was, nothing changes.
+
+    Args:
+        saved: state of the optimiser; changed in place.
+        schedule: state of its schedule; changed in place.
+        model: whose parameters are optimised.
+        solver: the configuration.
+
+    Raises:
+        SpeaqError: the state is of another optimiser or of other groups of parameters.
+    """
+    optimizer = build_optimizer(model, solver)
+    build_scheduler(optimizer, solver)
+    theirs, ours = (
+        [("betas" in group, len(group["params"])) for group in groups]
+        for groups in (saved["param_groups"], optimizer.param_groups)
+    )
+    if theirs != ours:
+        raise SpeaqError(
+            "the training to continue had another SOLVER.OPTIMIZER, or trained other parameters together "
+            "(BACKBONE_, ENTITY_, RELATION_MULTIPLIER of SOLVER that are equal or not, "
+            "MODEL.BACKBONE.FREEZE_AT); keep these as they were, or start anew in another OUTPUT_DIR with "
+            "MODEL.WEIGHTS"
+        )
+    factor = learning_rate_factor(solver, schedule["last_epoch"])
+    schedule["base_lrs"] = [group["initial_lr"] for group in optimizer.param_groups]
+    for group, configured in zip(saved["param_groups"], optimizer.param_groups, strict=True):
+        group |= configured | {"params": group["params"], "lr": configured["initial_lr"] * factor}
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], clip: ClipGradients) -> Tensor:

@@ -1,0 +1,170 @@
+"""What stops a training, what it leaves, and how it goes on."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from speaq.config import load_config
+from speaq.errors import SpeaqError
+from speaq.losses.criterion import Criterion
+from speaq.training.checkpoints import FolderCheckpoint, complete_checkpoints, newest_checkpoint
+from speaq.training.cluster import Cluster
+from speaq.training.launch import train
+from speaq.training.logs import console
+
+CPU = Cluster(num_gpus=0)
+STATE = {"global_step": 1, "lr_schedulers": [], "optimizer_states": [], "seed": 0, "skipped_steps": 0}
+
+
+@pytest.fixture(scope="module")
+def started(config_file, tmp_path_factory) -> Path:
+    """A training of two steps."""
+    output = tmp_path_factory.mktemp("started")
+    overrides = ["OUTPUT_DIR", str(output), "SOLVER.MAX_ITER", "2", "DATASETS.TEST", "()"]
+    train(load_config(config_file, overrides), cluster=CPU)
+    return output
+
+
+@pytest.fixture
+def copy(started, config_file, tmp_path):
+    """From overrides to the configuration that goes on in a copy of that training, to step 4."""
+    shutil.copytree(started, tmp_path / "copy")
+
+    def load(*overrides: str):
+        common = ["OUTPUT_DIR", str(tmp_path / "copy"), "SOLVER.MAX_ITER", "4", "DATASETS.TEST", "()"]
+        return load_config(config_file, [*common, *overrides])
+
+    return load
+
+
+def write_checkpoint(output: Path, number: int, weight: float = 0.0) -> Path:
+    folder = output / "checkpoints" / f"iter_{number:07d}"
+    tensors = {"model.w": torch.full((3,), weight)}
+    FolderCheckpoint().save_checkpoint(STATE | {"state_dict": tensors, "model_config": "{}"}, folder)
+    return folder
+
+
+def test_only_complete_checkpoints_count_in_order_of_their_number(tmp_path):
+    numbers = (5, 40, 9_999_999, 10_000_000)
+    folders = [write_checkpoint(tmp_path, number) for number in numbers]
+    (tmp_path / "checkpoints" / "iter_x").mkdir()
+    (tmp_path / "checkpoints" / "iter_99999999").mkdir()
+    assert complete_checkpoints(tmp_path) == folders
+    for number, name in zip((3, 2, 1), ("model.safetensors", "trainer.pt", "config.json"), strict=True):
+        (folders[number] / name).unlink()
+        assert newest_checkpoint(tmp_path) == folders[number - 1]
+    assert newest_checkpoint(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("name", ["trainer.pt", "model.safetensors"])
+def test_a_damaged_checkpoint_is_named(tmp_path, name):
+    folder = write_checkpoint(tmp_path, 7, weight=2.0)
+    assert FolderCheckpoint().load_checkpoint(folder)["state_dict"]["model.w"].tolist() == [2.0] * 3
+    whole = (folder / name).read_bytes()
+    for content in (b"", b"hello", whole[: len(whole) // 2]):
+        (folder / name).write_bytes(content)
+        with pytest.raises(SpeaqError, match=rf"iter_0000007/{name}.*delete .*iter_0000007 to go on"):
+            FolderCheckpoint().load_checkpoint(folder)
+
+
+def test_what_is_no_state_of_a_training_is_named(tmp_path):
+    folder = write_checkpoint(tmp_path, 7)
+    for content in ([1], {"seed": 1}):
+        torch.save(content, folder / "trainer.pt")
+        with pytest.raises(SpeaqError, match=r"trainer\.pt: not the state of a training"):
+            FolderCheckpoint().load_checkpoint(folder)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "checkpoints").touch()
+    with pytest.raises(SpeaqError, match="iter_0000001: cannot write"):
+        write_checkpoint(tmp_path, 1)
+
+
+def test_another_training_is_not_mixed_with_what_is_there(copy):
+    config = copy()
+    with pytest.raises(SpeaqError, match="iter_0000002: OUTPUT_DIR holds the checkpoints of another"):
+        train(config, cluster=CPU)
+    assert [path.name for path in complete_checkpoints(Path(config.output_dir))] == ["iter_0000002"]
+
+
+def test_settings_may_change_when_a_training_goes_on(copy):
+    config = copy("SOLVER.BASE_LR", "1e-5", "SOLVER.WEIGHT_DECAY", "0.5", "SOLVER.STEPS", "(3,)")
+    train(config, cluster=CPU, resume=True)
+    newest = newest_checkpoint(Path(config.output_dir))
+    assert newest is not None
+    state = FolderCheckpoint().load_checkpoint(newest)
+    assert state["global_step"] == 4
+    groups = state["optimizer_states"][0]["param_groups"]
+    assert [group["lr"] for group in groups] == pytest.approx([1e-6, 1e-7])  # after STEPS; the backbone's
+    assert {group["weight_decay"] for group in groups} == {0.5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("SOLVER.OPTIMIZER", "SGD"),
+        ("SOLVER.BACKBONE_MULTIPLIER", "1.0"),
+        ("MODEL.BACKBONE.FREEZE_AT", "0"),
+    ],
+)
+def test_the_optimiser_may_not(copy, change):
+    with pytest.raises(SpeaqError, match=r"had another SOLVER\.OPTIMIZER, or trained other parameters"):
+        train(copy(*change), cluster=CPU, resume=True)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(
+    ("how", "end", "code"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, None),
+        (signal.SIGTERM, SystemExit, 143),
+    ],
+)
+def test_signals_end_it_as_they_end_other_programs(copy, monkeypatch, how, end, code, workers):
+    original = Criterion.forward
+
+    def forward(criterion, output, targets):
+        os.kill(os.getpid(), how)
+        return original(criterion, output, targets)
+
+    monkeypatch.setattr(Criterion, "forward", forward)
+    config = copy("DATALOADER.NUM_WORKERS", workers)
+    with pytest.raises(end) as stop:
+        train(config, cluster=CPU, resume=True)
+    if code is not None:
+        assert stop.value.code == code
+    log = (Path(config.output_dir) / "log.txt").read_text()
+    assert f"interrupted; --resume goes on from {newest_checkpoint(Path(config.output_dir))}" in log
+
+
+def test_an_output_folder_that_cannot_be_written_to(config_file, tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(SpeaqError, match=f"OUTPUT_DIR {folder}: cannot write there"):
+            train(load_config(config_file, ["OUTPUT_DIR", str(folder)]), cluster=CPU)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_gpus": -1}, "--num-gpus -1: expected 0"),
+        ({"num_gpus": 0, "num_machines": 0}, "--num-machines 0: expected 1"),
+        ({"num_gpus": 0, "dist_url": "nonsense"}, "--dist-url nonsense: expected a port from 1 to 65535"),
+        ({"num_gpus": 0, "dist_url": "tcp://host:99999"}, "--dist-url tcp://host:99999: expected a port"),
+        ({"num_gpus": 0, "dist_url": "0"}, "--dist-url 0: expected a port"),
+    ],
+)
+def test_places_that_there_are_not(config_file, options, message):
+    with pytest.raises(SpeaqError, match=message):
+        Cluster(**options).trainer_options(load_config(config_file))
+
+
+def test_names_of_classes_are_printed_as_they_are():
+    with console.capture() as capture:
+        console.print("on [/b] :cat:")
+    assert capture.get() == "on [/b] :cat:\n"
