@@ -11,7 +11,7 @@ from speaq.config.values import Section
 
 _HEAD = """# Configuration
 
-Every key that acts, with its default. A configuration is a YAML file of nested upper-case keys; `_BASE_` names
+Every acting key with its default. A configuration is a YAML file of nested upper-case keys; `_BASE_` names
 a file to build on, relative to the file itself. `KEY VALUE` pairs on the command line win over files:
 `SOLVER.IMS_PER_BATCH 20 DATASETS.TEST "('VG_test',)"`. All other keys of the former code are accepted; those
 that were set and change nothing are reported once.

@@ -1,24 +1,29 @@
-"""Reading image files upright and in RGB."""
+"""Reading image files upright and in RGB, in training and inference alike."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from speaq.errors import SpeaqError
 
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow may raise
 
-def read_image(path: Path) -> Image.Image:
-    """The image, RGB, turned upright as its EXIF orientation says.
+
+def read_image(file: Path | bytes) -> Image.Image:
+    """The image, RGB, as `to_rgb` makes it.
+
+    Args:
+        file: its path, or its content.
 
     Raises:
         SpeaqError: the file cannot be read.
     """
-    with _opened(path) as image:
-        if _orientation(image) != 1:
-            ImageOps.exif_transpose(image, in_place=True)
-        return image.convert("RGB")
+    with _opened(file) as image:
+        return to_rgb(image)
 
 
 def read_image_size(path: Path) -> tuple[int, int]:
@@ -33,13 +38,31 @@ def read_image_size(path: Path) -> tuple[int, int]:
     return (height, width) if lies_on_its_side else (width, height)
 
 
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The picture in RGB: turned upright as its EXIF orientation says, transparency put on white."""
+    image.load()
+    if _orientation(image) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # 16 bits per pixel: Pillow would cut everything above 255 to white
+        values = np.asarray(image, np.float64)
+        values = values * (255 / 65535 if values.max() > 255 else 1)
+        image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(file: Path | bytes) -> Iterator[Image.Image]:
+    name = f"image of {len(file)} bytes" if isinstance(file, bytes) else str(file)
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
             yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SpeaqError(f"{path}: the image cannot be read ({error}). Replace the file.") from error
+    except _BROKEN as error:
+        unknown = isinstance(error, Image.UnidentifiedImageError)
+        reason = "not an image of a known format" if unknown else error
+        raise SpeaqError(f"{name}: the image cannot be read ({reason}); replace the file") from error
 
 
 def _orientation(image: Image.Image) -> int:

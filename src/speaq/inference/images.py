@@ -1,14 +1,15 @@
 """Whatever a user calls an image, as an upright RGB picture."""
 
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
+from speaq.data.images import read_image as read_file
+from speaq.data.images import to_rgb
 from speaq.errors import SpeaqError
 
 ImageSource: TypeAlias = str | Path | bytes | Image.Image | np.ndarray | torch.Tensor
@@ -16,7 +17,6 @@ ImageSource: TypeAlias = str | Path | bytes | Image.Image | np.ndarray | torch.T
 (channels, height, width); these hold RGB, RGBA or grey, as integers in 0..255 or floats in 0..1."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow may raise
 
 
 def is_one_image(images: ImageSource | Iterable[ImageSource]) -> bool:
@@ -69,7 +69,7 @@ def read_image(source: ImageSource) -> Image.Image:
             image has.
     """
     if isinstance(source, Image.Image):
-        return _to_rgb(source)
+        return to_rgb(source)
     if isinstance(source, torch.Tensor):
         array = source.detach().cpu()
         array = array.float() if array.is_floating_point() else array  # NumPy has no bfloat16
@@ -78,42 +78,12 @@ def read_image(source: ImageSource) -> Image.Image:
         )
     if isinstance(source, np.ndarray):
         return _from_array(source, "array (H, W, C)")
-    if not isinstance(source, bytes):
-        source = Path(source)
-        if not source.is_file():
-            raise SpeaqError(f"{source}: there is no such image file")
-    name = f"image of {len(source)} bytes" if isinstance(source, bytes) else str(source)
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return _to_rgb(image)
-    except _BROKEN as error:
-        reason = (
-            "not an image of a known format" if isinstance(error, Image.UnidentifiedImageError) else error
-        )
-        raise SpeaqError(f"{name}: the image cannot be read ({reason}); replace the file") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    if _orientation(image) != 1:
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):  # 16 bits per pixel: Pillow would cut everything above 255 to white
-        values = np.asarray(image, np.float64)
-        image = Image.fromarray(
-            (values * (255 / 65535 if values.max() > 255 else 1)).clip(0, 255).astype(np.uint8)
-        )
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8; 1 where the file does not say, or says nonsense."""
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, KeyError):
-        return 1
+    if isinstance(source, bytes):
+        return read_file(source)
+    source = Path(source)
+    if not source.is_file():
+        raise SpeaqError(f"{source}: there is no such image file")
+    return read_file(source)
 
 
 def _from_array(array: np.ndarray, kind: str) -> Image.Image:
@@ -132,4 +102,4 @@ def _from_array(array: np.ndarray, kind: str) -> Image.Image:
         array = (array * 255).round().clip(0, 255)
     elif low < 0 or high > 255:
         raise SpeaqError(f"expected image values in 0..255 for {array.dtype}, found {low} to {high}")
-    return _to_rgb(Image.fromarray(array.astype(np.uint8)))
+    return to_rgb(Image.fromarray(array.astype(np.uint8)))
