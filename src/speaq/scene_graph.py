@@ -238,13 +238,13 @@ class SceneGraph:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole graph in plain Python types; the words in it are for the reader's convenience."""
-        from speaq.inference.graph_json import graph_to_dict
+        from speaq.graph_json import graph_to_dict
 
         return graph_to_dict(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The graph as JSON text, one entity or relation per line; also written to ``path`` where given."""
-        from speaq.inference.graph_json import graph_to_json
+        from speaq.graph_json import graph_to_json
 
         return graph_to_json(self, path)
 
@@ -258,7 +258,7 @@ class SceneGraph:
         Raises:
             SpeaqError: the file is missing or is not a scene graph.
         """
-        from speaq.inference.graph_json import graph_from_json
+        from speaq.graph_json import graph_from_json
 
         return graph_from_json(source)
 
