@@ -43,7 +43,7 @@ class Entity:
         return f"{self.name} ({self.score:.2f})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Triplet:
     """One relation in words, such as "cup on table".
 
@@ -65,6 +65,9 @@ class Triplet:
 
     def __str__(self) -> str:
         return f"{self.subject} {self.predicate} {self.object} ({self.score:.2f})"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)

@@ -15,7 +15,7 @@ def predict(
     model: str,
     output_dir: Path = Path("predictions"),
     top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
-    score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.0,
+    score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.05,
     draw: bool = True,
     device: str = "cpu",
 ) -> None:
@@ -26,7 +26,7 @@ def predict(
         model: folder of a saved model, output folder of a training, or a model id on the hub.
         output_dir: where <image name>.json and <image name>.png are written; not a folder of the images.
         top: how many triplets of each image to print and draw, best first.
-        score: leave out triplets with a lower score.
+        score: leave out triplets with a lower score; the JSON has all of them.
         draw: also write the picture.
         device: cpu, cuda, cuda:1, ...
     """

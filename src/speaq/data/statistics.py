@@ -59,14 +59,6 @@ class DatasetStatistics:
         return dense
 
 
-def seen_triplets(genome: VisualGenome) -> np.ndarray:
-    """The distinct (subject class, object class, predicate) (K, 3) int64 of a split, in ascending order.
-
-    What a training split lacks of them is zero-shot.
-    """
-    return DatasetStatistics.of(genome).triplets
-
-
 def background_pairs(genome: VisualGenome) -> np.ndarray:
     """Ordered pairs of boxes (C, C) int64, by subject and object class, that a relation could join.
 
