@@ -20,7 +20,7 @@ class Amp(Section):
     """SOLVER.AMP: automatic mixed precision."""
 
     enabled: Flag = False
-    """Compute in half precision where it is safe."""
+    """Compute in half precision where it is safe; on GPUs only."""
     precision: Choice[Literal["bf16", "fp16"]] = "bf16"
     """The half-precision format."""
 

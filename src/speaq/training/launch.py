@@ -148,13 +148,12 @@ def _build_trainer(
     solver = config.solver
     options = cluster.trainer_options(config)
     precision = "32-true"
-    if solver.amp.enabled:
-        precision = (
-            "16-mixed" if solver.amp.precision == "fp16" and options["accelerator"] == "gpu" else "bf16-mixed"
-        )
+    if solver.amp.enabled and options["accelerator"] == "gpu":
+        precision = "16-mixed" if solver.amp.precision == "fp16" else "bf16-mixed"
     period = config.test.eval_period or solver.max_iter + 1
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than cores
     return L.Trainer(
         **options,
         precision=precision,

@@ -153,8 +153,7 @@ class SceneGraphModule(L.LightningModule):
 
     @property
     def _scaled(self) -> bool:
-        amp = self.config.solver.amp
-        return amp.enabled and amp.precision == "fp16"
+        return self.trainer.precision == "16-mixed"
 
     def validation_step(self, batches: list[Batch], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Predict, in float32 whatever the precision of training is, and measure."""
