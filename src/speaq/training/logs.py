@@ -256,7 +256,7 @@ class TrainingProgress(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Back to the training's bar."""
         self._stop()
-        if trainer.is_global_zero and trainer.training:
+        if trainer.is_global_zero and trainer.state.fn == "fit":
             self._start("training", self.max_iter, trainer.global_step)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
