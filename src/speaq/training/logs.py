@@ -239,7 +239,9 @@ class TrainingProgress(L.Callback):
             return
         terms: dict[str, Tensor] = pl_module.step_terms
         speed = self._bar.tasks[0].speed
-        figures = f"loss {float(terms['total_loss']):.3f}  {speed:.2f} it/s" if speed else ""
+        shown = {"loss": "total_loss", "relation": "loss_relation", "box": "loss_bbox_relation"}
+        losses = "  ".join(f"{label} {float(terms[name]):.3f}" for label, name in shown.items())
+        figures = f"{losses}  {speed:.2f} it/s" if speed else losses
         self._bar.update(self._task, completed=trainer.global_step, figures=figures)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -191,7 +191,7 @@ def log_results(module: SceneGraphModule) -> None:
     """Write the classic lines of the last evaluation to the log."""
     vocabulary = module.model.vocabulary
     for name, results in zip(module.names, module.results, strict=True):
-        logger.info("Evaluation results for %s", name)
+        logger.info("Evaluation results for %s", name, extra=FOR_FILES)
         for line in [*classic_lines(results, vocabulary.predicates), *copypaste_lines(results)]:
             logger.info(line, extra=FOR_FILES)
 
