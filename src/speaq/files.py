@@ -11,8 +11,7 @@ from typing import Any
 
 from speaq.errors import SpeaqError
 
-# What torch.load has been seen to raise on damaged files.
-_DAMAGE = (
+DAMAGE = (
     pickle.UnpicklingError,
     RuntimeError,
     EOFError,
@@ -21,8 +20,11 @@ _DAMAGE = (
     TypeError,
     AttributeError,
     AssertionError,
+    MemoryError,
+    OverflowError,
     struct.error,
 )
+"""What unpickling, torch.load included, has been seen to raise on damaged files."""
 
 
 @contextmanager
@@ -87,7 +89,7 @@ def read_tensors(path: Path, advice: str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror}); {advice}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise SpeaqError(
             f"{path}: expected tensors saved by torch.save, found a damaged file or other Python objects; "
             f"{advice}"

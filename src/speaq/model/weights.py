@@ -3,7 +3,6 @@
 import codecs
 import pickle
 import re
-import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from speaq.errors import SpeaqError
+from speaq.files import DAMAGE
 from speaq.model.config import ModelConfig
 from speaq.model.conversion import from_published
 
@@ -34,22 +34,6 @@ _HARMLESS = {
     "numpy.dtype": np.dtype,
     "_codecs.encode": codecs.encode,
 }
-
-
-# What unpickling has been seen to raise on damaged files.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    MemoryError,
-    OverflowError,
-    struct.error,
-)
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -83,7 +67,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return _load_safetensors(path)
     try:
         content = _read_pickle(path) if path.suffix == ".pkl" else _read_checkpoint(path)
-    except (OSError, *_DAMAGE) as error:
+    except (OSError, *DAMAGE) as error:
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"holds a {refused[1]}" if refused else str(error).partition("\n")[0] or "it ends too early"
         raise SpeaqError(

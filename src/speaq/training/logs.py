@@ -212,7 +212,7 @@ class TrainingProgress(L.Callback):
     def _start(self, text: str, total: int | None, completed: int = 0) -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=15),  # all columns fit into 80 characters
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
@@ -239,9 +239,8 @@ class TrainingProgress(L.Callback):
             return
         terms: dict[str, Tensor] = pl_module.step_terms
         speed = self._bar.tasks[0].speed
-        shown = {"loss": "total_loss", "relation": "loss_relation", "box": "loss_bbox_relation"}
-        losses = "  ".join(f"{label} {float(terms[name]):.3f}" for label, name in shown.items())
-        figures = f"{losses}  {speed:.2f} it/s" if speed else losses
+        losses = f"loss {float(terms['total_loss']):.2f}  relation {float(terms['loss_relation']):.2f}"
+        figures = f"{losses}  {speed:.1f} it/s" if speed else losses
         self._bar.update(self._task, completed=trainer.global_step, figures=figures)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
