@@ -30,12 +30,11 @@ def config(tmp_path_factory):
     data = generate_dataset(
         tmp_path_factory.mktemp("data"), num_images=24, num_val=6, num_test=1, image_size=64
     )
+    pairs = [(f"DATASETS.VISUAL_GENOME.{key}", str(path)) for key, path in data.settings.items()]
+    paths = [item for pair in pairs for item in pair]
     return [
         "DATASETS.TRAIN", "VG_train", "DATASETS.TEST", "VG_val",
-        "DATASETS.VISUAL_GENOME.IMAGES", str(data.images),
-        "DATASETS.VISUAL_GENOME.IMAGE_DATA", str(data.image_data),
-        "DATASETS.VISUAL_GENOME.MAPPING_DICTIONARY", str(data.mapping_dictionary),
-        "DATASETS.VISUAL_GENOME.VG_ATTRIBUTE_H5", str(data.attribute_h5),
+        *paths,
         "DATASETS.VISUAL_GENOME.FILTER_NON_OVERLAP", "False",
         "INPUT.MIN_SIZE_TRAIN", "(64, 96)", "INPUT.MIN_SIZE_TEST", "64",
         "MODEL.RESNETS.DEPTH", "18", "MODEL.RESNETS.OUT_FEATURES", "res3",

@@ -124,13 +124,7 @@ def _draw_dataset(folder: Path, console: Console) -> GeneratedDataset:
 
 
 def _data_keys(data: GeneratedDataset) -> list[str]:
-    paths = {
-        "IMAGES": data.images,
-        "IMAGE_DATA": data.image_data,
-        "MAPPING_DICTIONARY": data.mapping_dictionary,
-        "VG_ATTRIBUTE_H5": data.attribute_h5,
-    }
-    pairs = [(f"DATASETS.VISUAL_GENOME.{key}", str(path)) for key, path in paths.items()]
+    pairs = [(f"DATASETS.VISUAL_GENOME.{key}", str(path)) for key, path in data.settings.items()]
     return [item for pair in pairs for item in pair]
 
 

@@ -13,9 +13,8 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
-from speaq.model.backbone import resnet_config
-from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq
+from tiny_model import tiny_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,22 +23,8 @@ ROOT = Path(__file__).parents[2]
 def model_folder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model")
-    model = Speaq(
-        ModelConfig(
-            objects=("cat", "table"),
-            predicates=("on", "under"),
-            backbone=resnet_config(depth=18, num_stages=2, stem_width=8, width=8),
-            hidden_dim=16,
-            num_heads=2,
-            feedforward_dim=16,
-            encoder_layers=1,
-            decoder_layers=2,
-            num_queries=6,
-            query_multiplier=2,
-            min_size=64,
-            max_size=96,
-        )
-    )
+    names = {"objects": ("cat", "table"), "predicates": ("on", "under")}
+    model = Speaq(tiny_config(**names, num_queries=6, query_multiplier=2, min_size=64, max_size=96))
     model.save_pretrained(folder)
     return folder
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from golden_dataset import TINY
 from speaq.data.visual_genome import VisualGenome
-
-TINY = Path(__file__).parents[1] / "golden" / "vg_tiny"
 
 
 @pytest.fixture

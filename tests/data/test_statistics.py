@@ -1,18 +1,8 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from golden_dataset import EXPECTED, FILTERS
 from speaq.data.statistics import DatasetStatistics, background_pairs
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-EXPECTED = json.loads((GOLDEN / "dataset.json").read_text())
-FILTERS = {
-    "default": {},
-    "keep_empty": {"filter_empty_relations": False},
-    "non_overlap": {"filter_non_overlap": True},
-}
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])

@@ -1,7 +1,6 @@
 import json
 import logging
 import pickle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,17 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from golden_dataset import EXPECTED, FILTERS, TINY
 from speaq.data.vg_files import read_vocabulary
 from speaq.data.visual_genome import VisualGenome, boxes_overlap
 from speaq.errors import SpeaqError
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-EXPECTED = json.loads((GOLDEN / "dataset.json").read_text())
-FILTERS = {
-    "default": {},
-    "keep_empty": {"filter_empty_relations": False},
-    "non_overlap": {"filter_non_overlap": True},
-}
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -35,7 +27,7 @@ def test_golden_splits(tiny, setting, split):
     assert first.labels.tolist() == expected["first"]["labels"]
     assert first.relations.tolist() == expected["first"]["relations"]
     assert (first.width, first.height) == (expected["first"]["width"], expected["first"]["height"])
-    assert first.path == GOLDEN / "vg_tiny" / "images" / f"{genome.image_ids[0]}.jpg"
+    assert first.path == TINY / "images" / f"{genome.image_ids[0]}.jpg"
 
 
 def test_types_of_an_annotation(tiny):

@@ -1,6 +1,5 @@
 """Backbones of the transformers library, by name: here tiny random ones in folders."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq
 from speaq.structures import Vocabulary
 from speaq.training.build import build_model
+from tiny_model import tiny_config
 
 PYRAMID: dict[str, Any] = {"depths": [1, 1, 1, 1]}
 FAMILIES = {
@@ -58,22 +58,8 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 
 
 def small(backbone: dict[str, Any], **changes: Any) -> ModelConfig:
-    base = ModelConfig(
-        objects=("cup", "table"),
-        predicates=("on",),
-        backbone=backbone,
-        hidden_dim=16,
-        num_heads=2,
-        feedforward_dim=16,
-        encoder_layers=1,
-        decoder_layers=2,
-        dropout=0.0,
-        num_queries=4,
-        query_multiplier=2,
-        reference_points=True,
-        dense_head=True,
-    )
-    return dataclasses.replace(base, **changes)
+    values = {"dropout": 0.0, "query_multiplier": 2, "reference_points": True, "dense_head": True}
+    return tiny_config(backbone=backbone, **{**values, **changes})
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -10,12 +10,12 @@ from torch import nn
 
 from speaq.model import speaq
 from speaq.model.attention import Attention
-from speaq.model.backbone import FrozenBatchNorm2d, resnet_config
-from speaq.model.config import ModelConfig
+from speaq.model.backbone import FrozenBatchNorm2d
 from speaq.model.decoder import Conditioning, Memory
 from speaq.model.position import grid_code
 from speaq.model.speaq import Speaq
 from speaq.structures import RawOutput
+from tiny_model import tiny_config
 
 SIZES = torch.tensor([[100, 135], [70, 97]])
 
@@ -24,18 +24,13 @@ def tiny_model(**changes: Any) -> Speaq:
     values: dict[str, Any] = {
         "objects": ("cup", "table", "cat"),
         "predicates": ("on", "near"),
-        "backbone": resnet_config(depth=18, stem_width=8, width=8),
-        "hidden_dim": 16,
-        "num_heads": 2,
         "feedforward_dim": 32,
-        "encoder_layers": 1,
-        "decoder_layers": 2,
         "dropout": 0.0,
         "num_queries": 5,
         "query_multiplier": 2,
     }
     torch.manual_seed(0)
-    return Speaq(ModelConfig(**{**values, **changes}))
+    return Speaq(tiny_config(**{**values, **changes}))
 
 
 def batch() -> torch.Tensor:

@@ -11,24 +11,15 @@ import torch
 from safetensors.torch import save_file
 
 from speaq.errors import SpeaqError
-from speaq.model.backbone import resnet_config
 from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq
 from speaq.model.weights import find_checkpoint, load_matching, read_weights
+from tiny_model import tiny_config
 
 
 def tiny_model(**changes: Any) -> Speaq:
     """A model that is quick to save."""
-    backbone = resnet_config(depth=18, stem_width=8, width=8)
-    sizes = {
-        "hidden_dim": 16,
-        "num_heads": 2,
-        "feedforward_dim": 16,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-    }
-    values = {"objects": ("cup",), "predicates": ("on",), "backbone": backbone, "num_queries": 4, **sizes}
-    return Speaq(ModelConfig(**{**values, **changes}))
+    return Speaq(tiny_config(**{"objects": ("cup",), "decoder_layers": 1, **changes}))
 
 
 @pytest.mark.parametrize("key", ["model", "state_dict", None])

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-VG = Path(__file__).parents[1] / "golden" / "vg_tiny"
+from golden_dataset import TINY
 
 CONFIG = f"""
 DATASETS:
   TRAIN: ('VG_train',)
   TEST: ('VG_val',)
   VISUAL_GENOME:
-    IMAGES: {VG / "images"}
-    IMAGE_DATA: {VG / "image_data.json"}
-    MAPPING_DICTIONARY: {VG / "dicts.json"}
-    VG_ATTRIBUTE_H5: {VG / "VG.h5"}
+    IMAGES: {TINY / "images"}
+    IMAGE_DATA: {TINY / "image_data.json"}
+    MAPPING_DICTIONARY: {TINY / "dicts.json"}
+    VG_ATTRIBUTE_H5: {TINY / "VG.h5"}
     FILTER_NON_OVERLAP: False
     NUMBER_OF_VALIDATION_IMAGES: 10
 INPUT:

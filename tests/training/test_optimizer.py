@@ -7,28 +7,14 @@ import torch
 from torch import nn
 
 from speaq.config import load_config
-from speaq.model.backbone import resnet_config
-from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq
 from speaq.training.optimizer import build_optimizer, clip_gradients, learning_rate_factor, parameter_groups
+from tiny_model import tiny_config
 
 
 @pytest.fixture(scope="module")
 def model() -> Speaq:
-    backbone = resnet_config(depth=18, num_stages=2, stem_width=4, width=4)
-    return Speaq(
-        ModelConfig(
-            objects=("a", "b"),
-            predicates=("on",),
-            backbone=backbone,
-            hidden_dim=8,
-            num_heads=2,
-            feedforward_dim=8,
-            encoder_layers=1,
-            decoder_layers=2,
-            num_queries=4,
-        )
-    )
+    return Speaq(tiny_config())
 
 
 def solver(*overrides: object):

@@ -46,10 +46,7 @@ def run(config_file, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
     settings = {
-        "DATASETS.VISUAL_GENOME.IMAGES": data.images,
-        "DATASETS.VISUAL_GENOME.IMAGE_DATA": data.image_data,
-        "DATASETS.VISUAL_GENOME.MAPPING_DICTIONARY": data.mapping_dictionary,
-        "DATASETS.VISUAL_GENOME.VG_ATTRIBUTE_H5": data.attribute_h5,
+        **{f"DATASETS.VISUAL_GENOME.{key}": path for key, path in data.settings.items()},
         "INPUT.MIN_SIZE_TRAIN": "(64,)",
         # Adam makes whole steps of the rounding in gradients near zero; SGD shows them as they are.
         "SOLVER.OPTIMIZER": "SGD",

@@ -61,10 +61,7 @@ def generate(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     section = "VISUAL_GENOME" if style == "photo" else "SYNTHETIC_GENOME"
+    paths = "".join(f"    {key}: {path}\n" for key, path in files.settings.items())
     sys.stdout.write(
-        f"{num_images + num_val + num_test} images. To train on them:\n\nDATASETS:\n  {section}:\n"
-        f"    IMAGES: {files.images}\n"
-        f"    IMAGE_DATA: {files.image_data}\n"
-        f"    MAPPING_DICTIONARY: {files.mapping_dictionary}\n"
-        f"    VG_ATTRIBUTE_H5: {files.attribute_h5}\n"
+        f"{num_images + num_val + num_test} images. To train on them:\n\nDATASETS:\n  {section}:\n{paths}"
     )

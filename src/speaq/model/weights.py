@@ -4,6 +4,7 @@ import codecs
 import pickle
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: no such weights file; give a .pth, .pkl or .safetensors file, or the folder of a model"
         )
     if path.suffix == ".safetensors":
-        return _load_safetensors(path)
+        return read_safetensors(path)
     try:
         content = _read_pickle(path) if path.suffix == ".pkl" else _read_checkpoint(path)
     except (OSError, *DAMAGE) as error:
@@ -96,13 +97,20 @@ def _read_pickle(path: Path) -> Any:
         return _ArrayUnpickler(file, encoding="latin1").load()
 
 
-def _load_safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path, advice: str = "copy or save it again") -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` file.
+
+    Args:
+        path: the file.
+        advice: what to do about a file that cannot be read, for the message.
+
+    Raises:
+        SpeaqError: the file is missing or damaged.
+    """
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise SpeaqError(
-            f"{path}: not a readable safetensors file ({error}); copy or save it again"
-        ) from error
+        raise SpeaqError(f"{path}: not a readable safetensors file ({error}); {advice}") from error
 
 
 @dataclass(frozen=True)
@@ -163,14 +171,23 @@ def is_pretrained(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()
 
 
+def models_in_training(output_dir: Path) -> list[Path]:
+    """The models among the checkpoints that a training has left in its output folder, the newest last."""
+    folders = [
+        folder
+        for folder in (output_dir / "checkpoints").glob("iter_*")
+        if re.fullmatch(r"iter_\d+", folder.name) and is_pretrained(folder)
+    ]
+    return sorted(folders, key=lambda folder: int(folder.name.removeprefix("iter_")))
+
+
 def find_checkpoint(folder: Path) -> Path:
     """The folder that holds the weights: ``folder`` itself, or in a training's output the best or newest one.
 
     Raises:
         SpeaqError: there is none.
     """
-    newest = sorted((folder / "checkpoints").glob("iter_*"))
-    for candidate in (folder, folder / "best", *reversed(newest)):
+    for candidate in (folder, folder / "best", *reversed(models_in_training(folder))):
         if is_pretrained(candidate):
             return candidate
     raise SpeaqError(
@@ -187,7 +204,7 @@ def load_pretrained(cls: "type[Speaq]", source: str | Path, *, revision: str | N
         folder = _download(str(source), revision)
     folder = find_checkpoint(folder)
     model = cls(ModelConfig.from_json(folder / CONFIG_FILE))
-    state, own = _load_safetensors(folder / WEIGHTS_FILE), model.state_dict()
+    state, own = read_safetensors(folder / WEIGHTS_FILE), model.state_dict()
     problems = [f"missing {name}" for name in own if name not in state]
     problems += [f"unexpected {name}" for name in state if name not in own]
     problems += [
@@ -217,14 +234,19 @@ def _download(repo_id: str, revision: str | None) -> Path:
         ) from None
 
 
+def write_model(folder: Path, config: str, state: Mapping[str, Tensor]) -> None:
+    """Write the two files of a saved model: ``config`` as JSON text and the tensors of ``state``."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    (folder / CONFIG_FILE).write_text(config)
+
+
 def save_pretrained(model: "Speaq", folder: Path) -> None:
     """See :meth:`speaq.model.speaq.Speaq.save_pretrained`; each file is written whole or not at all."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-            save_file(state, Path(temporary) / WEIGHTS_FILE, metadata={"format": "pt"})
-            (Path(temporary) / CONFIG_FILE).write_text(model.config.to_json())
+            write_model(Path(temporary), model.config.to_json(), model.state_dict())
             for name in (WEIGHTS_FILE, CONFIG_FILE):
                 (Path(temporary) / name).replace(folder / name)
     except (OSError, SafetensorError) as error:

@@ -6,7 +6,7 @@ the model with the best mR@100 so far.
 """
 
 import logging
-import re
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ import lightning as L
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from speaq.errors import SpeaqError
 from speaq.files import read_tensors, replacing_folder
-from speaq.model.weights import CONFIG_FILE, WEIGHTS_FILE
+from speaq.model.weights import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +38,11 @@ class FolderCheckpoint(CheckpointIO):
             SpeaqError: it cannot be written, for instance because the disk is full.
         """
         rest = dict(checkpoint)
-        weights = {
-            name.removeprefix(_PREFIX): tensor.detach().cpu().contiguous()
-            for name, tensor in rest.pop("state_dict").items()
-        }
+        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in rest.pop("state_dict").items()}
+        config = rest.pop("model_config")
         try:
             with replacing_folder(Path(path)) as partial:
-                save_file(weights, partial / WEIGHTS_FILE, metadata={"format": "pt"})
-                (partial / CONFIG_FILE).write_text(rest.pop("model_config"))
+                write_model(partial, config, weights)
                 torch.save(rest, partial / TRAINER_FILE)
         except (SafetensorError, RuntimeError) as error:  # how these two report a full disk
             reason = str(error).partition("\n")[0]
@@ -61,32 +57,34 @@ class FolderCheckpoint(CheckpointIO):
             SpeaqError: a file is missing or damaged.
         """
         folder = Path(path)
-        advice = f"delete {folder} to go on from the checkpoint before it"
-        checkpoint = read_tensors(folder / TRAINER_FILE, advice)
-        if not isinstance(checkpoint, dict) or _STATE - checkpoint.keys():
-            raise SpeaqError(f"{folder / TRAINER_FILE}: not the state of a training; {advice}")
-        try:
-            weights = load_file(folder / WEIGHTS_FILE)
-        except (OSError, SafetensorError) as error:
-            raise SpeaqError(
-                f"{folder / WEIGHTS_FILE}: cannot read the weights ({error}); {advice}"
-            ) from error
-        return checkpoint | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
+        state = read_state(folder)
+        weights = read_safetensors(folder / WEIGHTS_FILE, _advice(folder))
+        return state | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete the folder ``path``."""
         shutil.rmtree(path, ignore_errors=True)
 
 
+def read_state(folder: Path) -> dict[str, Any]:
+    """Everything in the checkpoint ``folder`` but the weights.
+
+    Raises:
+        SpeaqError: the file is missing or damaged.
+    """
+    state = read_tensors(folder / TRAINER_FILE, _advice(folder))
+    if not isinstance(state, dict) or _STATE - state.keys():
+        raise SpeaqError(f"{folder / TRAINER_FILE}: not the state of a training; {_advice(folder)}")
+    return state
+
+
+def _advice(folder: Path) -> str:
+    return f"delete {folder} to go on from the checkpoint before it"
+
+
 def complete_checkpoints(output_dir: Path) -> list[Path]:
-    """The complete checkpoints that a training has left in its output folder, the newest last."""
-    complete = [
-        folder
-        for folder in (output_dir / "checkpoints").glob("iter_*")
-        if re.fullmatch(r"iter_\d+", folder.name)
-        and all((folder / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE, TRAINER_FILE))
-    ]
-    return sorted(complete, key=lambda folder: int(folder.name.removeprefix("iter_")))
+    """The checkpoints of a training that it can be continued from, the newest last."""
+    return [folder for folder in models_in_training(output_dir) if (folder / TRAINER_FILE).is_file()]
 
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
@@ -131,7 +129,7 @@ class Checkpoints(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Keep the model if it is the best so far."""
         figure = pl_module.results[0].get(BEST_FIGURE, float("nan"))
-        if figure != figure or (self.best is not None and figure <= self.best):
+        if math.isnan(figure) or (self.best is not None and figure <= self.best):
             return
         self.best = figure
         if trainer.is_global_zero:

@@ -57,7 +57,7 @@ class Cluster:
                 f"as --num-machines is {self.num_machines}"
             )
         self._set_meeting_point()
-        devices: int | list[int] = max(num_gpus, 1) if num_gpus else self.cpu_processes
+        devices: int | list[int] = num_gpus or self.cpu_processes
         if num_gpus == 1 and ":" in config.model.device:
             devices = [int(config.model.device.split(":")[1])]
             if devices[0] >= available:

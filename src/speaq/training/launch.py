@@ -30,7 +30,7 @@ from speaq.model.speaq import Speaq, parameter_count
 from speaq.model.weights import CONFIG_FILE, find_checkpoint, is_pretrained, load_matching
 from speaq.structures import Vocabulary
 from speaq.training.build import build_criterion, build_model, build_postprocessor, model_config
-from speaq.training.checkpoints import Checkpoints, FolderCheckpoint, newest_checkpoint
+from speaq.training.checkpoints import Checkpoints, FolderCheckpoint, newest_checkpoint, read_state
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
 from speaq.training.evaluation import EvaluationLog, build_metrics, evaluation_sets
@@ -57,13 +57,12 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     """
     cluster = cluster or Cluster()
     output_dir = Path(config.output_dir)
-    newest = newest_checkpoint(output_dir)
-    if newest is not None and not resume:
+    resume_from = newest_checkpoint(output_dir)
+    if resume_from is not None and not resume:
         raise SpeaqError(
-            f"{newest}: OUTPUT_DIR holds the checkpoints of another training, and they would be mixed. Go on "
-            f"from there with --resume, name another OUTPUT_DIR, or delete {newest.parent}"
+            f"{resume_from}: OUTPUT_DIR holds the checkpoints of another training, and they would be mixed. "
+            f"Go on from there with --resume, name another OUTPUT_DIR, or delete {resume_from.parent}"
         )
-    resume_from = newest
     config = config.model_copy(update={"seed": _choose_seed(config, cluster, resume_from)})
     callbacks = [
         TrainingLog(folder=output_dir, period=config.solver.log_period, max_iter=config.solver.max_iter),
@@ -86,12 +85,9 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         _check_same_model(model, resume_from)
         logger.info("continuing from %s", resume_from)
     criterion = build_criterion(config, model, statistics.predicate_counts, source_names=(genome.source,))
-    total, trained = (
-        parameter_count(p for p in model.parameters() if p.requires_grad or every) for every in (1, 0)
-    )
-    logger.info(
-        "%s images; %s parameters, %s of them trained", f"{len(genome):,}", f"{total:,}", f"{trained:,}"
-    )
+    total = parameter_count(model.parameters())
+    trained = parameter_count(parameter for parameter in model.parameters() if parameter.requires_grad)
+    logger.info(f"{len(genome):,} images; {total:,} parameters, {trained:,} of them trained")
     training = build_training_set(
         section, genome, transform=build_train_transform(config.input, genome.vocabulary), seed=config.seed
     )
@@ -212,7 +208,7 @@ def _choose_seed(config: Config, cluster: Cluster, resume_from: Path | None) -> 
     if config.seed >= 0:
         return config.seed
     if resume_from is not None:
-        return int(FolderCheckpoint().load_checkpoint(resume_from)["seed"])
+        return int(read_state(resume_from)["seed"])
     if cluster.num_machines > 1:
         return 0  # machines cannot agree on a number before they have met
     # The other processes of this machine are started by this one and inherit its environment.

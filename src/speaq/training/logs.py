@@ -6,6 +6,7 @@ users have scripts that read them.
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -184,17 +185,13 @@ def write_figures(folder: Path, figures: Mapping[str, Any], loggers: list[Logger
     """
     if not main_rank:
         return
-    finite = {name: value if _is_finite(value) else None for name, value in figures.items()}
+    finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
     with (folder / "metrics.json").open("a", encoding="utf-8") as file:
         file.write(json.dumps(finite, sort_keys=True) + "\n")
     points = {name: value for name, value in finite.items() if name != "iteration" and value is not None}
     for other in loggers:
         other.log_metrics(points, step=figures["iteration"])
         other.save()
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
 
 
 class TrainingProgress(L.Callback):

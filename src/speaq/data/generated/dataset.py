@@ -60,6 +60,16 @@ class GeneratedDataset:
     image_data: Path
     mapping_dictionary: Path
 
+    @property
+    def settings(self) -> dict[str, Path]:
+        """The paths by the keys of a data set's section in the configuration."""
+        return {
+            "IMAGES": self.images,
+            "IMAGE_DATA": self.image_data,
+            "MAPPING_DICTIONARY": self.mapping_dictionary,
+            "VG_ATTRIBUTE_H5": self.attribute_h5,
+        }
+
 
 def generate_dataset(
     folder: str | Path,
