@@ -22,7 +22,7 @@ from speaq.model.backbone import Backbone, pretrained_backbone_config, resnet_co
 from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.build import build_model
+from speaq.training.build import load_initial_weights, model_config
 from tiny_model import tiny_config
 
 PYRAMID: dict[str, Any] = {"depths": [1, 1, 1, 1]}
@@ -134,11 +134,12 @@ def test_freeze_at_of_other_backbones(folders, name, stem, stage):
             assert any(key.startswith(place) for key in trained) == (i >= freeze_at), (place, freeze_at)
 
 
-def test_build_model_takes_a_name(folders):
+def test_the_configuration_takes_a_name(folders):
     detr = {"HIDDEN_DIM": 16, "NHEADS": 2, "DIM_FEEDFORWARD": 16, "ENC_LAYERS": 1, "DEC_LAYERS": 1}
     backbone = {"NAME": str(folders["resnet"]), "FREEZE_AT": 0}
     config = Config.model_validate({"MODEL": {"BACKBONE": backbone, "DETR": detr}})
-    model = build_model(config, Vocabulary(("cup", "table"), ("on",)), np.array([3]))
+    model = Speaq(model_config(config, Vocabulary(("cup", "table"), ("on",)), np.array([3])))
+    load_initial_weights(model, config)
     expected = AutoModelForImageClassification.from_pretrained(folders["resnet"])
     theirs = expected.resnet.embedder.embedder.convolution.weight
     assert torch.equal(model.backbone.body.embedder.embedder.convolution.weight, theirs)

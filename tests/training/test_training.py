@@ -88,7 +88,8 @@ def test_the_reported_loss_is_the_weighted_sum_of_its_terms(trained):
 def test_resuming_gives_the_same_weights_as_not_stopping(trained, config_file, tmp_path):
     shutil.copytree(trained / "checkpoints" / "iter_0000004", tmp_path / "checkpoints" / "iter_0000004")
     # Neither the number of workers nor the interruption changes anything.
-    options = ["OUTPUT_DIR", str(tmp_path), "DATALOADER.NUM_WORKERS", "2"]
+    # The weights that a training began with need not be there any more.
+    options = ["OUTPUT_DIR", str(tmp_path), "DATALOADER.NUM_WORKERS", "2", "MODEL.WEIGHTS", "gone.pth"]
     train(load_config(config_file, options), cluster=CPU, resume=True)
     whole = weights(trained / "checkpoints" / "iter_0000006")
     resumed = weights(tmp_path / "checkpoints" / "iter_0000006")

@@ -27,26 +27,14 @@ logger = logging.getLogger(__name__)
 RESNET = "build_resnet_backbone"
 
 
-def build_model(config: Config, vocabulary: Vocabulary, predicate_counts: np.ndarray) -> Speaq:
-    """The model that a configuration describes, for the classes that the data have.
+def model_config(config: Config, vocabulary: Vocabulary, predicate_counts: np.ndarray) -> ModelConfig:
+    """The architecture that a configuration describes, for the classes that the data have.
 
     Args:
         config: its MODEL and INPUT sections.
         vocabulary: class names.
         predicate_counts: (R,) relations in the training data.
     """
-    model = Speaq(model_config(config, vocabulary, predicate_counts))
-    name = config.model.backbone.name
-    if name != RESNET and config.model.backbone.pretrained and not config.model.weights:
-        model.backbone.load_pretrained(name)
-    if config.model.weights:
-        report = load_matching(model, Path(config.model.weights))
-        logger.info("%s: %s", config.model.weights, report)
-    return model
-
-
-def model_config(config: Config, vocabulary: Vocabulary, predicate_counts: np.ndarray) -> ModelConfig:
-    """The architecture that a configuration describes."""
     detr, input_ = config.model.detr, config.input
     _compare_class_counts(config, vocabulary)
     # Without ONLY_PREDICATE_MULTIPLY the entity queries are multiplied too, so that pairs stay one to one.
@@ -75,6 +63,20 @@ def model_config(config: Config, vocabulary: Vocabulary, predicate_counts: np.nd
         max_size=input_.max_size_test,
         nms_threshold=config.model.roi_heads.nms_thresh_test,
     )
+
+
+def load_initial_weights(model: Speaq, config: Config) -> None:
+    """What training starts from: MODEL.WEIGHTS, else the pretrained backbone where a hub model is named.
+
+    Raises:
+        SpeaqError: the weights cannot be read, or do not fit.
+    """
+    weights, backbone = config.model.weights, config.model.backbone
+    if weights:
+        report = load_matching(model, Path(weights))
+        logger.info("%s: %s", weights, report)
+    elif backbone.name != RESNET and backbone.pretrained:
+        model.backbone.load_pretrained(backbone.name)
 
 
 def _backbone_config(config: Config) -> dict[str, Any]:

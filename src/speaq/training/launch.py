@@ -29,7 +29,7 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import Speaq, parameter_count
 from speaq.model.weights import CONFIG_FILE, find_checkpoint, is_pretrained, load_matching
 from speaq.structures import Vocabulary
-from speaq.training.build import build_criterion, build_model, build_postprocessor, model_config
+from speaq.training.build import build_criterion, build_postprocessor, load_initial_weights, model_config
 from speaq.training.checkpoints import Checkpoints, FolderCheckpoint, newest_checkpoint, read_state
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
@@ -80,8 +80,10 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
 
     genome, section = _training_split(config)
     statistics = DatasetStatistics.of(genome)
-    model = build_model(config, genome.vocabulary, statistics.predicate_counts)
-    if resume_from is not None:
+    model = Speaq(model_config(config, genome.vocabulary, statistics.predicate_counts))
+    if resume_from is None:
+        load_initial_weights(model, config)
+    else:
         _check_same_model(model, resume_from)
         logger.info("continuing from %s", resume_from)
     criterion = build_criterion(config, model, statistics.predicate_counts, source_names=(genome.source,))
