@@ -4,6 +4,7 @@ B: images of a batch, N: boxes of an image, M: relations of an image, L: decoder
 P: predicate queries (a multiple of Q), C: object classes, R: predicate classes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,35 @@ class Vocabulary:
 
     objects: tuple[str, ...]
     predicates: tuple[str, ...]
+
+    def differences(self, other: "Vocabulary") -> list[str]:
+        """Where another vocabulary is not this one, in words; empty where they are equal."""
+        return [
+            difference
+            for what in ("objects", "predicates")
+            for difference in _name_differences(what, getattr(self, what), getattr(other, what))
+        ]
+
+
+_MOST_NAMES = 5  # in a message
+
+
+def _name_differences(what: str, names: tuple[str, ...], others: tuple[str, ...]) -> Iterator[str]:
+    if names == others:
+        return
+    for one, two, first in ((names, others, "first"), (others, names, "second")):
+        only = [name for name in one if name not in two]
+        if only:
+            listed = ", ".join(repr(name) for name in only[:_MOST_NAMES])
+            more = f" and {len(only) - _MOST_NAMES} more" if len(only) > _MOST_NAMES else ""
+            yield f"{len(only)} of the {len(one)} {what} of the {first} are not in the other: {listed}{more}"
+    if set(names) == set(others) and len(names) == len(others):
+        index = next(i for i in range(len(names)) if names[i] != others[i])
+        number = sum(a != b for a, b in zip(names, others, strict=True))
+        yield (
+            f"{number} of the {len(names)} {what} are in another order, first at number {index + 1}: "
+            f"{names[index]!r} and {others[index]!r}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

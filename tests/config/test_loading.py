@@ -217,7 +217,7 @@ SOLVR: {A: 2}
         ("MODEL.DETR.POSITION_EMBEDDING", "Learned", "expected 'PositionEmbeddingSine'"),
         ("DATASETS.VISUAL_GENOME.BOX_SCALE", "2048", "expected 512 or 1024"),
         ("DATASETS.VISUAL_GENOME.MAX_NUM_OBJECTS", "-2", "expected at least -1"),
-        ("DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO", "0", "expected a number above 0"),
+        ("DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO", "-0.1", "expected at least 0"),
         ("DATASETS.TRAIN", "VG_validation", "expected 'VG_train', 'VG_val'"),
         ("SOLVER.CLIP_GRADIENTS.CLIP_TYPE", "norms", "expected 'full_model', 'norm' or 'value'"),
         ("SOLVER.MAX_ITER", "1.5", "expected a whole number"),

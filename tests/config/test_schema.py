@@ -6,15 +6,27 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from speaq.config import Config, load_config, log_without_effect
+from speaq.config.data import MixedSource
 from speaq.config.nesting import flatten, nest
 from speaq.config.schema import acting_defaults, key_defaults, section_names
 from speaq.errors import SpeaqError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = json.loads((GOLDEN / "config_defaults.json").read_text())
+SOURCE = "DATASETS.MULTI_DATASET.SOURCES.<NAME>."
 NEW = {
     "DATASETS.SYNTHETIC_GENOME.VG_ATTRIBUTE_H5": "",
     "DATASETS.VISUAL_GENOME.CORRUPTED_IMAGES": [],
+    "DATASETS.VISUAL_GENOME.SYNTHETIC_ATTRIBUTE_H5": "",
+    "DATASETS.VISUAL_GENOME_SYNTHETIC.SYNTHETIC_ATTRIBUTE_H5": "",
+    "DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO_END": None,
+    "DATASETS.MULTI_DATASET.SYNTHETIC_SAMPLING_RATIO_END": None,
+    "DATASETS.MULTI_DATASET.STATISTICS": "mix",
+    **{
+        SOURCE + key: default
+        for key, default in flatten(MixedSource().model_dump(mode="json", by_alias=True))
+    },
+    SOURCE + "SYNTHETIC_ATTRIBUTE_H5": "",
     "MODEL.BACKBONE.PRETRAINED": True,
     "MODEL.DETR.DECODER_TYPE": "",
     "MODEL.DETR.DENSE_LOSS_WEIGHT": 0.0,

@@ -48,6 +48,8 @@ def test_the_files_are_there():
         "speaq_test",
         "synthetic_genome",
         "synthetic_genome_test",
+        "speaq_multi_dataset",
+        "speaq_multi_dataset_test",
     }
     assert expected <= {file.stem for file in FILES}
 
@@ -108,6 +110,8 @@ def test_every_file_is_the_published_system(file):
         ("speaq_test", (20, 150000, (96000,)), "VG_test", "dynamic"),
         ("synthetic_genome", (20, 150000, (96000,)), "SYNTHETIC_val", "static"),
         ("synthetic_genome_test", (20, 150000, (96000,)), "SYNTHETIC_test", "dynamic"),
+        ("speaq_multi_dataset", (20, 150000, (96000,)), "MULTI_val", "dynamic"),
+        ("speaq_multi_dataset_test", (20, 150000, (96000,)), "MULTI_test", "dynamic"),
     ],
 )
 def test_what_the_files_differ_in(name, schedule, test, scheme):
@@ -132,7 +136,19 @@ def test_the_options_of_the_command_line_make_the_file(name, same):
     assert config.model == load_config(CONFIGS / f"{same}.yaml").model
 
 
-@pytest.mark.parametrize("name", ["visual_genome", "synthetic_genome"])
+def test_the_mix_is_that_of_the_user_guides():
+    datasets = load_config(CONFIGS / "speaq_multi_dataset.yaml").datasets
+    assert (datasets.type, datasets.multi_dataset.enabled) == ("MULTI_DATASET", True)
+    assert datasets.multi_dataset.shares == {"real": (0.7, 0.7, 1.0), "synthetic": (0.3, 0.3, 0.5)}
+    real, synthetic = datasets.visual_genome, datasets.visual_genome_synthetic
+    assert (
+        real.mapping_dictionary == synthetic.mapping_dictionary == "datasets/vg/VG-SGG-dicts-with-attri.json"
+    )
+    assert synthetic.vg_attribute_h5 == "datasets/generated/augmented_from_refined.h5"
+    assert synthetic.image_data == "datasets/generated/image_data_new.json"
+
+
+@pytest.mark.parametrize("name", ["visual_genome", "synthetic_genome", "speaq_multi_dataset"])
 def test_command_lines_as_users_write_them(name):
     items = shlex.split(f"OUTPUT_DIR outputs/multi_dataset_training {START} {SPEAQ} {MIX}")
     config = load_config(CONFIGS / f"{name}.yaml", items)

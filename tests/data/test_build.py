@@ -1,22 +1,27 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from speaq.config import Config
-from speaq.config.data import GenomeSection
+from speaq.config.data import GenomeSection, SourceShare
 from speaq.data.build import (
-    build_genome,
+    build_mixture,
+    build_statistics,
     build_test_transform,
     build_train_transform,
     build_training_set,
-    find_source,
-    load_split,
 )
 from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
 from speaq.data.sampling import Draw, ShuffledEpochs
+from speaq.data.sources import DataSource, build_genome
+from speaq.data.statistics import DatasetStatistics
 from speaq.errors import SpeaqError
 
 TINY = Path(__file__).parents[1] / "golden" / "vg_tiny"
+SMALL = Config.model_validate(
+    {"INPUT": {"MIN_SIZE_TRAIN": [64], "MAX_SIZE_TRAIN": 80, "RANDOM_FLIP": "none"}}
+).input
 
 
 def section(**keys) -> GenomeSection:
@@ -32,71 +37,81 @@ def section(**keys) -> GenomeSection:
     )
 
 
-def config(name: str, keys: dict) -> Config:
-    return Config.model_validate({"DATASETS": {name: section(**keys).model_dump(by_alias=True)}})
+def source(name: str = "real", ratio: float = 1.0, weight: float = 1.0, **keys) -> DataSource:
+    settings = section(**keys)
+    genome = build_genome(settings, "train", source=name, loss_weight=weight)
+    return DataSource(name, f"DATASETS.{name}", settings, SourceShare.of(ratio, None, weight), genome)
 
 
-@pytest.mark.parametrize(("name", "count"), [("VG_train", 74), ("VG_val", 10), ("VG_test", 35)])
-def test_visual_genome_by_name(name, count):
-    genome = load_split(config("VISUAL_GENOME", {"FILTER_NON_OVERLAP": False}), name)
-    assert len(genome) == count
-    assert (genome.source, genome.loss_weight) == ("real", 1.0)
+def training_set(*sources: DataSource, batch_size: int = 4, num_steps: int = 3):
+    mixture = build_mixture(sources, batch_size=batch_size, num_steps=num_steps)
+    return build_training_set(sources, mixture, input_settings=SMALL, seed=1)
 
 
-def test_synthetic_by_name():
-    genome = load_split(config("SYNTHETIC_GENOME", {}), "SYNTHETIC_train")
-    assert len(genome) == 47
-    assert genome.source == "synthetic"
-
-
-@pytest.mark.parametrize("key", ["IMAGES", "IMAGE_DATA", "MAPPING_DICTIONARY", "VG_ATTRIBUTE_H5"])
-def test_unset_paths_are_named(key):
-    with pytest.raises(SpeaqError, match=rf"^DATASETS\.VISUAL_GENOME\.{key} is not set"):
-        load_split(config("VISUAL_GENOME", {key: ""}), "VG_train")
-    with pytest.raises(SpeaqError, match=rf"^DATASETS\.SYNTHETIC_GENOME\.{key} is not set"):
-        load_split(config("SYNTHETIC_GENOME", {key: ""}), "SYNTHETIC_train")
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("MULTI_train", "not available in this version"),
-        ("COCO_train", "know only VG_train"),
-        ("VG_all", "know only"),
-    ],
-)
-def test_other_names_are_refused(name, message):
-    with pytest.raises(SpeaqError, match=f"{name}: .*{message}"):
-        find_source(Config(), name)
-
-
-def test_settings_arrive():
-    genome = build_genome(
-        section(CLIPPED=True, CORRUPTED_IMAGES=["11"], FILTER_NON_OVERLAP=False), "train", loss_weight=0.5
-    )
-    assert genome.image_ids[0] == 12
-    assert (genome.clip_boxes, genome.box_scale, genome.loss_weight) == (True, 1024, 0.5)
-
-
-def test_training_sets():
-    genome = build_genome(section(), "train")
-    settings = Config.model_validate(
-        {"INPUT": {"MIN_SIZE_TRAIN": [64], "MAX_SIZE_TRAIN": 80, "RANDOM_FLIP": "none"}}
-    ).input
-    transform = build_train_transform(settings, genome.vocabulary)
-    assert (transform.flip_probability, transform.crop) == (0.0, None)
-    plain = build_training_set(section(), genome, transform=transform, seed=1)
-    assert isinstance(plain.epochs, ShuffledEpochs)
-    assert sorted(plain.epochs(0)) == list(range(len(genome)))
-    assert plain.dataset.filter_duplicate_relations
+def test_a_training_set_of_one_source():
+    plain = training_set(source())
+    assert isinstance(plain.epochs[0], ShuffledEpochs)
+    assert sorted(plain.epochs[0](0)) == list(range(len(plain.dataset.parts[0])))
+    assert plain.dataset.parts[0].filter_duplicate_relations
     assert max(plain.dataset[Draw(0, 0, 0)].image.shape) == 80
-    bgnn = build_training_set(section(BGNN=True), genome, transform=transform, seed=1)
-    assert isinstance(bgnn.epochs, BilevelResampling)
-    assert bgnn.dataset.resampling is bgnn.epochs
-    balanced = build_training_set(section(PER_CLASS_DATASET=True), genome, transform=transform, seed=1)
-    assert isinstance(balanced.epochs, ClassBalancedEpochs)
-    with pytest.raises(SpeaqError, match="BGNN and PER_CLASS_DATASET"):
-        build_training_set(section(BGNN=True, PER_CLASS_DATASET=True), genome, transform=transform, seed=1)
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_every_source_can_be_resampled(position):
+    def mixed(**keys):
+        sources = [source("real"), source("synthetic")]
+        sources[position] = source(sources[position].name, **keys)
+        return training_set(*sources)
+
+    bgnn = mixed(BGNN=True)
+    assert isinstance(bgnn.epochs[position], BilevelResampling)
+    assert bgnn.dataset.parts[position].resampling is bgnn.epochs[position]
+    assert isinstance(bgnn.epochs[1 - position], ShuffledEpochs)
+    assert bgnn.dataset.parts[1 - position].resampling is None
+    assert isinstance(mixed(PER_CLASS_DATASET=True).epochs[position], ClassBalancedEpochs)
+    name = ("real", "synthetic")[position]
+    with pytest.raises(SpeaqError, match=f"^DATASETS.{name}: BGNN and PER_CLASS_DATASET are both True"):
+        mixed(BGNN=True, PER_CLASS_DATASET=True)
+
+
+def test_a_draw_names_its_source():
+    both = training_set(source("real"), source("synthetic", weight=0.5))
+    samples = [both.dataset[Draw(0, 0, 3, position)] for position in (0, 1)]
+    assert [sample.target.source for sample in samples] == ["real", "synthetic"]
+    assert [sample.target.loss_weight for sample in samples] == [1.0, 0.5]
+    assert samples[0].target.image_id == samples[1].target.image_id
+
+
+def test_sources_of_equal_size_have_orders_of_their_own():
+    both = training_set(source("real"), source("synthetic"))
+    assert both.epochs[0](0).tolist() != both.epochs[1](0).tolist()
+    assert both.epochs[0](0).tolist() == training_set(source("real")).epochs[0](0).tolist()
+
+
+def test_statistics_are_weighted_by_what_is_drawn():
+    real, synthetic = source("real", 0.75), source("synthetic", 0.25, CORRUPTED_IMAGES=["11", "12", "13"])
+    counts = [DatasetStatistics.of(each.genome).predicate_counts for each in (real, synthetic)]
+    sizes = [len(each.genome) for each in (real, synthetic)]
+    mixture = build_mixture([real, synthetic], batch_size=8, num_steps=10)
+    mixed = build_statistics([real, synthetic], mixture, of="mix").predicate_counts
+    expected = 0.75 / sizes[0] * counts[0] + 0.25 / sizes[1] * counts[1]
+    np.testing.assert_allclose(mixed, expected / (0.25 / sizes[1]), atol=0.5)
+    for of, count in zip(("real", "synthetic"), counts, strict=True):
+        chosen = build_statistics([real, synthetic], mixture, of=of).predicate_counts
+        assert chosen.tolist() == count.tolist()
+    with pytest.raises(
+        SpeaqError, match=r"STATISTICS is drawn, which is not trained on; expected mix or one of"
+    ):
+        build_statistics([real, synthetic], mixture, of="drawn")
+
+
+def test_statistics_of_one_source_are_its_counts():
+    real = source()
+    mixture = build_mixture([real], batch_size=8, num_steps=10)
+    expected = DatasetStatistics.of(real.genome)
+    found = build_statistics([real], mixture, of="mix")
+    assert found.predicate_counts.tolist() == expected.predicate_counts.tolist()
+    assert found.triplets.tolist() == expected.triplets.tolist()
 
 
 def test_transforms():

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from speaq.data.collate import collate, collate_by_size
 from speaq.data.dataset import EvaluationDataset, SceneGraphDataset, one_relation_per_pair
 from speaq.data.long_tail import BilevelResampling
+from speaq.data.mixing import Mixture
 from speaq.data.sampling import Draw, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
 from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
 
@@ -45,7 +46,8 @@ def test_a_sample_is_a_function_of_seed_and_draw(tiny):
 
 def test_workers_and_ranks_change_nothing(tiny):
     dataset = training(tiny(), filter_duplicate_relations=True, max_num_objects=4)
-    options = {"epochs": ShuffledEpochs(num_images=len(dataset), seed=0), "batch_size": 4, "num_steps": 4}
+    mixture = Mixture([1.0], batch_size=4, num_steps=4)
+    options = {"epochs": [ShuffledEpochs(num_images=len(dataset), seed=0)], "mixture": mixture}
 
     def batches(num_workers: int, **sampling):
         sampler = TrainBatchSampler(**options, **sampling)

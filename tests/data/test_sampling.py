@@ -3,13 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speaq.data.mixing import Mixture
 from speaq.data.sampling import Draw, EpochStream, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
 from speaq.errors import SpeaqError
 
 
 def sampler(**options) -> TrainBatchSampler:
     settings = {"epochs": ShuffledEpochs(num_images=23, seed=5), "batch_size": 12, "num_steps": 9, **options}
-    return TrainBatchSampler(**settings)
+    mixture = Mixture([1.0], batch_size=settings.pop("batch_size"), num_steps=settings.pop("num_steps"))
+    return TrainBatchSampler(epochs=[settings.pop("epochs")], mixture=mixture, **settings)
 
 
 def test_the_stream_walks_shuffled_epochs_without_replacement():
@@ -36,9 +38,9 @@ def test_draws_name_step_and_slot():
 )
 def test_ranks_accumulation_and_resuming_change_nothing(world_size, micro_batches, start_step, num_images):
     epochs = ShuffledEpochs(num_images=num_images, seed=1)
-    whole = list(TrainBatchSampler(epochs=epochs, batch_size=24, num_steps=10))
+    whole = list(sampler(epochs=epochs, batch_size=24, num_steps=10))
     parts = [
-        TrainBatchSampler(
+        sampler(
             epochs=epochs,
             batch_size=24,
             num_steps=10,
@@ -84,7 +86,7 @@ def test_stream_of_unequal_epochs_can_be_read_anywhere():
 
 
 def test_draw_is_a_tuple():
-    assert Draw(1, 2, 3) == (1, 2, 3)
+    assert Draw(1, 2, 3) == (1, 2, 3, 0)
 
 
 @settings(max_examples=50, deadline=None)

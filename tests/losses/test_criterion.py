@@ -111,7 +111,31 @@ def test_sources_are_what_they_would_be_alone():
         predictions = output(2)
         alone = replace_images(predictions, keep)
         expected = criterion("speaq")(alone, [items[i] for i in keep]).total
-        torch.testing.assert_close(both.sources[name], expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(both.source_terms[f"total_loss_{name}"], expected, rtol=1e-5, atol=1e-5)
+        terms = criterion("speaq")(alone, [items[i] for i in keep]).terms
+        for term in ("loss_relation", "loss_bbox_relation", "loss_giou_subject", "loss_ce_object"):
+            torch.testing.assert_close(both.source_terms[f"{term}_{name}"], terms[term], rtol=1e-5, atol=1e-5)
+    assert both.source_images.tolist() == [3, 2]
+    assert not any(name.endswith(("_0_real", "_1_real")) for name in both.source_terms)
+
+
+def test_a_source_without_images_has_no_loss():
+    losses = criterion("speaq", source_names=("real", "synthetic"))(output(2), targets())
+    assert losses.source_images.tolist() == [5, 0]
+    assert losses.source_terms["total_loss_synthetic"].isnan()
+    assert losses.source_terms["loss_relation_synthetic"].isnan()
+    torch.testing.assert_close(losses.source_terms["total_loss_real"], losses.total)
+
+
+def test_what_is_no_number_in_one_source_stays_there():
+    items = [replace(t, source="synthetic" if i == 1 else "real") for i, t in enumerate(targets())]
+    predictions = output(2)
+    predictions.subject_logits[:, 1] = torch.nan
+    loss = criterion("baseline", source_names=("real", "synthetic"))
+    losses = loss(predictions, items)
+    assert losses.value.isnan()
+    assert losses.source_terms["total_loss_synthetic"].isnan()
+    assert losses.source_terms["total_loss_real"].isfinite()
 
 
 def replace_images(predictions, keep):

@@ -1,5 +1,6 @@
 """Training on several processes is training on one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,9 +56,12 @@ def run(config_file, tmp_path):
         "MODEL.DETR.NUM_GROUPS": 2,
     }
 
-    def start(name: str, processes: int, max_iter: int = 4, broken_call: int = 0) -> dict[str, torch.Tensor]:
+    def start(
+        name: str, processes: int, max_iter: int = 4, broken_call: int = 0, **further
+    ) -> dict[str, torch.Tensor]:
         output: Path = tmp_path / name
         pairs = settings | {"OUTPUT_DIR": output, "SOLVER.MAX_ITER": max_iter, "SOLVER.STEPS": "(50,)"}
+        pairs |= further
         overrides = [str(item) for pair in pairs.items() for item in pair]
         command = [sys.executable, str(script), str(config_file), str(processes), str(broken_call)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -78,6 +82,30 @@ def test_two_processes_with_half_the_batch_each_give_the_same_weights(run):
     run("stopped", 2, max_iter=2)
     resumed = run("stopped", 2)
     assert all(torch.equal(two[name], resumed[name]) for name in two)
+
+
+def test_a_mix_on_two_processes_is_that_on_one(run, tmp_path):
+    flat = generate_dataset(
+        tmp_path / "flat", style="flat", num_images=7, num_val=2, num_test=1, image_size=64
+    )
+    mix = {
+        **{f"DATASETS.VISUAL_GENOME_SYNTHETIC.{key}": path for key, path in flat.settings.items()},
+        "DATASETS.TYPE": "MULTI_DATASET",
+        "DATASETS.TRAIN": "('MULTI_train',)",
+        "DATASETS.TEST": "('MULTI_val',)",
+        "DATASETS.MULTI_DATASET.ENABLED": True,
+    }
+    one, two = run("one", 1, **mix), run("two", 2, **mix)
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6, msg=name)
+    logs = [
+        json.loads((tmp_path / name / "metrics.json").read_text().splitlines()[-4]) for name in ("one", "two")
+    ]
+    assert logs[0]["samples_real"] == logs[1]["samples_real"] == 11
+    for term in ("loss_relation_real", "loss_relation_synthetic", "total_loss"):
+        assert logs[0][term] == pytest.approx(logs[1][term], rel=1e-4)
+    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two")]
+    assert [each["MULTI_val"]["images"] for each in results] == [5, 5]
 
 
 def test_all_processes_skip_a_step_that_went_wrong_on_one(run, tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from speaq.config.data import Input
+    from speaq.config.data import Input, MultiDataset
     from speaq.config.model import Detr
     from speaq.config.schema import Config
     from speaq.config.training import Solver
@@ -20,7 +20,32 @@ class Conflict(NamedTuple):
 def conflicts(config: "Config") -> list[Conflict]:
     """Everything in the configuration that cannot be had together."""
     detr = config.model.detr
-    return [*_transformer(detr), *_queries(detr), *_images(config.input), *_schedule(config.solver)]
+    return [
+        *_mix(config.datasets.multi_dataset),
+        *_transformer(detr),
+        *_queries(detr),
+        *_images(config.input),
+        *_schedule(config.solver),
+    ]
+
+
+def _mix(mix: "MultiDataset") -> Iterator[Conflict]:
+    key = "DATASETS.MULTI_DATASET."
+    real, synthetic = f"{key}REAL_SAMPLING_RATIO", f"{key}SYNTHETIC_SAMPLING_RATIO"
+    shares = mix.shares
+    if not any(share.ratio for share in shares.values()):
+        yield Conflict((real, synthetic), "no source has a share: at least one ratio must be above 0")
+    elif not any(share.ratio_at_end for share in shares.values()):
+        yield Conflict((f"{real}_END", f"{synthetic}_END"), "no source has a share at the end")
+    elif not any(share.loss_weight for share in shares.values() if share.ratio or share.ratio_at_end):
+        weights = (f"{key}REAL_LOSS_WEIGHT", f"{key}SYNTHETIC_LOSS_WEIGHT")
+        yield Conflict(weights, "no image of the mix would count in the loss: one weight must be above 0")
+    for name in {"real", "synthetic"} & mix.sources.keys():
+        reason = f"{name} is one of the two sources that a mix has by itself: choose another name"
+        yield Conflict((f"{key}SOURCES.{name}.SAMPLING_RATIO",), reason)
+    if mix.statistics != "mix" and mix.statistics not in shares:
+        reason = f"expected mix, or one of the sources {', '.join(shares)}"
+        yield Conflict((f"{key}STATISTICS",), reason)
 
 
 def _transformer(detr: "Detr") -> Iterator[Conflict]:

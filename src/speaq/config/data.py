@@ -1,8 +1,8 @@
 """Keys of the data: DATALOADER, DATASETS and INPUT."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from speaq.config.values import (
     Choice,
@@ -10,11 +10,13 @@ from speaq.config.values import (
     Flag,
     Integer,
     Natural,
+    NonEmptyText,
     NonNegative,
     Positive,
     Section,
     Several,
     Text,
+    is_null,
 )
 
 DatasetType = Literal["", "VISUAL GENOME", "SYNTHETIC GENOME", "MULTI_DATASET"]
@@ -30,6 +32,9 @@ DatasetName = Literal[
     "MULTI_test",
 ]
 Limit = Annotated[Integer, Field(ge=-1)]
+RatioAtEnd = Annotated[NonNegative | None, BeforeValidator(lambda value: None if is_null(value) else value)]
+SOURCE_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
+SourceName = Annotated[str, Field(pattern=f"^{SOURCE_NAME}$")]
 
 
 class DataLoader(Section):
@@ -78,19 +83,70 @@ class GenomeSection(Section):
     """How strongly head predicates are dropped (BGNN)."""
 
 
+class SourceShare(NamedTuple):
+    """What a source has in a mix.
+
+    Attributes:
+        ratio: its share in the first batch, in a unit that all sources share.
+        ratio_at_end: its share in the last batch, likewise.
+        loss_weight: weight of its images in the loss.
+    """
+
+    ratio: float
+    ratio_at_end: float
+    loss_weight: float
+
+    @classmethod
+    def of(cls, ratio: float, ratio_at_end: float | None, loss_weight: float) -> "SourceShare":
+        """The share; without a ratio at the end it stays as at the start."""
+        return cls(ratio, ratio if ratio_at_end is None else ratio_at_end, loss_weight)
+
+
+class MixedSource(GenomeSection):
+    """A further source of a mix: a data set with its ratio and its weight in the loss."""
+
+    sampling_ratio: NonNegative = 0.0
+    """Share of its images in a global batch."""
+    sampling_ratio_end: RatioAtEnd = None
+    """Its share at the end of the training; None: as at the start."""
+    loss_weight: NonNegative = 1.0
+    """Weight of its images in the loss."""
+
+
 class MultiDataset(Section):
-    """DATASETS.MULTI_DATASET: real and synthetic images in one training."""
+    """DATASETS.MULTI_DATASET: images of several sources in one training."""
 
     enabled: Flag = False
-    """Mix VISUAL_GENOME and VISUAL_GENOME_SYNTHETIC."""
-    real_sampling_ratio: Positive = 0.7
-    """Share of real images in a global batch."""
-    synthetic_sampling_ratio: Positive = 0.3
+    """Mix VISUAL_GENOME (real), VISUAL_GENOME_SYNTHETIC (synthetic) and SOURCES."""
+    real_sampling_ratio: NonNegative = 0.7
+    """Share of real images in a global batch; 0: none, and their files are not needed."""
+    synthetic_sampling_ratio: NonNegative = 0.3
     """Share of synthetic images in a global batch."""
+    real_sampling_ratio_end: RatioAtEnd = None
+    """Share of real images at the end of the training, reached along a line; None: as at the start."""
+    synthetic_sampling_ratio_end: RatioAtEnd = None
+    """Share of synthetic images at the end of the training."""
     real_loss_weight: NonNegative = 1.0
     """Weight of a real image in the loss."""
     synthetic_loss_weight: NonNegative = 0.5
     """Weight of a synthetic image in the loss."""
+    statistics: NonEmptyText = "mix"
+    """Whose predicate frequencies weight the loss and group the queries: mix, or the name of a source."""
+    sources: dict[SourceName, MixedSource] = Field(default_factory=dict)
+    """Further sources by name: SOURCES.<NAME> has the keys of a data set, and three of its own."""
+
+    @property
+    def shares(self) -> dict[str, SourceShare]:
+        """Every source by name: real, synthetic, then the further ones."""
+        real = SourceShare.of(self.real_sampling_ratio, self.real_sampling_ratio_end, self.real_loss_weight)
+        synthetic = SourceShare.of(
+            self.synthetic_sampling_ratio, self.synthetic_sampling_ratio_end, self.synthetic_loss_weight
+        )
+        further = {
+            name: SourceShare.of(source.sampling_ratio, source.sampling_ratio_end, source.loss_weight)
+            for name, source in self.sources.items()
+        }
+        return {"real": real, "synthetic": synthetic, **further}
 
 
 class Datasets(Section):

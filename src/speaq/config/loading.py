@@ -10,7 +10,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from speaq.config.nesting import nest
-from speaq.config.schema import SYNONYMS, Config, acting_defaults, key_defaults, section_names
+from speaq.config.schema import (
+    Config,
+    acting_defaults,
+    chief_key,
+    general_key,
+    key_defaults,
+    section_names,
+)
 from speaq.config.sources import Setting, read_file, read_overrides
 from speaq.config.without_effect import read_like, reported_defaults, silent_defaults
 from speaq.errors import SpeaqError
@@ -41,13 +48,14 @@ def load_config(file: Path | str | None = None, overrides: Sequence[object] = ()
         SpeaqError: a file or the pairs cannot be read, or keys are unknown or set to what they cannot be.
             The message names every such key, where it was set, what was expected and what was found.
     """
-    layers = read_file(Path(file), section_names()) if file is not None else []
-    layers.append(read_overrides(overrides, key_defaults()))
+    layers = read_file(Path(file), _is_section) if file is not None else []
+    layers.append(read_overrides(overrides, _is_key))
     problems: list[str] = []
     settings: dict[str, Setting] = {}
     for layer in layers:
         settings.update(_accepted(layer, problems))
-    acting = {key: setting.value for key, setting in settings.items() if key in acting_defaults()}
+    unacting = {**reported_defaults(), **silent_defaults()}
+    acting = {key: setting.value for key, setting in settings.items() if key not in unacting}
     unused = _read_unused(settings, problems)
     config = None
     try:
@@ -66,14 +74,22 @@ def log_without_effect(config: Config) -> None:
         logger.warning("accepted, but without effect here: %s", ", ".join(config.without_effect))
 
 
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) and general_key(key) in key_defaults()
+
+
+def _is_section(name: str) -> bool:
+    return general_key(name) in section_names()
+
+
 def _accepted(layer: Sequence[Setting], problems: list[str]) -> dict[str, Setting]:
     """The settings of one source by key, under the chief name of each key."""
     accepted: dict[str, Setting] = {}
     for setting in layer:
-        if setting.key not in key_defaults():
+        if not _is_key(setting.key):
             problems.append(_unknown(setting))
             continue
-        key = SYNONYMS.get(setting.key, setting.key)
+        key = chief_key(setting.key)
         former = accepted.setdefault(key, setting)
         if former.value != setting.value:
             first, second = (f"{one.key} {_shown(one.value)} ({one.origin})" for one in (former, setting))
@@ -83,8 +99,9 @@ def _accepted(layer: Sequence[Setting], problems: list[str]) -> dict[str, Settin
 
 def _unknown(setting: Setting) -> str:
     key = setting.key
-    if key in section_names():
-        member = next(known for known in key_defaults() if known.startswith(key + "."))
+    if _is_section(key):
+        section = general_key(key)
+        member = next(known for known in key_defaults() if known.startswith(section + "."))
         found = _shown(setting.value)
         return f"{key} ({setting.origin}): expected keys below it, such as {member}, found {found}"
     nearest = _nearest(key)

@@ -6,6 +6,7 @@ python -m speaq.config.reference > docs/configuration.md
 import sys
 from collections.abc import Iterator
 
+from speaq.config.data import MixedSource
 from speaq.config.schema import Config
 from speaq.config.values import Section
 
@@ -33,6 +34,8 @@ def _tables(section: Section, prefix: str) -> Iterator[str]:
         key = (field.alias or name).upper()
         if isinstance(value, Section):
             below.append((value, f"{prefix}{key}."))
+        elif value == {} and key == "SOURCES":
+            below.append((MixedSource(), f"{prefix}{key}.<NAME>."))
         elif not field.exclude:
             shown = " ".join(repr(value).split())
             rows.append(f"| `{key}` | `{shown}` | {field.description} |\n")

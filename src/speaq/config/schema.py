@@ -1,5 +1,6 @@
 """The configuration: every key that acts, its type, default and meaning, in `Config` and its sections."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from speaq.config.checks import conflicts
-from speaq.config.data import DataLoader, Datasets, Input
+from speaq.config.data import SOURCE_NAME, DataLoader, Datasets, Input, MixedSource
 from speaq.config.model import Model
 from speaq.config.nesting import flatten, nest
 from speaq.config.training import Evaluation, Solver, Wandb
@@ -17,8 +18,9 @@ from speaq.config.values import Choice, Flag, Integer, NonEmptyText, Section
 from speaq.config.without_effect import reported_defaults, silent_defaults
 from speaq.files import replacing
 
-#: Other names of keys.
-SYNONYMS = {"DATASETS.SYNTHETIC_GENOME.SYNTHETIC_ATTRIBUTE_H5": "DATASETS.SYNTHETIC_GENOME.VG_ATTRIBUTE_H5"}
+_SOURCES = "DATASETS.MULTI_DATASET.SOURCES."
+_ANY_NAME = "<NAME>"
+_OTHER_NAME, _CHIEF_NAME = ".SYNTHETIC_ATTRIBUTE_H5", ".VG_ATTRIBUTE_H5"
 
 
 class Config(Section):
@@ -102,15 +104,37 @@ def acting_defaults() -> dict[str, Any]:
 
 @cache
 def key_defaults() -> dict[str, Any]:
-    """Every key that is accepted, dotted, with its default (lists for tuples)."""
-    acting = acting_defaults()
-    synonyms = {other: acting[key] for other, key in SYNONYMS.items()}
+    """Every key that is accepted, dotted, with its default (lists for tuples).
+
+    Keys of a source of a mix have <NAME> in the place of its name; see `general_key`.
+    """
+    acting = dict(acting_defaults())
+    source = flatten(MixedSource().model_dump(mode="json", by_alias=True), f"{_SOURCES}{_ANY_NAME}.")
+    acting.update(source)
+    synonyms = {
+        key.removesuffix(_CHIEF_NAME) + _OTHER_NAME: default
+        for key, default in acting.items()
+        if key.endswith(_CHIEF_NAME)
+    }
     return {**acting, **synonyms, **reported_defaults(), **silent_defaults()}
+
+
+def general_key(key: str) -> str:
+    """A key or section as `key_defaults` has it: <NAME> for the name of a source of a mix."""
+    if not key.startswith(_SOURCES):
+        return key
+    name, dot, rest = key.removeprefix(_SOURCES).partition(".")
+    return f"{_SOURCES}{_ANY_NAME if re.fullmatch(SOURCE_NAME, name) else ''}{dot}{rest}"
+
+
+def chief_key(key: str) -> str:
+    """The chief name of a key that has two."""
+    return key.removesuffix(_OTHER_NAME) + _CHIEF_NAME if key.endswith(_OTHER_NAME) else key
 
 
 @cache
 def section_names() -> frozenset[str]:
-    """Dotted names of all sections, such as MODEL and MODEL.DETR."""
+    """Dotted names of all sections, such as MODEL and MODEL.DETR; of a source of a mix, see `general_key`."""
     return frozenset(
         ".".join(parts[:depth])
         for parts in (key.split(".") for key in key_defaults())

@@ -3,7 +3,7 @@
 Values stay text here; what a text means is decided by the type of its key.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,14 @@ class Setting:
     origin: str
 
 
-def read_file(file: Path, sections: Collection[str], chain: tuple[Path, ...] = ()) -> list[list[Setting]]:
+def read_file(
+    file: Path, is_section: Callable[[str], bool], chain: tuple[Path, ...] = ()
+) -> list[list[Setting]]:
     """The settings of a YAML file, after those of the files that it builds on with `_BASE_`.
 
     Args:
         file: the file.
-        sections: dotted names under which further keys are looked for.
+        is_section: whether a dotted name is one under which further keys are looked for.
         chain: the files that led here, outermost first.
 
     Returns:
@@ -57,13 +59,13 @@ def read_file(file: Path, sections: Collection[str], chain: tuple[Path, ...] = (
         circle = " -> ".join(str(step) for step in (*chain, file))
         raise SpeaqError(f"{file}: _BASE_ leads in a circle: {circle}")
 
-    settings = list(_settings(_root(text, file), file, sections))
+    settings = list(_settings(_root(text, file), file, is_section))
     bases = [setting for setting in settings if setting.key == "_BASE_"]
     layers = []
     for base in bases:
         if not isinstance(base.value, str) or not base.value:
             raise SpeaqError(f"{base.origin}: _BASE_ expected the path of one file, relative to this one")
-        layers += read_file(file.parent / base.value, sections, (*chain, file))
+        layers += read_file(file.parent / base.value, is_section, (*chain, file))
     return [*layers, [setting for setting in settings if setting.key != "_BASE_"]]
 
 
@@ -87,17 +89,17 @@ def _root(text: str, file: Path) -> yaml.MappingNode | None:
 
 
 def _settings(
-    mapping: yaml.MappingNode | None, file: Path, sections: Collection[str], prefix: str = ""
+    mapping: yaml.MappingNode | None, file: Path, is_section: Callable[[str], bool], prefix: str = ""
 ) -> Iterator[Setting]:
     for name, value in mapping.value if mapping else ():
         origin = f"{file}, line {name.start_mark.line + 1}"
         if not isinstance(name, yaml.ScalarNode):
             raise SpeaqError(f"{origin}: expected a key, found a {name.id}")
         key = prefix + name.value
-        if key not in sections:
+        if not is_section(key):
             yield Setting(key, _value(value, origin), origin)
         elif isinstance(value, yaml.MappingNode):
-            yield from _settings(value, file, sections, key + ".")
+            yield from _settings(value, file, is_section, key + ".")
         elif value.tag != _NULL:  # a section left empty sets nothing
             yield Setting(key, _value(value, origin), origin)
 
@@ -112,19 +114,19 @@ def _value(node: yaml.Node, origin: str, depth: int = 0) -> object:
     return {}
 
 
-def read_overrides(items: Sequence[object], keys: Collection[str]) -> list[Setting]:
+def read_overrides(items: Sequence[object], is_key: Callable[[object], bool]) -> list[Setting]:
     """The settings of `KEY VALUE KEY VALUE ...`; the last one of a key counts.
 
     Args:
         items: keys and values in turn. Quotes around a whole value are taken off.
-        keys: the dotted keys that exist, to tell where the pairs went astray.
+        is_key: whether there is such a dotted key, to tell where the pairs went astray.
 
     Raises:
         SpeaqError: there is a key without a value.
     """
     if len(items) % 2:
-        astray = next((i for i in range(0, len(items), 2) if items[i] not in keys), len(items) - 1)
-        problem = "has no value" if items[astray] in keys else "is not a key"
+        astray = next((i for i in range(0, len(items), 2) if not is_key(items[i])), len(items) - 1)
+        problem = "has no value" if is_key(items[astray]) else "is not a key"
         raise SpeaqError(
             f"command line, item {astray + 1}: {items[astray]!r} {problem}; expected pairs KEY VALUE, "
             f"found {len(items)} items (put a value with spaces in quotes)"

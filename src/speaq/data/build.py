@@ -1,159 +1,152 @@
-"""Data sets, augmentation and the order of images as the configuration says."""
+"""Training samples, augmentation and the order of images as the configuration says.
 
+S: sources, R: predicate classes, K: distinct triplets.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
 
-from speaq.config import Config
+import numpy as np
+
 from speaq.config.data import GenomeSection, Input
-from speaq.data.dataset import SceneGraphDataset
+from speaq.data.dataset import MixedDataset, SceneGraphDataset
 from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
+from speaq.data.mixing import Mixture
+from speaq.data.randomness import Purpose, generator
 from speaq.data.sampling import Epochs, ShuffledEpochs
+from speaq.data.sources import DataSource
+from speaq.data.statistics import DatasetStatistics, check_counts, mixed_counts
 from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
-from speaq.data.visual_genome import Split, VisualGenome
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """What to draw from, and in which order.
+    """What to draw from, and in which order; for `TrainBatchSampler`.
 
     Attributes:
         dataset: from a draw to a sample.
-        epochs: which images an epoch has, for `TrainBatchSampler`.
+        epochs: of every source, which images an epoch has.
+        mixture: how many images of every source are in a batch.
     """
 
-    dataset: SceneGraphDataset
-    epochs: Epochs
+    dataset: MixedDataset
+    epochs: tuple[Epochs, ...]
+    mixture: Mixture
 
 
 @dataclass(frozen=True, slots=True)
-class DataSource:
-    """Where the images of a data set name come from.
+class TrainingStatistics:
+    """What the loss and the metrics must know of the training data.
 
     Attributes:
-        section: the paths and filters.
-        key: the name of that section.
-        split: which of its images.
-        source: "real" or "synthetic".
+        predicate_counts: (R,) int64, how often each predicate is seen.
+        triplets: (K, 3) int64, the distinct (subject class, object class, predicate) of all sources.
     """
 
-    section: GenomeSection
-    key: str
-    split: Split
-    source: str
+    predicate_counts: np.ndarray
+    triplets: np.ndarray
 
 
-def find_source(config: Config, name: str) -> DataSource:
-    """What a data set name such as VG_train or SYNTHETIC_val stands for.
-
-    Raises:
-        SpeaqError: there is no such data set.
-    """
-    datasets = config.datasets
-    sources = {
-        "VG": (datasets.visual_genome, "DATASETS.VISUAL_GENOME", "real"),
-        "SYNTHETIC": (datasets.synthetic_genome, "DATASETS.SYNTHETIC_GENOME", "synthetic"),
-    }
-    kind, _, split = name.partition("_")
-    if kind == "MULTI":
-        raise SpeaqError(
-            f"{name}: mixing real and synthetic images is not available in this version. Set DATASETS.TRAIN "
-            "and DATASETS.TEST to VG_ or SYNTHETIC_ names."
-        )
-    if kind not in sources or split not in get_args(Split):
-        known = ", ".join(f"{kind}_{split}" for kind in sources for split in get_args(Split))
-        raise SpeaqError(f"{name}: DATASETS.TRAIN and DATASETS.TEST know only {known}.")
-    section, key, source = sources[kind]
-    return DataSource(section, key, cast(Split, split), source)
-
-
-def load_split(config: Config, name: str) -> VisualGenome:
-    """The data set of a name such as VG_train or SYNTHETIC_val.
-
-    Raises:
-        SpeaqError: there is no such data set, a path is not set, or a file is missing or malformed.
-    """
-    found = find_source(config, name)
-    return build_genome(found.section, found.split, source=found.source, key=found.key)
-
-
-def build_genome(
-    section: GenomeSection,
-    split: Split,
-    *,
-    source: str = "real",
-    loss_weight: float = 1.0,
-    key: str = "DATASETS.VISUAL_GENOME",
-) -> VisualGenome:
-    """One split of the data set of a section.
-
-    Args:
-        section: where the files are, and what to filter.
-        split: which images.
-        source: name of the data set in its annotations.
-        loss_weight: weight of its images in the training loss.
-        key: name of the section, for messages.
-
-    Raises:
-        SpeaqError: a path is not set, or a file is missing or malformed.
-    """
-    for name in ("images", "image_data", "mapping_dictionary", "vg_attribute_h5"):
-        if not getattr(section, name):
-            raise SpeaqError(f"{key}.{name.upper()} is not set: give it the path of the file or folder.")
-    return VisualGenome(
-        images=section.images,
-        annotations_h5=section.vg_attribute_h5,
-        image_data=section.image_data,
-        dictionary=section.mapping_dictionary,
-        split=split,
-        filter_empty_relations=section.filter_empty_relations,
-        filter_non_overlap=section.filter_non_overlap,
-        num_validation_images=section.number_of_validation_images,
-        box_scale=section.box_scale,
-        clip_boxes=section.clipped,
-        corrupted_images=section.corrupted_images,
-        source=source,
-        loss_weight=loss_weight,
+def build_mixture(sources: Sequence[DataSource], *, batch_size: int, num_steps: int) -> Mixture:
+    """The shares of the sources in the global batches of ``num_steps`` optimiser steps."""
+    return Mixture(
+        [source.share.ratio for source in sources],
+        final_ratios=[source.share.ratio_at_end for source in sources],
+        batch_size=batch_size,
+        num_steps=num_steps,
     )
 
 
-def build_training_set(
-    section: GenomeSection, genome: VisualGenome, *, transform: TrainTransform, seed: int
-) -> TrainingSet:
-    """Training samples of a split, and the order of its images.
+def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str) -> TrainingStatistics:
+    """Predicate frequencies and known triplets of the training data.
 
     Args:
-        section: of the data set.
-        genome: its training split.
-        transform: the augmentation.
+        sources: with their training splits.
+        mixture: how much is drawn from each.
+        of: "mix", or the name of the source whose predicates are counted.
+
+    Raises:
+        SpeaqError: the source is not part of the mix, or the statistics are of no use.
+    """
+    statistics = {source.name: DatasetStatistics.of(source.genome) for source in sources}
+    counts = {name: each.predicate_counts for name, each in statistics.items()}
+    if of == "mix":
+        passes = [
+            share / each.num_images for share, each in zip(mixture.shares(), statistics.values(), strict=True)
+        ]
+        chosen = mixed_counts(list(counts.values()), passes)
+    elif of in counts:
+        chosen = counts[of]
+    else:
+        raise SpeaqError(
+            f"DATASETS.MULTI_DATASET.STATISTICS is {of}, which is not trained on; expected mix or one of "
+            f"{', '.join(counts)}."
+        )
+    origin = of if of != "mix" else f"the training data ({', '.join(counts)})"
+    triplets = np.unique(np.concatenate([each.triplets for each in statistics.values()]), axis=0)
+    return TrainingStatistics(check_counts(chosen, origin), triplets)
+
+
+def build_training_set(
+    sources: Sequence[DataSource], mixture: Mixture, *, input_settings: Input, seed: int
+) -> TrainingSet:
+    """Training samples of all sources, and the order of their images.
+
+    Args:
+        sources: with their training splits.
+        mixture: of these sources.
+        input_settings: the augmentation, which all sources share.
         seed: of the run.
 
     Raises:
         SpeaqError: two ways of sampling are asked for at once.
     """
+    transform = build_train_transform(input_settings, sources[0].genome.vocabulary)
+    parts, orders = [], []
+    for position, source in enumerate(sources):
+        section, genome = source.section, source.genome
+        epochs, resampling = _build_epochs(
+            section, genome, seed=_seed_of_source(seed, position), key=source.key
+        )
+        orders.append(epochs)
+        parts.append(
+            SceneGraphDataset(
+                genome,
+                transform=transform,
+                seed=seed,
+                filter_duplicate_relations=section.filter_duplicate_relations,
+                max_num_objects=section.max_num_objects,
+                max_num_relations=section.max_num_relations,
+                resampling=resampling,
+            )
+        )
+    return TrainingSet(MixedDataset(parts), tuple(orders), mixture)
+
+
+def _build_epochs(
+    section: GenomeSection, genome: VisualGenome, *, seed: int, key: str
+) -> tuple[Epochs, BilevelResampling | None]:
+    """The order of the images of a source, and how its relations are thinned out."""
     if section.bgnn and section.per_class_dataset:
         raise SpeaqError(
-            "BGNN and PER_CLASS_DATASET are both True: two ways of sampling. Choose one of them."
+            f"{key}: BGNN and PER_CLASS_DATASET are both True: two ways of sampling. Choose one of them."
         )
-    resampling = None
-    epochs: Epochs = ShuffledEpochs(num_images=len(genome), seed=seed)
     if section.bgnn:
-        epochs = resampling = BilevelResampling(
+        resampling = BilevelResampling(
             genome, oversample=section.oversample_param, undersample=section.undersample_param, seed=seed
         )
-    elif section.per_class_dataset:
-        epochs = ClassBalancedEpochs(genome, seed=seed)
-    dataset = SceneGraphDataset(
-        genome,
-        transform=transform,
-        seed=seed,
-        filter_duplicate_relations=section.filter_duplicate_relations,
-        max_num_objects=section.max_num_objects,
-        max_num_relations=section.max_num_relations,
-        resampling=resampling,
-    )
-    return TrainingSet(dataset, epochs)
+        return resampling, resampling
+    if section.per_class_dataset:
+        return ClassBalancedEpochs(genome, seed=seed), None
+    return ShuffledEpochs(num_images=len(genome), seed=seed), None
+
+
+def _seed_of_source(seed: int, position: int) -> int:
+    """Sources of equal size are not walked in the same order; the first one has the seed of the run."""
+    return seed if position == 0 else int(generator(Purpose.SOURCE, seed, position).integers(2**63))
 
 
 def build_train_transform(settings: Input, vocabulary: Vocabulary) -> TrainTransform:

@@ -3,6 +3,7 @@
 N: boxes, M: relations of an image.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,6 +91,25 @@ class SceneGraphDataset(Dataset[Sample]):
             rows = np.sort(rng.choice(len(scene.relations), self.max_num_relations, replace=False))
             scene = replace(scene, relations=scene.relations[rows])
         return _sample(self.transform(scene, rng), annotation)
+
+
+class MixedDataset(Dataset[Sample]):
+    """Training samples of several sources.
+
+    Args:
+        parts: the data set of each source.
+    """
+
+    def __init__(self, parts: Sequence[SceneGraphDataset]) -> None:
+        self.parts = tuple(parts)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        """The sample of a draw, which names its source.
+
+        Raises:
+            SpeaqError: the image is missing or cannot be read.
+        """
+        return self.parts[draw.source][draw]
 
 
 class EvaluationDataset(Dataset[Sample]):

@@ -11,6 +11,7 @@ class Purpose(IntEnum):
     EPOCH = 1
     DRAW = 2
     MODEL = 3
+    SOURCE = 4
 
 
 def generator(purpose: Purpose, seed: int, *counters: int) -> np.random.Generator:

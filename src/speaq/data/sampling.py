@@ -1,7 +1,7 @@
 """Which images come in which order: in training and in evaluation, on one or many ranks.
 
-I: images. The order is a function of the seed and the step, never of what happened before: a run that
-resumes at step s, with any number of workers, goes on exactly as if it had not stopped.
+I: images of a source, S: sources. The order is a function of the seed and the step, never of what happened
+before: a run that resumes at step s, with any number of workers, goes on exactly as if it had not stopped.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
+from speaq.data.mixing import Mixture, interleave
 from speaq.data.randomness import Purpose, generator
 from speaq.errors import SpeaqError
 
@@ -24,12 +25,14 @@ class Draw(NamedTuple):
     Attributes:
         step: optimiser step from 0.
         slot: position in the global batch of the step, over all ranks.
-        index: which image.
+        index: which image of its source.
+        source: which of the sources that are mixed.
     """
 
     step: int
     slot: int
     index: int
+    source: int = 0
 
 
 class ShuffledEpochs:
@@ -80,14 +83,15 @@ class EpochStream:
 class TrainBatchSampler(Sampler[list[Draw]]):
     """The training batches of one rank.
 
-    The global batch of step s is the stream of epochs from position s * batch_size on. Each rank has an
-    equal, contiguous share of its slots, in ``micro_batches`` equal, contiguous lists. There is no length, so
-    that the training engine counts steps rather than epochs.
+    Each source is an endless stream of epochs, of which every global batch takes as many of the next images
+    as the mixture says. Each rank has an equal, contiguous share of the slots of the global batch, in
+    ``micro_batches`` equal, contiguous lists. There is no length, so that the training engine counts steps
+    rather than epochs.
 
     Args:
-        epochs: the order of the images, such as `ShuffledEpochs`.
-        batch_size: images of an optimiser step over all ranks (SOLVER.IMS_PER_BATCH).
-        num_steps: optimiser steps of the whole training.
+        epochs: S orders of images, such as `ShuffledEpochs`.
+        mixture: how many of each source; it has the size of the global batch (SOLVER.IMS_PER_BATCH) and the
+            optimiser steps of the whole training.
         start_step: the first step to make, the number of steps already made.
         rank: of this process.
         world_size: number of processes.
@@ -100,32 +104,35 @@ class TrainBatchSampler(Sampler[list[Draw]]):
     def __init__(
         self,
         *,
-        epochs: Epochs,
-        batch_size: int,
-        num_steps: int,
+        epochs: Sequence[Epochs],
+        mixture: Mixture,
         start_step: int = 0,
         rank: int = 0,
         world_size: int = 1,
         micro_batches: int = 1,
     ) -> None:
+        batch_size = mixture.batch_size
         if batch_size < 1 or batch_size % (world_size * micro_batches):
             raise SpeaqError(
                 f"SOLVER.IMS_PER_BATCH is {batch_size}, the images of a step over all processes; expected a "
                 f"multiple of {world_size * micro_batches} ({world_size} processes x {micro_batches} "
                 "accumulated batches). Change it, or the number of processes."
             )
-        self.epochs, self.batch_size = epochs, batch_size
-        self.num_steps, self.start_step = num_steps, start_step
+        self.epochs, self.mixture, self.start_step = tuple(epochs), mixture, start_step
         self.rank, self.world_size, self.micro_batches = rank, world_size, micro_batches
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        stream = EpochStream(self.epochs)
-        share = self.batch_size // self.world_size
+        streams = [EpochStream(epochs) for epochs in self.epochs]
+        share = self.mixture.batch_size // self.world_size
         size = share // self.micro_batches
-        for step in range(self.start_step, self.num_steps):
-            indices = stream.take(step * self.batch_size, self.batch_size).tolist()
+        for step, (before, counts) in enumerate(self.mixture.batches(self.start_step), self.start_step):
+            sources = interleave(counts)
+            indices = np.empty(len(sources), dtype=np.int64)
+            for source, stream in enumerate(streams):
+                indices[sources == source] = stream.take(before[source], counts[source])
             for first in range(self.rank * share, (self.rank + 1) * share, size):
-                yield [Draw(step, slot, indices[slot]) for slot in range(first, first + size)]
+                slots = range(first, first + size)
+                yield [Draw(step, slot, int(indices[slot]), int(sources[slot])) for slot in slots]
 
 
 class EvalBatchSampler(Sampler[list[int]]):

@@ -3,11 +3,13 @@
 I: images, M: boxes, T: relations, K: distinct triplets, C: object classes, R: predicate classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from speaq.data.visual_genome import VisualGenome, boxes_overlap
+from speaq.errors import SpeaqError
 
 _PAIRS_AT_ONCE = 2_000_000  # bounds the memory of `background_pairs` (some 100 MB)
 
@@ -80,3 +82,45 @@ def background_pairs(genome: VisualGenome) -> np.ndarray:
             keys = labels[:, :, None] * num_objects + labels[:, None, :]
             counts += np.bincount(keys[pairs], minlength=len(counts))
     return counts.reshape(num_objects, num_objects)
+
+
+def check_counts(counts: np.ndarray, origin: str) -> np.ndarray:
+    """The counts (R,) of predicates, if class weights and query groups can be made from them.
+
+    Args:
+        counts: how often each predicate occurs.
+        origin: what was counted, for the message.
+
+    Raises:
+        SpeaqError: there are none, one is negative or not finite, or all are 0.
+    """
+    problem = ""
+    if not len(counts):
+        problem = "there are no predicates"
+    elif not np.isfinite(counts).all() or (counts < 0).any():
+        bad = int(np.flatnonzero(~(np.isfinite(counts) & (counts >= 0)))[0])
+        problem = f"predicate {bad} occurs {counts[bad]} times, and expected is a number from 0"
+    elif not counts.any():
+        problem = f"none of the {len(counts)} predicates occurs"
+    if problem:
+        raise SpeaqError(
+            f"the predicate statistics of {origin} cannot be used: {problem}. Check its relations and its "
+            "FILTER_ settings, or choose other statistics with DATASETS.MULTI_DATASET.STATISTICS."
+        )
+    return counts
+
+
+def mixed_counts(counts: Sequence[np.ndarray], passes: Sequence[float]) -> np.ndarray:
+    """How often predicates are seen where several data sets are sampled unequally.
+
+    Args:
+        counts: for each data set, (R,) relations of every predicate.
+        passes: how often each data set is walked through, in a unit that all share.
+
+    Returns:
+        (R,) int64, while the data set that is walked least often is walked once. A predicate that occurs at
+        all counts at least 1.
+    """
+    factors = np.asarray(passes, dtype=np.float64) / min(passes)
+    total = sum(factor * count for factor, count in zip(factors, counts, strict=True))
+    return np.where(np.asarray(total) > 0, np.maximum(np.rint(total), 1), 0).astype(np.int64)

@@ -6,6 +6,7 @@ thousand images load in a second or two, take tens of megabytes, and travel to w
 """
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ _TRAIN, _VALIDATION, _TEST = 0, 1, 2
 _SUFFIXES = (".jpg", ".png", ".jpeg")
 
 _log = logging.getLogger(__name__)
+
+
+class EmptySplitError(SpeaqError):
+    """A split has no image."""
 
 
 class VisualGenome:
@@ -82,6 +87,8 @@ class VisualGenome:
     ) -> None:
         if split not in get_args(Split):
             raise SpeaqError(f"the split must be one of {', '.join(get_args(Split))}; found {split!r}.")
+        if not (math.isfinite(loss_weight) and loss_weight >= 0):
+            raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a number from 0.")
         self.folder, annotations_path, list_path = Path(images), Path(annotations_h5), Path(image_data)
         if not self.folder.is_dir():
             raise SpeaqError(f"{self.folder}: there is no such folder of images. Check the path.")
@@ -107,7 +114,7 @@ class VisualGenome:
             relation_rows, num_relations = _relations(arrays, rows, overlapping=True)
             rows, num_relations = rows[num_relations > 0], num_relations[num_relations > 0]
         if not len(rows):
-            raise SpeaqError(
+            raise EmptySplitError(
                 f"{annotations_path}: no image is left for the split '{split}' ({usable.sum()} of "
                 f"{len(usable)} images are usable; {num_validation_images} are for validation where the file "
                 "has no such split). Check 'split' in the file, NUMBER_OF_VALIDATION_IMAGES and the FILTER_ "

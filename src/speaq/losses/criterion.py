@@ -1,7 +1,7 @@
 """The training loss: matching, then classes and boxes of subjects, objects and predicates in every layer.
 
 L: layers, B: images, T: relations of all images, Q: entity queries, P = m * Q: predicate queries,
-C: object classes, R: predicate classes, K: matched queries over layers and images.
+C: object classes, R: predicate classes, S: sources of data, K: matched queries over layers and images.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,12 @@ class Losses:
             that the mean of the ranks' gradients is the gradient of the whole batch.
         value: scalar, the loss of the whole batch over all ranks; detached.
         terms: unweighted scalars by their published names (``loss_ce_subject``, ``loss_relation_0``, ...),
-            with ``class_error_*`` in percent and ``k_log_layer*``; detached; whole batch, all ranks.
-        sources: total loss of each source of data, as if the batch had held nothing else and with sample
-            weights of 1; detached; all ranks.
+            with ``class_error_*`` in percent and ``k_log_layer*``; detached; all ranks.
+        source_terms: each source's terms of the final layer (``loss_relation_real``, ...,
+            ``loss_bbox_subject_synthetic``) and its total (``total_loss_real``), as if the batch had held
+            nothing else and with sample weights of 1; NaN for a source without an image in the batch;
+            detached; all ranks.
+        source_images: (S,) int64, images of each source; all ranks.
         image_terms: (B,) by name, each image's unweighted share of each term; detached; this rank.
         assignment: who was matched with what.
     """
@@ -37,7 +40,8 @@ class Losses:
     total: Tensor
     value: Tensor
     terms: dict[str, Tensor]
-    sources: dict[str, Tensor]
+    source_terms: dict[str, Tensor]
+    source_images: Tensor
     image_terms: dict[str, Tensor]
     assignment: Assignment
 
@@ -190,6 +194,11 @@ class Criterion(nn.Module):
             hits.append(((logits.argmax(-1)[where] == labels[assignment.relation]) & last).sum())
         return torch.stack(hits)
 
+    def _members(self, targets: Sequence[Target], device: torch.device) -> Tensor:
+        """Whether an image is of a source: (S, B) bool."""
+        sources = torch.tensor([self.source_names.index(target.source) for target in targets], device=device)
+        return torch.arange(len(self.source_names), device=device)[:, None] == sources
+
     def _reduce(
         self,
         sums: dict[str, Tensor],
@@ -209,15 +218,13 @@ class Criterion(nn.Module):
         sample_weights = torch.tensor([target.loss_weight for target in targets], dtype=dtype, device=device)
         weighted = image_sums @ sample_weights  # (rows,)
 
-        # (rows, sources): what each source contributes, without sample weights, and its normalisers.
-        sources = [self.source_names.index(target.source) for target in targets]
-        member = torch.zeros(len(targets), len(self.source_names), dtype=dtype, device=device)
-        member[torch.arange(len(targets)), sources] = 1
+        member = self._members(targets, device)
         copies = assignment.copies.to(dtype)
         shared = torch.cat(
             (
-                (image_sums.detach() @ member).flatten(),
-                (image_norms.detach() @ member).flatten(),
+                _sums_by_source(image_sums.detach(), member).flatten(),
+                _sums_by_source(image_norms.detach(), member).flatten(),
+                member.sum(1).to(dtype),
                 weighted.detach(),
                 copies.sum(1),
                 copies.new_full((1,), copies.shape[1]),
@@ -225,8 +232,11 @@ class Criterion(nn.Module):
             )
         )
         shared, num_ranks = _sum_over_ranks(shared)
-        sizes = [len(rows) * len(self.source_names)] * 2 + [len(rows), len(copies), 1, 2]
-        by_source, norms_by_source, all_weighted, copy_sums, num_relations, num_correct = shared.split(sizes)
+        num_sources = len(self.source_names)
+        sizes = [len(rows) * num_sources] * 2 + [num_sources, len(rows), len(copies), 1, 2]
+        by_source, norms_by_source, source_images, all_weighted, copy_sums, num_relations, num_correct = (
+            shared.split(sizes)
+        )
         by_source = by_source.view(len(rows), -1)
         norms_by_source = norms_by_source.view(len(rows), -1)
 
@@ -248,16 +258,32 @@ class Criterion(nn.Module):
         terms["class_error_object"] = 100 - 100 * num_correct[1] / matched_last
         for layer, mean in enumerate(copy_sums / num_relations.clamp(min=1)):
             terms[f"k_log_layer{layer + 1}"] = mean
-        own_normaliser = _at_least(norms_by_source, boxes[:, None])
-        per_source = (by_source / own_normaliser * row_weights[:, None]).sum(0)
+        per_source = by_source / _at_least(norms_by_source, boxes[:, None])  # (rows, S)
+        per_source = torch.where(source_images > 0, per_source, torch.nan)
+        final = [row for row in order if names[row] == rows[row][0]]
+        source_terms: dict[str, Tensor] = {}
+        for source, name in enumerate(self.source_names):
+            source_terms[f"total_loss_{name}"] = (per_source[:, source] * row_weights).sum()
+            source_terms |= {f"{names[row]}_{name}": per_source[row, source] for row in final}
         return Losses(
             total=total,
             value=(all_weighted * scale).sum(),
             terms=terms,
-            sources=dict(zip(self.source_names, per_source, strict=True)),
+            source_terms=source_terms,
+            source_images=source_images.long(),
             image_terms=dict(zip(names, image_sums.detach(), strict=True)),
             assignment=assignment,
         )
+
+
+def _sums_by_source(values: Tensor, member: Tensor) -> Tensor:
+    """Sums (rows, S) over the images of each source; a source keeps its sum where another's is not finite.
+
+    Args:
+        values: (rows, B).
+        member: (S, B) bool.
+    """
+    return torch.where(member, values[:, None], 0).sum(-1)
 
 
 def _at_least(norms: Tensor, counts: Tensor) -> Tensor:

@@ -25,7 +25,14 @@ logger = logging.getLogger(__name__)
 TRAINER_FILE = "trainer.pt"
 BEST_FIGURE = "mR@100"
 _PREFIX = "model."
-_STATE = {"global_step", "lr_schedulers", "optimizer_states", "seed", "skipped_steps"}  # in every trainer.pt
+_STATE = {
+    "global_step",
+    "lr_schedulers",
+    "optimizer_states",
+    "samples",
+    "seed",
+    "skipped_steps",
+}  # in trainer.pt
 
 
 class FolderCheckpoint(CheckpointIO):

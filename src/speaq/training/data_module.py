@@ -35,8 +35,7 @@ class SceneGraphData(L.LightningDataModule):
         assert self.training is not None and self.trainer is not None
         sampler = TrainBatchSampler(
             epochs=self.training.epochs,
-            batch_size=self.config.solver.ims_per_batch,
-            num_steps=self.config.solver.max_iter,
+            mixture=self.training.mixture,
             start_step=self.trainer.global_step,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,

@@ -8,40 +8,20 @@ import lightning as L
 import numpy as np
 
 from speaq.config import Config
-from speaq.data.build import build_test_transform, load_split
-from speaq.data.dataset import EvaluationDataset
-from speaq.data.statistics import DatasetStatistics
-from speaq.errors import SpeaqError
+from speaq.data.build import TrainingStatistics
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.report import predicate_table, results_table
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
 from speaq.model.config import ModelConfig
-from speaq.structures import Vocabulary
 from speaq.training.logs import console, write_figures
 from speaq.training.module import SceneGraphModule, log_results, save_results
 
 logger = logging.getLogger("speaq.training")
 
 
-def evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> list[tuple[str, EvaluationDataset]]:
-    """The data sets of DATASETS.TEST, which must have the classes of ``vocabulary``."""
-    found = []
-    for name in config.datasets.test:
-        genome = load_split(config, name)
-        if vocabulary is not None and genome.vocabulary != vocabulary:
-            raise SpeaqError(
-                f"{name} has other classes than the training data: {len(genome.vocabulary.objects)} objects "
-                f"and {len(genome.vocabulary.predicates)} predicates for {len(vocabulary.objects)} and "
-                f"{len(vocabulary.predicates)}, or other names; use the same MAPPING_DICTIONARY"
-            )
-        vocabulary = genome.vocabulary
-        found.append((name, EvaluationDataset(genome, transform=build_test_transform(config.input))))
-    return found
-
-
 def build_metrics(
-    config: Config, model: ModelConfig, statistics: DatasetStatistics | None
+    config: Config, model: ModelConfig, statistics: TrainingStatistics | None
 ) -> tuple[SceneGraphMetrics, DetectionAP]:
     """What is measured on a data set.
 

@@ -18,11 +18,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from speaq.config import Config, log_without_effect
-from speaq.config.data import GenomeSection
-from speaq.data.build import build_train_transform, build_training_set, find_source, load_split
-from speaq.data.dataset import EvaluationDataset
-from speaq.data.statistics import DatasetStatistics
-from speaq.data.visual_genome import VisualGenome
+from speaq.data.build import TrainingStatistics, build_mixture, build_statistics, build_training_set
+from speaq.data.mixing import Mixture
+from speaq.data.sources import DataSource, load_training_sources
 from speaq.errors import SpeaqError
 from speaq.losses.criterion import Criterion
 from speaq.model.config import ModelConfig
@@ -33,7 +31,8 @@ from speaq.training.build import build_criterion, build_postprocessor, load_init
 from speaq.training.checkpoints import Checkpoints, FolderCheckpoint, newest_checkpoint, read_state
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
-from speaq.training.evaluation import EvaluationLog, build_metrics, evaluation_sets
+from speaq.training.evaluation import EvaluationLog, build_metrics
+from speaq.training.evaluation_sets import EvaluationSets, load_evaluation_sets
 from speaq.training.logs import TrainingLog, TrainingProgress, build_loggers, log_to
 from speaq.training.module import SceneGraphModule
 
@@ -50,7 +49,7 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
             MODEL.WEIGHTS.
 
     Returns:
-        The results of the last evaluation, for each data set of DATASETS.TEST.
+        The results of the last evaluation, in the order of `EvaluationSets.names`.
 
     Raises:
         SpeaqError: the configuration, the data or a checkpoint cannot be used, or the loss stays non-finite.
@@ -78,27 +77,28 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         config.save(output_dir / "config.yaml")
     torch.manual_seed(config.seed)
 
-    genome, section = _training_split(config)
-    statistics = DatasetStatistics.of(genome)
-    model = Speaq(model_config(config, genome.vocabulary, statistics.predicate_counts))
+    sources = load_training_sources(config)
+    mixture = build_mixture(sources, batch_size=config.solver.ims_per_batch, num_steps=config.solver.max_iter)
+    statistics = build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
+    model = Speaq(model_config(config, sources[0].genome.vocabulary, statistics.predicate_counts))
     if resume_from is None:
         load_initial_weights(model, config)
     else:
         _check_same_model(model, resume_from)
         logger.info("continuing from %s", resume_from)
-    criterion = build_criterion(config, model, statistics.predicate_counts, source_names=(genome.source,))
+    names = [source.name for source in sources]
+    criterion = build_criterion(config, model, statistics.predicate_counts, source_names=names)
+    _log_sources(sources, mixture)
     total = parameter_count(model.parameters())
     trained = parameter_count(parameter for parameter in model.parameters() if parameter.requires_grad)
-    logger.info(f"{len(genome):,} images; {total:,} parameters, {trained:,} of them trained")
-    training = build_training_set(
-        section, genome, transform=build_train_transform(config.input, genome.vocabulary), seed=config.seed
-    )
-    evaluation = evaluation_sets(config, model.vocabulary)
+    logger.info(f"{total:,} parameters, {trained:,} of them trained")
+    training = build_training_set(sources, mixture, input_settings=config.input, seed=config.seed)
+    evaluation = load_evaluation_sets(config, model.vocabulary)
     module = _build_module(config, model, criterion, evaluation, statistics)
-    data = SceneGraphData(config=config, training=training, evaluation=[dataset for _, dataset in evaluation])
+    data = SceneGraphData(config=config, training=training, evaluation=evaluation.datasets)
     with _interruptible(trainer):
         trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
-        if evaluation and module.evaluated_at != trainer.global_step:
+        if evaluation.datasets and module.evaluated_at != trainer.global_step:
             trainer.validate(module, data, verbose=False)
     if trainer.is_global_zero:
         logger.info(
@@ -125,16 +125,12 @@ def evaluate(config: Config, *, cluster: Cluster | None = None, resume: bool = F
         loggers=[],
     )
     _start(config, trainer)
-    statistics = None
-    if config.datasets.train:
-        genome, _ = _training_split(config)
-        statistics = DatasetStatistics.of(genome)
-    evaluation = evaluation_sets(config, None)
-    if not evaluation:
+    evaluation = load_evaluation_sets(config, None)
+    if evaluation.vocabulary is None:
         raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
-    model = _trained_model(config, evaluation[0][1].genome.vocabulary, resume=resume)
-    module = _build_module(config, model, None, evaluation, statistics)
-    data = SceneGraphData(config=config, training=None, evaluation=[dataset for _, dataset in evaluation])
+    model = _trained_model(config, evaluation.vocabulary, resume=resume)
+    module = _build_module(config, model, None, evaluation, _known_statistics(config))
+    data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
     with _interruptible(trainer):
         trainer.validate(module, data, verbose=False)
     return module.results
@@ -217,30 +213,40 @@ def _choose_seed(config: Config, cluster: Cluster, resume_from: Path | None) -> 
     return int(os.environ.setdefault("SPEAQ_SEED", str(random.randrange(2**31))))
 
 
-def _training_split(config: Config) -> tuple[VisualGenome, GenomeSection]:
-    names = config.datasets.train
-    if len(names) != 1:
-        raise SpeaqError(
-            f"DATASETS.TRAIN names {len(names)} data sets ({', '.join(names) or 'none'}); expected one, "
-            "such as ('VG_train',)"
+def _known_statistics(config: Config) -> TrainingStatistics | None:
+    """Of the data set that the configuration trains on, if it names one."""
+    if not config.datasets.train:
+        return None
+    sources = load_training_sources(config)
+    mixture = build_mixture(sources, batch_size=config.solver.ims_per_batch, num_steps=config.solver.max_iter)
+    return build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
+
+
+def _log_sources(sources: Sequence[DataSource], mixture: Mixture) -> None:
+    """What is trained on, and how much of it."""
+    for source, share in zip(sources, mixture.shares().tolist(), strict=True):
+        images = len(source.genome)
+        passes = share * mixture.batch_size * mixture.num_steps / images
+        part = f", {share:.1%} of what is drawn, loss weight {source.share.loss_weight:g}" * (
+            len(sources) > 1
         )
-    return load_split(config, names[0]), find_source(config, names[0]).section
+        logger.info(f"{source.name}: {images:,} images{part}; {passes:.3g} times through all of them")
 
 
 def _build_module(
     config: Config,
     model: Speaq,
     criterion: Criterion | None,
-    evaluation: Sequence[tuple[str, EvaluationDataset]],
-    statistics: DatasetStatistics | None,
+    evaluation: EvaluationSets,
+    statistics: TrainingStatistics | None,
 ) -> SceneGraphModule:
     return SceneGraphModule(
         model=model,
         criterion=criterion,
         config=config,
         postprocess=build_postprocessor(config, model.vocabulary),
-        metrics=[build_metrics(config, model.config, statistics) for _ in evaluation],
-        names=[name for name, _ in evaluation],
+        evaluation=evaluation,
+        metrics=[build_metrics(config, model.config, statistics) for _ in evaluation.names],
     )
 
 
@@ -266,11 +272,11 @@ def _trained_model(config: Config, vocabulary: Vocabulary, *, resume: bool) -> S
             raise SpeaqError(f"{source}: does not fill the model that the configuration describes: {report}")
         return model.eval()
     model = Speaq.from_pretrained(source)
-    if model.vocabulary != vocabulary:
+    differences = model.vocabulary.differences(vocabulary)
+    if differences:
         raise SpeaqError(
-            f"{source}: the model knows {len(model.vocabulary.objects)} objects and "
-            f"{len(model.vocabulary.predicates)} predicates, the data set has {len(vocabulary.objects)} and "
-            f"{len(vocabulary.predicates)}, or other names; evaluate it on the classes it was trained on"
+            f"{source}: the model was trained on other classes than those of the data set: "
+            f"{'; '.join(differences)}. Evaluate it on the classes it was trained on"
         )
     return model
 

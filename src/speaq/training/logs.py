@@ -170,6 +170,7 @@ class TrainingLog(L.Callback):
             "data_time": self.recorder.data_seconds,
             "eta_seconds": eta,
             "skipped_steps": pl_module.skipped_steps,
+            **{f"samples_{name}": count for name, count in pl_module.samples().items()},
         }
         write_figures(self.folder, figures, trainer.loggers, trainer.is_global_zero)
 

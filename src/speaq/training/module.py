@@ -21,6 +21,7 @@ from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
 from speaq.model.speaq import Speaq
 from speaq.structures import Batch
+from speaq.training.evaluation_sets import EvaluationSets
 from speaq.training.logs import FOR_FILES
 from speaq.training.optimizer import adopt_settings, build_optimizer, build_scheduler, clip_gradients
 
@@ -35,16 +36,20 @@ class SceneGraphModule(L.LightningModule):
         criterion: the loss; None where only evaluation is wanted.
         config: the schedule.
         postprocess: from the model's output to scene graphs.
-        metrics: for each data set that is evaluated, the metrics to compute.
-        names: of these data sets.
+        evaluation: what is measured on which images.
+        metrics: for each of its results, the metrics to compute.
 
     Attributes:
         step_completed: whether the last batch completed a step of the optimiser.
         step_terms: scalars of the last batch.
         skipped_steps: steps skipped because of non-finite numbers.
-        results: of the last evaluation, for each data set.
+        source_images: (S,) int64, training images seen so far, by source of data.
+        names: of the results of an evaluation.
+        results: of the last evaluation, in the order of the names.
         evaluated_at: steps that had been taken by then.
     """
+
+    source_images: Tensor
 
     def __init__(
         self,
@@ -53,8 +58,8 @@ class SceneGraphModule(L.LightningModule):
         criterion: Criterion | None,
         config: Config,
         postprocess: PostProcessor,
+        evaluation: EvaluationSets,
         metrics: Sequence[Sequence[SceneGraphMetrics | DetectionAP]],
-        names: Sequence[str],
     ):
         super().__init__()
         self.model = model
@@ -62,14 +67,20 @@ class SceneGraphModule(L.LightningModule):
         self.config = config
         self.postprocess = postprocess
         self.metrics = nn.ModuleList(nn.ModuleList(group) for group in metrics)
-        self.names = tuple(names)
+        self.names = evaluation.names
+        self._results_of_dataset = evaluation.results_of_dataset
         self.step_completed = False
         self.step_terms: dict[str, Tensor] = {}
         self.skipped_steps = 0
+        self._source_names = criterion.source_names if criterion is not None else ()
+        no_images = torch.zeros(len(self._source_names), dtype=torch.int64)
+        self.register_buffer("source_images", no_images, persistent=False)
         self.results: list[dict[str, Any]] = []
         self.evaluated_at = -1
         self._skipped_in_a_row = 0
         self._pending: list[tuple[Losses, Batch]] = []
+        self._running_statistics: list[Tensor] = []
+        self._former_statistics: list[Tensor] = []
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Optimiser and schedule."""
@@ -83,10 +94,20 @@ class SceneGraphModule(L.LightningModule):
             return batch.to(device, non_blocking=True)
         return [part.to(device, non_blocking=True) for part in batch]
 
+    def on_train_start(self) -> None:
+        """Find the running statistics of batch norms, now that the model is where it is trained."""
+        norms = [one for one in self.model.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+        self._running_statistics = [buffer for layer in norms for buffer in layer.buffers(recurse=False)]
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make dropout a function of (seed, step, part of the step, rank), so that resuming is exact."""
+        """Make dropout a function of (seed, step, part of the step, rank), so that resuming is exact.
+
+        Running means of batch norms are kept, so that a skipped step leaves no trace in them either.
+        """
         self.step_completed = False
         part = batch_idx % self.trainer.accumulate_grad_batches
+        if part == 0:
+            self._former_statistics = [statistic.clone() for statistic in self._running_statistics]
         counters = (self.global_step, part, self.global_rank)
         torch.manual_seed(int(generator(Purpose.MODEL, self.config.seed, *counters).integers(2**63)))
 
@@ -97,10 +118,15 @@ class SceneGraphModule(L.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             losses = self.criterion(output, batch.targets)
         self.step_terms = {"total_loss": losses.value, **losses.terms}
-        if len(losses.sources) > 1:
-            self.step_terms |= {f"total_loss_{name}": value for name, value in losses.sources.items()}
+        if len(losses.source_images) > 1:
+            self.step_terms |= losses.source_terms
+        self.source_images += losses.source_images
         self._pending.append((losses, batch))
         return losses.total
+
+    def samples(self) -> dict[str, int]:
+        """Training images seen so far, over all ranks, by source of data."""
+        return dict(zip(self._source_names, self.source_images.tolist(), strict=True))
 
     def _report(self, losses: Losses, batch: Batch) -> None:
         """Name the images and the terms of this rank that are not finite."""
@@ -116,7 +142,7 @@ class SceneGraphModule(L.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip; and drop the step where the loss or the gradient is not finite.
+        """Clip; and drop the step where the loss or the gradient is not finite, without a trace in the model.
 
         Gradients are summed over the ranks by now and the loss was too, so all ranks decide alike.
         """
@@ -132,6 +158,8 @@ class SceneGraphModule(L.LightningModule):
             self._report(losses, batch)
         for parameter in self.model.parameters():
             parameter.grad = None
+        for statistic, former in zip(self._running_statistics, self._former_statistics, strict=True):
+            statistic.copy_(former)
         self.skipped_steps += 1
         self._skipped_in_a_row += 1
         if loss_finite:
@@ -161,8 +189,9 @@ class SceneGraphModule(L.LightningModule):
             sizes = [(annotation.height, annotation.width) for annotation in batch.annotations]
             with torch.autocast(self.device.type, enabled=False):
                 graphs = self.postprocess(self.model(batch.images, batch.sizes), sizes)
-            for metric in self.metrics[dataloader_idx]:  # type: ignore[attr-defined]
-                metric.update(graphs, batch.annotations)
+            for result in self._results_of_dataset[dataloader_idx]:
+                for metric in self.metrics[result]:  # type: ignore[attr-defined]
+                    metric.update(graphs, batch.annotations)
 
     def on_validation_epoch_end(self) -> None:
         """Gather the metrics of all ranks."""
@@ -179,10 +208,13 @@ class SceneGraphModule(L.LightningModule):
         checkpoint["model_config"] = self.model.config.to_json()
         checkpoint["seed"] = self.config.seed
         checkpoint["skipped_steps"] = self.skipped_steps
+        checkpoint["samples"] = self.samples()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the count of skipped steps, and the settings of the configuration for the optimiser."""
+        """Take up what was counted, and the settings of the configuration for the optimiser."""
         self.skipped_steps = checkpoint["skipped_steps"]
+        former = [checkpoint["samples"].get(name, 0) for name in self._source_names]
+        self.source_images.copy_(torch.tensor(former, dtype=torch.int64))
         states = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]
         adopt_settings(*states, self.model, self.config.solver)
 
@@ -197,7 +229,7 @@ def log_results(module: SceneGraphModule) -> None:
 
 
 def save_results(module: SceneGraphModule, path: Path, iteration: int | None) -> None:
-    """Write the last evaluation to a JSON file: for each data set what ``results_dict`` gives."""
+    """Write the last evaluation to a JSON file: for each of its names what ``results_dict`` gives."""
     content: dict[str, Any] = {"iteration": iteration}
     for name, results in zip(module.names, module.results, strict=True):
         content[name] = results_dict(results, module.model.vocabulary)

@@ -1,5 +1,6 @@
 """What happened in the last steps, for the logs."""
 
+import math
 import statistics
 import time
 from collections import deque
@@ -68,8 +69,13 @@ class Recorder:
         return statistics.fmean(data for _, data in self._times)
 
     def medians(self) -> dict[str, float]:
-        """Median of every term over the window, in one transfer from the device."""
+        """Median of every term over the window, in one transfer from the device.
+
+        NaN is left out, such as the loss of a source that had no image in a step; it is the median where
+        there is nothing else.
+        """
         names = list(self._terms[-1])
         table = torch.stack([torch.stack([terms[name] for name in names]) for terms in self._terms])
         columns = table.double().T.tolist()
-        return {name: statistics.median(column) for name, column in zip(names, columns, strict=True)}
+        kept = [[value for value in column if not math.isnan(value)] or [math.nan] for column in columns]
+        return {name: statistics.median(values) for name, values in zip(names, kept, strict=True)}

@@ -1,0 +1,173 @@
+"""The data sets that a name such as VG_train or MULTI_val stands for.
+
+One name is one source, or several that are mixed in training and evaluated each alone and together.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast, get_args
+
+from speaq.config import Config
+from speaq.config.data import Datasets, GenomeSection, SourceShare
+from speaq.data.visual_genome import EmptySplitError, Split, VisualGenome
+from speaq.errors import SpeaqError
+
+logger = logging.getLogger(__name__)
+
+_TYPES = {"VG": "VISUAL GENOME", "SYNTHETIC": "SYNTHETIC GENOME", "MULTI": "MULTI_DATASET"}
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """One split of one data set.
+
+    Attributes:
+        name: "real", "synthetic" or a name of DATASETS.MULTI_DATASET.SOURCES.
+        key: of its section in the configuration, for messages.
+        section: its paths and filters.
+        share: its part in the mix.
+        genome: its images.
+    """
+
+    name: str
+    key: str
+    section: GenomeSection
+    share: SourceShare
+    genome: VisualGenome
+
+
+def load_sources(config: Config, name: str) -> list[DataSource]:
+    """The sources of a data set name such as VG_train, SYNTHETIC_val or MULTI_test.
+
+    Sources of a mix that have no share at any time of the training are left out, and so are those that have
+    no image for validation or test.
+
+    Raises:
+        SpeaqError: there is no such data set, a path is not set, a file is missing or malformed, or the
+            sources differ in their classes.
+    """
+    kind, _, split = name.partition("_")
+    if kind not in _TYPES or split not in get_args(Split):
+        known = ", ".join(f"{kind}_{split}" for kind in _TYPES for split in get_args(Split))
+        raise SpeaqError(f"{name}: DATASETS.TRAIN and DATASETS.TEST know only {known}.")
+    sources = []
+    for source, (key, section, share) in _sections(config.datasets, kind).items():
+        if not share.ratio and not share.ratio_at_end:
+            logger.info("%s: %s has the sampling ratio 0 and is left out", name, source)
+            continue
+        try:
+            genome = build_genome(
+                section, cast(Split, split), source=source, loss_weight=share.loss_weight, key=key
+            )
+        except EmptySplitError as empty:
+            if kind != "MULTI" or split == "train":
+                raise
+            logger.warning("%s: %s has no image for it and is left out: %s", name, source, empty)
+            continue
+        sources.append(DataSource(source, key, section, share, genome))
+    if not sources:
+        raise SpeaqError(f"{name}: no source of the mix has an image for it.")
+    _check_vocabularies(sources)
+    return sources
+
+
+def load_training_sources(config: Config) -> list[DataSource]:
+    """The sources of DATASETS.TRAIN.
+
+    Raises:
+        SpeaqError: there is not exactly one name, it contradicts DATASETS.TYPE or
+            DATASETS.MULTI_DATASET.ENABLED, or see `load_sources`.
+    """
+    datasets = config.datasets
+    names = datasets.train
+    if not names and datasets.type:
+        names = (f"{next(kind for kind, type_ in _TYPES.items() if type_ == datasets.type)}_train",)
+    if len(names) != 1:
+        raise SpeaqError(
+            f"DATASETS.TRAIN names {len(names)} data sets ({', '.join(names) or 'none'}); expected one, such "
+            "as ('VG_train',), or ('MULTI_train',) for a mix of several."
+        )
+    _check_type(datasets, names[0])
+    return load_sources(config, names[0])
+
+
+def build_genome(
+    section: GenomeSection,
+    split: Split,
+    *,
+    source: str = "real",
+    loss_weight: float = 1.0,
+    key: str = "DATASETS.VISUAL_GENOME",
+) -> VisualGenome:
+    """One split of the data set of a section.
+
+    Args:
+        section: where the files are, and what to filter.
+        split: which images.
+        source: name of the data set in its annotations.
+        loss_weight: weight of its images in the training loss.
+        key: name of the section, for messages.
+
+    Raises:
+        SpeaqError: a path is not set, or a file is missing or malformed.
+    """
+    for name in ("images", "image_data", "mapping_dictionary", "vg_attribute_h5"):
+        if not getattr(section, name):
+            raise SpeaqError(f"{key}.{name.upper()} is not set: give it the path of the file or folder.")
+    return VisualGenome(
+        images=section.images,
+        annotations_h5=section.vg_attribute_h5,
+        image_data=section.image_data,
+        dictionary=section.mapping_dictionary,
+        split=split,
+        filter_empty_relations=section.filter_empty_relations,
+        filter_non_overlap=section.filter_non_overlap,
+        num_validation_images=section.number_of_validation_images,
+        box_scale=section.box_scale,
+        clip_boxes=section.clipped,
+        corrupted_images=section.corrupted_images,
+        source=source,
+        loss_weight=loss_weight,
+    )
+
+
+def _sections(datasets: Datasets, kind: str) -> dict[str, tuple[str, GenomeSection, SourceShare]]:
+    """Key, section and share of every source of a kind of data set, by name."""
+    alone = SourceShare.of(1.0, None, 1.0)
+    if kind == "VG":
+        return {"real": ("DATASETS.VISUAL_GENOME", datasets.visual_genome, alone)}
+    if kind == "SYNTHETIC":
+        return {"synthetic": ("DATASETS.SYNTHETIC_GENOME", datasets.synthetic_genome, alone)}
+    sections: dict[str, tuple[str, GenomeSection]] = {
+        "real": ("DATASETS.VISUAL_GENOME", datasets.visual_genome),
+        "synthetic": ("DATASETS.VISUAL_GENOME_SYNTHETIC", datasets.visual_genome_synthetic),
+    }
+    for name, source in datasets.multi_dataset.sources.items():
+        sections[name] = (f"DATASETS.MULTI_DATASET.SOURCES.{name}", source)
+    return {name: (*sections[name], share) for name, share in datasets.multi_dataset.shares.items()}
+
+
+def _check_type(datasets: Datasets, name: str) -> None:
+    """What is trained on must not contradict the keys that say whether sources are mixed."""
+    kind = name.partition("_")[0]
+    if datasets.type not in ("", _TYPES.get(kind)) or datasets.multi_dataset.enabled != (kind == "MULTI"):
+        raise SpeaqError(
+            f"DATASETS.TRAIN {name}, DATASETS.TYPE {datasets.type or '(not set)'} and "
+            f"DATASETS.MULTI_DATASET.ENABLED {datasets.multi_dataset.enabled} contradict each other. A mix "
+            "is MULTI_train, MULTI_DATASET and True; one data set is, for instance, VG_train, VISUAL GENOME "
+            "and False."
+        )
+
+
+def _check_vocabularies(sources: Sequence[DataSource]) -> None:
+    first = sources[0]
+    for other in sources[1:]:
+        differences = first.genome.vocabulary.differences(other.genome.vocabulary)
+        if differences:
+            raise SpeaqError(
+                f"{first.key}.MAPPING_DICTIONARY ({first.section.mapping_dictionary}) and "
+                f"{other.key}.MAPPING_DICTIONARY ({other.section.mapping_dictionary}) must have the same "
+                f"classes to be mixed: {'; '.join(differences)}. Use one dictionary for both, and number the "
+                "labels in the HDF5 files by it."
+            )

@@ -1,0 +1,62 @@
+"""What is evaluated: the images to go through, and the results that they count for."""
+
+from dataclasses import dataclass
+
+from speaq.config import Config
+from speaq.data.build import build_test_transform
+from speaq.data.dataset import EvaluationDataset
+from speaq.data.sources import load_sources
+from speaq.errors import SpeaqError
+from speaq.structures import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSets:
+    """Sets of images, each gone through once, and named results.
+
+    A name of DATASETS.TEST is one set and one result. A mix such as MULTI_val is one set and one result for
+    each source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all together.
+
+    Attributes:
+        datasets: the sets.
+        names: of the results, those of a mix's sources before that of the mix.
+        results_of_dataset: for each set, the indices of the results that its images count for.
+        vocabulary: the classes of all sets; None where there is no set.
+    """
+
+    datasets: tuple[EvaluationDataset, ...]
+    names: tuple[str, ...]
+    results_of_dataset: tuple[tuple[int, ...], ...]
+    vocabulary: Vocabulary | None
+
+
+def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> EvaluationSets:
+    """The data sets of DATASETS.TEST.
+
+    Args:
+        config: its DATASETS and INPUT sections.
+        vocabulary: the classes that they must have, if it is known.
+
+    Raises:
+        SpeaqError: a data set cannot be read, or has other classes.
+    """
+    datasets: list[EvaluationDataset] = []
+    names: list[str] = []
+    results: list[tuple[int, ...]] = []
+    for name in dict.fromkeys(config.datasets.test):
+        sources = load_sources(config, name)
+        differences = (vocabulary or sources[0].genome.vocabulary).differences(sources[0].genome.vocabulary)
+        if differences:
+            raise SpeaqError(
+                f"{name} has other classes than the data before it: {'; '.join(differences)}. Use the same "
+                "MAPPING_DICTIONARY."
+            )
+        vocabulary = sources[0].genome.vocabulary
+        first = len(names)
+        alone = [name] if len(sources) == 1 else [f"{name}_{source.name}" for source in sources]
+        together = [] if len(sources) == 1 else [first + len(sources)]
+        names += alone + [name] * len(together)
+        for position, source in enumerate(sources, first):
+            datasets.append(EvaluationDataset(source.genome, transform=build_test_transform(config.input)))
+            results.append((position, *together))
+    return EvaluationSets(tuple(datasets), tuple(names), tuple(results), vocabulary)

@@ -1,0 +1,178 @@
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import pytest
+
+from speaq.config import Config
+from speaq.data.sources import build_genome, load_sources, load_training_sources
+from speaq.errors import SpeaqError
+
+TINY = Path(__file__).parents[1] / "golden" / "vg_tiny"
+FILES = {
+    "IMAGES": str(TINY / "images"),
+    "IMAGE_DATA": str(TINY / "image_data.json"),
+    "MAPPING_DICTIONARY": str(TINY / "dicts.json"),
+    "VG_ATTRIBUTE_H5": str(TINY / "VG.h5"),
+    "NUMBER_OF_VALIDATION_IMAGES": 10,
+}
+
+
+def config(datasets: dict) -> Config:
+    return Config.model_validate({"DATASETS": datasets})
+
+
+def mix(synthetic: dict | None = None, **multi) -> dict:
+    return {
+        "TYPE": "MULTI_DATASET",
+        "TRAIN": ["MULTI_train"],
+        "VISUAL_GENOME": FILES,
+        "VISUAL_GENOME_SYNTHETIC": FILES | (synthetic or {}),
+        "MULTI_DATASET": {"ENABLED": True, **multi},
+    }
+
+
+@pytest.mark.parametrize(("name", "count"), [("VG_train", 74), ("VG_val", 10), ("VG_test", 35)])
+def test_visual_genome_by_name(name, count):
+    (source,) = load_sources(config({"VISUAL_GENOME": FILES | {"FILTER_NON_OVERLAP": False}}), name)
+    assert len(source.genome) == count
+    assert (source.name, source.genome.source, source.genome.loss_weight) == ("real", "real", 1.0)
+
+
+def test_synthetic_by_name():
+    (source,) = load_sources(config({"SYNTHETIC_GENOME": FILES}), "SYNTHETIC_train")
+    assert len(source.genome) == 47
+    assert (source.name, source.genome.source, source.share.ratio) == ("synthetic", "synthetic", 1.0)
+
+
+def test_a_mix_by_name():
+    further = {"rendered": FILES | {"SAMPLING_RATIO": 0.2, "LOSS_WEIGHT": 0.25}, "spare": FILES}
+    settings = config(mix(SOURCES=further, SYNTHETIC_SAMPLING_RATIO_END=0.1, SYNTHETIC_LOSS_WEIGHT=0.5))
+    sources = load_sources(settings, "MULTI_train")
+    assert [source.name for source in sources] == ["real", "synthetic", "rendered"]  # spare has ratio 0
+    assert [source.genome.source for source in sources] == ["real", "synthetic", "rendered"]
+    assert [source.genome.loss_weight for source in sources] == [1.0, 0.5, 0.25]
+    assert [source.share.ratio for source in sources] == [0.7, 0.3, 0.2]
+    assert [source.share.ratio_at_end for source in sources] == [0.7, 0.1, 0.2]
+
+
+def test_a_source_without_a_share_needs_no_files():
+    settings = mix(REAL_SAMPLING_RATIO=0)
+    del settings["VISUAL_GENOME"]
+    assert [source.name for source in load_sources(config(settings), "MULTI_val")] == ["synthetic"]
+
+
+@pytest.mark.parametrize("key", ["IMAGES", "IMAGE_DATA", "MAPPING_DICTIONARY", "VG_ATTRIBUTE_H5"])
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ("VISUAL_GENOME", "VG_train"),
+        ("SYNTHETIC_GENOME", "SYNTHETIC_train"),
+        ("VISUAL_GENOME_SYNTHETIC", "MULTI_train"),
+    ],
+)
+def test_unset_paths_are_named(section, name, key):
+    settings = mix() | {"SYNTHETIC_GENOME": FILES}
+    settings[section] = FILES | {key: ""}
+    with pytest.raises(SpeaqError, match=rf"^DATASETS\.{section}\.{key} is not set"):
+        load_sources(config(settings), name)
+
+
+@pytest.mark.parametrize("name", ["COCO_train", "VG_all", "MULTI", "_train"])
+def test_other_names_are_refused(name):
+    with pytest.raises(SpeaqError, match=f"{name}: .*know only VG_train, .*MULTI_test"):
+        load_sources(Config(), name)
+
+
+def test_settings_arrive():
+    section = config(
+        {"VISUAL_GENOME": FILES | {"CLIPPED": True, "CORRUPTED_IMAGES": ["11"], "FILTER_NON_OVERLAP": False}}
+    ).datasets.visual_genome
+    genome = build_genome(section, "train", loss_weight=0.5)
+    assert genome.image_ids[0] == 12
+    assert (genome.clip_boxes, genome.box_scale, genome.loss_weight) == (True, 1024, 0.5)
+
+
+@pytest.mark.parametrize("weight", [float("inf"), float("nan"), -0.5])
+def test_a_weight_must_be_a_number_from_0(weight):
+    section = config({"VISUAL_GENOME": FILES}).datasets.visual_genome
+    with pytest.raises(SpeaqError, match=r"the loss weight of synthetic is .*expected a number from 0"):
+        build_genome(section, "train", source="synthetic", loss_weight=weight)
+
+
+def test_sources_must_have_the_same_classes(tmp_path):
+    names = json.loads((TINY / "dicts.json").read_text())
+    first, second = sorted(names["predicate_to_idx"], key=names["predicate_to_idx"].get)[:2]
+    names["predicate_to_idx"][first], names["predicate_to_idx"][second] = 2, 1
+    for inverse in ("idx_to_predicate", "idx_to_label"):
+        names.pop(inverse, None)
+    other = tmp_path / "dicts.json"
+    labels = sorted(names["label_to_idx"].items(), key=lambda item: item[1])
+    names["label_to_idx"] = {f"{label}!" if i == 0 else label: i + 1 for i, (label, _) in enumerate(labels)}
+    other.write_text(json.dumps(names))
+    with pytest.raises(SpeaqError) as error:
+        load_sources(config(mix({"MAPPING_DICTIONARY": str(other)})), "MULTI_train")
+    message = str(error.value)
+    assert "DATASETS.VISUAL_GENOME.MAPPING_DICTIONARY" in message
+    assert f"DATASETS.VISUAL_GENOME_SYNTHETIC.MAPPING_DICTIONARY ({other})" in message
+    assert f"are in another order, first at number 1: '{first}' and '{second}'" in message
+    assert "objects of the first are not in the other" in message
+
+
+def test_a_source_without_test_images_is_left_out_of_the_test(tmp_path, caplog):
+    copy = tmp_path / "VG.h5"
+    shutil.copyfile(TINY / "VG.h5", copy)
+    with h5py.File(copy, "r+") as file:
+        file["split"][...] = 0
+    settings = config(mix({"VG_ATTRIBUTE_H5": str(copy)}))
+    with caplog.at_level("WARNING", logger="speaq"):
+        assert [source.name for source in load_sources(settings, "MULTI_test")] == ["real"]
+    assert "MULTI_test: synthetic has no image for it and is left out" in caplog.text
+    assert len(load_sources(settings, "MULTI_train")) == 2
+
+
+def test_a_source_without_training_images_is_an_error():
+    settings = config(mix({"NUMBER_OF_VALIDATION_IMAGES": 1000}))
+    with pytest.raises(SpeaqError, match="no image is left for the split 'train'"):
+        load_sources(settings, "MULTI_train")
+
+
+@pytest.mark.parametrize(
+    ("type_", "name"),
+    [
+        ("VISUAL GENOME", "VG_train"),
+        ("SYNTHETIC GENOME", "SYNTHETIC_train"),
+        ("MULTI_DATASET", "MULTI_train"),
+    ],
+)
+def test_the_type_says_what_to_train_on_where_no_name_does(type_, name):
+    settings = mix() | {"TYPE": type_, "TRAIN": [], "SYNTHETIC_GENOME": FILES}
+    settings["MULTI_DATASET"] = {"ENABLED": type_ == "MULTI_DATASET"}
+    sources = load_training_sources(config(settings))
+    assert [source.key for source in sources] == [
+        source.key for source in load_sources(config(settings), name)
+    ]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"TRAIN": ["VG_train"]},
+        {"TYPE": "VISUAL GENOME"},
+        {"MULTI_DATASET": {"ENABLED": False}},
+        {"TYPE": "", "TRAIN": ["VG_train"]},
+    ],
+)
+def test_names_and_types_must_not_contradict_each_other(keys):
+    with pytest.raises(
+        SpeaqError, match=r"contradict each other. A mix is MULTI_train, MULTI_DATASET and True"
+    ):
+        load_training_sources(config(mix() | keys))
+
+
+def test_one_name_is_trained_on():
+    with pytest.raises(SpeaqError, match="names 0 data sets"):
+        load_training_sources(Config())
+    with pytest.raises(SpeaqError, match=r"names 2 data sets \(VG_train, SYNTHETIC_train\)"):
+        load_training_sources(config({"TRAIN": ["VG_train", "SYNTHETIC_train"]}))
