@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from golden_dataset import EXPECTED, FILTERS
-from speaq.data.statistics import DatasetStatistics, background_pairs
+from speaq.data.statistics import DatasetStatistics, background_pairs, check_counts, mixed_counts
+from speaq.errors import SpeaqError
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -59,3 +60,30 @@ def test_no_relations_at_all(files):
     assert statistics.triplets.shape == (0, 3)
     assert statistics.predicate_counts.tolist() == [0, 0, 0]
     assert statistics.cooccurrence().shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ([], "there are no predicates"),
+        ([3, -1, 2], "predicate 1 occurs -1 times"),
+        ([3.0, 2.0, np.nan], "predicate 2 occurs nan times"),
+        ([np.inf, 2.0], "predicate 0 occurs inf times"),
+        ([0, 0], "none of the 2 predicates occurs"),
+    ],
+)
+def test_statistics_of_no_use_are_named(counts, problem):
+    with pytest.raises(SpeaqError, match=f"^the predicate statistics of synthetic cannot be used: {problem}"):
+        check_counts(np.array(counts), "synthetic")
+
+
+def test_usable_statistics_pass():
+    assert check_counts(np.array([0, 2]), "real").tolist() == [0, 2]
+
+
+def test_mixed_counts_are_those_of_an_epoch_of_what_is_walked_least():
+    counts = [np.array([100, 10, 0, 0]), np.array([10, 30, 1, 0])]
+    assert mixed_counts(counts, [1.0, 1.0]).tolist() == [110, 40, 1, 0]
+    assert mixed_counts(counts, [0.5, 2.0]).tolist() == [140, 130, 4, 0]
+    assert mixed_counts(counts, [3.0, 1.5]).tolist() == [210, 50, 1, 0]
+    assert mixed_counts(counts[:1], [0.2]).tolist() == [100, 10, 0, 0]

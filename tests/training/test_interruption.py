@@ -17,7 +17,14 @@ from speaq.training.launch import train
 from speaq.training.logs import console
 
 CPU = Cluster(num_gpus=0)
-STATE = {"global_step": 1, "lr_schedulers": [], "optimizer_states": [], "seed": 0, "skipped_steps": 0}
+STATE = {
+    "global_step": 1,
+    "lr_schedulers": [],
+    "optimizer_states": [],
+    "seed": 0,
+    "skipped_steps": 0,
+    "samples": {},
+}
 
 
 @pytest.fixture(scope="module")
