@@ -1,6 +1,6 @@
 """Does synthetic data that cover the tail help a model of real data that lack it?
 
-    python benchmarks/mixing.py --folder mixing --processes 3 --docs docs/mixing.md
+    python benchmarks/mixing.py --folder mixing --processes 3
 
 Generated data stand for both. The "real" set are textured, shaded, noisy scenes in which six of the nine
 predicates are rare: the head predicates have thousands of relations, the tail ones a dozen each. The
@@ -16,7 +16,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,7 +29,6 @@ from scipy.stats import t as student
 
 from speaq.config import load_config
 from speaq.data.generated import generate_dataset
-from speaq.files import replacing
 
 HEAD, BODY, TAIL = (
     ("on", "left of", "right of"),
@@ -202,7 +200,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=900, help="optimiser steps of a run, of 16 images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--processes", type=int, default=3, help="runs at a time, one thread each")
-    parser.add_argument("--docs", type=Path, help="Markdown file to write the tables to")
     options = parser.parse_args()
     make_data(options.folder)
     work = list(product(options.seeds, ARMS, MODELS))
@@ -214,14 +211,7 @@ def main() -> None:
         for done, future in enumerate(futures, 1):
             future.result()
             print(f"{done} of {len(futures)} runs", file=sys.stderr)
-    text = f"{counts_table(options.folder)}\n{table(options.folder, options.seeds)}"
-    print(text)
-    if options.docs:
-        command = (
-            f"python benchmarks/mixing.py --steps {options.steps} --seeds {' '.join(map(str, options.seeds))}"
-        )
-        with replacing(options.docs) as temporary:
-            temporary.write_text(f"`{command}`, {platform.machine()} CPU, one thread per run.\n\n{text}")
+    print(f"{counts_table(options.folder)}\n{table(options.folder, options.seeds)}")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,30 @@ def test_the_loss_is_linear_in_the_sample_weights():
     torch.testing.assert_close(loss(predictions, weighted([1.0] * 5)).total, sum(single), rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("weight", [0.1, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("case", ["baseline", "speaq"])
+def test_equal_weights_scale_the_loss_with_nothing_left_out(case, weight):
+    loss, plain = criterion(case), output(1 if case == "baseline" else 2, torch.float64)
+    unweighted = loss(plain, targets(torch.float64))
+    predictions = output(1 if case == "baseline" else 2, torch.float64)
+    names = ("subject_logits", "object_logits", "predicate_logits")
+    for name in names:
+        getattr(predictions, name).requires_grad_(True)
+    losses = loss(predictions, weighted([weight] * 5))
+    torch.testing.assert_close(losses.total, weight * unweighted.total, rtol=1e-12, atol=0)
+    for name in unweighted.terms:
+        torch.testing.assert_close(losses.terms[name], unweighted.terms[name], rtol=1e-12, atol=0)
+    losses.total.backward()
+    matched = losses.assignment
+    for name in names:
+        gradient = getattr(predictions, name).grad
+        rows = matched.query if name == "predicate_logits" else matched.query // predictions.query_multiplier
+        unmatched = torch.ones(gradient.shape[:3], dtype=torch.bool)
+        unmatched[matched.layer, matched.image, rows] = False
+        # Every unmatched query learns to say "no object" or "no relation".
+        assert (gradient[..., -1][unmatched] < 0).all()
+
+
 def test_an_image_of_weight_zero_gives_no_gradient():
     predictions = output(2, torch.float64)
     for name in ("subject_logits", "object_boxes", "predicate_logits", "predicate_boxes"):
