@@ -85,6 +85,7 @@ class EvaluationLog(L.Callback):
             if not in_training or trainer.global_step == trainer.max_steps:
                 model = module.model.config
                 counts = np.array(model.predicate_counts) if model.predicate_counts else None
+                console.rule(name)
                 console.print(results_table(results))
                 console.print(predicate_table(results, model.predicates, predicate_counts=counts))
 
