@@ -205,18 +205,6 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
         small_graph().to_json(tmp_path / "file" / "graph.json")
 
 
-def test_networkx():
-    graph = small_graph().to_networkx()
-    assert graph.number_of_nodes() == 3
-    assert graph.nodes[0]["name"] == "cup"
-    assert graph.nodes[1]["box"] == (5, 5, 40, 20)
-    assert [(s, o, data["predicate"]) for s, o, data in graph.edges(data=True)] == [
-        (0, 1, "on"),
-        (0, 2, "near"),
-        (2, 1, "near"),
-    ]
-
-
 def test_networkx_is_optional(monkeypatch):
     real_import = builtins.__import__
 

@@ -1,6 +1,7 @@
 """Scene graphs as JSON: for people to read, for other programs, and back again without loss."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,21 @@ from speaq.files import replacing
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
-FORMAT = "speaq-scene-graph"
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
+FORMAT, VERSION = "speaq-scene-graph", 1
 
 
 def graph_to_dict(graph: SceneGraph) -> dict[str, Any]:
-    """A graph in plain Python types; ``name`` and ``text`` are for readers, the indices are what counts."""
+    """A graph in plain Python types, as docs/scene_graph_json.md describes them.
+
+    The text of a relation, its score, and all names but those of the vocabulary are for readers: the same is
+    said by indices and probabilities.
+    """
     height, width = graph.image_size
     names = graph.vocabulary
     return {
         "format": FORMAT,
+        "version": VERSION,
         "image": str(graph.image) if isinstance(graph.image, Path) else None,
         "width": width,
         "height": height,
@@ -32,9 +39,11 @@ def graph_to_dict(graph: SceneGraph) -> dict[str, Any]:
         "relations": [
             {
                 "text": str(triplet),
+                "score": float(f"{triplet.score:.7g}"),
                 "subject": triplet.subject_index,
                 "object": triplet.object_index,
                 "predicate": predicate,
+                "name": triplet.predicate,
                 "query": query,
                 "pair_scores": pair_scores,
                 "predicate_probs": probabilities,
@@ -61,7 +70,16 @@ def graph_from_dict(content: dict[str, Any]) -> SceneGraph:
 
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}, expected {FORMAT!r}")
+    if content.get("version", VERSION) != VERSION:
+        raise ValueError(f"its version is {content['version']!r}, expected {VERSION}")
     relations, names = len(content["relations"]), content["vocabulary"]
+    for rows, key, known in (("entities", "label", "objects"), ("relations", "predicate", "predicates")):
+        indices = column(rows, key)
+        if names and len(indices) and not 0 <= indices.min() <= indices.max() < len(names[known]):
+            raise ValueError(
+                f"{key} of {rows} must be in 0..{len(names[known]) - 1}, as its vocabulary has "
+                f"{len(names[known])} {known}; found {indices.min()} to {indices.max()}"
+            )
     return SceneGraph(
         boxes=column("entities", "box"),
         labels=column("entities", "label"),
@@ -80,14 +98,23 @@ def graph_from_dict(content: dict[str, Any]) -> SceneGraph:
 
 
 def graph_to_json(graph: SceneGraph, path: str | Path | None = None) -> str:
-    """A graph as JSON text, one entity or relation per line; also written to ``path`` where given."""
+    """A graph as JSON text, one entity or relation per line; also written to ``path`` where given.
+
+    Raises:
+        SpeaqError: a number is not finite, which JSON cannot say, or the file cannot be written.
+    """
     parts = []
-    for key, value in graph_to_dict(graph).items():
-        if isinstance(value, list) and value:
-            rows = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in value)
-            parts.append(f'  "{key}": [\n{rows}\n  ]')
-        else:
-            parts.append(f'  "{key}": {json.dumps(value, ensure_ascii=False)}')
+    try:
+        for key, value in graph_to_dict(graph).items():
+            if isinstance(value, list) and value:
+                rows = ",\n".join(f"    {_dumps(row)}" for row in value)
+                parts.append(f'  "{key}": [\n{rows}\n  ]')
+            else:
+                parts.append(f'  "{key}": {_dumps(value)}')
+    except ValueError as error:
+        raise SpeaqError(
+            f"{graph!r}: boxes and scores must be finite to be written as JSON ({error})"
+        ) from error
     text = "{\n" + ",\n".join(parts) + "\n}\n"
     if path is not None:
         with replacing(path) as temporary:
@@ -115,6 +142,11 @@ def graph_from_json(source: str | Path) -> SceneGraph:
         raise SpeaqError(f"{name}: not a scene graph written by to_json: {error} is missing") from error
     except (SpeaqError, TypeError, ValueError) as error:
         raise SpeaqError(f"{name}: not a scene graph written by to_json: {error}") from error
+
+
+def _dumps(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def _floats(values: np.ndarray) -> list:

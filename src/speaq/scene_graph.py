@@ -268,27 +268,35 @@ class SceneGraph:
     def to_networkx(self) -> "networkx.MultiDiGraph":
         """The graph for networkx: a node per entity (index from 0), an edge per relation.
 
-        Nodes carry name, label, score and box; edges carry predicate (its name), label and score.
+        Nodes carry name, label (the class), score and the box as x1, y1, x2, y2; edges carry predicate (its
+        name), label and score. All of it can be written by networkx, as GraphML for example.
 
         Raises:
             SpeaqError: networkx is not installed.
         """
-        try:
-            import networkx
-        except ImportError as error:
-            raise SpeaqError("to_networkx needs the package networkx: pip install 'speaq[graph]'") from error
-        graph = networkx.MultiDiGraph(width=self.image_size[1], height=self.image_size[0])
-        for index, entity in enumerate(self.entities):
-            graph.add_node(index, name=entity.name, label=entity.label, score=entity.score, box=entity.box)
-        for triplet, predicate in zip(self.triplets, self.predicates.tolist(), strict=True):
-            graph.add_edge(
-                triplet.subject_index,
-                triplet.object_index,
-                predicate=triplet.predicate,
-                label=predicate,
-                score=triplet.score,
-            )
-        return graph
+        from speaq.graph_export import graph_to_networkx
+
+        return graph_to_networkx(self)
+
+    def to_graphml(self, path: str | Path) -> None:
+        """Write the graph as GraphML, for Gephi, yEd or igraph, with the attributes of ``to_networkx``.
+
+        Raises:
+            SpeaqError: the file cannot be written.
+        """
+        from speaq.graph_export import graph_to_graphml
+
+        graph_to_graphml(self, path)
+
+    def to_dot(self, path: str | Path | None = None) -> str:
+        """The graph in the language of Graphviz; also written to ``path`` where given.
+
+        Raises:
+            SpeaqError: the file cannot be written.
+        """
+        from speaq.graph_export import graph_to_dot
+
+        return graph_to_dot(self, path)
 
     def draw(
         self,
@@ -297,23 +305,25 @@ class SceneGraph:
         image: "ImageSource | None" = None,
         top: int = 10,
         score: float = 0.0,
-        panel: Literal["right", "below"] | None = "right",
+        panel: Literal["auto", "right", "below"] | None = "auto",
+        title: str | None = None,
     ) -> "Image.Image":
-        """The image with the best relations drawn on it.
+        """The image with boxes and names for the best relations, and beside it the graph that they form.
 
         Args:
-            path: where to write the picture; the ending says the format.
+            path: where to write the picture: .svg and .pdf hold shapes and text, all other formats pixels.
             image: what to draw on; by default the image that the graph was made from.
-            top: how many relations are drawn at most; entities, where there is no relation.
+            top: how many relations are drawn at most, the best ones; entities, where there is no relation.
             score: the least score of what is drawn.
-            panel: where a list of the relations goes; None for no list.
+            panel: where the graph goes; None for no graph, but arrows on the image.
+            title: above the picture.
 
         Raises:
             SpeaqError: the image is not known or cannot be read, or the picture cannot be written.
         """
         from speaq.visualize.image import draw_graph
 
-        return draw_graph(self, path=path, image=image, top=top, score=score, panel=panel)
+        return draw_graph(self, path=path, image=image, top=top, score=score, panel=panel, title=title)
 
     def __repr__(self) -> str:
         height, width = self.image_size

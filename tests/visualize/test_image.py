@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -9,9 +10,7 @@ from speaq.errors import SpeaqError
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 from speaq.visualize.image import draw_comparison, draw_graph
-from speaq.visualize.layout import Space, anchors, arrow, curve, tag_positions
-from speaq.visualize.overlay import Look
-from speaq.visualize.style import INK, PALETTE, WHITE, text_colour
+from speaq.visualize.style import PALETTE
 
 BACKGROUND = (120, 140, 160)
 
@@ -32,18 +31,37 @@ def make_graph(width=128, height=96, **changes):
     return SceneGraph(**values | changes)
 
 
+def without_relations(graph):
+    return replace(
+        graph,
+        pairs=np.zeros((0, 2)),
+        predicates=np.zeros(0),
+        predicate_probs=np.zeros((0, 3)),
+        queries=np.zeros(0),
+        pair_scores=np.zeros((0, 2)),
+    )
+
+
 def near_colour(picture, colour):
     """How many pixels have (nearly) this colour."""
     return int((np.abs(np.asarray(picture, int) - colour).max(axis=2) < 8).sum())
 
 
+def texts(path):
+    return [
+        element.text for element in ElementTree.parse(path).getroot().iter("{http://www.w3.org/2000/svg}text")
+    ]
+
+
 @pytest.mark.parametrize(
     ("size", "drawn"),
     [
-        ((128, 128), (960, 960)),
-        ((1000, 700), (1000, 700)),
-        ((4000, 1000), (1600, 400)),
-        ((30, 300), (96, 960)),
+        ((128, 128), (1440, 1440)),
+        ((1000, 700), (1440, 1008)),
+        ((32, 24), (1440, 1080)),
+        ((4000, 1000), (1584, 396)),
+        ((8000, 400), (2880, 144)),
+        ((30, 300), (288, 2880)),
     ],
 )
 def test_sizes(size, drawn):
@@ -53,32 +71,47 @@ def test_sizes(size, drawn):
 def test_boxes_are_where_they_should_be():
     graph = make_graph(1000, 1000).filter(top=1)
     picture = np.asarray(draw_graph(graph, panel=None), int)
-    # Row 800 crosses the left sides of both boxes, at 100 and at 600.
-    for x, colour in ((100, PALETTE[0]), (600, PALETTE[1])):
-        assert np.abs(picture[800, x : x + 2] - colour).max() < 8
-        assert np.abs(picture[800, x + 12] - BACKGROUND).max() < 8
+    # Row 1150 of 1440 crosses the left sides of both boxes, at 144 and at 864.
+    for x, colour in ((144, PALETTE[0]), (864, PALETTE[1])):
+        assert np.abs(picture[1150, x - 1 : x + 1] - colour).max() < 20
+        assert np.abs(picture[1150, x + 12] - BACKGROUND).max() < 20
 
 
-def test_the_list_goes_where_it_is_wanted():
+def test_the_diagram_goes_where_it_is_wanted():
     graph = make_graph(400, 300)
-    alone = draw_graph(graph, panel=None)
-    right, below = draw_graph(graph), draw_graph(graph, panel="below")
+    right, below, alone = (draw_graph(graph, panel=panel) for panel in ("right", "below", None))
     assert right.height == alone.height
     assert right.width > alone.width + 200
     assert below.width == alone.width
     assert below.height > alone.height + 100
-    np.testing.assert_array_equal(np.asarray(right)[:, : alone.width], np.asarray(alone))
     assert near_colour(right.crop((alone.width, 0, *right.size)), PALETTE[0]) > 1000
+    assert near_colour(below.crop((0, alone.height, *below.size)), PALETTE[0]) > 1000
+    for size, side in (((300, 500), "right"), ((2000, 300), "below")):
+        graph = make_graph(*size)
+        assert draw_graph(graph).size == draw_graph(graph, panel=side).size
 
 
-def test_many_relations_fill_columns():
-    pairs = [[0, 1]] * 60
-    graph = make_graph(
-        1000, 500, pairs=pairs, predicates=[0] * 60, predicate_probs=np.full((60, 3), 0.3), queries=None
-    )
-    picture = draw_graph(graph, top=60)
-    assert picture.height == 500
-    assert picture.width > 2000
+def test_strong_lines_have_high_scores():
+    def greyness(score):
+        graph = make_graph(500, 500, scores=[score] * 3, pair_scores=[[1, 1]] * 3).filter(top=1)
+        picture = np.asarray(draw_graph(graph, panel=None), int)
+        return [np.abs(picture[1150, 720 + i] - PALETTE[1]).sum() for i in (143, 144, 145)]
+
+    assert np.sum(greyness(0.1)) > np.sum(greyness(0.9))
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    path, graph = tmp_path / "a.svg", make_graph()
+    draw_graph(graph, path=path)
+    assert not [text for text in texts(path) if text.startswith("Shown")]
+    draw_graph(graph, path=path, top=2)
+    assert texts(path)[-1] == "Shown: 2 of 3 relations and 2 of 3 entities, the best ones"
+    draw_graph(graph, path=path, score=0.2, title="A <title>")
+    assert "Shown: 2 of 3 relations and 2 of 3 entities, the best ones" in texts(path)
+    assert "A <title>" in texts(path)
+    lone = make_graph(pairs=[[0, 1], [1, 0], [1, 0]])
+    draw_graph(lone, path=path)
+    assert texts(path)[-1] == "Shown: 2 of 3 entities, those with relations"
 
 
 def test_fewer_relations_are_drawn_on_demand():
@@ -89,51 +122,68 @@ def test_fewer_relations_are_drawn_on_demand():
     assert near_colour(draw_graph(graph, score=0.2, panel=None), PALETTE[2]) == 0
 
 
-def test_entities_are_drawn_where_there_is_no_relation():
-    graph = replace(
-        make_graph(),
-        pairs=np.zeros((0, 2)),
-        predicates=np.zeros(0),
-        predicate_probs=np.zeros((0, 3)),
-        queries=np.zeros(0),
-        pair_scores=np.zeros((0, 2)),
+def test_entities_are_drawn_where_there_is_no_relation(tmp_path):
+    graph = without_relations(make_graph())
+    draw_graph(graph, path=tmp_path / "a.svg", top=2)
+    assert sorted(texts(tmp_path / "a.svg")) == sorted(
+        ["person", "table"] * 2 + ["0.90", "0.80", "Shown: 2 of 3 entities, the best ones"]
     )
-    picture = draw_graph(graph, top=2)
-    assert near_colour(picture, PALETTE[1]) > 500
-    assert near_colour(picture, PALETTE[2]) == 0
-    nothing = draw_graph(graph, score=0.99)
-    assert near_colour(nothing, BACKGROUND) == 960 * 720
+    nothing = draw_graph(graph, score=0.99, path=tmp_path / "a.svg")
+    assert texts(tmp_path / "a.svg") == ["nothing found", "Shown: 0 of 3 entities, the best ones"]
+    assert near_colour(nothing, BACKGROUND) == 1440 * 1080
 
 
-def test_relations_of_an_entity_with_itself_and_boxes_beyond_the_image():
-    draw_graph(make_graph(pairs=[[0, 0], [1, 1], [2, 2]]))
-    draw_graph(make_graph(boxes=[[-50, -50, 500, 500], [0, 0, 0, 0], [127, 95, 128, 96]]))
-    draw_graph(make_graph(1, 1))
+def test_ground_truth_has_no_scores(tmp_path):
+    truth = make_graph(scores=[1, 1, 1], predicate_probs=np.eye(3)[[0, 1, 1]])
+    draw_graph(truth, path=tmp_path / "a.svg")
+    assert not [text for text in texts(tmp_path / "a.svg") if "1.00" in text]
 
 
-def test_comparison():
-    truth = make_graph()
+def test_odd_graphs():
+    for panel in ("right", None):
+        draw_graph(make_graph(pairs=[[0, 0], [1, 1], [2, 2]]), panel=panel)
+        draw_graph(make_graph(boxes=[[-50, -50, 500, 500], [0, 0, 0, 0], [127, 95, 128, 96]]), panel=panel)
+        draw_graph(make_graph(1, 1), panel=panel)
+        draw_graph(make_graph(vocabulary=Vocabulary(("", "$\\frac$" * 20), ("\n", "<on>"))), panel=panel)
+
+
+def test_comparison(tmp_path):
+    truth = make_graph(scores=[1, 1, 1], predicate_probs=np.eye(3)[[0, 1, 1]])
     prediction = make_graph(predicates=[0, 0, 1], labels=[0, 1, 1])
-    picture = draw_comparison(truth, prediction)
-    assert picture.width > 2 * 960
+    path = tmp_path / "a.svg"
+    picture = draw_comparison(truth, prediction, path=path)
+    assert picture.width > 2 * 1440
+    found = texts(path)
     # One relation is in both: the second has another predicate, the third another subject.
-    green = (0, 158, 115)
-    assert near_colour(picture.crop((970, 720, *picture.size)), green) > 20
-    nothing_found = draw_comparison(truth, make_graph(labels=[1, 0, 1]))
-    assert near_colour(nothing_found.crop((970, 720, *nothing_found.size)), green) == 0
+    assert (found.count("✓"), found.count("✗")) == (2, 2)
+    assert {"1 of 3 relations found", "1 of 3 relations match", "Ground truth", "Prediction"} <= set(found)
+    # Two photos and two diagrams; the truth's second person is the predicted second table.
+    assert [found.count(name) for name in ("person 1", "table 1", "person 2", "table 2")] == [4, 4, 2, 2]
+    draw_comparison(truth, truth, path=path, titles=("a", "b"))
+    assert {"3 of 3 relations found", "3 of 3 relations match", "a", "b"} <= set(texts(path))
+    draw_comparison(truth, prediction.filter(top=0), path=path)
+    assert {"0 of 3 relations found", "0 of 0 relations match"} <= set(texts(path))
+    tall = draw_comparison(make_graph(3000, 300), make_graph(3000, 300))
+    assert tall.width < 2 * 1600
 
 
-def test_the_same_things_have_the_same_colour_on_both_sides():
+def test_the_same_things_are_at_the_same_place_on_both_sides():
     truth = make_graph(pairs=[[0, 1]], predicates=[0], predicate_probs=[[0.5, 0.3, 0.2]])
     swapped = make_graph(
         boxes=truth.boxes[[1, 0, 2]],
+        scores=truth.scores[[1, 0, 2]],
         labels=[1, 0, 0],
         pairs=[[1, 0]],
         predicates=[0],
         predicate_probs=[[0.5, 0.3, 0.2]],
     )
     picture = np.asarray(draw_comparison(truth, swapped))
-    np.testing.assert_array_equal(picture[:720, :960], picture[:720, -960:])
+    below = picture[80:1280]  # without titles and legend
+    start = int((below != 255).any(axis=(0, 2)).argmax())
+    shift = picture.shape[1] - 1440
+    np.testing.assert_array_equal(
+        below[:, start : start + 1440], below[:, shift - start : shift - start + 1440]
+    )
 
 
 def test_pictures_are_written(tmp_path):
@@ -141,8 +191,12 @@ def test_pictures_are_written(tmp_path):
     picture = draw_graph(make_graph(), path=path)
     assert Image.open(path).size == picture.size
     assert [file.name for file in path.parent.iterdir()] == ["graph.jpg"]
-    make_graph().draw(tmp_path / "graph.png", panel=None, top=1)
-    assert Image.open(tmp_path / "graph.png").size == (960, 720)
+    make_graph().draw(tmp_path / "graph.png", panel=None)
+    assert Image.open(tmp_path / "graph.png").size == (1440, 1080)
+    for name in ("a", "b"):
+        make_graph().draw(tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    np.testing.assert_array_equal(np.asarray(draw_graph(make_graph())), np.asarray(picture))
     with pytest.raises(SpeaqError, match=r"graph.xyz: cannot write a picture with this ending"):
         draw_graph(make_graph(), path=tmp_path / "graph.xyz")
 
@@ -155,56 +209,3 @@ def test_the_image_can_be_given(tmp_path):
     assert near_colour(graph.draw(image=red, panel=None), (200, 0, 0)) > 100_000
     with pytest.raises(SpeaqError, match=r"gone.jpg"):
         draw_graph(make_graph(image=Path(tmp_path / "gone.jpg")))
-
-
-def test_names_are_numbered_where_they_repeat():
-    look = Look.of(make_graph())
-    assert look.names == ["person 1", "table", "person 2"]
-    assert look.colours == list(PALETTE[:3])
-
-
-def test_labels_can_be_read():
-    for colour in PALETTE:
-        ink = text_colour(colour)
-        luminance = [
-            sum(w * (c / 255) ** 2.2 for w, c in zip((0.2126, 0.7152, 0.0722), rgb, strict=True)) + 0.05
-            for rgb in (colour, ink)
-        ]
-        assert max(luminance) / min(luminance) > 3
-    assert text_colour((255, 255, 255)) == INK
-    assert text_colour((0, 0, 0)) == WHITE
-
-
-def test_labels_avoid_each_other():
-    space = Space((200, 100))
-    tags = [space.place((40, 10), tag_positions((50, 50, 150, 80), (40, 10))) for _ in range(8)]
-    for i, a in enumerate(tags):
-        assert a[0] >= 0
-        assert a[2] <= 200
-        for b in tags[:i]:
-            assert min(a[2], b[2]) <= max(a[0], b[0]) or min(a[3], b[3]) <= max(a[1], b[1])
-    assert tags[0] == (50, 40, 90, 50)  # above the left corner, where it is free
-
-
-def test_ends_of_arrows():
-    left, right = (0, 0, 40, 40), (100, 0, 140, 40)
-    assert anchors(left, right, distance=30) == ((20, 20), (120, 20))
-    start, end = anchors((0, 0, 100, 100), (40, 40, 60, 60), distance=20)
-    assert np.hypot(start[0] - end[0], start[1] - end[1]) >= 20
-    for x, y in (start, end):
-        assert 0 <= x <= 100
-        assert 0 <= y <= 100
-
-
-def test_arrow_stops_before_its_end():
-    points = curve((0, 0), (100, 0), bend=0)
-    assert points[50] == (50, 0)
-    shaft, head = arrow(points, length=10, gap=5)
-    assert head[0] == pytest.approx((95, 0))
-    assert shaft[-1] == pytest.approx((87, 0))
-    assert sorted(round(y, 3) for _, y in head) == [-5, 0, 5]
-    there, back = curve((0, 0), (100, 0), bend=0.1), curve((100, 0), (0, 0), bend=0.1)
-    assert there[50] == pytest.approx((50, 10))
-    assert back[50] == pytest.approx((50, -10))
-    shaft, head = arrow([(0.0, 0.0), (1.0, 0.0)], length=10, gap=5)  # shorter than its head
-    assert np.isfinite(head).all()

@@ -44,7 +44,7 @@ def predict(
         lines += [f"  {triplet}" for triplet in best.triplets]
         graph.to_json(output_dir / f"{path.stem}.json")
         if draw:
-            best.draw(output_dir / f"{path.stem}.png")
+            graph.draw(output_dir / f"{path.stem}.png", top=top, score=score)
         sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(f"written to {output_dir}\n")
 

@@ -1,25 +1,27 @@
-"""A scene graph drawn on its image, for a newcomer's eye and for a paper."""
+"""A scene graph drawn on its image, with the graph as a diagram beside it."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
 from PIL import Image
 
-from speaq.boxes import pairwise_iou
 from speaq.errors import SpeaqError
-from speaq.files import replacing
 from speaq.inference.images import ImageSource, read_image
 from speaq.scene_graph import SceneGraph
-from speaq.visualize.overlay import Look, overlay
-from speaq.visualize.panel import relation_list
-from speaq.visualize.style import WHITE
+from speaq.visualize.blocks import Block, column, diagram_block, padded, photo_block, row, text_block
+from speaq.visualize.diagram import Diagram
+from speaq.visualize.look import HIT, MISS, Look, Part
+from speaq.visualize.matches import matched
+from speaq.visualize.page import MARGIN, NOTE, SCALE, TITLE, best_part, framed, left_out, written
+from speaq.visualize.photo import Overlay
+from speaq.visualize.sheet import Word
+from speaq.visualize.style import GREY, INK
+from speaq.visualize.text import clean
 
-SMALLEST, LARGEST = 960, 1600
-"""Pixels of the longest side of what is drawn on: smaller images are enlarged, larger ones reduced."""
+PHOTO, THINNEST = 800, 220
+"""Units of a photo's longest side, and of its shortest side where the longest need not be doubled for it."""
+MOST_GROWTH, MOST_ZOOM = 1.5, 1.35
+SCREEN = 16 / 9
 
 
 def draw_graph(
@@ -29,33 +31,41 @@ def draw_graph(
     image: ImageSource | None = None,
     top: int = 10,
     score: float = 0.0,
-    panel: Literal["right", "below"] | None = "right",
-    title: str = "Relations",
+    panel: Literal["auto", "right", "below"] | None = "auto",
+    title: str | None = None,
 ) -> Image.Image:
-    """The image with boxes, names and arrows for the best relations, and a list of them.
+    """The image with boxes and names for the best relations, and beside it the graph that they form.
+
+    Lines are the stronger the higher the score. Where something is left out, the picture says so.
 
     Args:
         graph: what to draw.
-        path: where to write the picture; the ending says the format.
+        path: where to write the picture: .svg and .pdf hold shapes and text, all other formats pixels.
         image: what to draw on; by default the image that the graph was made from.
         top: how many relations are drawn at most, the best ones; entities, where there is no relation.
         score: the least score of what is drawn.
-        panel: where the list goes; None for no list.
-        title: of the list.
+        panel: where the diagram goes; None for no diagram, but arrows on the image.
+        title: above the picture.
 
     Raises:
         SpeaqError: the image is not known or cannot be read, or the picture cannot be written.
     """
     picture, size = _canvas(_image_of(graph, image))
-    shown = _best(graph, top, score)
-    look = Look.of(shown)
-    drawing = overlay(shown, look, picture, size)
-    if panel is not None:
-        below = panel == "below"
-        width = picture.width if below else None
-        rows = relation_list(shown, look, size=size, title=title, width=width, height=picture.height)
-        drawing = _join([drawing, rows], below=below)
-    return _written(drawing, path)
+    shown = best_part(graph, top, score)
+    part, look = Part.whole(shown), Look.of(shown)
+    if panel is None:
+        overlay = Overlay(part, look, size, arrows=True)
+        page = photo_block(picture, overlay)
+    else:
+        sides = {"auto": ("right", "below")}.get(panel, (panel,))
+        overlay, page = max(
+            (_with_diagram(picture, size, part, look, below=side == "below") for side in sides),
+            key=lambda drawn: _size_on_screen(drawn[1]),
+        )
+    notes = [left_out(graph, shown)]
+    if overlay.lost:
+        notes.append(f"{overlay.lost} labels found no room on the image")
+    return written(framed(page, title, " · ".join(filter(None, notes))), path)
 
 
 def draw_comparison(
@@ -68,33 +78,68 @@ def draw_comparison(
     score: float = 0.0,
     titles: tuple[str, str] = ("Ground truth", "Prediction"),
 ) -> Image.Image:
-    """Ground truth and prediction side by side, each with its list; what is in both is ticked.
+    """Ground truth beside prediction (panoramas: above it), with hits and misses marked.
+
+    What both have is at the same place in both diagrams, and has the same name and colour.
 
     Args:
-        truth: the graph on the left; all of its relations are drawn.
-        prediction: the graph on the right.
-        path: where to write the picture.
+        truth: the first graph; all of its relations are drawn.
+        prediction: the second graph.
+        path: where to write the picture, see ``draw_graph``.
         image: what to draw on; by default the image that the ground truth, or else the prediction, is of.
         top: how many predicted relations are drawn at most.
         score: the least score of a predicted relation drawn.
-        titles: above the lists.
+        titles: above the images.
 
     Raises:
-        SpeaqError: the image is not known or cannot be read, or the picture cannot be written.
+        SpeaqError: the image is not known or cannot be read, the graphs are of different classes, or the
+            picture cannot be written.
     """
     picture, size = _canvas(_image_of(truth if truth.image is not None else prediction, image))
-    left, right = _best(truth, max(len(truth), 1), 0.0), _best(prediction, top, score)
-    shades = _shades_like(right, left)
-    hits = _common_triplets(left, right)
+    left, right = best_part(truth, max(len(truth), 1), 0.0), best_part(prediction, top, score)
+    union, *parts = matched(left, right)
+    look = Look.of(union)
+    diagram = Diagram(union, look, aspect=1.4, marked=True)
+    hits = [sum(mark is HIT for mark in part.marks) for part in parts]
     sides = []
-    for graph, shade, found, title in (
-        (left, None, hits.any(axis=1), titles[0]),
-        (right, shades, hits.any(axis=0), titles[1]),
+    for part, title, summary in zip(
+        parts,
+        titles,
+        (f"{hits[0]} of {len(left)} relations found", f"{hits[1]} of {len(right)} relations match"),
+        strict=True,
     ):
-        look, ticked = Look.of(graph, shade), np.flatnonzero(found).tolist()
-        rows = relation_list(graph, look, size=size, title=title, width=picture.width, ticked=ticked)
-        sides.append(_join([overlay(graph, look, picture, size), rows], below=True))
-    return _written(_join(sides, below=False, gap=size), path)
+        words = [Word(clean(title), TITLE, INK, bold=True), Word(summary, NOTE, GREY)]
+        photo = photo_block(picture, Overlay(part, look, size, arrows=False))
+        below = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
+        sides.append(column([padded(text_block(words), MARGIN / 3), photo, below]))
+    legend = f"{HIT.sign} on both sides · {MISS.sign} missed · dashed: not on the other side"
+    note = left_out(prediction, right)
+    page = max((row(sides, MARGIN), column(sides, MARGIN)), key=_size_on_screen)
+    return written(framed(page, None, " · ".join(filter(None, (legend, note)))), path)
+
+
+def _with_diagram(
+    picture: Image.Image, size: tuple[float, float], part: Part, look: Look, *, below: bool
+) -> tuple[Overlay, Block]:
+    """A photo, which grows a little with its diagram, above the diagram or to its left."""
+    diagram = Diagram(part.graph, look, aspect=1.4 if below else 0.8, height=0 if below else 0.8 * size[1])
+    beside = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
+    growth = beside.width / size[0] if below else beside.height / size[1]
+    width, height = (min(max(growth, 1), MOST_GROWTH) * side for side in size)
+    overlay = Overlay(part, look, (round(width), round(height)), arrows=False)
+    blocks = [photo_block(picture, overlay), beside]
+    return overlay, column(blocks) if below else row(blocks)
+
+
+def _zoom(diagram: Diagram, size: tuple[float, float]) -> float:
+    """How much a small diagram grows to look good beside a photo of this size."""
+    fit = (room / max(side, 1) for side, room in zip(diagram.size, size, strict=True))
+    return max(min(0.8 * min(fit), MOST_ZOOM), 1)
+
+
+def _size_on_screen(block: Block) -> float:
+    """How large a page is on a screen that it fills."""
+    return -max(block.width / SCREEN, block.height)
 
 
 def _image_of(graph: SceneGraph, image: ImageSource | None) -> Image.Image:
@@ -104,69 +149,12 @@ def _image_of(graph: SceneGraph, image: ImageSource | None) -> Image.Image:
     return read_image(source)
 
 
-def _canvas(picture: Image.Image) -> tuple[Image.Image, int]:
-    """The picture in a size on which text can be read, and the size of that text, both in pixels."""
-    longest = max(picture.size)
-    scale = min(max(longest, SMALLEST), LARGEST) / longest
+def _canvas(picture: Image.Image) -> tuple[Image.Image, tuple[float, float]]:
+    """The picture with no more pixels than are needed, and its width and height on the page."""
+    longest, shortest = max(picture.size), min(picture.size)
+    scale = min(max(PHOTO / longest, THINNEST / shortest), 2 * PHOTO / longest)
     width, height = (max(round(side * scale), 1) for side in picture.size)
-    filter_ = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC
-    return picture.resize((width, height), filter_), round(max(width, height) / 52)
-
-
-def _best(graph: SceneGraph, top: int, score: float) -> SceneGraph:
-    """The part of a graph to draw: its best relations, or its best entities where it has no relation."""
-    shown = graph.filter(score=score, top=top)
-    if len(shown):
-        return shown
-    best = np.argsort(-graph.scores, kind="stable")[:top]
-    best = best[graph.scores[best] >= score]
-    return replace(shown, boxes=graph.boxes[best], labels=graph.labels[best], scores=graph.scores[best])
-
-
-def _same_entities(a: SceneGraph, b: SceneGraph) -> np.ndarray:
-    """IoU (E of a, E of b) of entities with the same label; 0 where the labels differ."""
-    overlap = pairwise_iou(torch.from_numpy(a.boxes), torch.from_numpy(b.boxes)).numpy()
-    return overlap * (a.labels[:, None] == b.labels)
-
-
-def _common_triplets(a: SceneGraph, b: SceneGraph) -> np.ndarray:
-    """(M of a, M of b) bool: same three labels, and an IoU of at least 0.5 of both boxes."""
-    same = _same_entities(a, b) >= 0.5
-    agree = [same[np.ix_(a.pairs[:, role], b.pairs[:, role])] for role in (0, 1)]
-    return agree[0] & agree[1] & (a.predicates[:, None] == b.predicates)
-
-
-def _shades_like(graph: SceneGraph, reference: SceneGraph) -> list[int]:
-    """Palette positions for a graph: those of the same entities in the reference, and new ones for others."""
-    overlap = _same_entities(graph, reference)
-    unused = iter(range(len(reference.boxes), len(reference.boxes) + len(graph.boxes)))
-    taken, shades = set[int](), []
-    for row in overlap:
-        best = int(row.argmax()) if len(row) else -1
-        fits = best >= 0 and row[best] >= 0.5 and best not in taken
-        shades.append(best if fits else next(unused))
-        taken.add(shades[-1])
-    return shades
-
-
-def _join(pictures: Sequence[Image.Image], *, below: bool, gap: int = 0) -> Image.Image:
-    """Pictures in a column, or in a row with their tops aligned, on white."""
-    widths, heights = zip(*(picture.size for picture in pictures), strict=True)
-    gaps = gap * (len(pictures) - 1)
-    size = (max(widths), sum(heights) + gaps) if below else (sum(widths) + gaps, max(heights))
-    joined = Image.new("RGB", size, WHITE)
-    x = y = 0
-    for picture in pictures:
-        joined.paste(picture, (x, y))
-        x, y = (0, y + picture.height + gap) if below else (x + picture.width + gap, 0)
-    return joined
-
-
-def _written(picture: Image.Image, path: str | Path | None) -> Image.Image:
-    if path is not None:
-        try:
-            with replacing(path) as temporary:
-                picture.save(temporary)
-        except ValueError as error:
-            raise SpeaqError(f"{path}: cannot write a picture with this ending; use .png or .jpg") from error
-    return picture
+    limit = round(width * 2 * SCALE), round(height * 2 * SCALE)
+    if picture.width > limit[0]:
+        picture = picture.resize(limit, Image.Resampling.LANCZOS, reducing_gap=3)
+    return picture, (width, height)

@@ -1,0 +1,60 @@
+"""What of a graph a page shows, what is said around it, and how it is written."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from speaq.scene_graph import SceneGraph
+from speaq.visualize.blocks import Block, column, padded, text_block
+from speaq.visualize.sheet import Sheet, Word
+from speaq.visualize.style import GREY, INK
+from speaq.visualize.text import clean
+
+SCALE = 1.8
+"""Pixels per unit."""
+MARGIN, NOTE, TITLE = 25, 15, 20
+
+
+def best_part(graph: SceneGraph, top: int, score: float) -> SceneGraph:
+    """The part of a graph to draw: its best relations, or its best entities where it has no relation."""
+    shown = graph.filter(score=score, top=top)
+    if len(shown):
+        return shown
+    best = np.argsort(-graph.scores, kind="stable")[: max(top, 0)]
+    best = best[graph.scores[best] >= score]
+    return replace(shown, boxes=graph.boxes[best], labels=graph.labels[best], scores=graph.scores[best])
+
+
+def left_out(graph: SceneGraph, shown: SceneGraph) -> str:
+    """A sentence on what is not shown of a graph; empty where nothing is missing."""
+    parts = ((len(shown), len(graph), "relations"), (len(shown.boxes), len(graph.boxes), "entities"))
+    counts = [f"{kept} of {total} {kind}" for kept, total, kind in parts if kept < total]
+    if not counts:
+        return ""
+    reason = "the best ones" if len(shown) < len(graph) or not len(shown) else "those with relations"
+    return f"Shown: {' and '.join(counts)}, {reason}"
+
+
+def framed(page: Block, title: str | None, note: str) -> Block:
+    """A page with a title above it and a note below, where there are any."""
+    blocks = [page]
+    if title:
+        blocks.insert(0, padded(text_block([Word(clean(title), TITLE, INK, bold=True)]), MARGIN / 3))
+    if note:
+        blocks.append(padded(text_block([Word(note, NOTE, GREY)]), MARGIN / 4))
+    return column(blocks) if len(blocks) > 1 else page
+
+
+def written(page: Block, path: str | Path | None) -> Image.Image:
+    """The picture of a page, also written to ``path`` where given.
+
+    Raises:
+        SpeaqError: the picture cannot be written.
+    """
+    sheet = Sheet(page.width, page.height, SCALE)
+    page.draw(sheet, 0, 0)
+    if path is not None:
+        sheet.write(path)
+    return sheet.pixels

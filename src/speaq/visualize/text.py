@@ -1,0 +1,103 @@
+"""Names as they can be drawn: in lines of bearable length, with fonts that have their letters."""
+
+import logging
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from matplotlib import font_manager
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from speaq.letters import NOT_IN_XML
+
+FONT = "DejaVu Sans"  # comes with matplotlib, so that pictures look alike on every machine
+SYMBOL_FONTS = ("cm", "STIXSize", "STIXNon", "Last Resort")  # of matplotlib: not the letters that they claim
+_UNSEEN = re.compile(f"{NOT_IN_XML.pattern}|[\x7f-\x9f]")  # control characters
+_log = logging.getLogger(__name__)
+
+
+def clean(name: str) -> str:
+    """A name on one line, what cannot be shown replaced by the sign for that."""
+    return " ".join(_UNSEEN.sub("\N{REPLACEMENT CHARACTER}", name).split())
+
+
+def shortened(name: str, length: int) -> str:
+    """At most ``length`` characters of a name, with an ellipsis where some are missing."""
+    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
+
+
+def wrapped(name: str, length: int, lines: int = 3) -> str:
+    """A name on at most ``lines`` lines of at most ``length`` characters."""
+    rows = textwrap.wrap(name, length)
+    if len(rows) > lines:
+        rows = [*rows[: lines - 1], shortened(" ".join(rows[lines - 1 :]), length)]
+    return "\n".join(rows)
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Width of the widest line of ``text`` at a font size, in its unit."""
+    font = FontProperties(family=list(families(text)), size=size, weight="bold" if bold else "normal")
+    with letters_may_be_missing():
+        return max(
+            text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n")
+        )
+
+
+@contextmanager
+def letters_may_be_missing() -> Iterator[None]:
+    """Without matplotlib's warnings, one for each letter: ``families`` has said it once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
+@lru_cache(maxsize=4096)
+def families(text: str) -> tuple[str, ...]:
+    """The fonts to draw a text with: ours, and where it lacks letters, installed ones that have them."""
+    missing = _missing(_file_of(FONT), set(text) - {"\n"})
+    chosen = [FONT]
+    for name, file in _installed() if missing else ():
+        left = _missing(file, missing)
+        if len(left) < len(missing):
+            chosen.append(name)
+            missing = left
+        if not missing:
+            break
+    if missing:
+        _report("".join(sorted(missing)))
+    return tuple(chosen)
+
+
+@lru_cache(maxsize=1)
+def _installed() -> list[tuple[str, str]]:
+    """Names and files of the upright fonts of normal weight on this machine, in the order of their names."""
+    return sorted(
+        (font.name, font.fname)
+        for font in font_manager.fontManager.ttflist
+        if font.style == "normal"
+        and font.weight in (400, "normal", "regular")
+        and not font.name.startswith(SYMBOL_FONTS)
+    )
+
+
+def _file_of(family: str) -> str:
+    return str(font_manager.findfont(FontProperties(family=family)))
+
+
+def _missing(file: str, letters: set[str]) -> set[str]:
+    font = font_manager.get_font(file)
+    return {letter for letter in letters if not font.get_char_index(ord(letter))}
+
+
+@lru_cache(maxsize=64)
+def _report(letters: str) -> None:
+    """Once for the same letters."""
+    _log.warning(
+        "no installed font has the letters %s: install one for PNG and PDF (an SVG shows them wherever it is "
+        "opened with such a font)",
+        letters,
+    )
