@@ -10,6 +10,7 @@ from cyclopts import App
 
 from speaq.cli.data import app as data_app
 from speaq.cli.demo import demo
+from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
 from speaq.cli.train import evaluate, train
 from speaq.errors import SpeaqError
@@ -30,6 +31,7 @@ app = App(
 for command in (demo, train, evaluate, predict):
     app.command(command)
 app.command(data_app)
+app.command(plot_app)
 
 
 def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:

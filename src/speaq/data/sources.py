@@ -37,35 +37,88 @@ class DataSource:
     genome: VisualGenome
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source is described.
+
+    Attributes:
+        key: name of its section in the configuration, for messages.
+        section: its paths and filters.
+        share: its part in the mix.
+    """
+
+    key: str
+    section: GenomeSection
+    share: SourceShare
+
+
+def places(datasets: Datasets, name: str) -> dict[str, Place]:
+    """The sources of a data set name, by their own names.
+
+    Sources of a mix that have no share at any time of the training are left out.
+
+    Raises:
+        SpeaqError: there is no such data set.
+    """
+    kind, _, split = name.partition("_")
+    if kind not in _TYPES or split not in get_args(Split):
+        known = ", ".join(f"{kind}_{split}" for kind in _TYPES for split in get_args(Split))
+        raise SpeaqError(f"{name}: DATASETS.TRAIN and DATASETS.TEST know only {known}.")
+    alone = SourceShare.of(1.0, None, 1.0)
+    if kind == "VG":
+        return {"real": Place("DATASETS.VISUAL_GENOME", datasets.visual_genome, alone)}
+    if kind == "SYNTHETIC":
+        return {"synthetic": Place("DATASETS.SYNTHETIC_GENOME", datasets.synthetic_genome, alone)}
+    sections: dict[str, tuple[str, GenomeSection]] = {
+        "real": ("DATASETS.VISUAL_GENOME", datasets.visual_genome),
+        "synthetic": ("DATASETS.VISUAL_GENOME_SYNTHETIC", datasets.visual_genome_synthetic),
+    }
+    for source, section in datasets.multi_dataset.sources.items():
+        sections[source] = (f"DATASETS.MULTI_DATASET.SOURCES.{source}", section)
+    shares = datasets.multi_dataset.shares.items()
+    return {
+        source: Place(*sections[source], share)
+        for source, share in shares
+        if share.ratio or share.ratio_at_end
+    }
+
+
+def training_places(datasets: Datasets) -> dict[str, Place]:
+    """The sources of DATASETS.TRAIN, by their own names; where that is empty, DATASETS.TYPE decides.
+
+    Raises:
+        SpeaqError: there is not exactly one name, or it contradicts DATASETS.TYPE or
+            DATASETS.MULTI_DATASET.ENABLED.
+    """
+    return places(datasets, _training_name(datasets))
+
+
 def load_sources(config: Config, name: str) -> list[DataSource]:
     """The sources of a data set name such as VG_train, SYNTHETIC_val or MULTI_test.
 
-    Sources of a mix that have no share at any time of the training are left out, and so are those that have
-    no image for validation or test.
+    Sources of a mix that have no image for validation or test are left out.
 
     Raises:
         SpeaqError: there is no such data set, a path is not set, a file is missing or malformed, or the
             sources differ in their classes.
     """
     kind, _, split = name.partition("_")
-    if kind not in _TYPES or split not in get_args(Split):
-        known = ", ".join(f"{kind}_{split}" for kind in _TYPES for split in get_args(Split))
-        raise SpeaqError(f"{name}: DATASETS.TRAIN and DATASETS.TEST know only {known}.")
     sources = []
-    for source, (key, section, share) in _sections(config.datasets, kind).items():
-        if not share.ratio and not share.ratio_at_end:
-            logger.info("%s: %s has the sampling ratio 0 and is left out", name, source)
-            continue
+    for source, place in places(config.datasets, name).items():
         try:
             genome = build_genome(
-                section, cast(Split, split), source=source, loss_weight=share.loss_weight, key=key
+                place.section,
+                cast(Split, split),
+                source=source,
+                loss_weight=place.share.loss_weight,
+                key=place.key,
             )
         except EmptySplitError as empty:
             if kind != "MULTI" or split == "train":
                 raise
             logger.warning("%s: %s has no image for it and is left out: %s", name, source, empty)
             continue
-        sources.append(DataSource(source, key, section, share, genome))
+        sources.append(DataSource(source, place.key, place.section, place.share, genome))
     if not sources:
         raise SpeaqError(f"{name}: no source of the mix has an image for it.")
     _check_vocabularies(sources)
@@ -76,20 +129,9 @@ def load_training_sources(config: Config) -> list[DataSource]:
     """The sources of DATASETS.TRAIN.
 
     Raises:
-        SpeaqError: there is not exactly one name, it contradicts DATASETS.TYPE or
-            DATASETS.MULTI_DATASET.ENABLED, or see `load_sources`.
+        SpeaqError: see `training_places` and `load_sources`.
     """
-    datasets = config.datasets
-    names = datasets.train
-    if not names and datasets.type:
-        names = (f"{next(kind for kind, type_ in _TYPES.items() if type_ == datasets.type)}_train",)
-    if len(names) != 1:
-        raise SpeaqError(
-            f"DATASETS.TRAIN names {len(names)} data sets ({', '.join(names) or 'none'}); expected one, such "
-            "as ('VG_train',), or ('MULTI_train',) for a mix of several."
-        )
-    _check_type(datasets, names[0])
-    return load_sources(config, names[0])
+    return load_sources(config, _training_name(config.datasets))
 
 
 def build_genome(
@@ -132,32 +174,24 @@ def build_genome(
     )
 
 
-def _sections(datasets: Datasets, kind: str) -> dict[str, tuple[str, GenomeSection, SourceShare]]:
-    """Key, section and share of every source of a kind of data set, by name."""
-    alone = SourceShare.of(1.0, None, 1.0)
-    if kind == "VG":
-        return {"real": ("DATASETS.VISUAL_GENOME", datasets.visual_genome, alone)}
-    if kind == "SYNTHETIC":
-        return {"synthetic": ("DATASETS.SYNTHETIC_GENOME", datasets.synthetic_genome, alone)}
-    sections: dict[str, tuple[str, GenomeSection]] = {
-        "real": ("DATASETS.VISUAL_GENOME", datasets.visual_genome),
-        "synthetic": ("DATASETS.VISUAL_GENOME_SYNTHETIC", datasets.visual_genome_synthetic),
-    }
-    for name, source in datasets.multi_dataset.sources.items():
-        sections[name] = (f"DATASETS.MULTI_DATASET.SOURCES.{name}", source)
-    return {name: (*sections[name], share) for name, share in datasets.multi_dataset.shares.items()}
-
-
-def _check_type(datasets: Datasets, name: str) -> None:
-    """What is trained on must not contradict the keys that say whether sources are mixed."""
-    kind = name.partition("_")[0]
+def _training_name(datasets: Datasets) -> str:
+    names = datasets.train
+    if not names and datasets.type:
+        names = (f"{next(kind for kind, type_ in _TYPES.items() if type_ == datasets.type)}_train",)
+    if len(names) != 1:
+        raise SpeaqError(
+            f"DATASETS.TRAIN names {len(names)} data sets ({', '.join(names) or 'none'}); expected one, such "
+            "as ('VG_train',), or ('MULTI_train',) for a mix of several."
+        )
+    kind = names[0].partition("_")[0]
     if datasets.type not in ("", _TYPES.get(kind)) or datasets.multi_dataset.enabled != (kind == "MULTI"):
         raise SpeaqError(
-            f"DATASETS.TRAIN {name}, DATASETS.TYPE {datasets.type or '(not set)'} and "
+            f"DATASETS.TRAIN {names[0]}, DATASETS.TYPE {datasets.type or '(not set)'} and "
             f"DATASETS.MULTI_DATASET.ENABLED {datasets.multi_dataset.enabled} contradict each other. A mix "
             "is MULTI_train, MULTI_DATASET and True; one data set is, for instance, VG_train, VISUAL GENOME "
             "and False."
         )
+    return names[0]
 
 
 def _check_vocabularies(sources: Sequence[DataSource]) -> None:

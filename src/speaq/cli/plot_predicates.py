@@ -1,0 +1,88 @@
+"""``speaq plot predicates``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from speaq.errors import SpeaqError
+
+if TYPE_CHECKING:
+    from speaq.config.data import GenomeSection
+    from speaq.data.distribution import What
+
+
+def predicates(
+    *overrides: str,
+    config_file: Path | None = None,
+    real_mapping: Path | None = None,
+    real_h5: Path | None = None,
+    synthetic_mapping: Path | None = None,
+    synthetic_h5: Path | None = None,
+    output_dir: Path = Path("predicate_analysis"),
+    split: Literal["train", "val", "test", "all"] = "train",
+    what: str = "predicates",
+    format: Literal["png", "pdf", "svg"] = "png",
+) -> None:
+    """Draw and tabulate how often predicates occur in a data set, or in several beside each other.
+
+    Name the sets by a configuration, whose DATASETS.TYPE and DATASETS.TRAIN say which, or by their files.
+
+    Args:
+        overrides: KEY VALUE pairs that win over the configuration file.
+        config_file: YAML configuration of a training.
+        real_mapping: mapping dictionary (JSON) of the real set.
+        real_h5: annotations (HDF5) of the real set.
+        synthetic_mapping: mapping dictionary of the synthetic set.
+        synthetic_h5: annotations of the synthetic set.
+        output_dir: where the pictures, the figures (JSON) and the counts (CSV) are written.
+        split: images to count, as the file marks them; those a training sets aside for validation are train.
+        what: predicates, objects, triplets, or several of them with commas between.
+        format: of the pictures; pdf and svg are vectors, for a paper.
+    """
+    kinds = _kinds(what)
+    files = {"real": (real_mapping, real_h5), "synthetic": (synthetic_mapping, synthetic_h5)}
+    by_files = any(path for paths in files.values() for path in paths)
+    if by_files == bool(config_file or overrides):
+        raise SpeaqError(
+            "which data sets? Give either --config-file FILE, or the files of a set or two: --real-mapping "
+            "and --real-h5, --synthetic-mapping and --synthetic-h5."
+        )
+
+    from rich.console import Console
+
+    from speaq.config import load_config
+    from speaq.data.distribution_files import compare_sets, save_counts, save_statistics, sets_of
+    from speaq.visualize.distribution import save_pictures
+    from speaq.visualize.distribution_summary import summary_tables
+
+    sets = _named_files(files) if by_files else sets_of(load_config(config_file, overrides))
+    console = Console(markup=False, emoji=False, highlight=False)
+    for comparison in compare_sets(sets, kinds, split=split):
+        save_pictures(comparison, output_dir, ending=format)
+        save_statistics(comparison, output_dir / f"{comparison.stem}_statistics.json")
+        save_counts(comparison, output_dir / f"{comparison.stem}_counts.csv")
+        console.print(summary_tables(comparison))
+    sys.stdout.write(f"written to {output_dir}\n")
+
+
+def _kinds(what: str) -> "list[What]":
+    """The kinds of class to count, from words with commas between."""
+    known: list[What] = ["predicates", "objects", "triplets"]
+    words = {word.strip() for word in what.split(",")}
+    if not words <= set(known):
+        raise SpeaqError(f"--what: expected {', '.join(known)} or several of them; found {what!r}.")
+    return [kind for kind in known if kind in words]
+
+
+def _named_files(files: dict[str, tuple[Path | None, Path | None]]) -> "dict[str, GenomeSection]":
+    """The sets whose two files are named."""
+    from speaq.config.data import GenomeSection
+
+    sets = {}
+    for name, (mapping, h5) in files.items():
+        if mapping and h5:
+            sets[name] = GenomeSection(mapping_dictionary=str(mapping), vg_attribute_h5=str(h5))
+        elif mapping or h5:
+            given, lacking = ("mapping", "h5") if mapping else ("h5", "mapping")
+            raise SpeaqError(f"--{name}-{given} needs --{name}-{lacking} too.")
+    return sets

@@ -1,0 +1,71 @@
+"""The look of charts of data sets: fonts, lines, colours, and names and numbers on axes."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from speaq.visualize.style import FAINT, GREY, INK, PALETTE, Colour
+from speaq.visualize.text import clean, families, shortened
+
+Rgb = tuple[float, float, float]
+
+
+@contextmanager
+def chart_look(names: Iterable[str]) -> Iterator[None]:
+    """Settings to make and to write charts with.
+
+    Args:
+        names: what will be written in them besides our own words, to choose fonts that have the letters.
+    """
+    letters = "".join(sorted({letter for name in names for letter in clean(name)}))
+    settings: dict[Any, Any] = {
+        "axes.axisbelow": True,
+        "axes.edgecolor": rgb(GREY),
+        "axes.labelcolor": rgb(INK),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "figure.constrained_layout.h_pad": 0.08,  # inches
+        "figure.constrained_layout.w_pad": 0.08,
+        "font.family": list(families(letters)),
+        "font.size": 10,
+        "grid.color": rgb(FAINT),
+        "grid.linewidth": 0.8,
+        "legend.frameon": False,
+        "pdf.fonttype": 42,  # outlines that publishers accept
+        "savefig.dpi": 200,
+        "svg.hashsalt": "speaq",
+        "text.color": rgb(INK),
+        "text.parse_math": False,  # names may have a "$"
+        "xtick.color": rgb(INK),
+        "ytick.color": rgb(INK),
+    }
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # families has said so
+        yield
+
+
+def rgb(colour: Colour) -> Rgb:
+    """A colour as matplotlib has it."""
+    return colour[0] / 255, colour[1] / 255, colour[2] / 255
+
+
+def set_colours(sets: Sequence[str]) -> dict[str, Colour]:
+    """The colours of sets by name; "real" and "synthetic" have the same ones whatever else there is."""
+    names = list(dict.fromkeys(("real", "synthetic", *sets)))
+    return {name: PALETTE[names.index(name) % len(PALETTE)] for name in sets}
+
+
+def short(name: str, length: int = 32) -> str:
+    """A name that fits beside a bar."""
+    return shortened(clean(name), length)
+
+
+def plain_number(value: float, _position: int | None = None) -> str:
+    """0.001 and 10,000, for axes."""
+    return f"{value:,.6g}" if value >= 1 else np.format_float_positional(value, precision=6, trim="-")
