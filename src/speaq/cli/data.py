@@ -7,7 +7,12 @@ from typing import Literal
 
 from cyclopts import App
 
-app = App(name="data", help="Make data sets.", help_format="plaintext")
+from speaq.cli.check import check
+from speaq.cli.stats import stats
+
+app = App(name="data", help="Make, check and count data sets.", help_format="plaintext")
+app.command(check)
+app.command(stats)
 
 
 @app.command

@@ -24,7 +24,7 @@ from speaq.structures import Annotation, Vocabulary
 Split = Literal["train", "val", "test"]
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
-_SUFFIXES = (".jpg", ".png", ".jpeg")
+SUFFIXES = (".jpg", ".png", ".jpeg")
 
 _log = logging.getLogger(__name__)
 
@@ -157,13 +157,13 @@ class VisualGenome:
         return image, self._annotation(index, path, *image.size)
 
     def _path(self, index: int) -> Path:
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             path = self.folder / f"{self._ids[index]}{suffix}"
             if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where the name is too long)
                 return path
-        path = self.folder / f"{self._ids[index]}{_SUFFIXES[0]}"
+        path = self.folder / f"{self._ids[index]}{SUFFIXES[0]}"
         raise SpeaqError(
-            f"{path}: there is no such image (nor one ending in {' or '.join(_SUFFIXES[1:])}). Add "
+            f"{path}: there is no such image (nor one ending in {' or '.join(SUFFIXES[1:])}). Add "
             "the file, or name its id under CORRUPTED_IMAGES."
         )
 

@@ -1,0 +1,125 @@
+"""``speaq data check``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from speaq.data.check import DatasetCheck, Report, Source
+
+
+def check(
+    *arguments: str,
+    config_file: Path | None = None,
+    images: Path | None = None,
+    image_data: Path | None = None,
+    mapping: Path | None = None,
+    h5: Path | None = None,
+    open_images: bool = False,
+    strict: bool = False,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    fix: Path | None = None,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 3,
+) -> None:
+    """Find everything that is wrong with a data set.
+
+    The exit code is 0 if there is no error (with --fix: in the copy), else 1; 2 if a path leads nowhere.
+
+    Args:
+        arguments: folder of a data set; with --config-file instead KEY VALUE pairs that win over it.
+        config_file: YAML configuration; every data set under DATASETS that has paths is checked.
+        images: folder of the images.
+        image_data: JSON list of the images.
+        mapping: JSON of the class names.
+        h5: HDF5 annotations.
+        open_images: also open every image file: size, readability, and files that are there twice.
+        strict: exit with 1 for warnings too.
+        json_file: write everything to this file.
+        fix: write a repaired copy to this folder; the images stay where they are.
+        limit: examples to show and write of each finding.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from speaq.data.check import check_dataset, find_sources
+
+    named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
+    sources = find_sources(arguments, config_file, named)
+    console = Console(highlight=False, markup=False, emoji=False)
+    checks = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        for source in sources:
+            task = bar.add_task(source.name, total=None)
+            checks.append(
+                check_dataset(
+                    source,
+                    limit=limit,
+                    open_images=open_images,
+                    open_unsized=fix is not None,
+                    progress=lambda done, total, task=task: bar.update(task, completed=done, total=total),
+                )
+            )
+            bar.update(task, visible=False)
+    report = _report(checks, limit)
+    report.show(console)
+    if json_file is not None:
+        report.save(json_file)
+    if fix is not None:
+        report = _fix(report, fix, limit, open_images, console)
+    if report.count("error") or (strict and report.count("warning")):
+        raise SystemExit(1)
+
+
+def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
+    """The report, with what does not fit between the sets of a mix."""
+    from itertools import combinations
+
+    from speaq.data.check import Report, check_between
+
+    mixed = [check for check in checks if check.source.name != "SYNTHETIC_GENOME"]  # which is used alone
+    pairs = combinations(mixed, 2)
+    return Report(checks, tuple(one for pair in pairs for one in check_between(*pair, limit=limit)))
+
+
+def _fix(report: "Report", folder: Path, limit: int, open_images: bool, console: "Console") -> "Report":
+    """Write the copies, say what was done, and check them; the report on the copies."""
+    from rich.text import Text
+
+    from speaq.data.check import (
+        check_dataset,
+        describe_size,
+        list_changes,
+        write_repaired,
+        write_settings,
+    )
+
+    written: list[Source] = []
+    results: list[DatasetCheck] = []
+    for check in report.checks:
+        if check.salvaged is None:
+            reasons = "; ".join(check.obstacles)
+            console.print(Text(f"\n{check.source.name} cannot be repaired: {reasons}.", "bold red"))
+            results.append(check)
+            continue
+        target = folder if len(report.checks) == 1 else folder / check.source.name.lower()
+        repaired = write_repaired(check, target)
+        console.print(Text(f"\n{check.source.name} repaired in {target}", "bold"))
+        console.print(Text(f"    {describe_size(check)} are left"))
+        for change, count in list_changes(check).items():
+            console.print(Text(f"    {count:,}  {change}"))
+        written.append(repaired)
+        results.append(check_dataset(repaired, limit=limit, open_images=open_images))
+    after = _report(results, limit)
+    if written:
+        write_settings(folder / "dataset.yaml", written)
+        console.print(Text(f"    names all files: {folder / 'dataset.yaml'} (for --config-file or _BASE_)"))
+    remaining = [finding for finding in after.findings if finding.severity != "note"]
+    for finding in remaining:
+        console.print(
+            Text(f"    not repaired: {finding.severity} {finding.code}, {finding.count:,}", "yellow")
+        )
+    console.print(Text("The repaired data set has ") + after.summary())
+    return after

@@ -1,0 +1,48 @@
+"""``speaq data stats``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+
+def stats(
+    *arguments: str,
+    config_file: Path | None = None,
+    images: Path | None = None,
+    image_data: Path | None = None,
+    mapping: Path | None = None,
+    h5: Path | None = None,
+    csv: Path | None = None,
+    top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 20,
+) -> None:
+    """Print how often images, boxes, relations, classes and triplets occur in a data set.
+
+    Everything is counted as the files have it; no FILTER_ setting acts.
+
+    Args:
+        arguments: folder of a data set; with --config-file instead KEY VALUE pairs that win over it.
+        config_file: YAML configuration; every data set under DATASETS that has paths is counted.
+        images: folder of the images.
+        image_data: JSON list of the images.
+        mapping: JSON of the class names.
+        h5: HDF5 annotations.
+        csv: also write the tables, whole, to this folder.
+        top: rows of the tables of classes and triplets to print.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from speaq.data.check import find_sources
+    from speaq.data.check.tables import count_source
+
+    named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
+    sources = find_sources(arguments, config_file, named)
+    console = Console(highlight=False, markup=False, emoji=False)
+    for source in sources:
+        console.print(Text.assemble((source.name, "bold"), f"  {source.annotations}"), soft_wrap=True)
+        for table in count_source(source):
+            console.print(table.shown(top), "")
+            if csv is not None:
+                folder = csv if len(sources) == 1 else csv / source.name.lower()
+                table.save(folder / f"{table.name}.csv")

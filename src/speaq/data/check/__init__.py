@@ -1,0 +1,32 @@
+"""The doctor of data sets: everything that is wrong with one, and a repaired copy.
+
+The strict readers of ``speaq.data`` stop at the first mistake; these go on where they can. The modules, in
+the order in which data flows: ``sources`` (which data sets), ``findings`` (what is collected), ``json_file``,
+``dictionary``, ``image_list``, ``arrays`` and ``ranges`` (reading), ``image_files``, ``duplicates``,
+``boxes`` and ``relations`` (checking), ``salvage`` (what can be used), ``counts``, ``dataset`` (all of one
+data set), ``between`` (two sets of a mix), ``report`` (words and JSON), and ``repair`` (the copy).
+"""
+
+from speaq.data.check.between import check_between
+from speaq.data.check.dataset import DatasetCheck, check_dataset
+from speaq.data.check.findings import Example, Finding
+from speaq.data.check.repair import describe_size, list_changes, write_repaired, write_settings
+from speaq.data.check.report import Report
+from speaq.data.check.sources import Source, find_sources, source_of_paths, sources_of_config
+
+__all__ = [
+    "DatasetCheck",
+    "Example",
+    "Finding",
+    "Report",
+    "Source",
+    "check_between",
+    "check_dataset",
+    "describe_size",
+    "find_sources",
+    "list_changes",
+    "source_of_paths",
+    "sources_of_config",
+    "write_repaired",
+    "write_settings",
+]

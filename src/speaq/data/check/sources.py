@@ -1,0 +1,162 @@
+"""Which data sets to check: those of a configuration, a folder, or the paths on the command line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speaq.config import Config, load_config
+from speaq.config.data import GenomeSection
+from speaq.data.visual_genome import SUFFIXES
+from speaq.errors import SpeaqError
+
+_PATHS = ("images", "image_data", "mapping_dictionary", "vg_attribute_h5")
+_SECTIONS = ("visual_genome", "synthetic_genome", "visual_genome_synthetic")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a data set lies.
+
+    Attributes:
+        name: of its section under DATASETS.
+        section: its paths and settings.
+    """
+
+    name: str
+    section: GenomeSection
+
+    @property
+    def images(self) -> Path:
+        """Folder of the image files."""
+        return Path(self.section.images)
+
+    @property
+    def image_data(self) -> Path:
+        """The image list."""
+        return Path(self.section.image_data)
+
+    @property
+    def dictionary(self) -> Path:
+        """The class names."""
+        return Path(self.section.mapping_dictionary)
+
+    @property
+    def annotations(self) -> Path:
+        """The HDF5 file."""
+        return Path(self.section.vg_attribute_h5)
+
+
+def find_sources(
+    arguments: Sequence[str], config_file: Path | None, named: Mapping[str, Path | None]
+) -> list[Source]:
+    """The data sets that a command line names.
+
+    Args:
+        arguments: KEY VALUE pairs where there is a configuration, else one folder or nothing.
+        config_file: YAML configuration.
+        named: paths by the attributes of `GenomeSection`, None for those not given.
+
+    Raises:
+        SpeaqError: the command line names none, or names one in two ways; or as `sources_of_config` and
+            `source_of_paths`.
+    """
+    if config_file is not None:
+        if any(path is not None for path in named.values()):
+            raise SpeaqError(
+                "--config-file names the data sets: change its paths with KEY VALUE, not options"
+            )
+        return sources_of_config(load_config(config_file, arguments))
+    if len(arguments) > 1:
+        raise SpeaqError(
+            f"expected one folder, found {' '.join(arguments)}; KEY VALUE pairs belong to a --config-file"
+        )
+    return [source_of_paths(Path(arguments[0]) if arguments else None, named)]
+
+
+def sources_of_config(config: Config) -> list[Source]:
+    """The data sets for which the configuration has paths.
+
+    Raises:
+        SpeaqError: there is none, or some of its four paths is not set or leads nowhere.
+    """
+    sections: dict[str, GenomeSection] = {name.upper(): getattr(config.datasets, name) for name in _SECTIONS}
+    sections |= config.datasets.multi_dataset.sources
+    sources = [
+        Source(name, section)
+        for name, section in sections.items()
+        if any(getattr(section, path) for path in _PATHS)
+    ]
+    if not sources:
+        raise SpeaqError(
+            "the configuration names no data set: set IMAGES, IMAGE_DATA, MAPPING_DICTIONARY and "
+            f"VG_ATTRIBUTE_H5 in one of the sections {', '.join(sections)} of DATASETS"
+        )
+    _check_paths(sources)
+    return sources
+
+
+def source_of_paths(folder: Path | None, named: Mapping[str, Path | None]) -> Source:
+    """The data set of a folder, of named paths, or of both: names win over what the folder has.
+
+    Args:
+        folder: holds one HDF5 file, two JSON files and a folder of images.
+        named: paths by the attributes of `GenomeSection`.
+
+    Raises:
+        SpeaqError: a path is missing, leads nowhere, or the folder leaves open which file is meant.
+    """
+    if folder is not None and not folder.is_dir():
+        raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
+    given = {key: path for key, path in named.items() if path is not None}
+    paths = {key: given.get(key) or _find(folder, key) for key in _PATHS}
+    settings = {key: str(path) for key, path in paths.items()}
+    source = Source("VISUAL_GENOME", GenomeSection.model_validate(settings))
+    _check_paths([source])
+    return source
+
+
+def _check_paths(sources: list[Source]) -> None:
+    problems = []
+    for source in sources:
+        for key in _PATHS:
+            path = getattr(source.section, key)
+            if not path:
+                problems.append(f"DATASETS.{source.name}.{key.upper()} is not set")
+            elif not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
+                kind = "folder" if key == "images" else "file"
+                problems.append(f"{path}: there is no such {kind} (DATASETS.{source.name}.{key.upper()})")
+    if problems:
+        raise SpeaqError("\n  ".join([*problems, "correct these paths; nothing was checked"]))
+
+
+def _find(folder: Path | None, key: str) -> Path:
+    """The one file (or folder of images) of a data set that a folder has."""
+    option, matches = {
+        "images": ("--images", _has_images),
+        "image_data": ("--image-data", _is_image_list),
+        "mapping_dictionary": ("--mapping", _is_dictionary),
+        "vg_attribute_h5": ("--h5", _is_hdf5),
+    }[key]
+    if folder is None:
+        raise SpeaqError(f"name the data set: a folder, --config-file, or also {option}")
+    found = sorted(path for path in folder.iterdir() if matches(path))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise SpeaqError(f"{folder}: expected one file or folder for {option}, found {names}; give {option}")
+    return found[0]
+
+
+def _is_hdf5(path: Path) -> bool:
+    return path.suffix in (".h5", ".hdf5")
+
+
+def _is_image_list(path: Path) -> bool:
+    return path.suffix == ".json" and "image_data" in path.stem
+
+
+def _is_dictionary(path: Path) -> bool:
+    return path.suffix == ".json" and "dict" in path.stem
+
+
+def _has_images(path: Path) -> bool:
+    return path.is_dir() and any(entry.suffix in SUFFIXES for entry in path.iterdir())

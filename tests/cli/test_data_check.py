@@ -1,0 +1,190 @@
+"""`speaq data check` and `speaq data stats`: output, files and exit codes."""
+
+import csv
+import json
+
+import pytest
+
+from damaged_set import DamagedSet
+from damages import DAMAGES
+from golden_dataset import TINY
+from speaq.cli import app, run
+
+
+def command(capsys, *arguments):
+    """Exit code and output."""
+    code = 0
+    try:
+        run(app, ["data", *map(str, arguments)])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+    return code, captured.out, captured.err
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def files(tmp_path):
+    return DamagedSet(tmp_path / "set")
+
+
+def test_a_sound_set(capsys):
+    code, out, _ = command(capsys, "check", TINY)
+    assert code == 0
+    assert out.splitlines()[-1] == "0 errors, 0 warnings, 4 notes"
+    assert out.splitlines()[2].split() == ["train", "84", "84", "0", "0", "446", "346"]
+
+
+def test_a_damaged_set_and_its_json(capsys, files, tmp_path):
+    DAMAGES["unknown_label"](files)
+    files.write()
+    code, out, _ = command(capsys, "check", files.folder, "--json", tmp_path / "found.json", "--limit", "1")
+    assert code == 1
+    assert "error  label-unknown  3\n    A label is not in the dictionary.\n" in out
+    assert "image 1, labels[3]: 0" in out
+    assert "and 2 more" in out
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert (content["errors"], content["warnings"]) == (1, 0)
+    (first, *_) = content["sets"][0]["findings"]
+    assert (first["code"], first["count"], first["images"]) == ("label-unknown", 3, [1, 7, 56])
+    assert first["examples"] == [{"image": 1, "place": "labels[3]", "found": 0}]
+    assert content["sets"][0]["splits"]["test"]["images"] == 36
+    assert sum(content["sets"][0]["splits"]["train"]["predicates"].values()) == 339
+
+
+def test_warnings_count_where_strict(capsys, files):
+    DAMAGES["outside_image"](files)
+    files.write()
+    assert command(capsys, "check", files.folder)[0] == 0
+    assert command(capsys, "check", files.folder, "--strict")[0] == 1
+
+
+def test_fix(capsys, files, tmp_path):
+    for name in ("unknown_label", "file_missing", "similar_names"):
+        DAMAGES[name](files)
+    files.write()
+    before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
+    fixed = tmp_path / "fixed"
+    code, out, _ = command(capsys, "check", files.folder, "--fix", fixed)
+    assert code == 0
+    assert "117 of 120 images" in out
+    assert "3  images left out: file missing" in out
+    assert "not repaired: warning dictionary-similar-names, 1" in out
+    assert "The repaired data set has 0 errors, 1 warning," in out
+    assert {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()} == before
+    assert sorted(path.name for path in fixed.iterdir()) == [
+        "annotations.h5",
+        "dataset.yaml",
+        "dicts.json",
+        "image_data.json",
+    ]
+    assert command(capsys, "check", "--config-file", fixed / "dataset.yaml")[0] == 0
+    assert command(capsys, "check", fixed, "--images", files.folder / "images")[0] == 0
+
+
+def test_a_set_that_cannot_be_repaired(capsys, files, tmp_path):
+    del files.arrays["labels"]
+    files.write()
+    code, out, _ = command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
+    assert code == 1
+    assert "VISUAL_GENOME cannot be repaired: of the annotations, labels cannot be used." in out
+    assert not (tmp_path / "fixed").exists()
+
+
+def test_the_sets_of_a_mix(capsys, files, tmp_path):
+    files.names["predicate_to_idx"]["quite above"] = 51
+    files.names["idx_to_predicate"]["51"] = "quite above"
+    files.arrays["split"][100] = 0  # a test image of the other set
+    files.write()
+    keys = ("IMAGES", "IMAGE_DATA", "MAPPING_DICTIONARY", "VG_ATTRIBUTE_H5")
+    sections = {}
+    for name, folder in (("VISUAL_GENOME", TINY), ("VISUAL_GENOME_SYNTHETIC", files.folder)):
+        paths = (folder / part for part in ("images", "image_data.json", "dicts.json", "VG.h5"))
+        sections[name] = dict(zip(keys, map(str, paths), strict=True))
+    file = tmp_path / "mix.yaml"
+    file.write_text(json.dumps({"DATASETS": sections}))
+    code, out, _ = command(capsys, "check", "--config-file", file, "--fix", tmp_path / "fixed")
+    assert code == 1
+    assert "error  vocabulary-extra  1\n" in out
+    assert (
+        "warning  mix-leak-same-id  1\n    VISUAL_GENOME_SYNTHETIC trains on ids that VISUAL_GENOME has"
+        in out
+    )
+    assert "not repaired: error vocabulary-extra, 1" in out
+    assert (tmp_path / "fixed/visual_genome_synthetic/annotations.h5").exists()
+    real = [f"DATASETS.VISUAL_GENOME_SYNTHETIC.{key}" for key in keys]
+    pairs = [
+        text for key, name in zip(real, keys, strict=True) for text in (key, sections["VISUAL_GENOME"][name])
+    ]
+    code, out, _ = command(capsys, "check", "--config-file", file, *pairs)
+    assert "vocabulary" not in out
+
+
+def test_names_are_printed_as_they_are(capsys, files):
+    numbers, names = files.names["predicate_to_idx"], files.names["idx_to_predicate"]
+    numbers["[red]on$_<b>위에"] = numbers.pop(names["1"])
+    names["1"] = "[red]on$_<b>위에"
+    files.write()
+    assert "[red]on$_<b>위에 62" in command(capsys, "check", files.folder)[1]
+    assert "[red]on$_<b>위에" in command(capsys, "stats", files.folder)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none"], "none: there is no such folder"),
+        ([], "name the data set"),
+        (["a", "b"], "expected one folder, found a b"),
+        ([TINY, "--h5", "none.h5"], "none.h5: there is no such file"),
+        (["--config-file", "none.yaml"], "none.yaml: no such configuration file"),
+        (["--config-file", "none.yaml", "--h5", "x.h5"], "--config-file names the data sets"),
+        ([TINY, "--limit", "-1"], "--limit"),
+    ],
+)
+def test_mistakes(capsys, arguments, message):
+    for name in ("check", "stats"):
+        if "--limit" in arguments:
+            arguments = [*arguments[:-2], "--top" if name == "stats" else "--limit", "-1"]
+            message = arguments[-2]
+        code, out, err = command(capsys, name, *arguments)
+        assert code == 2
+        assert message in err + out
+
+
+def test_nothing_is_fixed_in_the_folder_of_the_set(capsys, files):
+    files.write()
+    code, _, err = command(capsys, "check", files.folder, "--fix", files.folder)
+    assert code == 2
+    assert "the data set itself is in this folder" in err
+
+
+def test_stats(capsys, tmp_path):
+    code, out, _ = command(capsys, "stats", TINY, "--csv", tmp_path / "tables", "--top", "3")
+    assert code == 0
+    assert "and 47 more" in out
+    tables = {path.stem: list(csv.reader(path.open())) for path in (tmp_path / "tables").iterdir()}
+    assert tables.keys() == {"splits", "per_image", "predicates", "objects", "triplets"}
+    assert tables["splits"][1:] == [
+        ["train", "84", "0", "0", "446", "346", tables["splits"][1][-1]],
+        ["test", "36", "0", "1", "188", "108", "108"],
+    ]
+    heading, *rows = tables["predicates"]
+    assert heading == ["predicate", "train", "test", "train %", "group"]
+    assert rows[0] == ["above", "62", rows[0][2], "17.92", "head"]
+    assert [row[4] for row in rows] == ["head"] * 16 + ["body"] * 17 + ["tail"] * 17
+    assert sum(int(row[1]) for row in rows) == 346
+    assert sum(int(row[1]) for row in tables["objects"][1:]) == 446
+    assert sum(int(row[1]) for row in tables["triplets"][1:]) == 346
+
+
+def test_stats_of_a_damaged_set_names_the_mistake(capsys, files):
+    DAMAGES["unknown_label"](files)
+    files.write()
+    code, _, err = command(capsys, "stats", files.folder)
+    assert code == 2
+    assert "'labels' must hold class numbers from 1 to 150" in err

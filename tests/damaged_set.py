@@ -1,0 +1,100 @@
+"""The golden data set of 120 images, to be damaged, written and checked."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from golden_dataset import TINY
+from speaq.config.data import GenomeSection
+from speaq.data.check import DatasetCheck, Source, check_dataset
+from speaq.data.visual_genome import VisualGenome
+
+
+class DamagedSet:
+    """The files of a data set; they are written when they are checked.
+
+    Attributes:
+        arrays: of the HDF5 file.
+        entries: of the image list.
+        names: the dictionary.
+        texts: what to write instead, by file name.
+        gone: image files not to be there.
+        corrupted: CORRUPTED_IMAGES.
+        box_scale: BOX_SCALE.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with h5py.File(TINY / "VG.h5") as file:
+            self.arrays: dict[str, Any] = {key: np.asarray(file[key]) for key in file}
+        self.entries: Any = json.loads((TINY / "image_data.json").read_text())
+        self.names: Any = json.loads((TINY / "dicts.json").read_text())
+        self.texts: dict[str, bytes] = {}
+        self.gone: set[str] = set()
+        self.corrupted: tuple[str, ...] = ()
+        self.box_scale: Any = 1024
+
+    @property
+    def source(self) -> Source:
+        return Source(
+            "VISUAL_GENOME",
+            GenomeSection(
+                images=str(self.folder / "images"),
+                image_data=str(self.folder / "image_data.json"),
+                mapping_dictionary=str(self.folder / "dicts.json"),
+                vg_attribute_h5=str(self.folder / "VG.h5"),
+                corrupted_images=self.corrupted,
+                box_scale=self.box_scale,
+                number_of_validation_images=0,
+            ),
+        )
+
+    def box(self, row: int, box: tuple[float, float, float, float]) -> None:
+        """Set a box in both frames, in units of the larger one."""
+        self.arrays["boxes_1024"][row] = box
+        self.arrays["boxes_512"][row] = np.array(box) // 2
+
+    def write(self) -> None:
+        (self.folder / "images").mkdir(parents=True, exist_ok=True)
+        for path in (TINY / "images").iterdir():
+            if path.name not in self.gone:
+                shutil.copyfile(path, self.folder / "images" / path.name)
+        with h5py.File(self.folder / "VG.h5", "w") as file:
+            for key, values in self.arrays.items():
+                file[key] = values
+        (self.folder / "image_data.json").write_text(json.dumps(self.entries))
+        (self.folder / "dicts.json").write_text(json.dumps(self.names))
+        for name, text in self.texts.items():
+            (self.folder / name).write_bytes(text)
+
+    def check(self, **options: Any) -> DatasetCheck:
+        self.write()
+        return check_dataset(self.source, **{"limit": 3, **options})
+
+
+def found(check: DatasetCheck) -> dict[str, int]:
+    """Errors and warnings by code."""
+    counts: dict[str, int] = {}
+    for finding in check.findings:
+        if finding.severity != "note":
+            counts[finding.code] = counts.get(finding.code, 0) + finding.count
+    return counts
+
+
+def open_strictly(source: Source, split: Any) -> VisualGenome:
+    """The set as training reads it."""
+    return VisualGenome(
+        images=source.images,
+        annotations_h5=source.annotations,
+        image_data=source.image_data,
+        dictionary=source.dictionary,
+        split=split,
+        filter_empty_relations=False,
+        num_validation_images=0,
+        corrupted_images=source.section.corrupted_images,
+        box_scale=source.section.box_scale,
+    )
