@@ -35,8 +35,10 @@ def folder(tmp_path_factory):
 
 def test_everything_is_where_the_demo_says(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"dataset", "run", "unseen.png", "unseen.json", "prediction.png"}
+    assert names == {"dataset", "run", "unseen.png", "unseen.json", "prediction.png", "training_plots"}
     assert (folder / "run" / "best" / "model.safetensors").is_file()
+    assert (folder / "run" / "report.html").stat().st_size > 10_000
+    assert (folder / "training_plots" / "training_overview.png").is_file()
     graph = SceneGraph.from_json(folder / "unseen.json")
     assert graph.image_size == demo.UNSEEN_SIZE[::-1]
 
@@ -57,7 +59,7 @@ def test_the_readme_names_what_exists():
     for name in set(re.findall(r"configs/\w+\.yaml|docs/\w+\.\w+|\w+\.py\b", text)):
         folders = ("", "src/speaq/**/", "tests/", "benchmarks/")
         assert any(list(ROOT.glob(folder + name)) for folder in folders), name
-    commands = set(re.findall(r"speaq (demo|train|evaluate|predict|data)\b", text))
+    commands = set(re.findall(r"speaq (demo|train|evaluate|predict|data|plot)\b", text))
     assert commands == {"demo", "train", "evaluate", "predict", "data"}
     for name in commands:
         with pytest.raises(SystemExit) as stop:

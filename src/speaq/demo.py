@@ -20,6 +20,7 @@ from speaq.structures import Annotation
 from speaq.training import launch
 from speaq.training.cluster import Cluster
 from speaq.visualize.image import draw_comparison
+from speaq.visualize.training_log.plots import plot_training_logs
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 NUM_TRAIN, NUM_VAL, NUM_TEST = 3000, 100, 300
@@ -36,6 +37,7 @@ class DemoFiles:
         picture: an image that the model has never seen.
         graph: its predicted scene graph as JSON.
         drawing: ground truth and prediction side by side.
+        plots: the course of the training.
     """
 
     dataset: Path
@@ -43,6 +45,12 @@ class DemoFiles:
     picture: Path
     graph: Path
     drawing: Path
+    plots: Path
+
+    @property
+    def report(self) -> Path:
+        """Everything about the evaluation, for a browser."""
+        return self.run / "report.html"
 
     @classmethod
     def under(cls, folder: Path) -> "DemoFiles":
@@ -53,6 +61,7 @@ class DemoFiles:
             folder / "unseen.png",
             folder / "unseen.json",
             folder / "prediction.png",
+            folder / "training_plots",
         )
 
 
@@ -95,6 +104,8 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
         mark = "*" if (triplet.subject, triplet.predicate, triplet.object) in known else " "
         console.print(f"  {mark} {triplet}", highlight=False)
 
+    plot_training_logs([files.run], files.plots)
+
     console.rule(f"Done in {(time.perf_counter() - start) / 60:.1f} minutes")
     for name, path in (
         ("the data set", files.dataset),
@@ -103,9 +114,11 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
         ("the unseen picture", files.picture),
         ("its scene graph", files.graph),
         ("truth and prediction", files.drawing),
+        ("the training, in plots", files.plots),
     ):
         console.print(f"{name:>22}: {path}", highlight=False)
     console.print(f"\nTry it:  speaq predict {files.picture} --model {files.run}", highlight=False)
+    console.print(f"Open:    {files.report}  (in a browser: the evaluation)", highlight=False)
     return results
 
 
@@ -145,7 +158,7 @@ def _evaluate(config: Config, files: DemoFiles, cluster: Cluster) -> dict[str, A
             "datasets": config.datasets.model_copy(update={"test": ("VG_test",)}),
         }
     )
-    return launch.evaluate(config, cluster=cluster)[0]
+    return launch.evaluate(config, cluster=cluster, report=True)[0]
 
 
 def _predict(files: DemoFiles) -> tuple[SceneGraph, SceneGraph]:

@@ -5,6 +5,7 @@ import pytest
 
 from speaq.config import Config
 from speaq.config.data import GenomeSection, SourceShare
+from speaq.config.training import Solver
 from speaq.data.build import (
     build_mixture,
     build_statistics,
@@ -44,7 +45,7 @@ def source(name: str = "real", ratio: float = 1.0, weight: float = 1.0, **keys) 
 
 
 def training_set(*sources: DataSource, batch_size: int = 4, num_steps: int = 3):
-    mixture = build_mixture(sources, batch_size=batch_size, num_steps=num_steps)
+    mixture = build_mixture(sources, Solver(ims_per_batch=batch_size, max_iter=num_steps))
     return build_training_set(sources, mixture, input_settings=SMALL, seed=1)
 
 
@@ -92,7 +93,7 @@ def test_statistics_are_weighted_by_what_is_drawn():
     real, synthetic = source("real", 0.75), source("synthetic", 0.25, CORRUPTED_IMAGES=["11", "12", "13"])
     counts = [DatasetStatistics.of(each.genome).predicate_counts for each in (real, synthetic)]
     sizes = [len(each.genome) for each in (real, synthetic)]
-    mixture = build_mixture([real, synthetic], batch_size=8, num_steps=10)
+    mixture = build_mixture([real, synthetic], Solver(ims_per_batch=8, max_iter=10))
     mixed = build_statistics([real, synthetic], mixture, of="mix").predicate_counts
     expected = 0.75 / sizes[0] * counts[0] + 0.25 / sizes[1] * counts[1]
     np.testing.assert_allclose(mixed, expected / (0.25 / sizes[1]), atol=0.5)
@@ -107,7 +108,7 @@ def test_statistics_are_weighted_by_what_is_drawn():
 
 def test_statistics_of_one_source_are_its_counts():
     real = source()
-    mixture = build_mixture([real], batch_size=8, num_steps=10)
+    mixture = build_mixture([real], Solver(ims_per_batch=8, max_iter=10))
     expected = DatasetStatistics.of(real.genome)
     found = build_statistics([real], mixture, of="mix")
     assert found.predicate_counts.tolist() == expected.predicate_counts.tolist()

@@ -37,18 +37,25 @@ def train(
 
 
 def evaluate(
-    model: Path,
+    model: Path | None = None,
     *overrides: str,
     config_file: Path | None = None,
+    report: bool = False,
+    predictions: Path | None = None,
     num_gpus: int | None = None,
     dist_url: str = "",
 ) -> None:
-    """Evaluate a model on DATASETS.TEST; results.json is written to OUTPUT_DIR.
+    """Evaluate a model on DATASETS.TEST, or score saved predictions again without it.
+
+    OUTPUT_DIR gets results.json, and with --report predictions/<data set>.h5 and report.html. The report on
+    saved predictions is written beside them.
 
     Args:
         model: folder of a saved model, or output folder of a training (its best model is taken).
         overrides: KEY VALUE pairs that win over the configuration file, such as DATASETS.TEST "('VG_test',)".
         config_file: YAML configuration; by default the config.yaml of the training.
+        report: write everything about the evaluation as one HTML page.
+        predictions: a file of saved predictions; no model is needed then.
         num_gpus: GPUs of this machine; 0 is the CPU; one if there is any by default.
         dist_url: where the processes of several GPUs meet: a port.
     """
@@ -56,11 +63,26 @@ def evaluate(
     from speaq.errors import SpeaqError
     from speaq.model.weights import find_checkpoint
     from speaq.training import launch
+    from speaq.training.rescoring import rescore
 
-    if config_file is None:
-        config_file = model / "config.yaml"
-        if not config_file.is_file():
-            raise SpeaqError(f"{config_file}: no such file; name the data to evaluate on with --config-file")
+    if predictions is not None:
+        folder = predictions.parent.parent
+        pairs = overrides if model is None else (str(model), *overrides)  # there is no model to name
+        config = load_config(_config_file(config_file, folder), pairs)
+        rescore(config, predictions, report=predictions.with_suffix(".html") if report else None)
+        return
+    if model is None:
+        raise SpeaqError("evaluate what? Give the folder of a model, or --predictions FILE")
     weights = ["MODEL.WEIGHTS", str(find_checkpoint(model))]
-    config = load_config(config_file, [*overrides, *weights])
-    launch.evaluate(config, cluster=launch.Cluster(num_gpus=num_gpus, dist_url=dist_url))
+    config = load_config(_config_file(config_file, model), [*overrides, *weights])
+    launch.evaluate(config, cluster=launch.Cluster(num_gpus=num_gpus, dist_url=dist_url), report=report)
+
+
+def _config_file(given: Path | None, folder: Path) -> Path:
+    """The configuration that is given, or that of the training in a folder."""
+    from speaq.errors import SpeaqError
+
+    file = given or folder / "config.yaml"
+    if not file.is_file():
+        raise SpeaqError(f"{file}: no such file; name the data to evaluate on with --config-file")
+    return file

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speaq.config import Config
 from speaq.config.data import GenomeSection, Input
+from speaq.config.training import Solver
 from speaq.data.dataset import MixedDataset, SceneGraphDataset
 from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
 from speaq.data.mixing import Mixture
 from speaq.data.randomness import Purpose, generator
 from speaq.data.sampling import Epochs, ShuffledEpochs
-from speaq.data.sources import DataSource
+from speaq.data.sources import DataSource, load_training_sources
 from speaq.data.statistics import DatasetStatistics, check_counts, mixed_counts
 from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
 from speaq.data.visual_genome import VisualGenome
@@ -50,13 +52,13 @@ class TrainingStatistics:
     triplets: np.ndarray
 
 
-def build_mixture(sources: Sequence[DataSource], *, batch_size: int, num_steps: int) -> Mixture:
-    """The shares of the sources in the global batches of ``num_steps`` optimiser steps."""
+def build_mixture(sources: Sequence[DataSource], solver: Solver) -> Mixture:
+    """The shares of the sources in the global batches of a training with these SOLVER settings."""
     return Mixture(
         [source.share.ratio for source in sources],
         final_ratios=[source.share.ratio_at_end for source in sources],
-        batch_size=batch_size,
-        num_steps=num_steps,
+        batch_size=solver.ims_per_batch,
+        num_steps=solver.max_iter,
     )
 
 
@@ -88,6 +90,19 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
     origin = of if of != "mix" else f"the training data ({', '.join(counts)})"
     triplets = np.unique(np.concatenate([each.triplets for each in statistics.values()]), axis=0)
     return TrainingStatistics(check_counts(chosen, origin), triplets)
+
+
+def load_statistics(config: Config) -> TrainingStatistics | None:
+    """Of the data sets that a configuration trains on, if it names any.
+
+    Raises:
+        SpeaqError: they cannot be read or mixed, or are of no use.
+    """
+    if not config.datasets.train:
+        return None
+    sources = load_training_sources(config)
+    mixture = build_mixture(sources, config.solver)
+    return build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
 
 
 def build_training_set(

@@ -23,6 +23,9 @@ from speaq.evaluation.zero_shot import TripletSet
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
 
+DEPTHS = (20, 50, 100)
+"""The k at which recall is measured unless other ones are asked for."""
+
 PREFIXES = ("", "ng-")
 """Of the names of figures with and without graph constraint, in the order of the states' first axis."""
 
@@ -77,7 +80,7 @@ class SceneGraphMetrics(Metric):
         self,
         *,
         num_predicates: int,
-        ks: Sequence[int] = (20, 50, 100),
+        ks: Sequence[int] = DEPTHS,
         iou_threshold: float = 0.5,
         zero_shot_triplets: np.ndarray | None = None,
         seen_triplets: np.ndarray | None = None,
@@ -116,13 +119,18 @@ class SceneGraphMetrics(Metric):
         """
         sums = {name: np.zeros(getattr(self, name).shape) for name in self._defaults}
         for graph, annotation in zip(graphs, annotations, strict=True):
-            self._check(graph, annotation)
+            self.check(graph, annotation)
             self._add_image(sums, graph, annotation)
         for name, value in sums.items():
             state = getattr(self, name)
             setattr(self, name, state + torch.from_numpy(value).to(state.device))
 
-    def _check(self, graph: SceneGraph, annotation: Annotation) -> None:
+    def check(self, graph: SceneGraph, annotation: Annotation) -> None:
+        """See that both belong to this set of predicates.
+
+        Raises:
+            SpeaqError: one of them does not.
+        """
         predicted = graph.predicate_probs.shape[1] - 1
         present = annotation.relations[:, 2].max(initial=-1) + 1
         if predicted != self.num_predicates or present > self.num_predicates:
@@ -143,13 +151,13 @@ class SceneGraphMetrics(Metric):
         present, recalls = recall_by_predicate(ranks, relations[:, 2], self.ks)
         sums["predicate_images"][present] += 1
         sums["predicate_sum"][:, present] += recalls
-        zero_shot = self._zero_shot(annotation)
+        zero_shot = self.zero_shot(annotation)
         if zero_shot.any():
             sums["images_with_zero_shot"] += 1
             sums["zero_shot_sum"] += recall_at(ranks[:, zero_shot], self.ks)
 
-    def _zero_shot(self, annotation: Annotation) -> np.ndarray:
-        """Which relations of the image are zero-shot: (M,) bool."""
+    def zero_shot(self, annotation: Annotation) -> np.ndarray:
+        """Which relations of the image are zero-shot: (M,) bool; none where no set of triplets was given."""
         subjects, objects, predicates = annotation.relations.T
         triplets = np.stack((annotation.labels[subjects], annotation.labels[objects], predicates), axis=-1)
         if self._unseen is not None:

@@ -25,7 +25,7 @@ _LOG_TYPES = {
     "ng-mR": "No Graph Constraint Mean Recall",
     "F": "Harmonic Mean of Recall and Mean Recall",
 }
-_TABLE_NAMES = {
+RECALL_NAMES = {
     "R": "Recall",
     "ng-R": "Recall, no graph constraint",
     "mR": "Mean recall",
@@ -101,7 +101,7 @@ def results_table(results: Mapping[str, Any], *, mode: str = "sgdet") -> "Render
     recall.add_column("")
     for k in ks:
         recall.add_column(f"@{k}", justify="right")
-    for name, text in _TABLE_NAMES.items():
+    for name, text in RECALL_NAMES.items():
         if f"{name}@{ks[0]}" in results:
             recall.add_row(text, *(_percent(results[f"{name}@{k}"]) for k in ks))
     if "AP" not in results:

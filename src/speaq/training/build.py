@@ -117,18 +117,17 @@ def build_criterion(
         source_names: of the training data.
     """
     detr = config.model.detr
-    counts = torch.as_tensor(predicate_counts, dtype=torch.int64)
-    if detr.predicate_frequencies == "published":
-        if len(VG_PREDICATE_COUNTS) != len(counts):
-            raise SpeaqError(
-                f"MODEL.DETR.PREDICATE_FREQUENCIES published is a table of {len(VG_PREDICATE_COUNTS)} "
-                f"predicates of Visual Genome, but these data have {len(counts)}: set it to train"
-            )
-        counts = torch.tensor(VG_PREDICATE_COUNTS)
+    groups = build_groups(config, model.config, predicate_counts)
+    if groups is not None:
+        logger.info(
+            "query groups: %s predicates, %s entity queries",
+            groups.predicates_per_group,
+            groups.queries_per_group,
+        )
     return Criterion(
-        matcher=_build_matcher(config, _build_groups(config, model, counts)),
+        matcher=_build_matcher(config, groups),
         num_objects=len(model.config.objects),
-        predicate_weights=_predicate_weights(config, model, counts),
+        predicate_weights=_predicate_weights(config, model, _frequencies(config, predicate_counts)),
         no_object_weight=detr.no_object_weight,
         relation_weight=detr.relation_loss_weight,
         l1_weight=detr.l1_weight,
@@ -139,21 +138,37 @@ def build_criterion(
     )
 
 
-def _build_groups(config: Config, model: Speaq, counts: torch.Tensor) -> QueryGroups | None:
+def build_groups(
+    config: Config, model: ModelConfig, predicate_counts: Sequence[int] | np.ndarray
+) -> QueryGroups | None:
+    """Which queries speak of which predicates; None where all speak of all.
+
+    Args:
+        config: its MODEL.DETR section.
+        model: whose queries are grouped.
+        predicate_counts: (R,) relations in the training data.
+    """
     if not config.model.detr.use_group_mask:
         return None
-    groups = group_queries(
-        counts=counts.tolist(),
+    return group_queries(
+        counts=_frequencies(config, predicate_counts).tolist(),
         num_groups=config.model.detr.num_groups,
-        num_queries=model.config.num_queries,
-        multiplier=model.config.query_multiplier,
+        num_queries=model.num_queries,
+        multiplier=model.query_multiplier,
     )
-    logger.info(
-        "query groups: %s predicates, %s entity queries",
-        groups.predicates_per_group,
-        groups.queries_per_group,
-    )
-    return groups
+
+
+def _frequencies(config: Config, predicate_counts: Sequence[int] | np.ndarray) -> torch.Tensor:
+    """The predicate counts (R,) int64 that group queries and weight classes."""
+    counts = torch.as_tensor(predicate_counts, dtype=torch.int64)
+    if config.model.detr.predicate_frequencies == "train":
+        return counts
+    if len(VG_PREDICATE_COUNTS) != len(counts):
+        raise SpeaqError(
+            f"MODEL.DETR.PREDICATE_FREQUENCIES published is a table of {len(VG_PREDICATE_COUNTS)} "
+            f"predicates of Visual Genome, but these data have {len(counts)}: set it to train"
+        )
+    return torch.tensor(VG_PREDICATE_COUNTS)
 
 
 def _build_matcher(config: Config, groups: QueryGroups | None) -> Matcher:

@@ -1,6 +1,7 @@
 """Evaluation during and after training: on what, by which metrics, and where the results go."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.report import predicate_table, results_table
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
-from speaq.model.config import ModelConfig
+from speaq.structures import Vocabulary
 from speaq.training.logs import console, write_figures
 from speaq.training.module import SceneGraphModule, log_results, save_results
 
@@ -21,7 +22,10 @@ logger = logging.getLogger("speaq.training")
 
 
 def build_metrics(
-    config: Config, model: ModelConfig, statistics: TrainingStatistics | None
+    config: Config,
+    vocabulary: Vocabulary,
+    predicate_counts: Sequence[int] | np.ndarray | None,
+    statistics: TrainingStatistics | None,
 ) -> tuple[SceneGraphMetrics, DetectionAP]:
     """What is measured on a data set.
 
@@ -30,29 +34,32 @@ def build_metrics(
 
     Args:
         config: its TEST section.
-        model: whose classes are measured.
+        vocabulary: the classes that are measured.
+        predicate_counts: (R,) relations that the model was trained on, if known; for head, body and tail.
         statistics: of the training data, if known.
     """
-    zero_shot, seen = _zero_shot(config, model), None
+    zero_shot, seen = _zero_shot(config, vocabulary), None
     if zero_shot is None and statistics is not None:
         seen = statistics.triplets
     recalls = SceneGraphMetrics(
-        num_predicates=len(model.predicates),
+        num_predicates=len(vocabulary.predicates),
         iou_threshold=config.test.relation.iou_threshold,
         zero_shot_triplets=zero_shot,
         seen_triplets=seen,
-        predicate_counts=np.array(model.predicate_counts) if model.predicate_counts else None,
+        predicate_counts=None if predicate_counts is None else np.asarray(predicate_counts),
     )
-    return recalls, DetectionAP(num_objects=len(model.objects))
+    return recalls, DetectionAP(num_objects=len(vocabulary.objects))
 
 
-def _zero_shot(config: Config, model: ModelConfig) -> np.ndarray | None:
+def _zero_shot(config: Config, vocabulary: Vocabulary) -> np.ndarray | None:
     """The published list where it is on disk; None where it is not and was not asked for."""
     head = config.model.roi_scenegraph_head
     path = Path(head.zero_shot_triplets)
     if head.zero_shot_triplets in ("", type(head)().zero_shot_triplets) and not path.is_file():
         return None
-    return load_zero_shot_triplets(path, num_objects=len(model.objects), num_predicates=len(model.predicates))
+    return load_zero_shot_triplets(
+        path, num_objects=len(vocabulary.objects), num_predicates=len(vocabulary.predicates)
+    )
 
 
 class EvaluationLog(L.Callback):
@@ -75,19 +82,26 @@ class EvaluationLog(L.Callback):
             return
         iteration = trainer.global_step - 1 if in_training else None
         save_results(module, self.output_dir / "results.json", iteration)
-        for name, results in zip(module.names, module.results, strict=True):
+        for name, results in zip(module.evaluation.names, module.results, strict=True):
             if in_training:
                 logger.info("iteration %d, %s: %s", iteration, name, _summary(results))
-                prefix = f"{name}/" if len(module.names) > 1 else ""
+                prefix = f"{name}/" if len(module.evaluation.names) > 1 else ""
                 figures = {f"{prefix}SG/{key}": value for key, value in results.items() if "@" in key}
                 figures |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
                 write_figures(self.output_dir, figures | {"iteration": iteration}, trainer.loggers, True)
             if not in_training or trainer.global_step == trainer.max_steps:
-                model = module.model.config
-                counts = np.array(model.predicate_counts) if model.predicate_counts else None
-                console.rule(name)
-                console.print(results_table(results))
-                console.print(predicate_table(results, model.predicates, predicate_counts=counts))
+                model = module.model
+                print_results(name, results, model.vocabulary, model.config.predicate_counts)
+
+
+def print_results(
+    name: str, results: dict[str, Any], vocabulary: Vocabulary, predicate_counts: Sequence[int] | np.ndarray
+) -> None:
+    """Show the results on a data set as tables on the terminal."""
+    counts = np.array(predicate_counts) if len(predicate_counts) else None
+    console.rule(name)
+    console.print(results_table(results))
+    console.print(predicate_table(results, vocabulary.predicates, predicate_counts=counts))
 
 
 def _summary(results: dict[str, Any]) -> str:

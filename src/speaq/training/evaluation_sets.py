@@ -29,6 +29,11 @@ class EvaluationSets:
     results_of_dataset: tuple[tuple[int, ...], ...]
     vocabulary: Vocabulary | None
 
+    @property
+    def dataset_names(self) -> list[str]:
+        """The names of the sets: of the results that each counts for alone."""
+        return [self.names[results[0]] for results in self.results_of_dataset]
+
 
 def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> EvaluationSets:
     """The data sets of DATASETS.TEST.

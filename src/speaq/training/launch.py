@@ -18,7 +18,13 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from speaq.config import Config, log_without_effect
-from speaq.data.build import TrainingStatistics, build_mixture, build_statistics, build_training_set
+from speaq.data.build import (
+    TrainingStatistics,
+    build_mixture,
+    build_statistics,
+    build_training_set,
+    load_statistics,
+)
 from speaq.data.mixing import Mixture
 from speaq.data.sources import DataSource, load_training_sources
 from speaq.errors import SpeaqError
@@ -35,6 +41,8 @@ from speaq.training.evaluation import EvaluationLog, build_metrics
 from speaq.training.evaluation_sets import EvaluationSets, load_evaluation_sets
 from speaq.training.logs import TrainingLog, TrainingProgress, build_loggers, log_to
 from speaq.training.module import SceneGraphModule
+from speaq.training.predictions import PredictionFiles
+from speaq.training.report import write_model_report
 
 logger = logging.getLogger("speaq.training")
 
@@ -78,7 +86,7 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     torch.manual_seed(config.seed)
 
     sources = load_training_sources(config)
-    mixture = build_mixture(sources, batch_size=config.solver.ims_per_batch, num_steps=config.solver.max_iter)
+    mixture = build_mixture(sources, config.solver)
     statistics = build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
     model = Speaq(model_config(config, sources[0].genome.vocabulary, statistics.predicate_counts))
     if resume_from is None:
@@ -107,32 +115,37 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     return module.results
 
 
-def evaluate(config: Config, *, cluster: Cluster | None = None, resume: bool = False) -> list[dict[str, Any]]:
+def evaluate(
+    config: Config, *, cluster: Cluster | None = None, resume: bool = False, report: bool = False
+) -> list[dict[str, Any]]:
     """Evaluate a model on DATASETS.TEST, and leave the results in OUTPUT_DIR.
 
     Args:
         config: what to do.
         cluster: where to compute.
         resume: take the newest checkpoint in OUTPUT_DIR, if there is one; else MODEL.WEIGHTS.
+        report: also keep the predictions (predictions/<data set>.h5) and write report.html.
 
     Raises:
         SpeaqError: there is no model, or the configuration or the data cannot be used.
     """
-    trainer = _build_trainer(
-        config,
-        cluster or Cluster(),
-        [EvaluationLog(output_dir=Path(config.output_dir)), TrainingProgress(max_iter=0)],
-        loggers=[],
-    )
+    output_dir = Path(config.output_dir)
+    callbacks: list[L.Callback] = [EvaluationLog(output_dir=output_dir), TrainingProgress(max_iter=0)]
+    files = PredictionFiles(folder=output_dir / "predictions")
+    trainer = _build_trainer(config, cluster or Cluster(), callbacks + [files] * report, loggers=[])
     _start(config, trainer)
     evaluation = load_evaluation_sets(config, None)
     if evaluation.vocabulary is None:
         raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
-    model = _trained_model(config, evaluation.vocabulary, resume=resume)
-    module = _build_module(config, model, None, evaluation, _known_statistics(config))
+    source = _find_model(config, resume=resume)
+    model = _trained_model(config, source, evaluation.vocabulary)
+    module = _build_module(config, model, None, evaluation, load_statistics(config))
     data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
     with _interruptible(trainer):
         trainer.validate(module, data, verbose=False)
+    if report and trainer.is_global_zero:
+        write_model_report(output_dir / "report.html", module, files=files.written, source=source)
+        logger.info("report: %s", output_dir / "report.html")
     return module.results
 
 
@@ -213,15 +226,6 @@ def _choose_seed(config: Config, cluster: Cluster, resume_from: Path | None) -> 
     return int(os.environ.setdefault("SPEAQ_SEED", str(random.randrange(2**31))))
 
 
-def _known_statistics(config: Config) -> TrainingStatistics | None:
-    """Of the data set that the configuration trains on, if it names one."""
-    if not config.datasets.train:
-        return None
-    sources = load_training_sources(config)
-    mixture = build_mixture(sources, batch_size=config.solver.ims_per_batch, num_steps=config.solver.max_iter)
-    return build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
-
-
 def _log_sources(sources: Sequence[DataSource], mixture: Mixture) -> None:
     """What is trained on, and how much of it."""
     for source, share in zip(sources, mixture.shares().tolist(), strict=True):
@@ -246,23 +250,30 @@ def _build_module(
         config=config,
         postprocess=build_postprocessor(config, model.vocabulary),
         evaluation=evaluation,
-        metrics=[build_metrics(config, model.config, statistics) for _ in evaluation.names],
+        metrics=[
+            build_metrics(config, model.vocabulary, model.config.predicate_counts or None, statistics)
+            for _ in evaluation.names
+        ],
     )
 
 
-def _trained_model(config: Config, vocabulary: Vocabulary, *, resume: bool) -> Speaq:
+def _find_model(config: Config, *, resume: bool) -> Path:
     """The model to evaluate: of OUTPUT_DIR with ``resume``, else MODEL.WEIGHTS."""
-    output_dir, weights = Path(config.output_dir), Path(config.model.weights)
-    source: Path | None = None
+    output_dir = Path(config.output_dir)
     if resume:
-        source = newest_checkpoint(output_dir) or (output_dir if is_pretrained(output_dir) else None)
-    if source is None and config.model.weights:
-        source = weights
-    if source is None:
+        found = newest_checkpoint(output_dir) or (output_dir if is_pretrained(output_dir) else None)
+        if found is not None:
+            return found
+    if not config.model.weights:
         raise SpeaqError(
             f"{output_dir}: there is no checkpoint to evaluate; give the folder of a training as OUTPUT_DIR "
             "with --resume, or a checkpoint as MODEL.WEIGHTS"
         )
+    return Path(config.model.weights)
+
+
+def _trained_model(config: Config, source: Path, vocabulary: Vocabulary) -> Speaq:
+    """The model in a folder, or in a file of weights, which must have the classes of the data."""
     logger.info("evaluating %s", source)
     if source.is_file():
         counts = np.zeros(0, dtype=np.int64)

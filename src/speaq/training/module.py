@@ -20,7 +20,8 @@ from speaq.files import replacing
 from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
 from speaq.model.speaq import Speaq
-from speaq.structures import Batch
+from speaq.scene_graph import SceneGraph
+from speaq.structures import Annotation, Batch
 from speaq.training.evaluation_sets import EvaluationSets
 from speaq.training.logs import FOR_FILES
 from speaq.training.optimizer import adopt_settings, build_optimizer, build_scheduler, clip_gradients
@@ -44,8 +45,8 @@ class SceneGraphModule(L.LightningModule):
         step_terms: scalars of the last batch.
         skipped_steps: steps skipped because of non-finite numbers.
         source_images: (S,) int64, training images seen so far, by source of data.
-        names: of the results of an evaluation.
-        results: of the last evaluation, in the order of the names.
+        evaluation: what is measured on which images.
+        results: of the last evaluation, in the order of ``evaluation.names``.
         evaluated_at: steps that had been taken by then.
     """
 
@@ -67,8 +68,7 @@ class SceneGraphModule(L.LightningModule):
         self.config = config
         self.postprocess = postprocess
         self.metrics = nn.ModuleList(nn.ModuleList(group) for group in metrics)
-        self.names = evaluation.names
-        self._results_of_dataset = evaluation.results_of_dataset
+        self.evaluation = evaluation
         self.step_completed = False
         self.step_terms: dict[str, Tensor] = {}
         self.skipped_steps = 0
@@ -183,15 +183,24 @@ class SceneGraphModule(L.LightningModule):
     def _scaled(self) -> bool:
         return self.trainer.precision == "16-mixed"
 
-    def validation_step(self, batches: list[Batch], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Predict, in float32 whatever the precision of training is, and measure."""
+    def validation_step(
+        self, batches: list[Batch], batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, list[tuple[SceneGraph, Annotation]]]:
+        """Predict, in float32 whatever the precision of training is, and measure.
+
+        Returns:
+            "predictions": the graph and the ground truth of every image.
+        """
+        predictions: list[tuple[SceneGraph, Annotation]] = []
         for batch in batches:
             sizes = [(annotation.height, annotation.width) for annotation in batch.annotations]
             with torch.autocast(self.device.type, enabled=False):
                 graphs = self.postprocess(self.model(batch.images, batch.sizes), sizes)
-            for result in self._results_of_dataset[dataloader_idx]:
+            for result in self.evaluation.results_of_dataset[dataloader_idx]:
                 for metric in self.metrics[result]:  # type: ignore[attr-defined]
                     metric.update(graphs, batch.annotations)
+            predictions += zip(graphs, batch.annotations, strict=True)
+        return {"predictions": predictions}
 
     def on_validation_epoch_end(self) -> None:
         """Gather the metrics of all ranks."""
@@ -222,7 +231,7 @@ class SceneGraphModule(L.LightningModule):
 def log_results(module: SceneGraphModule) -> None:
     """Write the classic lines of the last evaluation to the log."""
     vocabulary = module.model.vocabulary
-    for name, results in zip(module.names, module.results, strict=True):
+    for name, results in zip(module.evaluation.names, module.results, strict=True):
         logger.info("Evaluation results for %s", name, extra=FOR_FILES)
         for line in [*classic_lines(results, vocabulary.predicates), *copypaste_lines(results)]:
             logger.info(line, extra=FOR_FILES)
@@ -231,7 +240,7 @@ def log_results(module: SceneGraphModule) -> None:
 def save_results(module: SceneGraphModule, path: Path, iteration: int | None) -> None:
     """Write the last evaluation to a JSON file: for each of its names what ``results_dict`` gives."""
     content: dict[str, Any] = {"iteration": iteration}
-    for name, results in zip(module.names, module.results, strict=True):
+    for name, results in zip(module.evaluation.names, module.results, strict=True):
         content[name] = results_dict(results, module.model.vocabulary)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

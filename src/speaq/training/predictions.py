@@ -1,0 +1,85 @@
+"""What a model predicts in an evaluation, in files to be scored and drawn again without it."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from speaq.evaluation.merging import merge_predictions
+from speaq.evaluation.metrics import DEPTHS
+from speaq.evaluation.predictions import PredictionWriter
+from speaq.training.module import SceneGraphModule
+
+
+class PredictionFiles(L.Callback):
+    """Writes the predictions on every data set to a file, ``folder/<data set>.h5``.
+
+    Of an image the best relations are kept, as many as the metrics look at.
+
+    Args:
+        folder: of the files.
+
+    Attributes:
+        written: the files of the last evaluation.
+    """
+
+    def __init__(self, *, folder: Path):
+        self.folder = folder
+        self.written: list[Path] = []
+        self._open = ExitStack()
+        self._writers: list[PredictionWriter] = []
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Begin this rank's files."""
+        module: SceneGraphModule = pl_module
+        names = module.evaluation.dataset_names
+        self.written = [self.folder / f"{name}.h5" for name in names]
+        self._writers = [
+            self._open.enter_context(
+                PredictionWriter(
+                    _part(file, trainer.global_rank),
+                    vocabulary=module.model.vocabulary,
+                    dataset=name,
+                    predicate_counts=module.model.config.predicate_counts or None,
+                    max_relations=max(DEPTHS),
+                )
+            )
+            for file, name in zip(self.written, names, strict=True)
+        ]
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add what was predicted."""
+        for graph, annotation in outputs["predictions"]:
+            self._writers[dataloader_idx].add(graph, annotation)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Join the files of all ranks, with the images in the order of the data set."""
+        module: SceneGraphModule = pl_module
+        self._open.close()
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero:
+            return
+        for file, dataset in zip(self.written, module.evaluation.datasets, strict=True):
+            parts = [_part(file, rank) for rank in range(trainer.world_size)]
+            merge_predictions(parts, file, image_ids=dataset.genome.image_ids)
+            for part in parts:
+                part.unlink()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave no half a file behind."""
+        self._open.__exit__(type(exception), exception, exception.__traceback__)
+
+
+def _part(file: Path, rank: int) -> Path:
+    return file.with_name(f"{file.stem}.rank{rank}.h5")

@@ -1,0 +1,102 @@
+"""From an evaluation and its saved predictions to the report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speaq.evaluation.analysis import analyse
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.predictions import Predictions
+from speaq.evaluation.scoring import Truth, paired
+from speaq.training.build import build_groups
+from speaq.training.module import SceneGraphModule
+from speaq.visualize.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
+from speaq.visualize.training_log.reading import METRICS, read_history
+
+
+def evaluated_set(
+    name: str,
+    results: Mapping[str, Any],
+    *,
+    predictions: Predictions,
+    truth: Truth,
+    metrics: SceneGraphMetrics,
+    num_rel: int,
+) -> EvaluatedSet:
+    """What the report has on a data set.
+
+    Args:
+        name: of the data set.
+        results: of the metrics.
+        predictions: on its images.
+        truth: of these images.
+        metrics: whose settings the results are for.
+        num_rel: predicates kept per query (TEST.NUM_REL).
+    """
+    analysis = analyse(paired(predictions, truth), metrics, num_rel=num_rel)
+    best, worst = choose_examples(analysis, predictions, truth)
+    return EvaluatedSet(
+        name=name,
+        vocabulary=predictions.vocabulary,
+        results=results,
+        analysis=analysis,
+        predicate_counts=predictions.predicate_counts,
+        best=best,
+        worst=worst,
+    )
+
+
+def write_model_report(path: Path, module: SceneGraphModule, *, files: Sequence[Path], source: Path) -> None:
+    """Write the report on a model that was just evaluated.
+
+    Args:
+        path: the HTML file.
+        module: with its results.
+        files: predictions on every data set.
+        source: the folder or file that the model is from.
+    """
+    config, model, evaluation = module.config, module.model.config, module.evaluation
+    sets = []
+    for file, dataset, (own, *_) in zip(
+        files, evaluation.datasets, evaluation.results_of_dataset, strict=True
+    ):
+        with Predictions(file) as predictions:
+            metrics = module.metrics[own][0]  # type: ignore[index]
+            shown = evaluated_set(
+                evaluation.names[own],
+                module.results[own],
+                predictions=predictions,
+                truth=dataset.genome,
+                metrics=metrics,
+                num_rel=config.test.num_rel,
+            )
+            sets.append(shown)
+    groups = build_groups(config, model, model.predicate_counts) if model.predicate_counts else None
+    predicates = model.num_queries * model.query_multiplier
+    facts = {
+        "Backbone": str(model.backbone.get("model_type", "unknown")),
+        "Queries": f"{model.num_queries} entity, {predicates} predicate",
+        "Decoder layers": str(model.decoder_layers),
+        "Task": "sgdet",
+    }
+    if groups is not None:
+        facts["Query groups"] = f"{len(groups.queries_per_group)}"
+    report = Report(
+        title=f"Evaluation of {source}",
+        facts=facts,
+        sets=sets,
+        group_of_query=() if groups is None else groups.group_of_query,
+        group_of_predicate=() if groups is None else groups.group_of_predicate,
+        assignment=_assignment(Path(config.output_dir) / METRICS, model.decoder_layers),
+    )
+    write_report(path, report)
+
+
+def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:
+    """How many queries answered for a relation in the course of training, where its log is at hand."""
+    if not metrics.is_file():
+        return None
+    iterations, copies = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
+    return AssignmentHistory(iterations=iterations, copies=np.transpose(copies)) if len(iterations) else None

@@ -1,0 +1,209 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from speaq.errors import SpeaqError
+from speaq.evaluation.detection import DetectionAP
+from speaq.evaluation.merging import merge_predictions
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.predictions import Predictions, PredictionWriter
+from speaq.evaluation.scoring import paired, score
+from speaq.structures import Vocabulary
+
+VOCABULARY = Vocabulary(
+    tuple(f"object {i}" for i in range(150)), ("on", "옆에", *(f"p{i}" for i in range(48)))
+)
+ARRAYS = ("boxes", "labels", "scores", "pairs", "predicates", "predicate_probs", "queries", "pair_scores")
+
+
+def save(path, graphs, annotations, **options):
+    with PredictionWriter(path, vocabulary=VOCABULARY, dataset="VG_test", **options) as writer:
+        for graph, annotation in zip(graphs, annotations, strict=True):
+            writer.add(graph, annotation)
+    return path
+
+
+def metrics(golden):
+    return [
+        SceneGraphMetrics(num_predicates=50, zero_shot_triplets=golden.zero_shot),
+        DetectionAP(num_objects=150),
+    ]
+
+
+def direct(golden):
+    found = metrics(golden)
+    for metric in found:
+        metric.update(golden.graphs[:64], golden.annotations[:64])
+        metric.update(golden.graphs[64:], golden.annotations[64:])
+    return found[0].compute() | found[1].compute()
+
+
+def assert_equal(a, b):
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+        assert getattr(a, name).dtype == getattr(b, name).dtype
+    assert a.image_size == b.image_size
+
+
+def test_graphs_come_back_as_they_were(golden, tmp_path):
+    counts = np.arange(50)
+    path = save(tmp_path / "new" / "a.h5", golden.graphs, golden.annotations, predicate_counts=counts)
+    with Predictions.open(path) as predictions:
+        assert len(predictions) == 80
+        assert predictions.image_ids == list(range(80))
+        assert predictions.sources == ["real"] * 80
+        assert (predictions.dataset, predictions.vocabulary) == ("VG_test", VOCABULARY)
+        assert predictions.predicate_counts.tolist() == counts.tolist()
+        for ours, true in zip(predictions, golden.graphs, strict=True):
+            assert_equal(ours, true)
+        assert_equal(predictions[-1], golden.graphs[79])
+        assert [len(graph) for graph in predictions[3:7:2]] == [len(golden.graphs[i]) for i in (3, 5)]
+        assert predictions[0].vocabulary == VOCABULARY
+        with pytest.raises(IndexError):
+            predictions[80]
+
+
+def test_scores_without_loss_are_the_direct_ones_exactly(golden, tmp_path):
+    predictions = Predictions.open(save(tmp_path / "a.h5", golden.graphs, golden.annotations))
+    results, expected = score(predictions, golden.annotations[::-1], metrics(golden)), direct(golden)
+    assert results.keys() == expected.keys()
+    for name, value in expected.items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(results[name], value, rtol=0, atol=0, equal_nan=True)
+        else:
+            assert results[name] == value, name
+
+
+def test_the_compact_file_loses_little(golden, tmp_path):
+    """Only figures without graph constraint may change; here by less than one relation in a hundred."""
+    whole = save(tmp_path / "a.h5", golden.graphs, golden.annotations)
+    small = save(tmp_path / "b.h5", golden.graphs, golden.annotations, max_relations=100, half_precision=True)
+    assert small.stat().st_size < 0.62 * whole.stat().st_size
+    predictions = Predictions.open(small)
+    assert max(len(graph) for graph in predictions) == 100
+    results, expected = score(predictions, golden.annotations, metrics(golden)), direct(golden)
+    for name, value in expected.items():
+        if isinstance(value, float):
+            assert results[name] == pytest.approx(value, abs=0.01 if name.startswith("ng-") else 0, rel=0)
+    assert np.abs(predictions[0].predicate_probs - golden.graphs[0].predicate_probs[:100]).max() < 3e-4
+
+
+def test_empty_graphs_and_mixed_ids(make, tmp_path):
+    names = Vocabulary(("a",), ("b", "c", "d"))
+    annotations = [make.annotation([], [], [], image_id=name) for name in (7, "7", "scene_000001")]
+    with PredictionWriter(tmp_path / "a.h5", vocabulary=names, dataset="MULTI_test") as writer:
+        for annotation in annotations:
+            writer.add(make.graph([], [], []), annotation)
+    predictions = Predictions.open(tmp_path / "a.h5")
+    assert predictions.image_ids == [7, "7", "scene_000001"]
+    assert predictions[1].predicate_probs.shape == (0, 4)
+    assert [a.image_id for _, a in paired(predictions, annotations[::-1])] == [7, "7", "scene_000001"]
+    with PredictionWriter(tmp_path / "none.h5", vocabulary=names, dataset="VG_test"):
+        pass
+    assert len(Predictions.open(tmp_path / "none.h5")) == 0
+
+
+def test_parts_of_several_ranks(golden, tmp_path):
+    parts = [
+        save(tmp_path / f"part{rank}.h5", golden.graphs[rank::3], golden.annotations[rank::3])
+        for rank in range(3)
+    ]
+    merge_predictions(parts, tmp_path / "all.h5", image_ids=range(80))
+    merged = Predictions.open(tmp_path / "all.h5")
+    assert merged.image_ids == list(range(80))
+    for ours, true in zip(merged, golden.graphs, strict=True):
+        assert_equal(ours, true)
+    merge_predictions(parts, tmp_path / "all.h5")  # replaces it
+    assert Predictions.open(tmp_path / "all.h5").image_ids == [
+        *range(0, 80, 3),
+        *range(1, 80, 3),
+        *range(2, 80, 3),
+    ]
+    with pytest.raises(SpeaqError, match=r"part0.h5: image 0 is in .*part0.h5 too"):
+        merge_predictions([parts[0], parts[0]], tmp_path / "twice.h5")
+    with pytest.raises(SpeaqError, match=r"what 2 parts hold for .* lacks 26 of the 80 images, such as 11"):
+        merge_predictions(parts[:2], tmp_path / "less.h5", image_ids=range(80))
+    other = tmp_path / "other.h5"
+    with PredictionWriter(other, vocabulary=VOCABULARY, dataset="VG_val"):
+        pass
+    with pytest.raises(SpeaqError, match=r"other.h5: expected predictions for VG_test .* found VG_val"):
+        merge_predictions([*parts, other], tmp_path / "mixed.h5")
+    assert not (tmp_path / "twice.h5").exists() and not (tmp_path / "less.h5").exists()
+
+
+def test_other_images_than_the_ground_truth(golden, tmp_path):
+    predictions = Predictions.open(save(tmp_path / "a.h5", golden.graphs[:9], golden.annotations[:9]))
+    with pytest.raises(SpeaqError, match=r"a.h5 lacks 71 of the 80 images, such as 10"):
+        score(predictions, golden.annotations, metrics(golden))
+    with pytest.raises(SpeaqError, match=r"a.h5 has 4 images that the data set lacks, such as 5"):
+        score(predictions, golden.annotations[:5], metrics(golden))
+
+
+def test_nothing_is_left_of_a_failed_evaluation(golden, tmp_path):
+    save(tmp_path / "a.h5", golden.graphs[:1], golden.annotations[:1])
+    with (
+        pytest.raises(KeyError),
+        PredictionWriter(tmp_path / "a.h5", vocabulary=VOCABULARY, dataset="VG_test") as writer,
+    ):
+        writer.add(golden.graphs[0], golden.annotations[0])
+        raise KeyError("something")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+    assert len(Predictions.open(tmp_path / "a.h5")) == 1
+    with (
+        pytest.raises(SpeaqError, match=r"expected graphs of 2 predicates, found one of 50 for image 0"),
+        PredictionWriter(tmp_path / "b.h5", vocabulary=Vocabulary(("a",), ("b", "c")), dataset="X") as writer,
+    ):
+        writer.add(golden.graphs[0], golden.annotations[0])
+    blocked = tmp_path / "a.h5" / "c.h5"
+    with pytest.raises(SpeaqError, match="cannot write this file"):
+        save(blocked, [], [])
+
+
+@pytest.mark.parametrize("damage", ["missing", "text", "other", "half", "version", "rows", "ids"])
+def test_files_that_are_no_predictions(golden, tmp_path, damage):
+    path = tmp_path / "a.h5"
+    if damage == "text":
+        path.write_text("hello")
+    elif damage == "other":
+        h5py.File(path, "w").close()
+    elif damage != "missing":
+        save(path, golden.graphs[:3], golden.annotations[:3])
+    if damage == "half":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage in ("version", "rows", "ids"):
+        with h5py.File(path, "r+") as file:
+            if damage == "version":
+                file.attrs["version"] = 9
+            elif damage == "rows":
+                file["boxes"].resize(5, axis=0)
+            else:
+                file["image_ids"][0] = "{"
+    expected = "no such file" if damage == "missing" else "found a damaged file or something else"
+    with pytest.raises(SpeaqError, match=f"a.h5: .*{expected}"):
+        Predictions.open(path)
+
+
+def test_damaged_blocks_are_noticed_when_they_are_read(golden, tmp_path):
+    path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3])
+    content = bytearray(path.read_bytes())
+    place = content.find(golden.graphs[1].boxes[0].tobytes())
+    assert place > 0
+    content[place] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(SpeaqError, match=r"a.h5: .*damaged"):
+        Predictions.open(path)[1]
+    path = save(tmp_path / "b.h5", golden.graphs[:3], golden.annotations[:3])
+    with h5py.File(path, "r+") as file:
+        file["pairs"][0] = 100000
+    with pytest.raises(SpeaqError, match=r"b.h5: .*pairs must index"):
+        Predictions.open(path)[0]
+
+
+def test_ids_are_json(golden, tmp_path):
+    path = save(tmp_path / "a.h5", golden.graphs[:2], golden.annotations[:2])
+    with h5py.File(path) as file:
+        assert [json.loads(name) for name in file["image_ids"]] == [0, 1]
+        assert file["predicate_probs"].shape == (sum(map(len, golden.graphs[:2])), 51)
