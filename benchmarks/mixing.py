@@ -167,11 +167,11 @@ def interval(values: Sequence[float]) -> str:
     return f"{np.mean(values):.1f} ± {half:.1f}"
 
 
-def table(folder: Path, seeds: Sequence[int]) -> str:
+def table(folder: Path, arms: Sequence[str], seeds: Sequence[int]) -> str:
     """The results as a Markdown table."""
     columns = ("R@20", "mR@20", "head", "body", "tail", "AP50")
     lines = [f"| model | training data | {' | '.join(columns)} |", "| --- " * (2 + len(columns)) + "|"]
-    for model, arm in product(MODELS, ARMS):
+    for model, arm in product(MODELS, arms):
         runs = [figures(folder, arm, model, seed) for seed in seeds]
         cells = [interval([one[name] for one in runs]) for name in columns]
         lines.append(f"| {model} | {arm} | {' | '.join(cells)} |")
@@ -199,10 +199,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("mixing"), help="data, runs and results")
     parser.add_argument("--steps", type=int, default=900, help="optimiser steps of a run, of 16 images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, help="training data")
     parser.add_argument("--processes", type=int, default=3, help="runs at a time, one thread each")
     options = parser.parse_args()
     make_data(options.folder)
-    work = list(product(options.seeds, ARMS, MODELS))
+    work = list(product(options.seeds, options.arms, MODELS))
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.processes, mp_context=spawn, max_tasks_per_child=1) as pool:
         futures = [
@@ -211,7 +212,7 @@ def main() -> None:
         for done, future in enumerate(futures, 1):
             future.result()
             print(f"{done} of {len(futures)} runs", file=sys.stderr)
-    print(f"{counts_table(options.folder)}\n{table(options.folder, options.seeds)}")
+    print(f"{counts_table(options.folder)}\n{table(options.folder, options.arms, options.seeds)}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def test_the_readme_names_what_exists():
         folders = ("", "src/speaq/**/", "tests/", "benchmarks/")
         assert any(list(ROOT.glob(folder + name)) for folder in folders), name
     commands = set(re.findall(r"speaq (demo|train|evaluate|predict|data|plot)\b", text))
-    assert commands == {"demo", "train", "evaluate", "predict", "data"}
+    assert commands == {"demo", "train", "evaluate", "predict", "data", "plot"}
     for name in commands:
         with pytest.raises(SystemExit) as stop:
             app([name, "--help"], result_action="print_non_int_sys_exit")
