@@ -5,10 +5,10 @@ from pathlib import Path
 from PIL import Image
 
 from speaq.scene_graph import SceneGraph
-from speaq.visualize.blocks import diagram_block, padded
-from speaq.visualize.diagram import Diagram
-from speaq.visualize.look import Look, Part
-from speaq.visualize.page import MARGIN, best_part, framed, left_out, written
+from speaq.visualize.drawing.blocks import diagram_block, padded
+from speaq.visualize.drawing.diagram import Diagram
+from speaq.visualize.drawing.look import Look, Part
+from speaq.visualize.drawing.page import MARGIN, best_part, framed, left_out, written
 
 
 def draw_diagram(

@@ -8,13 +8,13 @@ from PIL import Image
 from speaq.errors import SpeaqError
 from speaq.inference.images import ImageSource, read_image
 from speaq.scene_graph import SceneGraph
-from speaq.visualize.blocks import Block, column, diagram_block, padded, photo_block, row, text_block
-from speaq.visualize.diagram import Diagram
-from speaq.visualize.look import HIT, MISS, Look, Part
-from speaq.visualize.matches import matched
-from speaq.visualize.page import MARGIN, NOTE, SCALE, TITLE, best_part, framed, left_out, written
-from speaq.visualize.photo import Overlay
-from speaq.visualize.sheet import Word
+from speaq.visualize.drawing.blocks import Block, column, diagram_block, padded, photo_block, row, text_block
+from speaq.visualize.drawing.diagram import Diagram
+from speaq.visualize.drawing.look import HIT, MISS, Look, Part
+from speaq.visualize.drawing.matches import matched
+from speaq.visualize.drawing.page import MARGIN, NOTE, SCALE, TITLE, best_part, framed, left_out, written
+from speaq.visualize.drawing.photo import Overlay
+from speaq.visualize.drawing.sheet import Word
 from speaq.visualize.style import GREY, INK
 from speaq.visualize.text import clean
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from speaq.visualize.diagram import Diagram
-from speaq.visualize.look import Part
-from speaq.visualize.photo import Overlay
-from speaq.visualize.sheet import Sheet, Word, words_width
+from speaq.visualize.drawing.diagram import Diagram
+from speaq.visualize.drawing.look import Part
+from speaq.visualize.drawing.photo import Overlay
+from speaq.visualize.drawing.sheet import Sheet, Word, words_width
 from speaq.visualize.style import GREY
 
 LINE = 1.9  # height of a line of text, of its size

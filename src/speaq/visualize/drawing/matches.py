@@ -11,7 +11,7 @@ import torch
 from speaq.boxes import pairwise_iou
 from speaq.errors import SpeaqError
 from speaq.scene_graph import SceneGraph
-from speaq.visualize.look import EXTRA, HIT, MISS, Part
+from speaq.visualize.drawing.look import EXTRA, HIT, MISS, Part
 
 LEAST_IOU = 0.5
 

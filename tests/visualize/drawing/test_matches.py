@@ -4,8 +4,8 @@ import pytest
 from speaq.errors import SpeaqError
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
-from speaq.visualize.look import EXTRA, HIT, MISS, Look
-from speaq.visualize.matches import matched
+from speaq.visualize.drawing.look import EXTRA, HIT, MISS, Look
+from speaq.visualize.drawing.matches import matched
 
 
 def make_graph(boxes, labels, relations, num_predicates=2):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speaq.visualize.arrange import arrange
-from speaq.visualize.layers import in_columns
+from speaq.visualize.drawing.arrange import arrange
+from speaq.visualize.drawing.layers import in_columns
 
 
 def laid_out(pairs, count=None, heights=None, aspect=1.0, nodes=(80, 30), labels=(50, 20)):

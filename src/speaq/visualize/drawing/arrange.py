@@ -10,7 +10,7 @@ from scipy.optimize import isotonic_regression
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from speaq.visualize.layers import Columns, in_columns
+from speaq.visualize.drawing.layers import Columns, in_columns
 from speaq.visualize.style import Point
 
 GAP_NODES, GAP_LABELS, GAP_COMPONENTS = 16.0, 8.0, 34.0

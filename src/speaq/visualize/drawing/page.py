@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from speaq.scene_graph import SceneGraph
-from speaq.visualize.blocks import Block, column, padded, text_block
-from speaq.visualize.sheet import Sheet, Word
+from speaq.visualize.drawing.blocks import Block, column, padded, text_block
+from speaq.visualize.drawing.sheet import Sheet, Word
 from speaq.visualize.style import GREY, INK
 from speaq.visualize.text import clean
 

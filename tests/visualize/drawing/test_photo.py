@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
-from speaq.visualize.layout import distance
-from speaq.visualize.look import Look, Part
-from speaq.visualize.photo import TEXT_SIZES, Overlay
-from speaq.visualize.sheet import Sheet
+from speaq.visualize.drawing.layout import distance
+from speaq.visualize.drawing.look import Look, Part
+from speaq.visualize.drawing.photo import TEXT_SIZES, Overlay
+from speaq.visualize.drawing.sheet import Sheet
 from speaq.visualize.style import INK, PALETTE, WHITE, line_colour, luminance, mixed, text_colour
 
 VOCABULARY = Vocabulary(("person", "table", "umbrella " * 8), ("on", "standing in front of"))

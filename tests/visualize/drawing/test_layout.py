@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from speaq.visualize.layout import Space, along, anchors, arc, arrow, distance, head, tag_positions
+from speaq.visualize.drawing.layout import Space, along, anchors, arc, arrow, distance, head, tag_positions
 
 
 def overlap(a, b):

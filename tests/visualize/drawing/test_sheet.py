@@ -9,7 +9,7 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from speaq.errors import SpeaqError
-from speaq.visualize.sheet import Sheet, Word, words_width
+from speaq.visualize.drawing.sheet import Sheet, Word, words_width
 
 RED, BLUE = (200, 0, 0), (0, 114, 178)
 SVG = "{http://www.w3.org/2000/svg}"

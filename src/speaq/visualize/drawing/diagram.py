@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.path import Path as Outline
 
 from speaq.scene_graph import SceneGraph
-from speaq.visualize.arrange import arrange
-from speaq.visualize.layout import head
-from speaq.visualize.look import Look, Mark, Part, is_scored, strength
-from speaq.visualize.sheet import LINE, Panel, Word, words_width
+from speaq.visualize.drawing.arrange import arrange
+from speaq.visualize.drawing.layout import head
+from speaq.visualize.drawing.look import Look, Mark, Part, is_scored, strength
+from speaq.visualize.drawing.sheet import LINE, Panel, Word, words_width
 from speaq.visualize.style import GREY, INK, WHITE, Box, Colour, Point, mixed, text_colour
 from speaq.visualize.text import wrapped
 
