@@ -87,3 +87,7 @@ def test_mixed_counts_are_those_of_an_epoch_of_what_is_walked_least():
     assert mixed_counts(counts, [0.5, 2.0]).tolist() == [140, 130, 4, 0]
     assert mixed_counts(counts, [3.0, 1.5]).tolist() == [210, 50, 1, 0]
     assert mixed_counts(counts[:1], [0.2]).tolist() == [100, 10, 0, 0]
+    assert mixed_counts(counts, [1.0, 0.0]).tolist() == [100, 10, 1, 0]
+    extreme = mixed_counts(counts, [1e-30, 1e30])
+    assert (extreme > 0).tolist() == [True, True, True, False]
+    assert extreme.sum() > 0

@@ -122,9 +122,21 @@ def test_accumulation_and_a_schedule_keep_the_counts(config_file, settings, tmp_
     train(load_config(config_file, options), cluster=CPU)
     steps = [[draw.source for draw in drawn if draw.step == step] for step in range(5)]
     assert [sum(step) for step in steps] == [2, 1, 1, 1, 0]
-    last = rows(tmp_path)[-1]
-    assert (last["samples_real"], last["samples_synthetic"]) == (15, 5)
-    assert last["loss_relation_synthetic"] is None  # no such image in the last part of the last step
+    logged = rows(tmp_path)
+    assert (logged[-1]["samples_real"], logged[-1]["samples_synthetic"]) == (15, 5)
+    assert [row["loss_relation_synthetic"] is None for row in logged] == [False] * 4 + [True]
+    assert all(row["loss_relation_real"] > 0 for row in logged)
+
+
+def test_resuming_with_other_ratios_is_told(trained, config_file, settings, tmp_path):
+    shutil.copytree(trained / "checkpoints" / "iter_0000005", tmp_path / "checkpoints" / "iter_0000005")
+    options = ["OUTPUT_DIR", str(tmp_path), "DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO", "0.3"]
+    options += ["DATASETS.MULTI_DATASET.SYNTHETIC_SAMPLING_RATIO", "0.7", "DATASETS.TEST", "()"]
+    train(load_config(config_file, [*settings, *options]), cluster=CPU, resume=True)
+    told = "going on as if 6 real, 14 synthetic images had been drawn, but they were 14 real, 6 synthetic"
+    assert told in (tmp_path / "log.txt").read_text()
+    last = [row for row in rows(tmp_path) if "samples_real" in row][-1]
+    assert (last["samples_real"], last["samples_synthetic"]) == (20, 20)
 
 
 def test_an_image_that_is_no_number_leaves_no_trace(config_file, settings, tmp_path, monkeypatch):

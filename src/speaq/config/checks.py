@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from speaq.config.training import Solver
 
 
+# Names of sources that a mix has by itself, of all together, and of sections of DATASETS.
+_TAKEN = {"real", "synthetic", "mix", "visual_genome", "synthetic_genome", "visual_genome_synthetic"}
+
+
 class Conflict(NamedTuple):
     """Keys whose values do not go together, and why."""
 
@@ -33,6 +37,12 @@ def _mix(mix: "MultiDataset") -> Iterator[Conflict]:
     key = "DATASETS.MULTI_DATASET."
     real, synthetic = f"{key}REAL_SAMPLING_RATIO", f"{key}SYNTHETIC_SAMPLING_RATIO"
     shares = mix.shares
+    for name in mix.sources:
+        if name.lower() in _TAKEN or [other.lower() for other in mix.sources].count(name.lower()) > 1:
+            reason = f"{name} is taken, in whatever case: choose another name"
+            yield Conflict((f"{key}SOURCES.{name}.SAMPLING_RATIO",), reason)
+    if not mix.enabled:
+        return
     if not any(share.ratio for share in shares.values()):
         yield Conflict((real, synthetic), "no source has a share: at least one ratio must be above 0")
     elif not any(share.ratio_at_end for share in shares.values()):
@@ -40,9 +50,6 @@ def _mix(mix: "MultiDataset") -> Iterator[Conflict]:
     elif not any(share.loss_weight for share in shares.values() if share.ratio or share.ratio_at_end):
         weights = (f"{key}REAL_LOSS_WEIGHT", f"{key}SYNTHETIC_LOSS_WEIGHT")
         yield Conflict(weights, "no image of the mix would count in the loss: one weight must be above 0")
-    for name in {"real", "synthetic"} & mix.sources.keys():
-        reason = f"{name} is one of the two sources that a mix has by itself: choose another name"
-        yield Conflict((f"{key}SOURCES.{name}.SAMPLING_RATIO",), reason)
     if mix.statistics != "mix" and mix.statistics not in shares:
         reason = f"expected mix, or one of the sources {', '.join(shares)}"
         yield Conflict((f"{key}STATISTICS",), reason)

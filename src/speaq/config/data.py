@@ -33,6 +33,7 @@ DatasetName = Literal[
 ]
 Limit = Annotated[Integer, Field(ge=-1)]
 RatioAtEnd = Annotated[NonNegative | None, BeforeValidator(lambda value: None if is_null(value) else value)]
+LossWeight = Annotated[NonNegative, Field(le=1e6)]
 SOURCE_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 SourceName = Annotated[str, Field(pattern=f"^{SOURCE_NAME}$")]
 
@@ -109,7 +110,7 @@ class MixedSource(GenomeSection):
     """Share of its images in a global batch."""
     sampling_ratio_end: RatioAtEnd = None
     """Its share at the end of the training; None: as at the start."""
-    loss_weight: NonNegative = 1.0
+    loss_weight: LossWeight = 1.0
     """Weight of its images in the loss."""
 
 
@@ -126,9 +127,9 @@ class MultiDataset(Section):
     """Share of real images at the end of the training, reached along a line; None: as at the start."""
     synthetic_sampling_ratio_end: RatioAtEnd = None
     """Share of synthetic images at the end of the training."""
-    real_loss_weight: NonNegative = 1.0
+    real_loss_weight: LossWeight = 1.0
     """Weight of a real image in the loss."""
-    synthetic_loss_weight: NonNegative = 0.5
+    synthetic_loss_weight: LossWeight = 0.5
     """Weight of a synthetic image in the loss."""
     statistics: NonEmptyText = "mix"
     """Whose predicate frequencies weight the loss and group the queries: mix, or the name of a source."""

@@ -106,6 +106,8 @@ def _unknown(setting: Setting) -> str:
         return f"{key} ({setting.origin}): expected keys below it, such as {member}, found {found}"
     nearest = _nearest(key)
     hint = f"; did you mean {nearest}?" if nearest else ""
+    if nearest and "<NAME>" in nearest:
+        hint += " A name is letters, digits, _ and -, a letter first."
     return f"{_shown(key)} ({setting.origin}): no such key{hint}"
 
 

@@ -98,7 +98,7 @@ def load_statistics(config: Config) -> TrainingStatistics | None:
     Raises:
         SpeaqError: they cannot be read or mixed, or are of no use.
     """
-    if not config.datasets.train:
+    if not config.datasets.train and not config.datasets.type:
         return None
     sources = load_training_sources(config)
     mixture = build_mixture(sources, config.solver)

@@ -84,7 +84,8 @@ class ClassBalancedEpochs:
     def __init__(self, genome: VisualGenome, *, seed: int) -> None:
         if not len(genome.relations):
             raise SpeaqError(
-                "PER_CLASS_DATASET draws images by their predicates, but the split has no relations."
+                f"PER_CLASS_DATASET draws images by their predicates, but the {genome.split} images of "
+                f"{genome.source} have no relations."
             )
         self.seed, self.num_images = seed, len(genome)
         images_by_predicate = np.unique(

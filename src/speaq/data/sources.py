@@ -183,7 +183,9 @@ def _training_name(datasets: Datasets) -> str:
             f"DATASETS.TRAIN names {len(names)} data sets ({', '.join(names) or 'none'}); expected one, such "
             "as ('VG_train',), or ('MULTI_train',) for a mix of several."
         )
-    kind = names[0].partition("_")[0]
+    kind, _, split = names[0].partition("_")
+    if split in ("val", "test"):
+        logger.warning("DATASETS.TRAIN is %s: training on images for evaluation", names[0])
     if datasets.type not in ("", _TYPES.get(kind)) or datasets.multi_dataset.enabled != (kind == "MULTI"):
         raise SpeaqError(
             f"DATASETS.TRAIN {names[0]}, DATASETS.TYPE {datasets.type or '(not set)'} and "

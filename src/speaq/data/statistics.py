@@ -11,6 +11,7 @@ import numpy as np
 from speaq.data.visual_genome import VisualGenome, boxes_overlap
 from speaq.errors import SpeaqError
 
+_LARGEST_COUNT = 2.0**50  # beyond, sums of counts would be inexact
 _PAIRS_AT_ONCE = 2_000_000  # bounds the memory of `background_pairs` (some 100 MB)
 
 
@@ -118,9 +119,11 @@ def mixed_counts(counts: Sequence[np.ndarray], passes: Sequence[float]) -> np.nd
         passes: how often each data set is walked through, in a unit that all share.
 
     Returns:
-        (R,) int64, while the data set that is walked least often is walked once. A predicate that occurs at
-        all counts at least 1.
+        (R,) int64, while the data set that is walked least often (but not never) is walked once. A predicate
+        that occurs at all counts at least 1.
     """
-    factors = np.asarray(passes, dtype=np.float64) / min(passes)
-    total = sum(factor * count for factor, count in zip(factors, counts, strict=True))
-    return np.where(np.asarray(total) > 0, np.maximum(np.rint(total), 1), 0).astype(np.int64)
+    factors = np.asarray(passes, dtype=np.float64) / min(number for number in passes if number > 0)
+    total = np.sum([factor * count for factor, count in zip(factors, counts, strict=True)], axis=0)
+    total *= min(1.0, _LARGEST_COUNT / max(total.max(initial=0), 1))
+    occurs = np.any([count > 0 for count in counts], axis=0)
+    return np.where(occurs, np.maximum(np.rint(total), 1), 0).astype(np.int64)

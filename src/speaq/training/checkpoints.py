@@ -142,7 +142,11 @@ class Checkpoints(L.Callback):
         if trainer.is_global_zero:
             pl_module.model.save_pretrained(self.output_dir / "best")
         logger.info(
-            "best model so far: %s %.4f at iteration %d", BEST_FIGURE, figure, trainer.global_step - 1
+            "best model so far: %s %.4f on %s at iteration %d",
+            BEST_FIGURE,
+            figure,
+            pl_module.evaluation.names[0],
+            trainer.global_step - 1,
         )
 
     def _save(self, trainer: L.Trainer) -> None:

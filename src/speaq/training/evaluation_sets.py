@@ -15,7 +15,8 @@ class EvaluationSets:
     """Sets of images, each gone through once, and named results.
 
     A name of DATASETS.TEST is one set and one result. A mix such as MULTI_val is one set and one result for
-    each source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all together.
+    each source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all together, also
+    where only one source has images for it.
 
     Attributes:
         datasets: the sets.
@@ -58,8 +59,9 @@ def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> Evalu
             )
         vocabulary = sources[0].genome.vocabulary
         first = len(names)
-        alone = [name] if len(sources) == 1 else [f"{name}_{source.name}" for source in sources]
-        together = [] if len(sources) == 1 else [first + len(sources)]
+        mixed = name.startswith("MULTI_")
+        alone = [f"{name}_{source.name}" for source in sources] if mixed else [name]
+        together = [first + len(sources)] if mixed else []
         names += alone + [name] * len(together)
         for position, source in enumerate(sources, first):
             datasets.append(EvaluationDataset(source.genome, transform=build_test_transform(config.input)))

@@ -229,12 +229,9 @@ def _choose_seed(config: Config, cluster: Cluster, resume_from: Path | None) -> 
 def _log_sources(sources: Sequence[DataSource], mixture: Mixture) -> None:
     """What is trained on, and how much of it."""
     for source, share in zip(sources, mixture.shares().tolist(), strict=True):
-        images = len(source.genome)
-        passes = share * mixture.batch_size * mixture.num_steps / images
-        part = f", {share:.1%} of what is drawn, loss weight {source.share.loss_weight:g}" * (
-            len(sources) > 1
-        )
-        logger.info(f"{source.name}: {images:,} images{part}; {passes:.3g} times through all of them")
+        drawn = round(share * mixture.batch_size * mixture.num_steps)
+        part = f" ({share:.1%}), loss weight {source.share.loss_weight:g}" * (len(sources) > 1)
+        logger.info(f"{source.name}: {len(source.genome):,} images; {drawn:,} are drawn in all{part}")
 
 
 def _build_module(

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
 from speaq.model.speaq import Speaq
 from speaq.scene_graph import SceneGraph
-from speaq.structures import Annotation, Batch
+from speaq.structures import Annotation, Batch, Target
 from speaq.training.evaluation_sets import EvaluationSets
 from speaq.training.logs import FOR_FILES
 from speaq.training.optimizer import adopt_settings, build_optimizer, build_scheduler, clip_gradients
@@ -42,7 +42,7 @@ class SceneGraphModule(L.LightningModule):
 
     Attributes:
         step_completed: whether the last batch completed a step of the optimiser.
-        step_terms: scalars of the last batch.
+        step_terms: scalars of the last step.
         skipped_steps: steps skipped because of non-finite numbers.
         source_images: (S,) int64, training images seen so far, by source of data.
         evaluation: what is measured on which images.
@@ -73,6 +73,7 @@ class SceneGraphModule(L.LightningModule):
         self.step_terms: dict[str, Tensor] = {}
         self.skipped_steps = 0
         self._source_names = criterion.source_names if criterion is not None else ()
+        self._former_samples: dict[str, int] = {}
         no_images = torch.zeros(len(self._source_names), dtype=torch.int64)
         self.register_buffer("source_images", no_images, persistent=False)
         self.results: list[dict[str, Any]] = []
@@ -117,15 +118,19 @@ class SceneGraphModule(L.LightningModule):
         output = self.model(batch.images, batch.sizes)
         with torch.autocast(self.device.type, enabled=False):
             losses = self.criterion(output, batch.targets)
-        self.step_terms = {"total_loss": losses.value, **losses.terms}
-        if len(losses.source_images) > 1:
-            self.step_terms |= losses.source_terms
         self.source_images += losses.source_images
         self._pending.append((losses, batch))
         return losses.total
 
+    def _terms_of(self, pending: list[tuple[Losses, Batch]]) -> dict[str, Tensor]:
+        """What to log of a step: means over its parts; of a source, over the parts with images of it."""
+        terms = _means([{"total_loss": losses.value, **losses.terms} for losses, _ in pending], torch.mean)
+        if len(self._source_names) > 1:
+            terms |= _means([losses.source_terms for losses, _ in pending], torch.nanmean)
+        return terms
+
     def samples(self) -> dict[str, int]:
-        """Training images seen so far, over all ranks, by source of data."""
+        """Training images seen so far, over all ranks, by source of data that is trained on."""
         return dict(zip(self._source_names, self.source_images.tolist(), strict=True))
 
     def _report(self, losses: Losses, batch: Batch) -> None:
@@ -133,8 +138,11 @@ class SceneGraphModule(L.LightningModule):
         for name, shares in losses.image_terms.items():
             bad = (~torch.isfinite(shares)).nonzero().flatten().tolist()
             if bad:
-                images = ", ".join(str(batch.targets[i].image_id) for i in bad)
+                images = ", ".join(self._describe(batch.targets[i]) for i in bad)
                 logger.error("iteration %d: %s is not finite for image %s", self.global_step, name, images)
+
+    def _describe(self, target: Target) -> str:
+        return f"{target.image_id} ({target.source})" if len(self._source_names) > 1 else str(target.image_id)
 
     def configure_gradient_clipping(
         self,
@@ -149,6 +157,7 @@ class SceneGraphModule(L.LightningModule):
         self.step_completed = True
         norm = clip_gradients(self.model.parameters(), self.config.solver.clip_gradients)
         pending, self._pending = self._pending, []
+        self.step_terms = self._terms_of(pending)
         loss_finite = bool(torch.isfinite(torch.stack([losses.value for losses, _ in pending])).all())
         # With fp16 an overflowing gradient is routine: the gradient scaler skips the step and scales down.
         if loss_finite and (self._scaled or bool(torch.isfinite(norm))):
@@ -217,15 +226,21 @@ class SceneGraphModule(L.LightningModule):
         checkpoint["model_config"] = self.model.config.to_json()
         checkpoint["seed"] = self.config.seed
         checkpoint["skipped_steps"] = self.skipped_steps
-        checkpoint["samples"] = self.samples()
+        checkpoint["samples"] = {**self._former_samples, **self.samples()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up what was counted, and the settings of the configuration for the optimiser."""
         self.skipped_steps = checkpoint["skipped_steps"]
-        former = [checkpoint["samples"].get(name, 0) for name in self._source_names]
+        self._former_samples = checkpoint["samples"]  # a source may be left out and come back
+        former = [self._former_samples.get(name, 0) for name in self._source_names]
         self.source_images.copy_(torch.tensor(former, dtype=torch.int64))
         states = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]
         adopt_settings(*states, self.model, self.config.solver)
+
+
+def _means(parts: Sequence[dict[str, Tensor]], mean: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Means of scalars by name."""
+    return {name: mean(torch.stack([part[name] for part in parts])) for name in parts[0]}
 
 
 def log_results(module: SceneGraphModule) -> None:

@@ -50,10 +50,15 @@ def _genome_of(config: Config, predictions: Predictions) -> VisualGenome:
     kind, _, rest = predictions.dataset.partition("_")
     split, _, wanted = rest.partition("_")
     sources = load_sources(config, f"{kind}_{split}")
-    genome = next((source.genome for source in sources if not wanted or source.name == wanted), None)
+    genome = next((source.genome for source in sources if source.name == (wanted or sources[0].name)), None)
     if genome is None:
         names = ", ".join(source.name for source in sources)
         raise SpeaqError(f"{predictions.path}: is on {predictions.dataset}, but the mix has only {names}")
+    if set(predictions.sources) - {genome.source}:
+        names = ", ".join(sorted(set(predictions.sources)))
+        raise SpeaqError(
+            f"{predictions.path}: is on images of {names}, but {genome.source} was loaded for it"
+        )
     differences = predictions.vocabulary.differences(genome.vocabulary)
     if differences:
         raise SpeaqError(
