@@ -8,10 +8,12 @@ from typing import Literal
 from cyclopts import App
 
 from speaq.cli.check import check
+from speaq.cli.convert_data import convert
 from speaq.cli.stats import stats
 
-app = App(name="data", help="Make, check and count data sets.", help_format="plaintext")
+app = App(name="data", help="Make, convert, check and count data sets.", help_format="plaintext")
 app.command(check)
+app.command(convert)
 app.command(stats)
 
 

@@ -1,0 +1,130 @@
+"""``speaq data convert``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+if TYPE_CHECKING:
+    from speaq.data.convert import Conversion
+
+Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lt=1))]
+Limit = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
+Least = Annotated[int, Parameter(validator=validators.Number(gte=0))]
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    source_format: Annotated[
+        Literal["vg", "vg-raw", "coco", "sgg-benchmark", "openimages", "psg", "jsonl"] | None,
+        Parameter(name="--from"),
+    ] = None,
+    target_format: Annotated[
+        Literal["vg", "jsonl", "coco", "sgg-benchmark", "psg"], Parameter(name="--to")
+    ] = "vg",
+    images: Path | None = None,
+    link_images: bool = False,
+    splits: Annotated[
+        tuple[Literal["train", "val", "test"], ...], Parameter(consume_multiple=True, negative=())
+    ] = (),
+    val_share: Share = 0.0,
+    test_share: Share = 0.0,
+    seed: int = 0,
+    num_objects: Limit = None,
+    num_predicates: Limit = None,
+    min_object_count: Least = 0,
+    min_predicate_count: Least = 0,
+    mapping: Path | None = None,
+    object_aliases: Path | None = None,
+    predicate_aliases: Path | None = None,
+) -> None:
+    """Convert a data set from or to a format of other projects. Images stay where they are.
+
+    Args:
+        source: a file or a folder.
+        out: folder to write to; made if missing.
+        source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
+            EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, or jsonl
+            (docs/dataset_jsonl.md); by default as the files tell.
+        target_format: what to write; vg is what training reads.
+        images: folder of the images; by default the one beside the annotations, if there is one.
+        link_images: make links <image_id>.<ending> in OUT/images where the files are not named so.
+        splits: keep only images of these splits, such as --splits train val.
+        val_share: share of the training images to draw for validation where the source has none.
+        test_share: share of the training images to draw for testing where the source has none.
+        seed: of the draw; other seeds give other images.
+        num_objects: keep so many object classes, the most frequent ones.
+        num_predicates: keep so many predicates, the most frequent ones.
+        min_object_count: keep object classes with at least so many boxes.
+        min_predicate_count: keep predicates with at least so many relations.
+        mapping: JSON dictionary whose classes and numbers the result is to have, matched by name.
+        object_aliases: text file of lines "name, other name, ..."; the others become the first.
+        predicate_aliases: the same for predicates.
+    """
+    from speaq.data.convert import convert_dataset
+
+    conversion = convert_dataset(
+        source,
+        out,
+        source_format=source_format,
+        target_format=target_format,
+        images=images,
+        link=link_images,
+        splits=splits,
+        val_share=val_share,
+        test_share=test_share,
+        seed=seed,
+        num_objects=num_objects,
+        num_predicates=num_predicates,
+        min_object_count=min_object_count,
+        min_predicate_count=min_predicate_count,
+        mapping=mapping,
+        object_aliases=object_aliases,
+        predicate_aliases=predicate_aliases,
+    )
+    sys.stdout.write(_summary(conversion) + (_section(conversion) if target_format == "vg" else ""))
+
+
+def _summary(conversion: "Conversion") -> str:
+    """What was read, changed and written."""
+    from speaq.data.convert import describe_splits
+
+    data = conversion.data
+    vocabulary = data.vocabulary
+    lines = [
+        f"{conversion.source_format} to {conversion.target_format}: {len(data.ids):,} images "
+        f"({describe_splits(data)}), {len(data.boxes):,} boxes of {len(vocabulary.objects):,} classes, "
+        f"{len(data.relations):,} relations of {len(vocabulary.predicates):,} predicates."
+    ]
+    lines += [f"  {count:,}  {what}" for what, count in data.changes.items()]
+    if conversion.num_missing:
+        lines.append(f"  {conversion.num_missing:,}  images have no file in {conversion.images}")
+    if conversion.target_format == "vg" and conversion.num_other_names:
+        lines.append(
+            f"  {conversion.num_other_names:,}  image files are not named <image_id>.jpg, .png or .jpeg, as "
+            "training needs: convert again with --images and --link-images"
+        )
+    lines += [f"wrote {path}" for path in conversion.files]
+    return "\n".join(lines) + "\n"
+
+
+def _section(conversion: "Conversion") -> str:
+    """The settings to train on the set."""
+    import yaml
+
+    from speaq.data.convert.genome import settings
+
+    section = settings(conversion.files, conversion.images)
+    text = yaml.safe_dump(
+        {"DATASETS": {"VISUAL_GENOME": section}}, sort_keys=False, allow_unicode=True, width=1000
+    )
+    hint = ""
+    if not (conversion.data.splits == 1).any():
+        hint = (
+            "No image is marked for validation: the first NUMBER_OF_VALIDATION_IMAGES training images serve, "
+            "unless --val-share draws some.\n"
+        )
+    return f"{hint}To train on them:\n\n{text}"

@@ -1,0 +1,99 @@
+"""`speaq data convert`: output, files and exit codes."""
+
+import json
+
+import pytest
+import yaml
+from PIL import Image
+
+from golden_dataset import TINY
+from speaq.cli import app, run
+
+
+def command(capsys, *arguments):
+    """Exit code and output."""
+    code = 0
+    try:
+        run(app, ["data", *map(str, arguments)])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out
+    return code, captured.out, captured.err
+
+
+def test_there_and_back_as_training_reads_it(capsys, tmp_path):
+    code, out, _ = command(
+        capsys, "convert", TINY, tmp_path / "coco", "--to", "coco", "--val-share", "0.25", "--seed", "3"
+    )
+    assert code == 0
+    assert out.splitlines() == [
+        "vg to coco: 120 images (63 train, 21 val, 36 test), 634 boxes of 150 classes, 454 relations of 50 "
+        "predicates.",
+        *(f"wrote {tmp_path}/coco/{name}.json" for name in ("train", "val", "test", "rel")),
+    ]
+    code, out, _ = command(
+        capsys,
+        "convert",
+        tmp_path / "coco",
+        tmp_path / "vg",
+        "--images",
+        TINY / "images",
+        "--splits",
+        "val",
+        "test",
+    )
+    assert code == 0
+    assert "coco to vg: 57 images (0 train, 21 val, 36 test)" in out
+    section = yaml.safe_load(out[out.index("DATASETS:") :])
+    assert section["DATASETS"]["VISUAL_GENOME"] == {
+        "IMAGES": str(TINY / "images"),
+        "IMAGE_DATA": f"{tmp_path}/vg/image_data.json",
+        "MAPPING_DICTIONARY": f"{tmp_path}/vg/dicts.json",
+        "VG_ATTRIBUTE_H5": f"{tmp_path}/vg/annotations.h5",
+    }
+    assert "No image is marked for validation" not in out
+    (tmp_path / "set.yaml").write_text(out[out.index("DATASETS:") :])
+    code, out, _ = command(capsys, "check", "--config-file", tmp_path / "set.yaml", "--open-images")
+    assert code == 0
+    assert "0 errors, 0 warnings" in out
+
+
+def test_what_is_left_out_is_said(capsys, tmp_path):
+    things = [{"name": "cat", "box": [0, 0, 9, 9]}, {"name": "dog", "box": [3, 3, 9, 9]}]
+    things += [{"name": "dog", "box": [3, 3, 3, 9]}] * 2
+    relations = [[0, "on", 1], [0, "on", 2], [3, "on", 1], [2, "on", 3]]
+    content = {"image": "a.jpg", "id": 5, "width": 9, "height": 9, "objects": things, "relations": relations}
+    source = tmp_path / "set.jsonl"
+    source.write_text(json.dumps(content))
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.jpg")
+    code, out, _ = command(capsys, "convert", source, tmp_path / "out", "--images", tmp_path)
+    assert code == 0
+    assert "  2  boxes without area left out\n  3  relations of boxes without area left out\n" in out
+    assert "  1  image files are not named <image_id>.jpg" in out
+    assert "No image is marked for validation" in out
+    code, out, _ = command(capsys, "convert", source, tmp_path / "out", "--images", tmp_path, "--link-images")
+    assert code == 0
+    assert "are not named" not in out
+    assert f"IMAGES: {tmp_path}/out/images\n" in out
+    assert command(capsys, "check", tmp_path / "out")[0] == 0
+    code, out, _ = command(capsys, "convert", source, tmp_path / "other")
+    assert "IMAGES: <folder of the images>\n" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone", "out"], "gone: there is no such file or folder"),
+        ([TINY, "out", "--from", "psg"], "expected one JSON file with 'predicate_classes', found none"),
+        ([TINY, "out", "--to", "openimages"], "--to"),
+        ([TINY, "out", "--val-share", "1"], "--val-share"),
+        ([TINY, "out", "--mapping", "none.json"], "none.json: cannot read the mapping dictionary"),
+        ([TINY, "out", "--object-aliases", "none.txt"], "none.txt: cannot read these aliases"),
+        ([TINY, TINY], "the source itself is in this folder"),
+    ],
+)
+def test_mistakes(capsys, arguments, message):
+    code, out, err = command(capsys, "convert", *arguments)
+    assert code == 2
+    assert message in err + out
