@@ -93,7 +93,7 @@ def test_save_and_load(tmp_path):
     with torch.no_grad():
         model(images)  # moves the running statistics
     model.save_pretrained(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     again = Speaq.from_pretrained(folder)
     assert not again.training and again.config == model.config
     with torch.no_grad():

@@ -1,85 +1,112 @@
-"""Parameter names of other implementations, translated to ours.
+"""Parameter names of the published implementation, to ours and back.
 
 A published name is one of the original implementation, such as
 ``detr.transformer.decoder.subject_layers.0.self_attn.in_proj_weight``. A plain DETR detector (``DETR`` there)
 and detectron2's ResNets (``res2.0.conv1.weight``) use parts of the same scheme.
+
+D: hidden size, K: width of keys and values.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor
 
-# Published names (after "detr.") to ours, part by part; the first pattern that fits is applied.
-_RESNET = r"(?:backbone\.0\.backbone\.)?"
-_STAGE = "backbone.body.encoder.stages.{stage}.layers.{1}."
-_GRAPH = r"transformer\.decoder\.(subject|object|relation)_graph_query_"
-_PUBLISHED = [
-    (_RESNET + r"stem\.conv1\.", "backbone.body.embedder.embedder."),
-    (_RESNET + r"res(\d)\.(\d+)\.shortcut\.", _STAGE + "shortcut."),
-    (_RESNET + r"res(\d)\.(\d+)\.conv(\d)\.", _STAGE + "layer.{conv}."),
-    (r"input_proj\.", "projection."),
-    (r"query_embed\.", "decoder.subject_embedding."),
-    (r"object_query_embed\.", "decoder.object_embedding."),
-    (r"relation_query_embed\.", "decoder.relation_embedding."),
-    (r"(?:transformer\.object_embed|class_embed)\.", "heads.entity_class."),
-    (r"transformer\.relation_embed\.", "heads.predicate_class."),
-    (r"(?:transformer\.object_bbox_coords|bbox_embed)\.", "heads.box."),
-    (r"transformer\.decoder\.subject_norm\.", "decoder.entity_norm."),
-    (r"transformer\.decoder\.(object|relation)_pos_attn\.(\d+)\.", "decoder.{0}_position.{1}.attention."),
-    (r"transformer\.decoder\.(object|relation)_pos_linear\.(\d+)\.", "decoder.{0}_position.{1}.linear."),
-    (_GRAPH + r"attn\.(\d+)\.", "decoder.{0}_graph.{1}.attention."),
-    (_GRAPH + r"residual\.(\d+)\.", "decoder.{0}_graph.{1}.linear."),
-    (_GRAPH + r"norm\.", "decoder.{0}_graph_norm."),
-    (r"transformer\.", ""),
-]
-_ENCODER_PARTS = {"self_attn": "attention", "norm1": "attention_norm", "norm2": "feedforward_norm"}
-_DECODER_PARTS = {
+from speaq.errors import SpeaqError
+
+_PREFIX = "detr."
+_RESNET = "backbone.0.backbone."
+_KINDS = ("subject", "object", "relation")
+_PARTS = ("query", "key", "value")
+_FEEDFORWARD = {"linear1": "feedforward.expand", "linear2": "feedforward.contract"}
+_ENCODER = {"self_attn": "attention", "norm1": "attention_norm", "norm2": "feedforward_norm", **_FEEDFORWARD}
+_DECODER = {
     "self_attn": "self_attention",
     "multihead_attn": "cross_attention",
     "norm1": "self_norm",
     "norm2": "cross_norm",
     "norm3": "feedforward_norm",
+    **_FEEDFORWARD,
 }
-_LAYER_PARTS = {"linear1": "feedforward.expand", "linear2": "feedforward.contract"}
 
-# The one decoder of a detector initialises all three of ours (Iterative Scene Graph Generation, README).
+
+def _convolution(published: str, ours: str) -> Iterator[tuple[str, str]]:
+    """A convolution, and the norm that follows it."""
+    yield f"{published}.norm", f"{ours}.normalization"
+    yield published, f"{ours}.convolution"
+
+
+def _places() -> Iterator[tuple[str, str]]:
+    """Every module by its published name (after "detr.") and by ours; # stands for a number."""
+    yield from _convolution(_RESNET + "stem.conv1", "backbone.body.embedder.embedder")
+    for stage in range(2, 6):
+        published, ours = f"{_RESNET}res{stage}.#.", f"backbone.body.encoder.stages.{stage - 2}.layers.#."
+        yield from _convolution(published + "shortcut", ours + "shortcut")
+        for conv in range(1, 4):
+            yield from _convolution(f"{published}conv{conv}", f"{ours}layer.{conv - 1}")
+    yield "input_proj", "projection"
+    for theirs, part in _ENCODER.items():
+        yield f"transformer.encoder.layers.#.{theirs}", f"encoder.layers.#.{part}"
+    yield "query_embed", "decoder.subject_embedding"
+    decoder = "transformer.decoder."
+    for kind in _KINDS:
+        for theirs, part in _DECODER.items():
+            yield f"{decoder}{kind}_layers.#.{theirs}", f"decoder.{kind}_layers.#.{part}"
+        yield f"{decoder}{kind}_graph_query_attn.#", f"decoder.{kind}_graph.#.attention"
+        yield f"{decoder}{kind}_graph_query_residual.#", f"decoder.{kind}_graph.#.linear"
+        yield f"{decoder}{kind}_graph_query_norm.#", f"decoder.{kind}_graph_norm.#"
+    for kind in ("object", "relation"):
+        yield f"{kind}_query_embed", f"decoder.{kind}_embedding"
+        yield f"{decoder}{kind}_pos_attn.#", f"decoder.{kind}_position.#.attention"
+        yield f"{decoder}{kind}_pos_linear.#", f"decoder.{kind}_position.#.linear"
+    yield decoder + "subject_norm", "decoder.entity_norm"
+    yield decoder + "relation_norm", "decoder.relation_norm"
+    yield "transformer.object_embed", "heads.entity_class"
+    yield "transformer.relation_embed", "heads.predicate_class"
+    yield "transformer.object_bbox_coords.layers.#", "heads.box.layers.#"
+
+
+# What a detector and a plain backbone have under other names. The one decoder of a detector initialises all
+# three of ours (Iterative Scene Graph Generation, README).
 _DETECTOR = {
-    "transformer.decoder.layers.": ("subject_layers.", "object_layers.", "relation_layers."),
-    "transformer.decoder.norm.": ("subject_norm.", "relation_norm."),
+    "transformer.decoder.layers.": tuple(f"transformer.decoder.{kind}_layers." for kind in _KINDS),
+    "transformer.decoder.norm.": ("transformer.decoder.subject_norm.", "transformer.decoder.relation_norm."),
+    "class_embed.": ("transformer.object_embed.",),
+    "bbox_embed.": ("transformer.object_bbox_coords.",),
+    "stem.": (_RESNET + "stem.",),
+    **{f"res{stage}.": (f"{_RESNET}res{stage}.",) for stage in range(2, 6)},
 }
+
+Table = list[tuple[re.Pattern[str], str]]
+
+
+def _table(pairs: list[tuple[str, str]]) -> Table:
+    return [(re.compile(re.escape(a).replace(r"\#", r"(\d+)") + r"\."), b + ".") for a, b in pairs]
+
+
+_TO_OURS = _table(list(_places()))
+_TO_PUBLISHED = _table([(ours, published) for published, ours in _places()])
+
+
+def _rename(name: str, table: Table) -> str | None:
+    """The other name of a parameter; None where the table has not its module."""
+    for pattern, place in table:
+        match = pattern.match(name)
+        if match:
+            for number in match.groups():
+                place = place.replace("#", number, 1)
+            return place + name[match.end() :]
+    return None
 
 
 def _replicas(name: str) -> Iterator[str]:
-    """The published names of a scene graph model that take the parameter ``name`` of a detector."""
+    """The published names of a scene graph model that take the parameter ``name`` of it or of a detector."""
     for prefix, places in _DETECTOR.items():
         if name.startswith(prefix):
-            yield from ("transformer.decoder." + place + name.removeprefix(prefix) for place in places)
+            yield from (place + name.removeprefix(prefix) for place in places)
             return
     yield name
-
-
-def _rename(name: str) -> str:
-    """Our name of the module that the published parameter ``name`` (without "detr.") belongs to."""
-    for pattern, replacement in _PUBLISHED:
-        match = re.match(pattern, name)
-        if match:
-            groups = match.groups()
-            numbers = {}
-            if "{stage}" in replacement:
-                numbers["stage"] = int(groups[0]) - 2
-            if "{conv}" in replacement:
-                numbers["conv"] = int(groups[2]) - 1
-            name = replacement.format(*groups, **numbers) + name[match.end() :]
-            break
-    layer = re.match(r"(encoder|decoder)\.(\w*layers\.\d+)\.(\w+)\.", name)
-    if layer:
-        parts = _LAYER_PARTS | (_ENCODER_PARTS if layer[1] == "encoder" else _DECODER_PARTS)
-        name = f"{layer[1]}.{layer[2]}.{parts.get(layer[3], layer[3])}.{name[layer.end() :]}"
-    if name.startswith("backbone."):
-        name = re.sub(r"\.norm\.", ".normalization.", name)
-        name = re.sub(r"(embedder|shortcut|layer\.\d)\.weight$", r"\1.convolution.weight", name)
-    return name.replace("out_proj.", "output.")
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -98,8 +125,10 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for published, tensor in state.items():
         if published.endswith("num_batches_tracked"):
             continue
-        for replica in _replicas(published.removeprefix("module.").removeprefix("detr.")):
-            ours.update(_split(_rename(replica), tensor))
+        plain = published.removeprefix("module.").removeprefix(_PREFIX)
+        for replica in _replicas(plain):
+            name = _rename(replica, _TO_OURS) or plain
+            ours.update(_split(name.replace("out_proj.", "output."), tensor))
     return ours
 
 
@@ -108,10 +137,45 @@ def _split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
     single = re.fullmatch(r"(.+)\.([qkv])_proj_weight", name)
     if packed and tensor.ndim and tensor.shape[0] % 3 == 0:
-        for part, chunk in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
+        for part, chunk in zip(_PARTS, tensor.chunk(3), strict=True):
             yield f"{packed[1]}.{part}.{packed[2]}", chunk
     elif single:
-        part = {"q": "query", "k": "key", "v": "value"}[single[2]]
+        part = next(part for part in _PARTS if part.startswith(single[2]))
         yield f"{single[1]}.{part}.weight", tensor
     else:
         yield name, tensor
+
+
+def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate our parameters to published ones: the inverse of `from_published`.
+
+    The three matrices of an attention become one ``in_proj_weight`` (3 D, D), or stay apart where keys and
+    values are wider than queries (K != D), as PyTorch's attention has them; their biases are always one.
+
+    Args:
+        state: tensors of a whole scene graph model by our name.
+
+    Raises:
+        SpeaqError: the published model has no such parameter.
+    """
+    published: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        new, value = name, tensor
+        part = re.fullmatch(r"(.+attention)\.(query|key|value)\.(weight|bias)", name)
+        if part:
+            module, which, kind = part.groups()
+            together = [state[f"{module}.{each}.{kind}"] for each in _PARTS]
+            if together[0].shape != together[1].shape:
+                new = f"{module}.{which[0]}_proj_weight"
+            elif which == "query":
+                new, value = f"{module}.in_proj_{kind}", torch.cat(together)
+            else:  # is in the one of the query
+                continue
+        theirs = _rename(new, _TO_PUBLISHED)
+        if theirs is None:
+            raise SpeaqError(
+                f"{name}: the published model has no such parameter; only a model with a ResNet backbone, "
+                "without reference points and dense head, can be written under the published names"
+            )
+        published[_PREFIX + theirs.replace(".output.", ".out_proj.")] = value
+    return published

@@ -4,7 +4,7 @@ B: images, H, W: their padded size, h, w: feature map size, T = h * w tokens, D:
 layers, Q: entity queries, P: predicate queries, C: object classes, R: predicate classes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,21 +232,67 @@ class Speaq(nn.Module):
 
         return load_pretrained(cls, source, revision=revision).to(device).eval()
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into ``folder``, which is made if need be.
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        data: str | None = None,
+        license: str | None = None,
+    ) -> None:
+        """Write ``config.json``, ``model.safetensors`` and a model card, ``README.md``.
+
+        Args:
+            folder: where to; it is made if need be. A README.md that is there stays, unless there is
+                something to say in a new one.
+            metrics: for the card: figures by name, as ``results.json`` of an evaluation has them.
+            data: for the card: what the model was trained on.
+            license: for the card: of the weights, such as "mit".
 
         Raises:
             SpeaqError: it cannot be written; what was there is as before.
         """
         from speaq.model.weights import save_pretrained
 
-        save_pretrained(self, Path(folder))
+        save_pretrained(self, Path(folder), self._card(Path(folder).resolve().name, metrics, data, license))
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
-        """Upload the model to the hub as ``repo_id`` and give its address."""
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        data: str | None = None,
+        license: str | None = None,
+        private: bool = False,
+        token: str | None = None,
+    ) -> str:
+        """Upload the model to the hub as ``repo_id`` and give its address.
+
+        Args:
+            repo_id: owner/name; it is made if need be.
+            metrics: as for ``save_pretrained``.
+            data: as for ``save_pretrained``.
+            license: as for ``save_pretrained``.
+            private: whether a new one is only for its owner.
+            token: by default that of ``hf auth login``.
+
+        Raises:
+            SpeaqError: the hub refuses it, or cannot be reached.
+        """
         from speaq.model.weights import push_to_hub
 
-        return push_to_hub(self, repo_id, private=private, token=token)
+        card = self._card(repo_id, metrics, data, license)
+        return push_to_hub(self, repo_id, card, private=private, token=token)
+
+    def _card(
+        self, name: str, metrics: Mapping[str, float] | None, data: str | None, license: str | None
+    ) -> str | None:
+        """The model card, where there is something to say that the model does not know."""
+        from speaq.model.card import model_card
+
+        if not (metrics or data or license):
+            return None
+        return model_card(self.config, name=name, metrics=metrics, data=data, license=license)
 
     def predict(self, images: Any, **options: Any) -> "SceneGraph | list[SceneGraph]":
         """Scene graph of an image, or of each of several; see :func:`speaq.inference.predictor.predict`."""

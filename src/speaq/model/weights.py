@@ -1,51 +1,31 @@
 """Weights on disk: our own folders, and checkpoints of other implementations."""
 
-import codecs
-import pickle
+import json
+import logging
 import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from speaq.errors import SpeaqError
-from speaq.files import DAMAGE
+from speaq.model.card import CARD_FILE, model_card
 from speaq.model.config import ModelConfig
 from speaq.model.conversion import from_published
+from speaq.model.reading import read_published
 
 if TYPE_CHECKING:
     from speaq.model.speaq import Speaq
 
+logger = logging.getLogger(__name__)
+
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-
-# What detectron2 writes besides tensors: numpy arrays, and numbers such as the best metric so far. A pickle
-# names the two functions that make them by a module which numpy 2 moved.
-_NUMPY = {"_reconstruct": np.empty(0).__reduce__()[0], "scalar": np.float64(0).__reduce__()[0]}
-_HARMLESS = {
-    **{f"numpy.{core}.multiarray.{name}": _NUMPY[name] for core in ("core", "_core") for name in _NUMPY},
-    "numpy.ndarray": np.ndarray,
-    "numpy.dtype": np.dtype,
-    "_codecs.encode": codecs.encode,
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads numpy arrays in plain containers, and refuses everything that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The harmless class or function of that name."""
-        try:
-            return _HARMLESS[f"{module}.{name}"]
-        except KeyError:
-            raise pickle.UnpicklingError(f"holds a {module}.{name}") from None
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -65,36 +45,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: no such weights file; give a .pth, .pkl or .safetensors file, or the folder of a model"
         )
     if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    try:
-        content = _read_pickle(path) if path.suffix == ".pkl" else _read_checkpoint(path)
-    except (OSError, *DAMAGE) as error:
-        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"holds a {refused[1]}" if refused else str(error).partition("\n")[0] or "it ends too early"
-        raise SpeaqError(
-            f"{path}: not a checkpoint of plain tensors ({reason}); save its weights again with "
-            "torch.save({'model': state_dict}, path)"
-        ) from error
-    state = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
-    tensors = {
-        str(name): torch.as_tensor(value)
-        for name, value in (state.items() if isinstance(state, dict) else ())
-        if isinstance(value, Tensor | np.ndarray)
-    }
-    if not tensors:
-        raise SpeaqError(f"{path}: expected a dictionary of tensors, or one under 'model'; found none")
-    return from_published(tensors)
-
-
-def _read_checkpoint(path: Path) -> Any:
-    dtypes = [type(np.dtype(code)) for code in "?bhilBHILefd"]
-    with torch.serialization.safe_globals([*((value, name) for name, value in _HARMLESS.items()), *dtypes]):
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _read_pickle(path: Path) -> Any:
-    with path.open("rb") as file:
-        return _ArrayUnpickler(file, encoding="latin1").load()
+        tensors = read_safetensors(path)
+        return from_published(tensors) if any(name.startswith("detr.") for name in tensors) else tensors
+    return from_published(read_published(path))
 
 
 def read_safetensors(path: Path, advice: str = "copy or save it again") -> dict[str, Tensor]:
@@ -122,19 +75,22 @@ class LoadReport:
         missing: our names that the checkpoint has not.
         unexpected: names of the checkpoint that we have not.
         mismatched: names of another shape, with both shapes in words.
+        not_finite: names that were set and hold NaN or infinity.
     """
 
     loaded: list[str]
     missing: list[str]
     unexpected: list[str]
     mismatched: list[str]
+    not_finite: list[str]
 
     def __str__(self) -> str:
         text = f"{len(self.loaded)} tensors loaded"
-        for name in ("missing", "unexpected", "mismatched"):
+        for name in ("missing", "unexpected", "mismatched", "not_finite"):
             names: list[str] = getattr(self, name)
             if names:
-                text += f"; {len(names)} {name} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+                more = ", ..." if len(names) > 3 else ""
+                text += f"; {len(names)} {name.replace('_', ' ')} ({', '.join(names[:3])}{more})"
         return text
 
 
@@ -143,13 +99,32 @@ def _names(these: dict[str, Tensor], without: dict[str, Tensor]) -> list[str]:
     return sorted(name for name in these if name not in without and not name.endswith("num_batches_tracked"))
 
 
-def load_matching(model: "Speaq", path: Path) -> LoadReport:
+def load_matching(model: "Speaq", source: str | Path) -> LoadReport:
     """Start training from a checkpoint: take every tensor whose name and shape fit.
+
+    Args:
+        model: takes them.
+        source: a checkpoint file of ours or a published one, the folder of a model, or an id on the hub. A
+            transformers model that is none of ours gives its weights to the backbone.
 
     Raises:
         SpeaqError: the file cannot be read, or nothing in it fits.
     """
-    state, own = read_weights(path), model.state_dict()
+    path = _download(str(source), None) if _is_hub_id(source) else Path(source)
+    family = _other_family(path)
+    if family:
+        return _load_backbone(model, str(source), family)
+    report = load_state(model, read_weights(path))
+    if not report.loaded:
+        raise SpeaqError(
+            f"{path}: no tensor fits this model ({report}); is MODEL.WEIGHTS of another architecture?"
+        )
+    return report
+
+
+def load_state(model: "Speaq", state: dict[str, Tensor]) -> LoadReport:
+    """Take every tensor of ``state`` whose name and shape fit; what is NaN or infinite is a warning."""
+    own = model.state_dict()
     shapes = {name: (tuple(state[name].shape), tuple(own[name].shape)) for name in state if name in own}
     fitting = {name: state[name] for name, (theirs, ours) in shapes.items() if theirs == ours}
     report = LoadReport(
@@ -157,13 +132,43 @@ def load_matching(model: "Speaq", path: Path) -> LoadReport:
         missing=_names(own, state),
         unexpected=_names(state, own),
         mismatched=sorted(f"{name} {a} for {b}" for name, (a, b) in shapes.items() if a != b),
+        not_finite=sorted(name for name, tensor in fitting.items() if not tensor.isfinite().all()),
     )
-    if not fitting:
-        raise SpeaqError(
-            f"{path}: no tensor fits this model ({report}); is MODEL.WEIGHTS of another architecture?"
+    if report.not_finite:
+        logger.warning(
+            "%d tensors hold NaN or infinity, and the model will say nothing of use: %s",
+            len(report.not_finite),
+            ", ".join(report.not_finite[:5]) + (", ..." if len(report.not_finite) > 5 else ""),
         )
     model.load_state_dict(fitting, strict=False)
     return report
+
+
+def _other_family(folder: Path) -> str | None:
+    """Of a transformers model that is none of ours, its ``model_type``."""
+    try:
+        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    return kind if isinstance(kind, str) and kind != "speaq" else None
+
+
+def _load_backbone(model: "Speaq", name: str, family: str) -> LoadReport:
+    """Take the weights of a transformers model for the backbone alone."""
+    own = model.config.backbone["model_type"]
+    if family != own:
+        raise SpeaqError(
+            f"MODEL.WEIGHTS {name}: a {family} model, but the backbone is a {own}; set MODEL.BACKBONE.NAME "
+            f"to {name}, and leave MODEL.WEIGHTS empty"
+        )
+    try:
+        model.backbone.load_pretrained(name)
+    except SpeaqError as error:
+        raise SpeaqError(f"MODEL.WEIGHTS {name} cannot fill the backbone: {error}") from error
+    names = sorted(name for name in model.state_dict() if not name.endswith("num_batches_tracked"))
+    loaded = [name for name in names if name.startswith("backbone.")]
+    return LoadReport(loaded, [name for name in names if name not in loaded], [], [], [])
 
 
 def is_pretrained(folder: Path) -> bool:
@@ -197,12 +202,9 @@ def find_checkpoint(folder: Path) -> Path:
 
 def load_pretrained(cls: "type[Speaq]", source: str | Path, *, revision: str | None) -> "Speaq":
     """See :meth:`speaq.model.speaq.Speaq.from_pretrained`."""
-    folder = Path(source)
-    if not folder.is_dir():
-        if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) or folder.parent.is_dir():
-            raise SpeaqError(f"{source}: no such folder, and not a model id of the form owner/name")
-        folder = _download(str(source), revision)
-    folder = find_checkpoint(folder)
+    if not Path(source).is_dir() and not _is_hub_id(source):
+        raise SpeaqError(f"{source}: no such folder, and not a model id of the form owner/name")
+    folder = find_checkpoint(_download(str(source), revision) if _is_hub_id(source) else Path(source))
     model = cls(ModelConfig.from_json(folder / CONFIG_FILE))
     state, own = read_safetensors(folder / WEIGHTS_FILE), model.state_dict()
     problems = [f"missing {name}" for name in own if name not in state]
@@ -219,6 +221,17 @@ def load_pretrained(cls: "type[Speaq]", source: str | Path, *, revision: str | N
         )
     model.load_state_dict(state)
     return model
+
+
+def _is_hub_id(source: str | Path) -> bool:
+    """Whether it can only be the id of a model on the hub: ``owner/name``, and nothing here has that path."""
+    path = Path(source)
+    return (
+        re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) is not None
+        and path.suffix not in (".pth", ".pkl", ".safetensors")
+        and not path.exists()
+        and not path.parent.is_dir()
+    )
 
 
 def _download(repo_id: str, revision: str | None) -> Path:
@@ -241,24 +254,38 @@ def write_model(folder: Path, config: str, state: Mapping[str, Tensor]) -> None:
     (folder / CONFIG_FILE).write_text(config)
 
 
-def save_pretrained(model: "Speaq", folder: Path) -> None:
+def save_pretrained(model: "Speaq", folder: Path, card: str | None = None) -> None:
     """See :meth:`speaq.model.speaq.Speaq.save_pretrained`; each file is written whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
             write_model(Path(temporary), model.config.to_json(), model.state_dict())
-            for name in (WEIGHTS_FILE, CONFIG_FILE):
+            names = [WEIGHTS_FILE, CONFIG_FILE]
+            if card is not None or not (folder / CARD_FILE).exists():
+                card = card or model_card(model.config, name=folder.resolve().name)
+                (Path(temporary) / CARD_FILE).write_text(card, encoding="utf-8")
+                names.append(CARD_FILE)
+            for name in names:
                 (Path(temporary) / name).replace(folder / name)
     except (OSError, SafetensorError) as error:
         raise SpeaqError(f"{folder}: cannot write a model here: {error}") from error
 
 
-def push_to_hub(model: "Speaq", repo_id: str, *, private: bool, token: str | None) -> str:
+def push_to_hub(
+    model: "Speaq", repo_id: str, card: str | None = None, *, private: bool, token: str | None
+) -> str:
     """See :meth:`speaq.model.speaq.Speaq.push_to_hub`."""
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi(token=token)
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        save_pretrained(model, Path(folder))
-        return str(api.upload_folder(repo_id=repo_id, folder_path=folder))
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        keep_card = card is None and api.file_exists(repo_id, CARD_FILE)
+        with tempfile.TemporaryDirectory() as folder:
+            save_pretrained(model, Path(folder), card or model_card(model.config, name=repo_id))
+            ignored = [CARD_FILE] if keep_card else None
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, ignore_patterns=ignored))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SpeaqError(f"{repo_id}: the model cannot be uploaded to the hub ({reason})") from error

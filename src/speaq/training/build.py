@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,12 +67,14 @@ def model_config(config: Config, vocabulary: Vocabulary, predicate_counts: np.nd
 def load_initial_weights(model: Speaq, config: Config) -> None:
     """What training starts from: MODEL.WEIGHTS, else the pretrained backbone where a hub model is named.
 
+    MODEL.WEIGHTS is a file, a folder or an id on the hub: see `load_matching`.
+
     Raises:
         SpeaqError: the weights cannot be read, or do not fit.
     """
     weights, backbone = config.model.weights, config.model.backbone
     if weights:
-        report = load_matching(model, Path(weights))
+        report = load_matching(model, weights)
         logger.info("%s: %s", weights, report)
     elif backbone.name != RESNET and backbone.pretrained:
         model.backbone.load_pretrained(backbone.name)

@@ -1,0 +1,169 @@
+"""The architecture of a model, told from the shapes of its weights.
+
+D: hidden size, F: feed-forward width, Q: entity queries, P: predicate queries, C: object classes,
+R: predicate classes.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from speaq.errors import SpeaqError
+from speaq.model.backbone import resnet_config
+from speaq.model.config import ModelConfig
+
+Kind = Literal["scene graph model", "detector", "backbone"]
+_STAGES = "backbone.body.encoder.stages."
+_DEPTHS = (50, 101, 152, 18, 34)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What shapes tell; None where a checkpoint has not the part that would tell it.
+
+    The attributes are those of `ModelConfig`, and:
+
+    Attributes:
+        kind: a whole model, a plain DETR detector (one decoder of objects), or only a backbone.
+        num_objects: C.
+        num_predicates: R.
+        resnet_depths: the ResNets of these numbers of layers have the blocks that were found.
+        backbone: the configuration of the first of them.
+    """
+
+    kind: Kind
+    hidden_dim: int | None = None
+    feedforward_dim: int | None = None
+    encoder_layers: int | None = None
+    decoder_layers: int | None = None
+    num_queries: int | None = None
+    query_multiplier: int | None = None
+    reference_points: bool | None = None
+    dense_head: bool | None = None
+    num_objects: int | None = None
+    num_predicates: int | None = None
+    resnet_depths: tuple[int, ...] = ()
+    backbone: dict[str, Any] | None = None
+
+    def known(self) -> dict[str, Any]:
+        """The values of `ModelConfig` that were found, without the backbone."""
+        names = {item.name for item in dataclasses.fields(ModelConfig)} - {"backbone"}
+        values = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
+    """The architecture that weights belong to.
+
+    Args:
+        state: tensors by our names, of a whole model or of a part.
+
+    Raises:
+        SpeaqError: there is neither a ResNet nor a transformer in it, or parts contradict each other.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    resnet = _infer_resnet(shapes)
+    if not any(name.startswith(("decoder.", "encoder.")) for name in shapes):
+        if not resnet:
+            raise SpeaqError(
+                f"neither a transformer nor a ResNet is in it; its first names are {_some(sorted(shapes))}"
+            )
+        return Architecture(kind="backbone", **resnet)
+    whole = "decoder.object_embedding.weight" in shapes or "heads.predicate_class.weight" in shapes
+    queries = _size(shapes, "decoder.subject_embedding.weight", 0)
+    predicate_queries = _size(shapes, "decoder.relation_embedding.weight", 0)
+    multiplier = None
+    if queries and predicate_queries:
+        multiplier, rest = divmod(predicate_queries, queries)
+        if rest:
+            raise SpeaqError(
+                f"{predicate_queries} predicate queries are no multiple of {queries} entity queries; "
+                "the checkpoint is of another kind of model"
+            )
+    classes = _size(shapes, "heads.entity_class.weight", 0)
+    predicates = _size(shapes, "heads.predicate_class.weight", 0)
+    return Architecture(
+        kind="scene graph model" if whole else "detector",
+        hidden_dim=_infer_width(shapes),
+        feedforward_dim=_size(shapes, "decoder.subject_layers.0.feedforward.expand.weight", 0)
+        or _size(shapes, "encoder.layers.0.feedforward.expand.weight", 0),
+        encoder_layers=_count(shapes, "encoder.layers."),
+        decoder_layers=_count(shapes, "decoder.subject_layers.") or None,
+        num_queries=queries,
+        query_multiplier=multiplier,
+        reference_points="point_logits" in shapes if whole else None,
+        dense_head="token_class.weight" in shapes if whole else None,
+        num_objects=classes - 1 if classes else None,
+        num_predicates=predicates - 1 if predicates else None,
+        **resnet,
+    )
+
+
+def _infer_width(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    """D, which several parts must have in common."""
+    widths = {
+        name: _size(shapes, name, axis)
+        for name, axis in (
+            ("decoder.subject_layers.0.self_attention.query.weight", 0),
+            ("decoder.subject_layers.0.self_attention.query.weight", 1),
+            ("decoder.subject_embedding.weight", 1),
+            ("encoder.layers.0.attention.query.weight", 1),
+            ("projection.weight", 0),
+        )
+    }
+    found = {name: width for name, width in widths.items() if width}
+    if len(set(found.values())) > 1:
+        text = ", ".join(f"{width} in {name}" for name, width in found.items())
+        raise SpeaqError(f"the parts of the checkpoint have different hidden sizes: {text}")
+    return next(iter(found.values()), None)
+
+
+def _infer_resnet(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The ResNets that have the blocks found, and the configuration of the first; empty if there are none."""
+    stem = _size(shapes, "backbone.body.embedder.embedder.convolution.weight", 0)
+    width = _size(shapes, f"{_STAGES}0.layers.0.layer.0.convolution.weight", 0)
+    if not stem or not width:
+        return {}
+    blocks = [_count(shapes, f"{_STAGES}{i}.layers.") for i in range(_count(shapes, _STAGES))]
+    deep = f"{_STAGES}0.layers.0.layer.2.convolution.weight" in shapes
+    candidates = {
+        depth: resnet_config(depth=depth, num_stages=len(blocks), stem_width=stem, width=width)
+        for depth in _DEPTHS
+        if len(blocks) <= 4
+    }
+    fitting = {
+        depth: config
+        for depth, config in candidates.items()
+        if config["depths"] == blocks and (config["layer_type"] == "bottleneck") == deep
+    }
+    if not fitting:
+        kind = "three" if deep else "two"
+        raise SpeaqError(
+            f"its ResNet has stages of {_some(blocks)} blocks with {kind} convolutions, which is none of "
+            f"{_some(sorted(_DEPTHS))} layers"
+        )
+    return {"resnet_depths": tuple(fitting), "backbone": next(iter(fitting.values()))}
+
+
+def _size(shapes: Mapping[str, tuple[int, ...]], name: str, axis: int) -> int | None:
+    shape = shapes.get(name, ())
+    return shape[axis] if len(shape) > axis else None
+
+
+def _count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
+    """How many numbered modules there are under ``prefix``: 0, 1, ... without a gap."""
+    numbers = {int(match[1]) for name in shapes if (match := re.match(re.escape(prefix) + r"(\d+)\.", name))}
+    for number in range(len(numbers)):
+        if number not in numbers:
+            raise SpeaqError(
+                f"{prefix}{max(numbers)} is there, but not {prefix}{number}; the checkpoint is incomplete"
+            )
+    return len(numbers)
+
+
+def _some(items: list[Any]) -> str:
+    return ", ".join(map(str, items[:5]))
