@@ -4,13 +4,18 @@ B: images of a batch, N: boxes of an image, M: relations of an image, L: decoder
 P: predicate queries (a multiple of Q), C: object classes, R: predicate classes.
 """
 
+from __future__ import annotations  # so that a program without torch can have scene graphs
+
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Vocabulary:
     objects: tuple[str, ...]
     predicates: tuple[str, ...]
 
-    def differences(self, other: "Vocabulary") -> list[str]:
+    def differences(self, other: Vocabulary) -> list[str]:
         """Where another vocabulary is not this one, in words; empty where they are equal."""
         return [
             difference
@@ -103,7 +108,7 @@ class Target:
     source: str = "real"
     loss_weight: float = 1.0
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Target":
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Target:
         """The same target with its tensors on ``device``."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=non_blocking)
@@ -129,7 +134,7 @@ class Batch:
     targets: list[Target]
     annotations: list[Annotation]
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on ``device``."""
         return Batch(
             images=self.images.to(device, non_blocking=non_blocking),
@@ -138,7 +143,7 @@ class Batch:
             annotations=self.annotations,
         )
 
-    def pin_memory(self) -> "Batch":
+    def pin_memory(self) -> Batch:
         """The same batch in page-locked memory (called by the data loader)."""
         return Batch(self.images.pin_memory(), self.sizes, self.targets, self.annotations)
 
@@ -174,7 +179,7 @@ class RawOutput:
         """Predicate queries per entity query, m = P / Q."""
         return self.predicate_logits.shape[2] // self.subject_logits.shape[2]
 
-    def last_layer(self) -> "RawOutput":
+    def last_layer(self) -> RawOutput:
         """The final layer alone, L = 1."""
         layered = ("subject_logits", "object_logits", "subject_boxes", "object_boxes")
         layered += ("predicate_logits", "predicate_boxes")

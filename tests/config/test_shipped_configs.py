@@ -10,6 +10,8 @@ from speaq.config.schema import key_defaults
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FILES = sorted(CONFIGS.glob("*.yaml"))
+OTHER_SIZES = ("speaq_tiny", "speaq_r50")  # models that are not the published one
+PUBLISHED = [file for file in FILES if file.stem not in OTHER_SIZES]
 
 SPEAQ = """
 MODEL.DETR.ONE2MANY_SCHEME dynamic \
@@ -50,6 +52,7 @@ def test_the_files_are_there():
         "synthetic_genome_test",
         "speaq_multi_dataset",
         "speaq_multi_dataset_test",
+        *OTHER_SIZES,
     }
     assert expected <= {file.stem for file in FILES}
 
@@ -62,7 +65,19 @@ def test_every_file_loads_alone_and_with_its_command_line(file):
     assert load_config(file, overrides_of(file)).output_dir != Config().output_dir
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_models_of_other_sizes():
+    published = load_config(CONFIGS / "speaq.yaml")
+    for name, depth in (("speaq_r50", 50), ("speaq_tiny", 18)):
+        config = load_config(CONFIGS / f"{name}.yaml")
+        assert config.model.resnets.depth == depth
+        assert (config.datasets, config.solver) == (published.datasets, published.solver)
+        groups = ("use_group_mask", "num_groups", "multiply_query", "one2many_scheme", "one2many_k")
+        assert all(getattr(config.model.detr, key) == getattr(published.model.detr, key) for key in groups)
+    r50 = load_config(CONFIGS / "speaq_r50.yaml")
+    assert (r50.model.detr, r50.input) == (published.model.detr, published.input)
+
+
+@pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: file.stem)
 def test_every_file_is_the_published_system(file):
     config = load_config(file)
     model, detr, solver = config.model, config.model.detr, config.solver

@@ -1,4 +1,6 @@
 import io
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import torch
 from PIL import Image
 
 from speaq.errors import SpeaqError
-from speaq.inference.images import is_one_image, iterate_sources, read_image
+from speaq.inference.images import is_one_image, iterate_sources, pixel_limit, read_image
 
 
 def pixels(height=4, width=6, seed=0):
@@ -148,6 +150,52 @@ def test_a_folder_gives_its_images_by_name(tmp_path):
     ]
 
 
+def test_folders_in_a_folder_and_patterns(tmp_path, monkeypatch):
+    for name in ("b.png", "a/z.jpg", "a/c/y.jpg", ".cache/x.png", "a/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = [Path("a/c/y.jpg"), Path("a/z.jpg"), Path("b.png")]
+    assert list(iterate_sources(Path())) == found
+    for pattern, matches in (
+        ("*.png", found[2:]),
+        ("a/[cz]*", found[:2]),  # a folder that matches gives what is in it
+        ("a/**/*.jpg", found[:2]),
+        ("[b]*", found[2:]),
+    ):
+        assert list(iterate_sources(pattern)) == matches, pattern
+    with pytest.raises(SpeaqError, match=r"none/a\*\.png: no image matches this pattern"):
+        list(iterate_sources("none/a*.png"))
+    with pytest.raises(SpeaqError, match=r"\*\.gif: no image matches this pattern"):
+        list(iterate_sources("*.gif"))
+    assert list(iterate_sources(Path("*.gif"))) == [Path("*.gif")]  # a name, for the error that names it
+
+
+def test_the_limit_of_pixels(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("1", (40, 25)).save(path)
+    limit = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pixel_limit(1000):
+            assert read_image(path).size == (40, 25)
+    with (
+        pixel_limit(999),
+        pytest.raises(SpeaqError, match=r"large\.png: .* too large to be safe .*--max-pixels"),
+    ):
+        read_image(path)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_a_picture_whose_file_is_broken(tmp_path):
+    path = tmp_path / "cut.png"
+    Image.effect_noise((64, 64), 50).save(path)
+    path.write_bytes(path.read_bytes()[:1500])
+    with Image.open(path) as lazy, pytest.raises(SpeaqError, match=r"cut\.png: the image cannot be read"):
+        read_image(lazy)
+
+
 def test_sources_that_make_no_sense(tmp_path):
     with pytest.raises(SpeaqError, match="no image in this folder; expected files ending in"):
         list(iterate_sources(tmp_path))
@@ -158,5 +206,6 @@ def test_sources_that_make_no_sense(tmp_path):
 def test_one_image_or_several(tmp_path):
     for one in ("a.png", tmp_path / "a.png", b"", pixels(), torch.zeros(3, 2, 2), Image.new("RGB", (2, 2))):
         assert is_one_image(one)
-    for several in (tmp_path, str(tmp_path), ["a.png"], iter([b""])):
+    batches = (np.zeros((2, 4, 4, 3)), torch.zeros(2, 3, 4, 4), f"{tmp_path}/*.png")
+    for several in (tmp_path, str(tmp_path), ["a.png"], iter([b""]), *batches):
         assert not is_one_image(several)

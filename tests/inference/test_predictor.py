@@ -10,7 +10,9 @@ from speaq.data.transforms import Scene, TestTransform
 from speaq.errors import SpeaqError
 from speaq.inference.postprocess import PostProcessor
 from speaq.inference.predictor import BATCHES_AHEAD, predict, predict_each
+from speaq.model.speaq import Speaq
 from speaq.structures import RawOutput, Vocabulary
+from tiny_model import tiny_config
 
 
 class FakeModel(nn.Module):
@@ -128,6 +130,86 @@ def test_options_replace_those_of_the_model():
     )
     assert model.images[0].shape == (3, 12, 16)
     assert graph.vocabulary == model.vocabulary
+
+
+def test_the_least_score_and_the_most_relations():
+    torch.manual_seed(0)
+    model = Speaq(tiny_config(predicates=("on", "under"), num_queries=20, query_multiplier=2))
+    with torch.no_grad():
+        for parameter in model.heads.parameters():
+            parameter.mul_(4)
+    image = make_image(200)
+    whole = model.predict(image, min_size=64)
+    assert len(whole) > 5
+    np.testing.assert_array_equal(model.predict(image, min_size=64, top=3).queries, whole.queries[:3])
+    least = float(whole.triplet_scores[3])
+    np.testing.assert_array_equal(
+        model.predict([image], min_size=64, score=least)[0].queries,
+        whole.queries[whole.triplet_scores >= least],
+    )
+    lower = model.predict(image, min_size=64, dtype="bfloat16")
+    assert not np.array_equal(lower.predicate_probs[0], whole.predicate_probs[0])
+    order = np.argsort(whole.queries), np.argsort(lower.queries)
+    if np.array_equal(whole.queries[order[0]], lower.queries[order[1]]):
+        np.testing.assert_allclose(
+            lower.predicate_probs[order[1]], whole.predicate_probs[order[0]], atol=0.05
+        )
+
+
+def test_images_that_cannot_be_read_can_be_left_out(tmp_path):
+    for i in range(7):
+        make_image(30 * i).save(tmp_path / f"{i}.png")
+    for i in (0, 3, 6):
+        (tmp_path / f"{i}.png").write_text("broken")
+    missed = []
+    graphs = predict_each(
+        FakeModel(), tmp_path, batch_size=2, on_unreadable=lambda *what: missed.append(what)
+    )
+    assert [(path.name, shade_of(graph)) for path, graph in graphs] == [
+        (f"{i}.png", 30 * i) for i in (1, 2, 4, 5)
+    ]
+    assert [path.name for path, _ in missed] == ["0.png", "3.png", "6.png"]
+    assert all(f"{path}: the image cannot be read" in str(error) for path, error in missed)
+
+
+def test_batches_and_patterns_give_lists(tmp_path):
+    pixels = np.stack([np.asarray(make_image(50 * i)) for i in range(3)])
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    for batch in (pixels, tensor, tensor.float() / 255):
+        assert [shade_of(graph) for graph in predict(FakeModel(), batch)] == [0, 50, 100]
+    for i in range(3):
+        make_image(50 * i).save(tmp_path / f"{i}[a].png")
+    pattern = str(tmp_path / "[12]*.png")
+    assert [graph.image.name for graph in predict(FakeModel(), pattern)] == ["1[a].png", "2[a].png"]
+    assert predict(FakeModel(), str(tmp_path / "2[a].png")).image.name == "2[a].png"  # a file, no pattern
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 5)])
+def test_images_of_odd_shapes(size):
+    graph = Speaq(tiny_config(min_size=64, max_size=128)).predict(Image.new("RGB", size))
+    assert graph.image_size == size[::-1]
+    assert np.isfinite(graph.boxes).all()
+
+
+def test_settings_that_make_no_sense():
+    for options, message in (
+        ({"device": "cuda:99"}, "device cuda:99: this machine has cpu"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"dtype": "int8"}, "dtype int8"),
+    ):
+        with pytest.raises(SpeaqError, match=message):
+            predict(FakeModel(), make_image(1), **options)
+    assert shade_of(predict(FakeModel(), make_image(7), device="cpu")) == 7
+
+
+def test_a_device_that_is_full(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("out of memory")
+
+    model = FakeModel()
+    monkeypatch.setattr(model, "forward", full)
+    with pytest.raises(SpeaqError, match="cpu: its memory is too small for 2 images of 43x32 at once"):
+        predict(model, [make_image(1)] * 2)
 
 
 def test_no_images_give_no_graphs():

@@ -8,8 +8,11 @@ from typing import Any, NoReturn
 
 from cyclopts import App
 
+from speaq.cli.bench import bench
+from speaq.cli.convert import convert
 from speaq.cli.data import app as data_app
 from speaq.cli.demo import demo
+from speaq.cli.export import export
 from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
 from speaq.cli.train import evaluate, train
@@ -28,7 +31,7 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for command in (demo, train, evaluate, predict):
+for command in (demo, train, evaluate, predict, bench, convert, export):
     app.command(command)
 app.command(data_app)
 app.command(plot_app)

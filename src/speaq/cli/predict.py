@@ -2,66 +2,140 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from speaq.errors import SpeaqError
+if TYPE_CHECKING:
+    from speaq.errors import SpeaqError
+    from speaq.inference.results import Results
+    from speaq.model.speaq import Speaq
+
+AtLeastOne = validators.Number(gte=1)
 
 
 def predict(
-    images: Annotated[list[Path], Parameter(consume_multiple=True)],
+    images: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     *,
     model: str,
+    list_file: Annotated[Path | None, Parameter(name="--list")] = None,
     output_dir: Path = Path("predictions"),
     top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
     score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.05,
+    keep: Annotated[int | None, Parameter(validator=AtLeastOne)] = None,
+    format_: Annotated[Literal["json", "jsonl"], Parameter(name="--format")] = "json",
     draw: bool = True,
+    picture: Literal["png", "svg", "jpg"] = "png",
+    quiet: bool = False,
+    resume: bool = False,
     device: str = "cpu",
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    batch_size: Annotated[int, Parameter(validator=AtLeastOne)] = 8,
+    max_pixels: Annotated[int, Parameter(validator=AtLeastOne)] = 178_956_970,
+    every: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
 ) -> None:
     """Print the scene graph of images, and write each as JSON and as a picture.
 
+    An image that cannot be read is reported and left out; the exit code is then 1.
+
     Args:
-        images: image files, or folders of them.
+        images: image files, folders (with the folders in them), or patterns such as 'photos/*.jpg'.
         model: folder of a saved model, output folder of a training, or a model id on the hub.
-        output_dir: where <image name>.json and <image name>.png are written; not a folder of the images.
+        list_file: a text file with the paths of more images, one per line.
+        output_dir: where results are written, in the same folders as the images; not a folder of the images.
         top: how many triplets of each image to print and draw, best first.
-        score: leave out triplets with a lower score; the JSON has all of them.
-        draw: also write the picture.
+        score: print and draw no triplets with a lower score; the JSON has all of them.
+        keep: write only so many relations of each image to the JSON, the best ones.
+        format_: json: a file for each image; jsonl: all in predictions.jsonl, a line for each.
+        draw: also write pictures.
+        picture: their kind.
+        quiet: print no triplets.
+        resume: leave out images whose results are there and not older than the image (jsonl: whose line is
+            there).
         device: cpu, cuda, cuda:1, ...
+        dtype: bfloat16 is faster on a GPU and a little less exact.
+        batch_size: images that are computed at once; results do not depend on it.
+        max_pixels: refuse larger images; each pixel needs 4 bytes.
+        every: read the files as videos (GIF, WebP; others with PyAV), a frame every so many seconds, and
+            write for each a JSON file with a line per frame and a video with the graphs drawn into it.
     """
     from speaq.devices import find_device
-    from speaq.inference.images import iterate_sources
-    from speaq.inference.predictor import predict_each
+    from speaq.inference.images import pixel_limit
+    from speaq.inference.results import Results, place_images, read_list
     from speaq.model.speaq import Speaq
 
-    files = [Path(source) for source in iterate_sources(images) if isinstance(source, str | Path)]
-    _check_names(files, output_dir)
-    network = Speaq.from_pretrained(model, device=find_device(device))
-    for path, graph in predict_each(network, files):
-        best = graph.filter(score=score, top=top)
-        lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
-        lines += [f"  {triplet}" for triplet in best.triplets]
-        graph.to_json(output_dir / f"{path.stem}.json")
-        if draw:
-            graph.draw(output_dir / f"{path.stem}.png", top=top, score=score)
-        sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.write(f"written to {output_dir}\n")
+    listed = read_list(list_file) if list_file else []
+    with pixel_limit(max_pixels):
+        if every is not None:
+            from speaq.inference.video import annotate_video
+
+            shown = {"draw": draw, "top": top, "score": score}
+            network = Speaq.from_pretrained(model, device=find_device(device))
+            for path in (*map(Path, images or ()), *listed):
+                number = annotate_video(
+                    network, path, output_dir, every=every, batch_size=batch_size, dtype=dtype, **shown
+                )
+                sys.stdout.write(f"{path}: {number} frames, written to {output_dir}\n")
+            return
+        results = Results(
+            folder=output_dir,
+            places=place_images(images or [], listed, output_dir),
+            lines=format_ == "jsonl",
+            picture=picture if draw else None,
+            top=top,
+            score=score,
+            keep=keep,
+            resume=resume,
+        )
+        network = Speaq.from_pretrained(model, device=find_device(device))
+        unreadable = _predict_all(network, results, batch_size=batch_size, dtype=dtype, quiet=quiet)
+    if unreadable:
+        raise SystemExit(1)
 
 
-def _check_names(images: list[Path], output_dir: Path) -> None:
-    """What is written must replace neither an image nor what is written for another image.
+def _predict_all(
+    network: "Speaq",
+    results: "Results",
+    *,
+    batch_size: int,
+    dtype: Literal["float32", "bfloat16"],
+    quiet: bool,
+) -> list[Path]:
+    """Predict what is to be done, with a bar on a terminal; the images that could not be read."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    Raises:
-        SpeaqError: it would.
-    """
-    written: dict[str, Path] = {}
-    for path in images:
-        if path.parent.resolve() == output_dir.resolve():
-            raise SpeaqError(f"--output-dir {output_dir}: {path} is in this folder; write to another one")
-        other = written.setdefault(path.stem, path)
-        if other.resolve() != path.resolve():
-            raise SpeaqError(
-                f"{other} and {path}: both would be written to {output_dir / path.stem}.json; predict them "
-                "one after the other, each with its own --output-dir"
-            )
+    from speaq.inference.predictor import predict_each
+    from speaq.inference.results import summarise
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # else it would send to the terminal what goes to a file
+    )
+    unreadable: list[Path] = []
+    with results.opened() as images, bar:
+        task = bar.add_task("predicting", total=len(images))
+
+        def report(image: object, error: "SpeaqError") -> None:
+            unreadable.append(Path(str(image)))
+            sys.stderr.write(f"speaq: {error}\n")
+            bar.advance(task)
+
+        for path, graph in predict_each(
+            network, images, batch_size=batch_size, dtype=dtype, on_unreadable=report
+        ):
+            results.write(path, graph)
+            if not quiet:
+                best = graph.filter(score=results.score, top=results.top)
+                lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
+                sys.stdout.write("\n".join([*lines, *(f"  {triplet}" for triplet in best.triplets)]) + "\n")
+            bar.advance(task)
+    kept = len(results.places) - len(images)
+    sys.stdout.write(f"{summarise(len(images) - len(unreadable), kept, unreadable)}\n")
+    sys.stdout.write(f"written to {results.folder}\n")
+    return unreadable

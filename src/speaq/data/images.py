@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from speaq.errors import SpeaqError
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow may raise
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError)  # what Pillow may raise
 
 
 def read_image(file: Path | bytes) -> Image.Image:
@@ -59,6 +59,11 @@ def _opened(file: Path | bytes) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
             yield image
+    except Image.DecompressionBombError as error:
+        raise SpeaqError(
+            f"{name}: the image cannot be read: it is too large to be safe ({error}); make it smaller, or "
+            "allow more with --max-pixels on the command line, PIL.Image.MAX_IMAGE_PIXELS in Python"
+        ) from error
     except _BROKEN as error:
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "not an image of a known format" if unknown else error

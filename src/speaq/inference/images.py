@@ -1,18 +1,24 @@
 """Whatever a user calls an image, as an upright RGB picture."""
 
+import glob
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
 
 import numpy as np
-import torch
 from PIL import Image
 
 from speaq.data.images import read_image as read_file
 from speaq.data.images import to_rgb
 from speaq.errors import SpeaqError
 
-ImageSource: TypeAlias = str | Path | bytes | Image.Image | np.ndarray | torch.Tensor
+if TYPE_CHECKING:
+    import torch
+
+ImageSource: TypeAlias = Union[str, Path, bytes, Image.Image, np.ndarray, "torch.Tensor"]
 """One image: a file, the bytes of a file, a picture, an array (height, width, channels) or a tensor
 (channels, height, width); these hold RGB, RGBA or grey, as integers in 0..255 or floats in 0..1."""
 
@@ -20,33 +26,76 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 
 
 def is_one_image(images: ImageSource | Iterable[ImageSource]) -> bool:
-    """Whether ``images`` is a single image rather than a folder or several images."""
+    """Whether ``images`` is a single image rather than a folder, a pattern, a batch or several images."""
     if isinstance(images, str | Path):
-        return not Path(images).is_dir()
-    return isinstance(images, bytes | Image.Image | np.ndarray | torch.Tensor)
+        return not Path(images).is_dir() and not is_pattern(images)
+    if isinstance(images, np.ndarray) or _is_tensor(images):
+        return images.ndim != 4
+    return isinstance(images, bytes | Image.Image)
+
+
+def is_pattern(path: str | Path) -> bool:
+    """Whether ``path`` is text that stands for all matching files, such as "photos/*.jpg" or "photos/**".
+
+    A ``Path`` names one file, whatever letters are in its name.
+    """
+    return isinstance(path, str) and glob.has_magic(path) and not Path(path).exists()
+
+
+def split_pattern(pattern: str) -> tuple[Path, str]:
+    """The folder that a pattern begins with, and what follows it."""
+    parts = Path(pattern).parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first]), "/".join(parts[first:])
+
+
+def image_files(place: str | Path) -> list[Path]:
+    """The image files of a folder and of the folders in it, or those that match a pattern, by name.
+
+    Hidden files and folders are left out; links to folders are not followed.
+
+    Raises:
+        SpeaqError: there is none.
+    """
+    if isinstance(place, str) and is_pattern(place):
+        root, rest = split_pattern(place)
+        where = "no image matches this pattern"
+        try:
+            matches = [match for match in root.glob(rest) if not _is_hidden(match, root)]
+        except ValueError as error:
+            raise SpeaqError(f"{place}: not a pattern of files ({error})") from error
+        files = {file for match in matches for file in (_below(match) if match.is_dir() else [match])}
+    else:
+        files, where = set(_below(Path(place))), "no image in this folder"
+    found = sorted(file for file in files if file.suffix.lower() in SUFFIXES)
+    if not found:
+        raise SpeaqError(f"{place}: {where}; expected files ending in {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if not _is_hidden(path, folder) and not path.is_dir())
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[ImageSource]:
     """The single images of a source, one by one, none of them opened yet.
 
     Args:
-        images: an image, a folder (its image files by name), or any iterable of those.
+        images: an image; a folder (its image files by name, those in its folders too); a pattern such as
+            "photos/*.jpg"; an array or a tensor of several images (B, ...); or any iterable of those.
 
     Raises:
-        SpeaqError: a folder holds no image.
+        SpeaqError: a folder holds no image, or nothing matches a pattern.
     """
-    if isinstance(images, str | Path) and Path(images).is_dir():
-        files = sorted(
-            path
-            for path in Path(images).iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        )
-        if not files:
-            raise SpeaqError(
-                f"{images}: no image in this folder; expected files ending in {', '.join(sorted(SUFFIXES))}"
-            )
-        yield from files
-    elif isinstance(images, str | Path | bytes | Image.Image | np.ndarray | torch.Tensor):
+    if isinstance(images, str | Path) and not is_one_image(images):
+        yield from image_files(images)
+    elif (isinstance(images, np.ndarray) or _is_tensor(images)) and images.ndim == 4:
+        yield from images
+    elif isinstance(images, str | Path | bytes | Image.Image | np.ndarray) or _is_tensor(images):
         yield images
     elif isinstance(images, Iterable):
         for image in images:
@@ -56,6 +105,22 @@ def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[Ima
             f"expected an image (path, bytes, picture, array or tensor), a folder or a list of those, "
             f"found {type(images).__name__}"
         )
+
+
+@contextmanager
+def pixel_limit(pixels: int) -> Iterator[None]:
+    """Images of up to so many pixels are read inside the block, whatever Pillow takes for a bomb.
+
+    Pillow's own limit is 178,956,970 pixels. A picture needs 4 bytes per pixel.
+    """
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels // 2  # Pillow warns of more, and refuses more than twice as many
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def read_image(source: ImageSource) -> Image.Image:
@@ -69,8 +134,8 @@ def read_image(source: ImageSource) -> Image.Image:
             image has.
     """
     if isinstance(source, Image.Image):
-        return to_rgb(source)
-    if isinstance(source, torch.Tensor):
+        return _from_picture(source)
+    if _is_tensor(source):
         array = source.detach().cpu()
         array = array.float() if array.is_floating_point() else array  # NumPy has no bfloat16
         return _from_array(
@@ -80,10 +145,24 @@ def read_image(source: ImageSource) -> Image.Image:
         return _from_array(source, "array (H, W, C)")
     if isinstance(source, bytes):
         return read_file(source)
-    source = Path(source)
+    source = Path(source)  # pyright: ignore[reportArgumentType]  # it is no tensor, which a guard cannot say
     if not source.is_file():
         raise SpeaqError(f"{source}: there is no such image file")
     return read_file(source)
+
+
+def _is_tensor(image: object) -> TypeGuard["torch.Tensor"]:
+    """Whether it is a tensor, which it can only be where torch has been imported: nothing here needs it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(image, torch.Tensor)
+
+
+def _from_picture(picture: Image.Image) -> Image.Image:
+    try:
+        return to_rgb(picture)
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file when its pixels are wanted
+        name = getattr(picture, "filename", "") or "a picture"
+        raise SpeaqError(f"{name}: the image cannot be read ({error}); replace the file") from error
 
 
 def _from_array(array: np.ndarray, kind: str) -> Image.Image:

@@ -6,10 +6,9 @@ E: entities, M: relations.
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from speaq.boxes import pairwise_iou
 from speaq.errors import SpeaqError
+from speaq.inference.pooling import box_iou
 from speaq.scene_graph import SceneGraph
 from speaq.visualize.drawing.look import EXTRA, HIT, MISS, Part
 
@@ -81,7 +80,7 @@ def matched(truth: SceneGraph, prediction: SceneGraph) -> tuple[SceneGraph, Part
 
 def _overlap(a: SceneGraph, b: SceneGraph) -> np.ndarray:
     """IoU (E of a, E of b) of entities with the same label; 0 where the labels differ."""
-    overlap = pairwise_iou(torch.from_numpy(a.boxes), torch.from_numpy(b.boxes)).numpy()
+    overlap = box_iou(a.boxes[:, None], b.boxes)
     return overlap * (a.labels[:, None] == b.labels)
 
 

@@ -1,0 +1,84 @@
+"""``speaq bench``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+from speaq.errors import SpeaqError
+
+AtLeastOne = Parameter(validator=validators.Number(gte=1))
+
+
+def bench(
+    model: str | None = None,
+    *,
+    config_file: Path | None = None,
+    size: Annotated[tuple[int, int], AtLeastOne] = (600, 800),
+    batch: Annotated[int, AtLeastOne] = 1,
+    runs: Annotated[int, AtLeastOne] = 5,
+    device: str = "cpu",
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    threads: Annotated[int | None, AtLeastOne] = None,
+    objects: Annotated[int, AtLeastOne] = 150,
+    predicates: Annotated[int, AtLeastOne] = 50,
+) -> None:
+    """Measure what a model costs: parameters, computation, time and memory.
+
+    Args:
+        model: folder of a saved model, output folder of a training, or a model id on the hub.
+        config_file: instead of a model, a YAML configuration; its weights are random then.
+        size: height and width of the images in pixels.
+        batch: images at once.
+        runs: times are medians over so many runs, after two that do not count.
+        device: cpu, cuda, cuda:1, ...
+        dtype: bfloat16 is faster on a GPU and a little less exact.
+        threads: of the CPU; by default as many as PyTorch takes.
+        objects: object classes of the model of a configuration.
+        predicates: predicate classes of the model of a configuration.
+    """
+    if (model is None) == (config_file is None):
+        raise SpeaqError("measure what? Give the folder of a model, or --config-file FILE")
+
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from speaq.bench import build_model, measure
+    from speaq.devices import find_device
+    from speaq.model.speaq import Speaq
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place = find_device(device)
+    if config_file is not None:
+        network = build_model(config_file, objects=objects, predicates=predicates).to(place)
+    else:
+        network = Speaq.from_pretrained(str(model), device=place)
+    cost = measure(network, size=size, batch=batch, runs=runs, dtype=dtype)
+
+    where = f"cpu, {_counted(torch.get_num_threads(), 'thread')}"
+    if place.type == "cuda":
+        where = torch.cuda.get_device_name(place)
+    title = f"{config_file or model}: {_counted(batch, 'image')} of {size[0]}x{size[1]}, {dtype}, {where}"
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    rows = (
+        ("parameters", f"{cost.parameters / 1e6:.2f} M"),
+        ("computation", f"{cost.gflops:.1f} GFLOPs"),
+        ("forward", f"{cost.forward_ms:,.1f} ms"),
+        ("post-processing", f"{cost.postprocess_ms:,.1f} ms"),
+        ("predict, whole", f"{cost.predict_ms:,.1f} ms"),
+        ("peak memory", "unknown" if cost.memory_mb is None else f"{cost.memory_mb:,.0f} MB"),
+    )
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(Text(title), soft_wrap=True)
+    console.print(table)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,110 @@
+"""``speaq export``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+from speaq.errors import SpeaqError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from speaq.model.speaq import Speaq
+
+
+def export(
+    model: str,
+    output: Path,
+    *overrides: str,
+    format_: Annotated[Literal["onnx", "torch"], Parameter(name="--format")] = "onnx",
+    postprocess: bool = True,
+    num_rel: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
+    pixels: Literal["uint8", "float32"] = "uint8",
+    int8: bool = False,
+    opset: int | None = None,
+    check: bool = True,
+    config_file: Path | None = None,
+) -> None:
+    """Write a model as one file for onnxruntime or torch.export, and compare the file with the model.
+
+    The file takes images (batch, 3, height, width), RGB in 0..255: any number of images of any one size. It
+    holds the class names and everything else that speaq.export.OnnxPredictor needs to predict without torch.
+
+    Args:
+        model: folder of a saved model, output folder of a training, or a model id on the hub.
+        output: the file, such as model.onnx or model.pt2.
+        overrides: KEY VALUE pairs that win over the configuration file.
+        format_: onnx, or torch for a torch.export program.
+        postprocess: give scores, labels, boxes in 0..1 and the best predicates, ready to be pooled into
+            entities; otherwise the logits and boxes of the network.
+        num_rel: with postprocess, predicates kept per query.
+        pixels: type of the images, with values in 0..255 either way.
+        int8: write the matrices of the transformer as 8-bit integers, and print what that costs.
+        opset: version of the ONNX operators, 18 or later.
+        check: refuse to write a file that differs from the model by more than 0.001 anywhere.
+        config_file: with int8, a configuration whose DATASETS.TEST is predicted by the model and by the file.
+    """
+    from rich.console import Console
+
+    if format_ == "torch" and (int8 or opset is not None):
+        raise SpeaqError("--int8 and --opset are for --format onnx; leave them out, or write an ONNX file")
+    if config_file is None and overrides:
+        raise SpeaqError(
+            f"{' '.join(overrides)}: these belong to a configuration; name it with --config-file"
+        )
+    if config_file is not None and not (int8 and postprocess):
+        raise SpeaqError(
+            "--config-file compares recalls, which is for --int8 with --postprocess; leave it out"
+        )
+
+    from speaq.model.speaq import Speaq
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    network = Speaq.from_pretrained(model)
+    with Console(stderr=True).status("exporting; a large model takes minutes"):
+        tables = _write(
+            network,
+            output,
+            format_=format_,
+            num_rel=num_rel if postprocess else None,
+            pixels=pixels,
+            int8=int8,
+            opset=opset,
+            check=check,
+        )
+    for table in tables:
+        console.print(table, "")
+    if config_file is not None:
+        from speaq.config import load_config
+        from speaq.export.recall import recall_table
+
+        console.print(recall_table(load_config(config_file, overrides), network, output), "")
+    console.print(f"written to {output} ({output.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
+
+
+def _write(
+    model: "Speaq",
+    output: Path,
+    *,
+    format_: Literal["onnx", "torch"],
+    num_rel: int | None,
+    pixels: Literal["uint8", "float32"],
+    int8: bool,
+    opset: int | None,
+    check: bool,
+) -> "list[Table]":
+    """Write the file, and give the tables that say how faithful it is."""
+    if format_ == "torch":
+        from speaq.export.check import parity_table
+        from speaq.export.program import export_program
+
+        cases = export_program(model, output, num_rel=num_rel, pixels=pixels, check=check)
+        return [parity_table(cases)] if cases else []
+
+    from speaq.export.check import loss_table, parity_table
+    from speaq.export.onnx import export_onnx
+
+    report = export_onnx(model, output, num_rel=num_rel, pixels=pixels, opset=opset, int8=int8, check=check)
+    tables = [parity_table(report.parity)] if report.parity else []
+    return tables + ([loss_table(report.loss)] if report.loss else [])

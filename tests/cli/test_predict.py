@@ -1,0 +1,274 @@
+"""Images of all kinds in, results out: names, formats, bad files, resuming."""
+
+import importlib.util
+import json
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from speaq.cli import app, run
+from speaq.model.speaq import Speaq
+from speaq.scene_graph import SceneGraph
+from tiny_model import tiny_config
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    names = {"objects": ("cat", "table"), "predicates": ("on", "under")}
+    model = Speaq(tiny_config(**names, num_queries=6, query_multiplier=2, min_size=64, max_size=96))
+    with torch.no_grad():
+        for parameter in model.heads.parameters():
+            parameter.mul_(4)  # so that queries differ, and an image has several relations
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def predict(model_folder, tmp_path, capsys):
+    """Runs the command; the exit code, what was printed, and what is in the output folder."""
+
+    def command(
+        *arguments: object, code: int = 0, output: Path = tmp_path / "out"
+    ) -> tuple[str, str, list[str]]:
+        words = ["predict", *map(str, arguments), "--model", str(model_folder), "--output-dir", str(output)]
+        if code:
+            with pytest.raises(SystemExit) as stop:
+                run(app, words)
+            assert stop.value.code == code
+        else:
+            run(app, words)
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        files = [path for path in output.rglob("*") if path.is_file()] if output.exists() else []
+        return printed.out, printed.err, sorted(path.relative_to(output).as_posix() for path in files)
+
+    return command
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (80, 60), mode: str = "RGB") -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def save(path: Path, image: Image.Image | None = None, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image or picture()).save(path, **options)
+    return path
+
+
+def damage(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def test_subfolders_are_mirrored_and_equal_names_do_not_collide(predict, tmp_path):
+    photos = tmp_path / "photos"
+    for name in ("x.png", "x.jpg", "a/x.png", "a/b/x.png", "y.png", ".hidden/x.png", "a/._x.png"):
+        save(photos / name)
+    names = ["a/b/x.json", "a/x.json", "x.jpg.json", "x.png.json", "y.json"]
+    assert predict(photos, "--no-draw")[2] == names
+    assert SceneGraph.from_json(tmp_path / "out" / "a" / "x.json").image == photos / "a" / "x.png"
+    assert predict(f"{photos}/**/x.png", "--no-draw", output=tmp_path / "two")[2] == [
+        "a/b/x.json",
+        "a/x.json",
+        "x.json",
+    ]
+    files = [photos / "a" / "x.png", photos / "a" / "b" / "x.png"]
+    assert predict(*files, "--no-draw", output=tmp_path / "three")[2] == ["b/x.json", "x.json"]
+    two = [photos / "a" / "b", photos / "y.png", photos / "y.png"]
+    assert predict(*two, "--no-draw", output=tmp_path / "four")[2] == ["a/b/x.json", "y.json"]
+
+
+def test_results_are_no_images(predict, tmp_path):
+    save(tmp_path / "in" / "a.jpg")
+    inside = tmp_path / "in" / "results"
+    assert predict(tmp_path / "in", output=inside)[2] == ["a.json", "a.png"]
+    out, _, files = predict(tmp_path / "in", output=inside)
+    assert (out.splitlines()[-2], files) == ("1 of 1 images", ["a.json", "a.png"])
+    for images in (tmp_path / "in", tmp_path / "in" / "a.jpg"):
+        before = sorted((tmp_path / "in").iterdir())
+        assert "is in this folder" in predict(images, output=tmp_path / "in", code=2)[1]
+        assert sorted((tmp_path / "in").iterdir()) == before
+
+
+def test_a_folder_of_good_and_bad_images(predict, tmp_path):
+    folder = tmp_path / "mixed"
+    modes = ("RGB", "L", "P", "RGBA", "1", "LA", "I;16", "F", "CMYK")
+    for index in range(25):
+        mode = modes[index % len(modes)]
+        image = picture(index, (60 + 3 * (index % 4), 50))
+        image = (
+            Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
+            if mode == "I;16"
+            else image.convert(mode)
+        )
+        save(folder / f"{index:02}.{'tif' if mode in ('CMYK', 'F') else 'png'}", image)
+    frames = [picture(i) for i in range(3)]
+    save(folder / "animated.gif", frames[0], save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(folder / "turned.jpg", exif=exif)
+    damage(save(folder / "cut.png"))
+    damage(save(folder / "cut.jpg"))
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.jpg").write_text("no image")
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "notes.txt").write_text("no image, and no ending of one")
+    out, err, files = predict(folder, "--quiet", "--no-draw", code=1)
+    assert out.splitlines()[0].startswith("27 of 32 images; 5 could not be read: ")
+    assert len(err.splitlines()) == 5
+    for name, reason in {
+        "cut.jpg": "truncated",
+        "cut.png": "truncated",
+        "empty.png": "not an image",
+        "text.jpg": "not an image",
+        "gone.png": "no such image file",
+    }.items():
+        assert any(name in line and reason in line for line in err.splitlines()), name
+    assert len(files) == 27
+    assert SceneGraph.from_json(tmp_path / "out" / "turned.json").image_size == (80, 60)
+    assert SceneGraph.from_json(tmp_path / "out" / "animated.json").image_size == (60, 80)
+
+
+def test_one_bad_image_alone(predict, tmp_path):
+    out, err, files = predict(damage(save(tmp_path / "cut.png")), code=1)
+    assert out.startswith("0 of 1 images; 1 could not be read: ") and "truncated" in err and files == []
+    for images in ([tmp_path / "gone.png"], [f"{tmp_path}/*.webp"], [], [tmp_path / "empty"]):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        _, err, _ = predict(*images, code=2)
+        assert err.startswith("speaq: ") and len(err.splitlines()) == 1
+
+
+def test_a_list_of_paths(predict, tmp_path):
+    save(tmp_path / "a" / "x y.png")
+    save(tmp_path / "b" / "z[1].png")
+    lines = tmp_path / "list.txt"
+    lines.write_text(f"\ufeff{tmp_path}/a/x y.png\r\n\n {tmp_path}/b/z[1].png\n{tmp_path}/b/gone[2].png\n")
+    out, err, files = predict("--list", lines, "--no-draw", code=1)
+    assert out.splitlines()[-2].startswith("2 of 3 images; 1 could not be read:")
+    assert "gone[2].png: there is no such image file" in err
+    assert files == ["a/x y.json", "b/z[1].json"]
+    lines.write_text("\n")
+    assert "no path in this list" in predict("--list", lines, code=2)[1]
+    assert "cannot read this list" in predict("--list", tmp_path / "none.txt", code=2)[1]
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "jpg"])
+def test_kinds_of_pictures(predict, tmp_path, kind):
+    save(tmp_path / "a.bmp")
+    assert predict(tmp_path / "a.bmp", "--picture", kind)[2] == sorted(["a.json", f"a.{kind}"])
+    content = (tmp_path / "out" / f"a.{kind}").read_bytes()
+    assert content.lstrip().startswith({"png": b"\x89PNG", "jpg": b"\xff\xd8", "svg": b"<?xml"}[kind])
+
+
+def test_how_many_relations(predict, tmp_path):
+    save(tmp_path / "a.png")
+    out, _, _ = predict(tmp_path / "a.png", "--no-draw", "--keep", "2", "--top", "1", "--score", "0")
+    graph = SceneGraph.from_json(tmp_path / "out" / "a.json")
+    assert len(graph) == 2
+    assert [line.strip() for line in out.splitlines() if line.startswith("  ")] == [str(graph.triplets[0])]
+    out, _, _ = predict(tmp_path / "a.png", "--no-draw", "--quiet")
+    assert out.splitlines() == ["1 of 1 images", f"written to {tmp_path}/out"]
+
+
+def test_resuming_does_only_what_is_missing(predict, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for index in range(4):
+        save(folder / f"{index}.png", picture(index))
+    options = (folder, "--picture", "jpg", "--top", 1, "--batch-size", 1)
+    predict(*options)
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "0.json").unlink()
+    (out / "1.jpg").unlink()
+    future = (out / "2.json").stat().st_mtime + 10
+    os.utime(folder / "2.png", (future, future))
+    text, _, _ = predict(*options, "--resume")
+    assert [Path(line.split(":")[0]).name for line in text.splitlines() if "relations" in line] == [
+        "0.png",
+        "1.png",
+        "2.png",
+    ]
+    assert "4 of 4 images (1 were there already)" in text
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+
+
+def test_lines_and_resuming_them(predict, tmp_path):
+    folder, lines = tmp_path / "in", tmp_path / "out" / "predictions.jsonl"
+    for index in range(4):
+        save(folder / f'{index} "ä\u2028".png', picture(index))
+    damage(folder / '2 "ä\u2028".png')
+    options = (folder, "--format", "jsonl", "--no-draw", "--quiet", "--batch-size", 1)
+    assert predict(*options, code=1)[2] == ["predictions.jsonl"]
+    whole = lines.read_bytes()
+    rows = whole.decode().split("\n")[:-1]
+    assert [SceneGraph.from_json(row).image.name[0] for row in rows] == ["0", "1", "3"]  # type: ignore[union-attr]
+    assert all(json.loads(row)["width"] == 80 for row in rows)
+    for size in (len(whole) - 1, len(whole) - 300, len(rows[0].encode()) + 1, 20, 0):
+        lines.write_bytes(whole[:size])
+        out, _, _ = predict(*options, "--resume", code=1)
+        assert lines.read_bytes() == whole
+        assert out.startswith("3 of 4 images")
+    assert "(3 were there already)" in predict(*options, "--resume", code=1)[0]
+    predict(*options, code=1)
+    assert lines.read_bytes() == whole  # without --resume from the beginning
+
+
+def test_results_do_not_depend_on_the_batch(predict, tmp_path):
+    for index in range(5):
+        save(tmp_path / "in" / f"{index}.png", picture(index, ((80, 60), (60, 80))[index % 2]))
+    graphs = []
+    for size in (1, 4):
+        predict(tmp_path / "in", "--no-draw", "--batch-size", size)
+        graphs.append([SceneGraph.from_json(path) for path in sorted((tmp_path / "out").iterdir())])
+    for one, four in zip(*graphs, strict=True):
+        np.testing.assert_array_equal(one.pairs, four.pairs)
+        np.testing.assert_allclose(one.boxes, four.boxes, atol=1e-3)
+        np.testing.assert_allclose(one.predicate_probs, four.predicate_probs, atol=1e-5)
+
+
+def test_huge_images_are_refused_and_can_be_allowed(predict, tmp_path):
+    path = save(tmp_path / "large.png", Image.new("1", (400, 300)))
+    limit = Image.MAX_IMAGE_PIXELS
+    _, err, _ = predict(path, "--no-draw", "--max-pixels", 119_999, code=1)
+    assert "too large to be safe" in err and "120000 pixels" in err and "--max-pixels" in err
+    assert predict(path, "--no-draw", "--max-pixels", 120_000)[2] == ["large.json"]
+    assert limit == Image.MAX_IMAGE_PIXELS
+    content = bytearray(save(tmp_path / "bomb.png", Image.new("1", (8, 8))).read_bytes())
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "bomb.png").write_bytes(content)
+    _, err, _ = predict(tmp_path / "bomb.png", code=1)
+    assert "900000000 pixels" in err and "--max-pixels" in err
+
+
+def test_frames_of_an_animation(predict, tmp_path):
+    frames = [picture(i, (96, 64)) for i in range(4)]
+    path = save(
+        tmp_path / "clip.gif", frames[0], save_all=True, append_images=frames[1:], duration=400, loop=0
+    )
+    out, _, files = predict(path, "--every", "1", "--top", "1")
+    assert files == ["clip.gif", "clip.jsonl"] and "clip.gif: 2 frames" in out
+    rows = [json.loads(line) for line in (tmp_path / "out" / "clip.jsonl").read_text().splitlines()]
+    assert [row["time"] for row in rows] == [0.0, 1.2]
+    assert {row["video"] for row in rows} == {str(path)}
+    assert SceneGraph.from_json(json.dumps(rows[0])).image_size == (64, 96)
+    with Image.open(tmp_path / "out" / "clip.gif") as drawn:
+        assert drawn.n_frames == 2 and drawn.width > 96
+    assert predict(tmp_path / "none.mp4", "--every", "1", code=2)[1].endswith("no such video file\n")
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    _, err, _ = predict(tmp_path / "a.mp4", "--every", "1", output=tmp_path / "none", code=2)
+    assert err.startswith(f"speaq: {tmp_path}/a.mp4: ") and not (tmp_path / "none").exists()
+    if importlib.util.find_spec("av") is None:
+        assert "pip install speaq[video]" in err
+
+
+def test_there_is_no_bar_where_there_is_no_terminal(predict, tmp_path):
+    _, err, _ = predict(save(tmp_path / "a.png"), "--no-draw")
+    assert err == ""

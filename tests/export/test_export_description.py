@@ -1,0 +1,19 @@
+from speaq.export.description import Description
+
+
+def test_names_of_any_kind_come_back():
+    description = Description(
+        version="0.1.0",
+        objects=("cup, saucer", "<b>tasse</b> \N{HOT BEVERAGE}", '"$x_1$"', "\uace0\uc591\uc774"),
+        predicates=("next to",),
+        min_size=800,
+        max_size=1333,
+        nms_threshold=0.55,
+        num_rel=None,
+    )
+    properties = description.to_properties()
+    assert properties["speaq.min_size"] == "800"
+    assert properties["speaq.num_rel"] == "null"
+    assert all(isinstance(value, str) for value in properties.values())
+    assert Description.from_properties(properties | {"author": "someone"}) == description
+    assert description.vocabulary.objects == description.objects

@@ -1,0 +1,44 @@
+"""What 8-bit weights cost, as the command measures it, on images of a data set."""
+
+import shutil
+
+from speaq.cli import app, run
+from speaq.config import load_config
+from speaq.data.sources import load_sources
+from speaq.export import onnx
+from speaq.export.recall import recalls
+from speaq.scene_graph import SceneGraph
+
+
+def test_the_command_prints_what_8_bits_cost(
+    monkeypatch, capsys, tmp_path, small_model, onnx_file, config_file
+):
+    """The network is exported already; all else is done."""
+    monkeypatch.setattr(onnx, "trace", lambda network, pixels: None)
+    monkeypatch.setattr(onnx, "_write", lambda program, network, path, opset: shutil.copy(onnx_file, path))
+    small_model.save_pretrained(tmp_path / "model")
+    output = tmp_path / "new" / "small.onnx"
+    arguments = [str(tmp_path / "model"), str(output), "INPUT.MAX_SIZE_TEST", "48", "--num-rel", "2"]
+    run(app, ["export", *arguments, "--int8", "--config-file", str(config_file)])
+    printed = capsys.readouterr().out
+    headings = ("Largest difference from", "Difference of the 8-bit file", "Recall on VG_val, in percent")
+    assert [printed.count(heading) for heading in headings] == [1, 1, 1]
+    assert [printed.count(size) for size in ("24x16", "20x29", "50x38")] == [2, 2, 2]
+    assert [printed.count(name) for name in (" R@20 ", " mR@100 ")] == [1, 1]
+    assert f"written to {output} (" in printed
+    assert [path.name for path in output.parent.iterdir()] == ["small.onnx"]
+    assert output.stat().st_size < onnx_file.stat().st_size
+
+
+def test_recalls_are_those_of_the_data_set(config_file):
+    config = load_config(config_file, [])
+    genome = load_sources(config, "VG_val")[0].genome
+    truth = [SceneGraph.from_annotation(genome.annotation(i), genome.vocabulary) for i in range(len(genome))]
+    graphs = iter(truth)
+    perfect = recalls(config, lambda image: next(graphs), genome.vocabulary)
+    assert len(truth) == 5
+    assert perfect["R@100"] == 1.0
+    assert set(perfect) == {f"{kind}@{k}" for kind in ("R", "mR") for k in (20, 50, 100)}
+    graphs = iter(truth)
+    nothing = recalls(config, lambda image: next(graphs).filter(top=0), genome.vocabulary)
+    assert set(nothing.values()) == {0.0}

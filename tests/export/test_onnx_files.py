@@ -1,0 +1,129 @@
+"""ONNX files agree with the model, in every way they can be written."""
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from speaq.errors import SpeaqError
+from speaq.export import check, onnx
+from speaq.export.check import compare, require_parity
+from speaq.export.network import ExportNetwork
+from speaq.export.onnx import export_onnx, load_onnx
+
+
+@pytest.fixture(scope="module")
+def network(small_model):
+    return ExportNetwork(small_model, num_rel=2)
+
+
+def test_a_file_agrees_at_every_size_and_batch(network, onnx_file):
+    cases = compare(network, load_onnx(onnx_file), "uint8")
+    assert len({case.shape[1:] for case in cases}) == 3
+    assert {case.shape[0] for case in cases} == {1, 3}
+    assert any(height % 4 or width % 4 for _, height, width in (case.shape for case in cases))
+    for case in cases:
+        assert set(case.differences) == {"scores", "labels", "boxes", "predicate_probs", "predicates"}
+        assert 0 < case.worst < 2e-5
+        assert case.agreement["labels"].all()
+        assert case.agreement["predicates"].all()
+
+
+def test_colours_and_places_matter(network, onnx_file):
+    """The check would see it if channels were exchanged or normalisation forgotten."""
+    run = load_onnx(onnx_file)
+    cases = compare(network, lambda images: run(np.ascontiguousarray(images[:, ::-1])), "uint8")
+    assert min(case.worst for case in cases) > check.TOLERANCE
+    with pytest.raises(SpeaqError, match=r"x.onnx: \w+ differs from the model's by .* nothing was written"):
+        require_parity(cases, "x.onnx")
+
+
+def test_values_that_are_no_numbers_are_no_parity(network, onnx_file):
+    run = load_onnx(onnx_file)
+    cases = compare(
+        network, lambda images: {**run(images), "boxes": np.full_like(run(images)["boxes"], np.nan)}, "uint8"
+    )
+    with pytest.raises(SpeaqError, match="boxes differs from the model's by nan"):
+        require_parity(cases, "x.onnx")
+
+
+def test_one_cell_and_elongated_images_work_too(network, onnx_file):
+    run = load_onnx(onnx_file)
+    for shape in ((1, 3, 4, 4), (2, 3, 5, 160), (5, 3, 40, 4)):
+        images = torch.randint(0, 256, shape, dtype=torch.uint8)
+        with torch.no_grad():
+            wanted = network(images)
+        for name, tensor in zip(network.output_names, wanted, strict=True):
+            np.testing.assert_allclose(run(images.numpy())[name], tensor.numpy(), atol=1e-5)
+
+
+def test_names_of_inputs_outputs_and_axes(onnx_file):
+    graph = pytest.importorskip("onnx").load(onnx_file).graph
+
+    def axes(value):
+        return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+
+    assert {value.name: axes(value) for value in (*graph.input, *graph.output)} == {
+        "images": ["batch", 3, "height", "width"],
+        "scores": ["batch", 2, 4],
+        "labels": ["batch", 2, 4],
+        "boxes": ["batch", 2, 4, 4],
+        "predicate_probs": ["batch", 8, 51],
+        "predicates": ["batch", 8, 2],
+    }
+    assert [path.name for path in onnx_file.parent.iterdir()] == ["small.onnx"]  # weights are inside
+    assert b"/speaq/" not in onnx_file.read_bytes()  # and no path of the machine that wrote it
+
+
+def test_eight_bits_lose_a_little(network, onnx_file, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "small8.onnx"
+    shutil.copy(onnx_file, path)
+    onnx._quantise(path)
+    assert path.stat().st_size < onnx_file.stat().st_size
+    cases = compare(network, load_onnx(path), "uint8")
+    assert 1e-4 < max(case.worst for case in cases) < 0.2
+    assert np.concatenate([case.agreement["labels"] for case in cases]).mean() > 0.8
+    files = (runtime.InferenceSession(file).get_modelmeta() for file in (path, onnx_file))
+    objects = [file.custom_metadata_map["speaq.objects"] for file in files]
+    assert objects[0] == objects[1]
+    table = check.loss_table(cases)
+    assert [column.header for column in table.columns] == ["output", "largest", "mean", "same class"]
+    assert table.row_count == 5
+
+
+def test_a_file_that_differs_is_not_written(monkeypatch, small_model, onnx_file, tmp_path):
+    monkeypatch.setattr(onnx, "trace", lambda network, pixels: None)
+    monkeypatch.setattr(onnx, "_write", lambda program, network, path, opset: shutil.copy(onnx_file, path))
+    monkeypatch.setattr(check, "TOLERANCE", 1e-9)
+    with pytest.raises(SpeaqError, match="expected at most 1e-09"):
+        export_onnx(small_model, tmp_path / "x.onnx", num_rel=2)
+    assert list(tmp_path.iterdir()) == []
+    export_onnx(small_model, tmp_path / "x.onnx", num_rel=2, check=False)
+    assert (tmp_path / "x.onnx").is_file()
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
+def test_without_a_library_the_extra_is_named(monkeypatch, small_model, onnx_file, tmp_path, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(SpeaqError, match=rf"{library} is not installed: pip install speaq\[onnx\]"):
+        export_onnx(small_model, tmp_path / "x.onnx")
+
+
+def test_the_model_itself_stays_as_it_is(small_model):
+    small_model.train()
+    try:
+        network = ExportNetwork(small_model)
+        assert small_model.training
+        assert not network.model.training
+        assert all(parameter.requires_grad for parameter in small_model.encoder.parameters())
+    finally:
+        small_model.eval()
+
+
+@pytest.mark.parametrize("opset", [9, 99])
+def test_an_opset_that_cannot_be_written(small_model, onnx_file, tmp_path, opset):
+    with pytest.raises(SpeaqError, match=rf"opset {opset}: expected 18 to \d+"):
+        export_onnx(small_model, tmp_path / "x.onnx", opset=opset)

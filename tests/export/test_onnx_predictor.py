@@ -1,0 +1,142 @@
+"""Prediction from an ONNX file equals that of the model, and needs no torch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from speaq.errors import SpeaqError
+from speaq.export import OnnxPredictor
+from speaq.inference.postprocess import PostProcessor
+
+SRC = Path(__file__).parents[2] / "src"
+NUM_REL = 2  # of the exported file
+
+
+@pytest.fixture(scope="module")
+def predictor(onnx_file):
+    return OnnxPredictor(onnx_file, threads=1)
+
+
+def expected(model, source, **options):
+    postprocess = PostProcessor(num_rel=NUM_REL, nms_threshold=model.config.nms_threshold)
+    return model.predict(source, postprocess=postprocess, **options)
+
+
+def assert_equal(found, wanted):
+    assert len(found) == len(wanted) > 0
+    for name in ("labels", "pairs", "predicates", "queries"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    for name in ("scores", "predicate_probs", "pair_scores", "triplet_scores"):
+        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-4)
+    np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-2)  # pixels: 1e-4 of the image's size
+    assert found.image_size == wanted.image_size
+    assert found.vocabulary == wanted.vocabulary
+    assert [str(triplet) for triplet in found.triplets] == [str(triplet) for triplet in wanted.triplets]
+
+
+def test_every_kind_of_image(small_model, predictor, photos):
+    path = photos / "b.png"
+    picture = Image.open(path).convert("RGB")
+    array = np.asarray(picture)
+    for source in (path, str(path), path.read_bytes(), picture, array, torch.tensor(array).permute(2, 0, 1)):
+        assert_equal(predictor.predict(source), expected(small_model, source))
+    assert predictor.predict(path).image == path
+    assert predictor.predict(path.read_bytes()).image.size == (50, 90)
+
+
+def test_folders_and_lists(small_model, predictor, photos):
+    found, wanted = predictor.predict(photos), expected(small_model, photos)
+    assert [graph.image.name for graph in found] == ["a.png", "b.png", "c.png", "d.png"]
+    for one, other in zip(found, wanted, strict=True):
+        assert_equal(one, other)
+    found = predictor.predict([photos / "d.png", photos / "a.png"], min_size=64, max_size=96)
+    wanted = expected(small_model, [photos / "d.png", photos / "a.png"], min_size=64, max_size=96)
+    for one, other in zip(found, wanted, strict=True):
+        assert_equal(one, other)
+    assert predictor.predict([]) == []
+
+
+def test_one_by_one(predictor, photos):
+    pairs = predictor.predict_each(photos)
+    source, graph = next(pairs)
+    assert source == photos / "a.png"
+    assert graph.image_size == (60, 80)
+
+
+def test_postprocessing_may_be_changed(small_model, onnx_file, photos):
+    predictor = OnnxPredictor(onnx_file, threads=1)
+    predictor.postprocess.pnms = predictor.postprocess.clip_boxes = True
+    predictor.postprocess.drop_self_relations = True
+    options = {"pnms": True, "clip_boxes": True, "drop_self_relations": True}
+    postprocess = PostProcessor(num_rel=NUM_REL, nms_threshold=0.4, **options)
+    wanted = small_model.predict(photos / "a.png", postprocess=postprocess)
+    assert_equal(predictor.predict(photos / "a.png"), wanted)
+    assert wanted.boxes.max() == 80 < expected(small_model, photos / "a.png").boxes.max()
+
+
+def test_the_file_says_what_it_is(small_model, predictor):
+    description = predictor.description
+    assert description.objects == small_model.config.objects
+    assert description.predicates == small_model.config.predicates
+    assert (description.min_size, description.max_size, description.nms_threshold) == (48, 80, 0.4)
+    assert description.num_rel == NUM_REL
+    assert description.version.count(".") == 2
+
+
+def test_no_torch_is_needed(onnx_file, photos, tmp_path):
+    script = """
+import sys
+for name in ("torch", "transformers", "lightning", "torchmetrics", "pydantic"):
+    sys.modules[name] = None  # importing it is an error
+from speaq.export import OnnxPredictor
+file, photo, output = sys.argv[1:]
+graph = OnnxPredictor(file, threads=1).predict(photo)
+print(graph.filter(top=1).triplets[0])
+assert "matplotlib" not in sys.modules and "h5py" not in sys.modules and "scipy" not in sys.modules
+assert graph.from_json(graph.to_json(output + ".json")).triplets == graph.triplets
+graph.draw(output + ".png")
+"""
+    command = [sys.executable, "-c", script, str(onnx_file), str(photos / "a.png"), str(tmp_path / "graph")]
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
+    graph = OnnxPredictor(onnx_file).predict(photos / "a.png")
+    assert result.stdout.strip() == str(graph.triplets[0])
+    assert {path.name for path in tmp_path.iterdir()} == {"graph.json", "graph.png"}
+
+
+def test_files_that_are_no_use(onnx_file, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    with pytest.raises(SpeaqError, match=r"gone.onnx: there is no such ONNX file"):
+        OnnxPredictor(tmp_path / "gone.onnx")
+    (tmp_path / "text.onnx").write_text("not a graph")
+    with pytest.raises(SpeaqError, match=r"text.onnx: onnxruntime cannot use this file"):
+        OnnxPredictor(tmp_path / "text.onnx")
+    model = onnx.load(onnx_file)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    for changes, message in (
+        ({"speaq.num_rel": "null"}, "exported with --no-postprocess"),
+        ({"speaq.format": "99"}, "its format is 99"),
+        ({"speaq.objects": "cup"}, "not written by this version"),
+    ):
+        del model.metadata_props[:]
+        onnx.helper.set_model_props(model, properties | changes)
+        onnx.save(model, tmp_path / "changed.onnx")
+        with pytest.raises(SpeaqError, match=message):
+            OnnxPredictor(tmp_path / "changed.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(SpeaqError, match=r"foreign.onnx: not written by this version of speaq export"):
+        OnnxPredictor(tmp_path / "foreign.onnx")
+
+
+def test_without_onnxruntime_the_extra_is_named(monkeypatch, onnx_file):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SpeaqError, match=r"onnxruntime is not installed: pip install speaq\[onnx\]"):
+        OnnxPredictor(onnx_file)
