@@ -59,8 +59,8 @@ def test_the_readme_names_what_exists():
     for name in set(re.findall(r"configs/\w+\.yaml|docs/\w+\.\w+|\w+\.py\b", text)):
         folders = ("", "src/speaq/**/", "tests/", "benchmarks/")
         assert any(list(ROOT.glob(folder + name)) for folder in folders), name
-    commands = set(re.findall(r"speaq (demo|train|evaluate|predict|data|plot)\b", text))
-    assert commands == {"demo", "train", "evaluate", "predict", "data", "plot"}
+    commands = set(re.findall(r"speaq (demo|train|evaluate|predict|data|plot|convert|export|bench)\b", text))
+    assert commands == {"demo", "train", "evaluate", "predict", "data", "plot", "convert", "export", "bench"}
     for name in commands:
         with pytest.raises(SystemExit) as stop:
             app([name, "--help"], result_action="print_non_int_sys_exit")

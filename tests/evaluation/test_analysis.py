@@ -43,6 +43,11 @@ def assert_agree(figures, results):
             np.testing.assert_allclose(value, results[name], rtol=0, atol=1e-12, err_msg=name)
 
 
+def metrics_of_all(analysis):
+    """Recall of every predicate at the largest k."""
+    return recall_figures(analysis)["per_predicate"][:, -1]
+
+
 def test_the_golden_set_agrees_with_the_metrics(golden):
     counts = np.random.default_rng(0).integers(1, 1000, 50)
     metrics = SceneGraphMetrics(
@@ -78,6 +83,10 @@ def test_random_images_agree_with_the_metrics(make, seed):
     assert (analysis.said[analysis.ranks[0] < 17] < 5).all()
     assert analysis.confusion.sum() == relations.sum()
     assert (analysis.right <= analysis.claims).all()
+    recalls = metrics_of_all(analysis)
+    known = ~np.isnan(recalls)
+    assert np.isnan(analysis.localised_shares()).tolist() == (~known).tolist()
+    assert (analysis.localised_shares()[known] >= recalls[known] - 1e-12).all()
     assert analysis.query_hits.sum() == (analysis.ranks[0] != MISSED).sum()
 
 

@@ -91,6 +91,16 @@ def test_every_source_is_evaluated_alone_and_all_together(trained, config_file, 
         assert again[f"mR@{k}"] == real["scene_graph"][f"mR@{k}"]
 
 
+def test_the_report_shows_every_source_and_all_together(trained, config_file, settings, tmp_path):
+    options = [*settings, "OUTPUT_DIR", str(tmp_path), "MODEL.WEIGHTS", str(trained / "best")]
+    evaluate(load_config(config_file, options), cluster=CPU, report=True)
+    page = (tmp_path / "report.html").read_text()
+    for name in ("MULTI_val_real", "MULTI_val_synthetic", "MULTI_val"):
+        assert f">{name}<" in page
+    names = {path.name for path in (tmp_path / "predictions").iterdir()}
+    assert names == {"MULTI_val_real.h5", "MULTI_val_synthetic.h5"}
+
+
 def test_resuming_goes_on_exactly(trained, config_file, settings, tmp_path):
     shutil.copytree(trained / "checkpoints" / "iter_0000005", tmp_path / "checkpoints" / "iter_0000005")
     options = [*settings, "OUTPUT_DIR", str(tmp_path), "DATALOADER.NUM_WORKERS", "1"]

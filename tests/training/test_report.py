@@ -125,3 +125,11 @@ def test_two_processes_write_one_file(trained, tmp_path):
             np.testing.assert_allclose(first.scores, second.scores, atol=1e-6)
     assert {path.name for path in (tmp_path / "predictions").iterdir()} == {"VG_val.h5"}
     assert (tmp_path / "report.html").is_file()
+
+
+def test_several_data_sets_read_by_worker_processes(trained, tmp_path):
+    options = ["MODEL.WEIGHTS", str(trained / "best"), "OUTPUT_DIR", str(tmp_path)]
+    options += ["DATASETS.TEST", "('VG_val', 'VG_test')", "DATALOADER.NUM_WORKERS", "1"]
+    evaluate(load_config(trained / "config.yaml", options), cluster=CPU, report=True)
+    assert {path.name for path in (tmp_path / "predictions").iterdir()} == {"VG_val.h5", "VG_test.h5"}
+    assert "Data sets side by side" in (tmp_path / "report.html").read_text()

@@ -87,6 +87,19 @@ class Analysis:
         present, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
         return *np.divmod(present, self.num_predicates), _sums(self.hits, members, len(present)) / counts
 
+    def localised_shares(self) -> np.ndarray:
+        """(R,) share of a predicate's relations that are localised, averaged over images as recall is.
+
+        So it is at least the recall at the largest k; NaN where no image has the predicate.
+        """
+        keys = self.images * self.num_predicates + self.predicates
+        present, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        found = np.bincount(members, weights=self.said < self.num_predicates, minlength=len(present)) / counts
+        predicates = present % self.num_predicates
+        sums = np.bincount(predicates, weights=found, minlength=self.num_predicates)
+        with np.errstate(invalid="ignore"):
+            return sums / np.bincount(predicates, minlength=self.num_predicates)
+
     @property
     def confusion(self) -> np.ndarray:
         """(R, R + 1) true relations by predicate and by what is said; last column: not localised."""

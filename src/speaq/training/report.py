@@ -1,6 +1,8 @@
 """From an evaluation and its saved predictions to the report."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +60,33 @@ def write_model_report(path: Path, module: SceneGraphModule, *, files: Sequence[
         source: the folder or file that the model is from.
     """
     config, model, evaluation = module.config, module.model.config, module.evaluation
-    sets = []
-    for file, dataset, (own, *_) in zip(
-        files, evaluation.datasets, evaluation.results_of_dataset, strict=True
-    ):
-        with Predictions(file) as predictions:
-            metrics = module.metrics[own][0]  # type: ignore[index]
-            shown = evaluated_set(
-                evaluation.names[own],
-                module.results[own],
-                predictions=predictions,
-                truth=dataset.genome,
-                metrics=metrics,
-                num_rel=config.test.num_rel,
-            )
-            sets.append(shown)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Predictions(file)) for file in files]
+        truths = [dataset.genome for dataset in evaluation.datasets]
+        alone = {results[0]: place for place, results in enumerate(evaluation.results_of_dataset)}
+        sets = []
+        for result, name in enumerate(evaluation.names):
+            metrics = module.metrics[result][0]  # type: ignore[index]
+            figures, num_rel = module.results[result], config.test.num_rel
+            if result in alone:
+                predictions, truth = opened[alone[result]], truths[alone[result]]
+                sets.append(
+                    evaluated_set(
+                        name,
+                        figures,
+                        predictions=predictions,
+                        truth=truth,
+                        metrics=metrics,
+                        num_rel=num_rel,
+                    )
+                )
+            else:
+                counted = [
+                    (opened[place], truths[place])
+                    for place, results in enumerate(evaluation.results_of_dataset)
+                    if result in results
+                ]
+                sets.append(_together(name, figures, counted, metrics, num_rel))
     groups = build_groups(config, model, model.predicate_counts) if model.predicate_counts else None
     predicates = model.num_queries * model.query_multiplier
     facts = {
@@ -92,6 +106,25 @@ def write_model_report(path: Path, module: SceneGraphModule, *, files: Sequence[
         assignment=_assignment(Path(config.output_dir) / METRICS, model.decoder_layers),
     )
     write_report(path, report)
+
+
+def _together(
+    name: str,
+    results: Mapping[str, Any],
+    counted: Sequence[tuple[Predictions, Truth]],
+    metrics: SceneGraphMetrics,
+    num_rel: int,
+) -> EvaluatedSet:
+    """All sources of a mix; examples are shown with each of them."""
+    pairs = chain.from_iterable(paired(predictions, truth) for predictions, truth in counted)
+    first = counted[0][0]
+    return EvaluatedSet(
+        name=name,
+        vocabulary=first.vocabulary,
+        results=results,
+        analysis=analyse(pairs, metrics, num_rel=num_rel),
+        predicate_counts=first.predicate_counts,
+    )
 
 
 def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:

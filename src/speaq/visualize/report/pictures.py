@@ -21,7 +21,10 @@ def figure(example: Example, ks: tuple[int, ...]) -> Element:
     """A figure with the picture, and the recalls of the image under it."""
     shown = max(len(example.truth), _LEAST_DRAWN)
     recalls = ", ".join(f"R@{k} {percent(value)}" for k, value in zip(ks, example.recalls, strict=True))
-    caption = [element("b", f"Image {example.image_id}"), f": {len(example.truth)} relations, {recalls}"]
+    caption = [
+        element("b", f"Image {example.image_id}"),
+        f": {len(example.truth)} relations, {recalls}. The marks look at the predictions that are drawn.",
+    ]
     return element("figure", _drawing(example, shown), element("figcaption", caption))
 
 

@@ -118,10 +118,9 @@ def predicate_table(evaluated: EvaluatedSet, order: np.ndarray) -> Element:
     """Every predicate, to be sorted and searched."""
     analysis, results, names = evaluated.analysis, evaluated.results, evaluated.vocabulary.predicates
     relations = np.bincount(analysis.predicates, minlength=analysis.num_predicates)
-    localised = relations - analysis.confusion[:, -1]
     recalls, images = results["per_predicate"].tolist(), results["per_predicate_images"].tolist()
     group_of = {int(i): group for group, members in analysis.groups.items() for i in members}
-    found = _shares(localised, relations).tolist()
+    found = analysis.localised_shares().tolist()
     precision = _shares(analysis.right, analysis.claims).tolist()
     counts, rows = evaluated.predicate_counts, []
     for index in order.tolist():
