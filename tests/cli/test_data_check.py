@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from damaged_set import DamagedSet
@@ -36,7 +37,8 @@ def files(tmp_path):
 def test_a_sound_set(capsys):
     code, out, _ = command(capsys, "check", TINY)
     assert code == 0
-    assert out.splitlines()[-1] == "0 errors, 0 warnings, 4 notes"
+    assert out.splitlines()[-1] == "0 errors, 0 warnings, 5 notes"
+    assert "readers take the first 5,000 (NUMBER_OF_VALIDATION_IMAGES) of the 84 training images." in out
     assert out.splitlines()[2].split() == ["train", "84", "84", "0", "0", "446", "346"]
 
 
@@ -93,6 +95,20 @@ def test_a_set_that_cannot_be_repaired(capsys, files, tmp_path):
     code, out, _ = command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "VISUAL_GENOME cannot be repaired: of the annotations, labels cannot be used." in out
+    assert out.splitlines()[-1] == "Nothing was written."
+    assert "The repaired" not in out
+    assert not (tmp_path / "fixed").exists()
+
+
+def test_a_systematic_mistake_is_not_repaired(capsys, files, tmp_path):
+    boxes = files.arrays["boxes_1024"]
+    half = boxes[:, 2:] // 2
+    files.arrays["boxes_1024"] = np.hstack((boxes[:, :2] - half, boxes[:, :2] + half))
+    files.write()
+    code, out, _ = command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
+    assert code == 1
+    assert "VISUAL_GENOME cannot be repaired: 'boxes_1024' looks like (x1, y1, x2, y2), not (cx" in out
+    assert out.splitlines()[-1] == "Nothing was written."
     assert not (tmp_path / "fixed").exists()
 
 
@@ -161,6 +177,26 @@ def test_nothing_is_fixed_in_the_folder_of_the_set(capsys, files):
     code, _, err = command(capsys, "check", files.folder, "--fix", files.folder)
     assert code == 2
     assert "the data set itself is in this folder" in err
+
+
+def test_the_copy_never_overwrites_another_set(capsys, files, tmp_path):
+    files.write()
+    other = DamagedSet(tmp_path / "other")
+    other.write()
+    before = (other.folder / "image_data.json").read_bytes()
+    code, out, err = command(capsys, "check", files.folder, "--fix", other.folder)
+    assert (code, out) == (2, "")  # before anything is checked
+    assert "already holds image_data.json, dicts.json, which --fix would overwrite" in err
+    assert (other.folder / "image_data.json").read_bytes() == before
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings/dataset.yaml").write_text("")
+    assert command(capsys, "check", files.folder, "--fix", tmp_path / "settings")[0] == 2
+    (tmp_path / "empty").mkdir()
+    assert command(capsys, "check", files.folder, "--fix", tmp_path / "empty")[0] == 0
+    assert command(capsys, "check", files.folder, "--fix", tmp_path / "empty")[0] == 2
+    code, _, err = command(capsys, "check", files.folder, "--fix", other.folder / "dicts.json")
+    assert code == 2
+    assert "this is a file" in err
 
 
 def test_stats(capsys, tmp_path):

@@ -38,16 +38,17 @@ def check(
         open_images: also open every image file: size, readability, and files that are there twice.
         strict: exit with 1 for warnings too.
         json_file: write everything to this file.
-        fix: write a repaired copy to this folder; the images stay where they are.
+        fix: write a repaired copy to this new folder; the images stay where they are.
         limit: examples to show and write of each finding.
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from speaq.data.check import check_dataset, find_sources
+    from speaq.data.check import check_dataset, find_sources, find_targets
 
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
+    targets = [] if fix is None else find_targets(fix, sources)
     console = Console(highlight=False, markup=False, emoji=False)
     checks = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -68,7 +69,7 @@ def check(
     if json_file is not None:
         report.save(json_file)
     if fix is not None:
-        report = _fix(report, fix, limit, open_images, console)
+        report = _fix(report, fix, targets, limit, open_images, console)
     if report.count("error") or (strict and report.count("warning")):
         raise SystemExit(1)
 
@@ -84,11 +85,14 @@ def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
     return Report(checks, tuple(one for pair in pairs for one in check_between(*pair, limit=limit)))
 
 
-def _fix(report: "Report", folder: Path, limit: int, open_images: bool, console: "Console") -> "Report":
+def _fix(
+    report: "Report", folder: Path, targets: list[Path], limit: int, open_images: bool, console: "Console"
+) -> "Report":
     """Write the copies, say what was done, and check them; the report on the copies."""
     from rich.text import Text
 
     from speaq.data.check import (
+        SETTINGS,
         check_dataset,
         describe_size,
         list_changes,
@@ -98,13 +102,12 @@ def _fix(report: "Report", folder: Path, limit: int, open_images: bool, console:
 
     written: list[Source] = []
     results: list[DatasetCheck] = []
-    for check in report.checks:
+    for check, target in zip(report.checks, targets, strict=True):
         if check.salvaged is None:
             reasons = "; ".join(check.obstacles)
             console.print(Text(f"\n{check.source.name} cannot be repaired: {reasons}.", "bold red"))
             results.append(check)
             continue
-        target = folder if len(report.checks) == 1 else folder / check.source.name.lower()
         repaired = write_repaired(check, target)
         console.print(Text(f"\n{check.source.name} repaired in {target}", "bold"))
         console.print(Text(f"    {describe_size(check)} are left"))
@@ -113,13 +116,18 @@ def _fix(report: "Report", folder: Path, limit: int, open_images: bool, console:
         written.append(repaired)
         results.append(check_dataset(repaired, limit=limit, open_images=open_images))
     after = _report(results, limit)
-    if written:
-        write_settings(folder / "dataset.yaml", written)
-        console.print(Text(f"    names all files: {folder / 'dataset.yaml'} (for --config-file or _BASE_)"))
+    if not written:
+        console.print(Text("Nothing was written."))
+        return after
+    write_settings(folder / SETTINGS, written)
+    console.print(Text(f"    names all files: {folder / SETTINGS} (for --config-file or _BASE_)"))
     remaining = [finding for finding in after.findings if finding.severity != "note"]
     for finding in remaining:
         console.print(
             Text(f"    not repaired: {finding.severity} {finding.code}, {finding.count:,}", "yellow")
         )
-    console.print(Text("The repaired data set has ") + after.summary())
+    sets = "The repaired data set has" if len(results) == 1 else "The repaired data sets have"
+    if len(written) < len(results):
+        sets = f"{len(written)} of {len(results)} data sets repaired; with the others as they were they have"
+    console.print(Text(f"{sets} ") + after.summary())
     return after

@@ -151,6 +151,23 @@ def test_the_copy_never_replaces_the_original(damaged):
         write_repaired(check, damaged.folder / "images" / "..")
 
 
+def test_a_copy_is_written_outside_of_the_set_and_over_nothing(damaged, tmp_path):
+    check, copy = repaired(damaged, tmp_path)
+    before = copy.image_data.read_bytes()
+    with pytest.raises(
+        SpeaqError, match=r"already holds annotations\.h5, image_data\.json, dicts\.json, which"
+    ):
+        write_repaired(check, tmp_path / "repaired")
+    assert copy.image_data.read_bytes() == before
+    for part in ("images", "sub", "images/a/b", "../set/sub"):
+        with pytest.raises(SpeaqError, match=r"in this folder|belongs to the data set"):
+            write_repaired(check, damaged.folder / part)
+    (tmp_path / "link").symlink_to(damaged.folder)
+    with pytest.raises(SpeaqError, match="belongs to the data set"):
+        write_repaired(check, tmp_path / "link" / "sub")
+    assert not (damaged.folder / "sub").exists()
+
+
 def test_the_settings_name_the_copy(damaged, tmp_path):
     _, copy = repaired(damaged, tmp_path)
     write_settings(tmp_path / "dataset.yaml", [copy])
@@ -158,7 +175,7 @@ def test_the_settings_name_the_copy(damaged, tmp_path):
 
 
 def test_a_set_of_which_nothing_is_left(damaged):
-    damaged.arrays["labels"][:] = 0
+    damaged.arrays["split"][:] = 3
     check = damaged.check()
     assert check.salvaged is None
     assert check.obstacles == ("no image with a usable box is left",)

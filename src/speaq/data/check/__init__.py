@@ -3,8 +3,9 @@
 The strict readers of ``speaq.data`` stop at the first mistake; these go on where they can. The modules, in
 the order in which data flows: ``sources`` (which data sets), ``findings`` (what is collected), ``json_file``,
 ``dictionary``, ``image_list``, ``arrays`` and ``ranges`` (reading), ``image_files``, ``duplicates``,
-``boxes`` and ``relations`` (checking), ``salvage`` (what can be used), ``counts``, ``dataset`` (all of one
-data set), ``between`` (two sets of a mix), ``report`` (words and JSON), and ``repair`` (the copy).
+``boxes`` and ``relations`` (checking), ``systematic`` (arrays wrong as a whole), ``salvage`` (what can be
+used), ``counts``, ``dataset`` (all of one data set), ``between`` (two sets of a mix), ``report`` (words and
+JSON), ``target`` (where a copy may go), and ``repair`` (the copy).
 """
 
 from speaq.data.check.between import check_between
@@ -13,8 +14,10 @@ from speaq.data.check.findings import Example, Finding
 from speaq.data.check.repair import describe_size, list_changes, write_repaired, write_settings
 from speaq.data.check.report import Report
 from speaq.data.check.sources import Source, find_sources, source_of_paths, sources_of_config
+from speaq.data.check.target import SETTINGS, find_targets
 
 __all__ = [
+    "SETTINGS",
     "DatasetCheck",
     "Example",
     "Finding",
@@ -24,6 +27,7 @@ __all__ = [
     "check_dataset",
     "describe_size",
     "find_sources",
+    "find_targets",
     "list_changes",
     "source_of_paths",
     "sources_of_config",

@@ -13,12 +13,13 @@ from speaq.data.check.boxes import check_boxes, find_box_faults
 from speaq.data.check.counts import SplitCounts, check_counts, count_splits
 from speaq.data.check.dictionary import Dictionary, read_dictionary
 from speaq.data.check.duplicates import check_duplicates, surplus
-from speaq.data.check.findings import Finding, Findings
+from speaq.data.check.findings import Example, Finding, Findings
 from speaq.data.check.image_files import ImageFiles, check_image_files, read_image_files
 from speaq.data.check.image_list import ListedImages, align, read_listed_images
 from speaq.data.check.relations import check_relations, find_relation_faults
 from speaq.data.check.salvage import Reasons, Salvaged, salvage
 from speaq.data.check.sources import Source
+from speaq.data.check.systematic import check_systematic
 
 Progress = Callable[[int, int], None]
 
@@ -34,7 +35,7 @@ class DatasetCheck:
         listed: the images of the annotation rows, None where the two do not belong together.
         files: the image files, None where there is no image list.
         arrays: the annotations, None where they cannot be read.
-        obstacles: why nothing of it can be used; empty if something can.
+        obstacles: why it is not repaired, and nothing counted; empty if something of it can be used.
         salvaged: what can be used.
         counts: over what can be used, by split.
     """
@@ -94,6 +95,8 @@ def check_dataset(
 
     salvaged, obstacles, counts = None, _obstacles(arrays, listed, dictionary), {}
     if arrays is not None:
+        sizes = None if listed is None else _sizes(listed, files)
+        obstacles += check_systematic(arrays, sizes, dictionary, box_scale, findings)
         _check_annotations(arrays, listed, files, dictionary, source, findings)
     if listed is not None and arrays is not None and arrays.split is not None:
         left_out = listed.are_among(left_out_ids)
@@ -139,6 +142,7 @@ def _check_annotations(
             bad=(arrays.split < 0) | (arrays.split > 2),
             values=arrays.split,
         )
+        _check_splits(arrays.split, source, findings)
     for key, what, owned in (
         ("img_to_first_box", "boxes", arrays.box_ranges),
         ("img_to_first_rel", "relations", arrays.relation_ranges),
@@ -166,6 +170,31 @@ def _check_annotations(
         check_boxes(arrays, faults, dictionary, box_scale, findings)
     if arrays.pairs is not None:
         check_relations(arrays, find_relation_faults(arrays, dictionary.predicates), findings)
+
+
+def _check_splits(split: np.ndarray, source: Source, findings: Findings) -> None:
+    """Note what there is no image for."""
+    absent = [Example(None, "split", "no 2 (test)")] if not (split == 2).any() else []
+    findings.add(
+        "note",
+        "split-no-test",
+        "No image is for test.",
+        "A model can be trained, but not evaluated on this set: mark images with 2.",
+        examples=absent,
+    )
+    first = source.section.number_of_validation_images
+    if first and not (split == 1).any():
+        training = int((split == 0).sum())
+        findings.add(
+            "note",
+            "split-no-validation",
+            f"No image is for validation: readers take the first {first:,} (NUMBER_OF_VALIDATION_IMAGES) of "
+            f"the {training:,} training images.",
+            "Mark images with 1, or choose a number below that of the training images."
+            if first >= training
+            else "Mark images with 1 to choose them.",
+            examples=[Example(None, "split", "no 1 (validation)")],
+        )
 
 
 def _sizes(listed: ListedImages, files: ImageFiles | None) -> np.ndarray:

@@ -15,8 +15,8 @@ from speaq.data.check.dictionary import Dictionary
 from speaq.data.check.image_list import ListedImages
 from speaq.data.check.salvage import Salvaged
 from speaq.data.check.sources import Source
+from speaq.data.check.target import ANNOTATIONS, DICTIONARY, IMAGE_LIST, find_targets
 from speaq.data.vg_annotations import Ranges
-from speaq.errors import SpeaqError
 from speaq.files import replacing
 
 
@@ -25,25 +25,23 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
 
     Args:
         check: of a data set of which something could be saved, with the sizes of all images known.
-        folder: where to; it must not hold the original.
+        folder: where to; outside the folders of the original, and without an earlier copy.
 
     Returns:
         The copy, with the images of the original.
 
     Raises:
-        SpeaqError: the folder holds the original, or a file cannot be written.
+        SpeaqError: as `find_targets`, or a file cannot be written.
     """
     source, salvaged, listed, sizes = check.source, check.salvaged, check.listed, check.sizes
     assert salvaged is not None and listed is not None and sizes is not None
-    originals = (source.annotations, source.image_data, source.dictionary)
-    if folder.resolve() in {path.resolve().parent for path in originals}:
-        raise SpeaqError(f"{folder}: the data set itself is in this folder; give --fix another one")
+    find_targets(folder, [source])
     section = source.section.model_copy(
         update={
             "images": str(source.images.resolve()),
-            "image_data": str((folder / "image_data.json").resolve()),
-            "mapping_dictionary": str((folder / "dicts.json").resolve()),
-            "vg_attribute_h5": str((folder / "annotations.h5").resolve()),
+            "image_data": str((folder / IMAGE_LIST).resolve()),
+            "mapping_dictionary": str((folder / DICTIONARY).resolve()),
+            "vg_attribute_h5": str((folder / ANNOTATIONS).resolve()),
             "corrupted_images": (),
         }
     )

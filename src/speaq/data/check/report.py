@@ -55,7 +55,7 @@ class Report:
             for finding in check.findings:
                 _show_finding(finding, console)
             for obstacle in check.obstacles:
-                console.print(Text(f"Nothing of it can be used: {obstacle}.", "bold red"))
+                console.print(Text(f"It can be neither counted nor repaired: {obstacle}.", "bold red"))
         if self.between:
             console.print(Text("Between the data sets of the mix", "bold"))
             for finding in self.between:
