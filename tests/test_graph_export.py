@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
+from speaq.graph_schema import SCHEMA
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -135,6 +136,14 @@ def test_dot_escapes_names():
     assert "&amp;lt;" in small_graph(NASTY[2:] + NASTY[:2]).to_dot()
 
 
+def test_dot_quotes_numbers_that_are_no_identifiers():
+    boxes = [[-np.inf, -1.5, np.nan, 1e-5], [0, 0, 1, 1], [0, 0, 1, 1]]
+    line = next(
+        line for line in small_graph(boxes=np.array(boxes)).to_dot().splitlines() if line.startswith("  0 [")
+    )
+    assert line.endswith('x1="-inf", y1=-1.5, x2="nan", y2="1e-05"];')
+
+
 def test_files_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     for write in (small_graph().to_graphml, small_graph().to_dot):
@@ -147,7 +156,7 @@ def check(value, schema, where="graph"):
     kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float)}
     kinds["null"] = type(None)
     known = {"$schema", "title", "type", "required", "additionalProperties", "properties", "const", "minimum"}
-    assert set(schema) <= known | {"items", "minItems", "maxItems"}, where
+    assert set(schema) <= known | {"maximum", "items", "minItems", "maxItems"}, where
     if "const" in schema:
         assert value == schema["const"], where
     if "type" in schema:
@@ -177,6 +186,7 @@ def test_json_is_as_documented():
     ):
         check(json.loads(graph.to_json()), schema)
     check(example, schema)
+    assert schema == SCHEMA
     graph = SceneGraph.from_json(json.dumps(example))
     assert [str(triplet) for triplet in graph.triplets] == ["cup on table (0.36)"]
     assert json.loads(graph.to_json()) == example
@@ -190,13 +200,11 @@ def test_json_keeps_any_name(tmp_path):
 
 
 def test_json_is_strict():
-    with pytest.raises(SpeaqError, match="boxes and scores must be finite"):
+    with pytest.raises(SpeaqError, match=r"entities\[0\].box\[0\]: expected a finite number, found NaN"):
         small_graph(boxes=np.full((3, 4), np.nan)).to_json()
     content = json.loads(small_graph().to_json())
-    with pytest.raises(SpeaqError, match="its version is 2, expected 1"):
+    with pytest.raises(SpeaqError, match="version: expected 1, found 2"):
         SceneGraph.from_json(json.dumps(content | {"version": 2}))
     few = {"objects": ["cup", "table"], "predicates": ["on", "near"]}
-    with pytest.raises(
-        SpeaqError, match=r"label of entities must be in 0..1, .* has 2 objects; found 0 to 2"
-    ):
+    with pytest.raises(SpeaqError, match=r"entities\[2\].label: expected an index below 2, .* found 2"):
         SceneGraph.from_json(json.dumps(content | {"vocabulary": few}))

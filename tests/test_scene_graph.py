@@ -186,8 +186,8 @@ def test_json_file(tmp_path):
     [
         ("{", "g.json: not a scene graph"),
         ("[1]", "g.json: not a scene graph"),
-        ('{"format": "other"}', "format is 'other', expected 'speaq-scene-graph'"),
-        ('{"format": "speaq-scene-graph"}', "'relations' is missing"),
+        ('{"format": "other"}', "g.json: .*format: expected 'speaq-scene-graph', found \"other\""),
+        ('{"format": "speaq-scene-graph"}', "version: is missing"),
     ],
 )
 def test_files_that_are_no_graph(tmp_path, text, message):
@@ -195,6 +195,121 @@ def test_files_that_are_no_graph(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(SpeaqError, match=message):
         SceneGraph.from_json(path)
+
+
+def changed(place, value):
+    """The text of a graph with another value at a place such as ("entities", 2, "label")."""
+    content = json.loads(small_graph().to_json())
+    *parents, last = place
+    part = content
+    for key in parents:
+        part = part[key]
+    if value is ...:
+        del part[last]
+    else:
+        part[last] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (["width"], np.inf, r"width: expected an integer in 1..2147483647, found Infinity"),
+        (["width"], 0, r"width: expected an integer in 1..2147483647, found 0"),
+        (["height"], -5, r"height: expected an integer in 1..2147483647, found -5"),
+        (["height"], 30.0, r"height: expected an integer in .*, found 30.0"),
+        (["image"], 3, r"image: expected a string or null, found 3"),
+        (["version"], True, r"version: expected 1, found true"),
+        (["entities"], {}, r"entities: expected an array, found an object"),
+        (["entities", 2, "label"], 1.7, r"entities\[2\].label: expected an integer in .*, found 1.7"),
+        (["entities", 2, "label"], True, r"entities\[2\].label: expected an integer in .*, found true"),
+        (["entities", 2, "label"], -5, r"entities\[2\].label: expected an integer in .*, found -5"),
+        (["entities", 2, "label"], 3, r"entities\[2\].label: expected an index below 3, .*, found 3"),
+        (["entities", 2, "label"], 10**30, r"entities\[2\].label: expected an integer in .*, found 1000"),
+        (["entities", 2, "label"], ..., r"entities\[2\].label: is missing"),
+        (["entities", 2, "lable"], 1, r"entities\[2\].lable: no such key; expected name, score, box, label"),
+        (["entities", 2], 7, r"entities\[2\]: expected an object, found 7"),
+        (["entities", 1, "score"], 7, r"entities\[1\].score: expected a number in 0..1, found 7"),
+        (["entities", 1, "score"], [1, 2], r"entities\[1\].score: .*, found an array of 2"),
+        (["entities", 1, "score"], None, r"entities\[1\].score: expected a number in 0..1, found null"),
+        (["entities", 0, "box"], [1, 2, 3], r"entities\[0\].box: expected 4 numbers, found an array of 3"),
+        (
+            ["entities", 0, "box"],
+            list("1234"),
+            r'entities\[0\].box\[0\]: expected a finite number, found "1"',
+        ),
+        (["entities", 0, "box", 3], np.nan, r"entities\[0\].box\[3\]: expected a finite number, found NaN"),
+        (
+            ["entities", 0, "box", 3],
+            1e300,
+            r"entities\[0\].box\[3\]: expected a finite number, found 1e\+300",
+        ),
+        (["relations", 1, "subject"], 0.9, r"relations\[1\].subject: expected an integer in .*, found 0.9"),
+        (["relations", 1, "subject"], "0", r'relations\[1\].subject: expected an integer in .*, found "0"'),
+        (["relations", 1, "object"], 3, r"relations\[1\].object: expected an index below 3, .*, found 3"),
+        (
+            ["relations", 1, "predicate"],
+            2,
+            r"relations\[1\].predicate: expected an index below 2, .*, found 2",
+        ),
+        (["relations", 1, "predicate"], -1, r"relations\[1\].predicate: expected an integer in .*, found -1"),
+        (["relations", 0, "pair_scores", 1], -0.1, r"relations\[0\].pair_scores\[1\]: .* found -0.1"),
+        (["relations", 0, "predicate_probs"], [1], r"relations\[0\].predicate_probs: expected 3 .*found 1"),
+        (
+            ["relations", 0, "predicate_probs"],
+            [],
+            r"relations\[0\].predicate_probs: expected 1 or more numbers",
+        ),
+        (["vocabulary", "predicates"], ["a"] * 3, r"vocabulary.predicates: expected 2 names, .* found 3"),
+        (["vocabulary", "objects"], [1, 2, 3], r"vocabulary.objects\[0\]: expected a string, found 1"),
+        (["vocabulary"], "cup", r'vocabulary: expected an object or null, found "cup"'),
+        (["predicate_count"], 10**12, r"predicate_count: expected an integer in .*, found 1000000000000"),
+    ],
+)
+def test_json_that_is_not_as_documented(tmp_path, place, value, message):
+    path = tmp_path / "g.json"
+    path.write_text(changed(place, value))
+    with pytest.raises(SpeaqError, match=f"g.json: not a scene graph written by to_json: {message}"):
+        SceneGraph.from_json(path)
+
+
+def test_json_without_a_vocabulary_is_checked_too(tmp_path):
+    text = small_graph(vocabulary=None).to_json().replace('"predicate": 1', '"predicate": 50')
+    with pytest.raises(SpeaqError, match=r"JSON text: .*relations\[1\].predicate: expected an index below 2"):
+        SceneGraph.from_json(text)
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(SpeaqError, match=r"deep.json: .*nested too deeply"):
+        SceneGraph.from_json(tmp_path / "deep.json")
+    with pytest.raises(SpeaqError, match=r"null byte"):
+        SceneGraph.from_json("a\0.json")
+
+
+def test_json_that_is_more_or_less_than_written():
+    assert_same(SceneGraph.from_json(changed(["time"], 1.5)), small_graph())
+    assert_same(SceneGraph.from_json(changed(["relations", 0, "text"], ...)), small_graph())
+
+
+def test_json_holds_whatever_float32_does():
+    largest = np.finfo(np.float32).max
+    graph = small_graph(
+        boxes=[[-largest, largest, np.finfo(np.float32).smallest_subnormal, -0.0]] * 3,
+        scores=[np.nextafter(np.float32(1), np.float32(2)), 0, 1e-45],
+    )
+    assert_same(SceneGraph.from_json(graph.to_json()), graph)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scores": [0.5, np.inf, 0.5]}, r"entities\[1\].score: expected a number in 0..1, found Infinity"),
+        ({"image_size": (0, 5)}, "height: expected an integer in 1..2147483647, found 0"),
+        ({"vocabulary": Vocabulary(("a", "b", "c"), ("d", "e", "f"))}, "vocabulary.predicates: expected 2"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(tmp_path, changes, message):
+    with pytest.raises(SpeaqError, match=f"3 entities.*: cannot be written as JSON: {message}"):
+        small_graph(**changes).to_json(tmp_path / "g.json")
+    assert not (tmp_path / "g.json").exists()
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path):

@@ -143,7 +143,8 @@ def _dot_attributes(attributes: Attributes, title: str, look: Attributes) -> str
 
 def _dot_value(value: str | float) -> str:
     if not isinstance(value, str):
-        return str(value) if "e" not in str(value) else f'"{value}"'
+        plain = str(value).lstrip("-").replace(".", "", 1).isdecimal()  # neither 1e-05 nor inf
+        return str(value) if plain else f'"{value}"'
     text = NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", value).replace("\r\n", "\n").replace("\r", "\n")
     text = text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
     return f'"{text}"'

@@ -9,11 +9,11 @@ import numpy as np
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
+from speaq.graph_schema import FORMAT, VERSION, check_document
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
-FORMAT, VERSION = "speaq-scene-graph", 1
 
 
 def graph_to_dict(graph: SceneGraph) -> dict[str, Any]:
@@ -62,24 +62,18 @@ def graph_to_dict(graph: SceneGraph) -> dict[str, Any]:
     }
 
 
-def graph_from_dict(content: dict[str, Any]) -> SceneGraph:
-    """The graph that ``graph_to_dict`` wrote."""
+def graph_from_dict(content: Any) -> SceneGraph:
+    """The graph that ``graph_to_dict`` wrote.
+
+    Raises:
+        ValueError: the content is not as docs/scene_graph_json.md describes it.
+    """
+    check_document(content)
+    relations, names = len(content["relations"]), content["vocabulary"]
 
     def column(rows: str, key: str) -> np.ndarray:
         return np.array([row[key] for row in content[rows]])
 
-    if content["format"] != FORMAT:
-        raise ValueError(f"its format is {content['format']!r}, expected {FORMAT!r}")
-    if content.get("version", VERSION) != VERSION:
-        raise ValueError(f"its version is {content['version']!r}, expected {VERSION}")
-    relations, names = len(content["relations"]), content["vocabulary"]
-    for rows, key, known in (("entities", "label", "objects"), ("relations", "predicate", "predicates")):
-        indices = column(rows, key)
-        if names and len(indices) and not 0 <= indices.min() <= indices.max() < len(names[known]):
-            raise ValueError(
-                f"{key} of {rows} must be in 0..{len(names[known]) - 1}, as its vocabulary has "
-                f"{len(names[known])} {known}; found {indices.min()} to {indices.max()}"
-            )
     return SceneGraph(
         boxes=column("entities", "box"),
         labels=column("entities", "label"),
@@ -101,20 +95,20 @@ def graph_to_json(graph: SceneGraph, path: str | Path | None = None) -> str:
     """A graph as JSON text, one entity or relation per line; also written to ``path`` where given.
 
     Raises:
-        SpeaqError: a number is not finite, which JSON cannot say, or the file cannot be written.
+        SpeaqError: a number is not finite, a confidence not in 0..1 or the like, so that the graph could not
+            be read again; or the file cannot be written.
     """
-    parts = []
+    content, parts = graph_to_dict(graph), []
     try:
-        for key, value in graph_to_dict(graph).items():
-            if isinstance(value, list) and value:
-                rows = ",\n".join(f"    {_dumps(row)}" for row in value)
-                parts.append(f'  "{key}": [\n{rows}\n  ]')
-            else:
-                parts.append(f'  "{key}": {_dumps(value)}')
+        check_document(content)
     except ValueError as error:
-        raise SpeaqError(
-            f"{graph!r}: boxes and scores must be finite to be written as JSON ({error})"
-        ) from error
+        raise SpeaqError(f"{graph!r}: cannot be written as JSON: {error}") from error
+    for key, value in content.items():
+        if isinstance(value, list) and value:
+            rows = ",\n".join(f"    {_dumps(row)}" for row in value)
+            parts.append(f'  "{key}": [\n{rows}\n  ]')
+        else:
+            parts.append(f'  "{key}": {_dumps(value)}')
     text = "{\n" + ",\n".join(parts) + "\n}\n"
     if path is not None:
         with replacing(path) as temporary:
@@ -126,21 +120,21 @@ def graph_from_json(source: str | Path) -> SceneGraph:
     """Read a graph from a file or from the text that ``graph_to_json`` returned.
 
     Raises:
-        SpeaqError: the file is missing or is not a scene graph.
+        SpeaqError: the file is missing or is not a scene graph; the message has the place in the document.
     """
     if isinstance(source, str) and source.lstrip().startswith("{"):
         name, text = "this JSON text", source
     else:
         name = str(source)
         try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = Path(source).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
             raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
     try:
         return graph_from_dict(json.loads(text))
-    except KeyError as error:
-        raise SpeaqError(f"{name}: not a scene graph written by to_json: {error} is missing") from error
-    except (SpeaqError, TypeError, ValueError) as error:
+    except RecursionError as error:
+        raise SpeaqError(f"{name}: not a scene graph written by to_json: nested too deeply") from error
+    except ValueError as error:
         raise SpeaqError(f"{name}: not a scene graph written by to_json: {error}") from error
 
 

@@ -246,7 +246,12 @@ class SceneGraph:
         return graph_to_dict(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """The graph as JSON text, one entity or relation per line; also written to ``path`` where given."""
+        """The graph as JSON text, one entity or relation per line; also written to ``path`` where given.
+
+        Raises:
+            SpeaqError: the graph is not what docs/scene_graph_json.md allows (a score is no number, for
+                instance), or the file cannot be written.
+        """
         from speaq.graph_json import graph_to_json
 
         return graph_to_json(self, path)
@@ -259,7 +264,7 @@ class SceneGraph:
             source: a file, or the text that ``to_json`` returned.
 
         Raises:
-            SpeaqError: the file is missing or is not a scene graph.
+            SpeaqError: the file is missing or is not what docs/scene_graph_json.md describes.
         """
         from speaq.graph_json import graph_from_json
 

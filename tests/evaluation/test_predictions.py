@@ -1,4 +1,6 @@
 import json
+import multiprocessing
+import os
 
 import h5py
 import numpy as np
@@ -200,6 +202,102 @@ def test_damaged_blocks_are_noticed_when_they_are_read(golden, tmp_path):
         file["pairs"][0] = 100000
     with pytest.raises(SpeaqError, match=r"b.h5: .*pairs must index"):
         Predictions.open(path)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "value", "message"),
+    [
+        ("queries", 0, -1, r"queries must be in 0..999999, found -1"),
+        ("queries", 0, 2**31 - 1, r"queries must be in 0..999999, found 2147483647"),
+        ("labels", 3, 9999, r"labels must be in 0..149, found 9999"),
+        ("predicates", 3, 50, r"predicates must be in 0..49, found 50"),
+        ("predicates", 3, -1, r"predicates must be in 0..49, found -1"),
+        ("scores", 0, np.nan, r"scores must be in 0..1, found nan"),
+        ("scores", 0, 7, r"scores must be in 0..1, found 7.0"),
+        ("pair_scores", (2, 1), -0.5, r"pair_scores must be in 0..1, found -0.5"),
+        ("predicate_probs", (2, 9), np.nan, r"predicate_probs must be in 0..1, found nan"),
+        ("boxes", (2, 3), np.nan, r"boxes must be finite, found nan"),
+        ("boxes", (2, 3), np.inf, r"boxes must be finite, found inf"),
+        ("pairs", (2, 1), -1, r"scene graph: pairs must index its \d+ entities, but they range from -1"),
+    ],
+)
+@pytest.mark.parametrize("image", [0, 2])
+def test_impossible_contents(golden, tmp_path, image, name, row, value, message):
+    path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3])
+    entity = name in ("labels", "scores", "boxes")
+    start = sum(len(g.boxes) if entity else len(g) for g in golden.graphs[:image])
+    row, *column = np.atleast_1d(row)
+    with h5py.File(path, "r+") as file:
+        file[name][(start + row, *column)] = value
+    message = rf"a.h5: image {image}: {message}"
+    with Predictions(path) as predictions:
+        with pytest.raises(SpeaqError, match=message):
+            list(predictions)
+        with pytest.raises(SpeaqError, match=message):
+            predictions[image]
+        assert_equal(predictions[1], golden.graphs[1])
+    if name != "pairs":  # parts are copied as they are
+        merge_predictions([path], tmp_path / "b.h5")
+        with pytest.raises(SpeaqError, match=message.replace("a.h5", "b.h5")):
+            list(Predictions(tmp_path / "b.h5"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.5, 1.5])
+def test_impossible_probabilities_in_half_precision(golden, tmp_path, value):
+    path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3], half_precision=True)
+    with h5py.File(path, "r+") as file:
+        file["predicate_probs"][0, 2:5] = (-0.0, 1, 0)
+    assert Predictions(path)[0].predicate_probs[0, 2:5].tolist() == [0, 1, 0]
+    with h5py.File(path, "r+", locking=False) as file:
+        file["predicate_probs"][len(golden.graphs[0]), 4] = value
+    with pytest.raises(SpeaqError, match=f"a.h5: image 1: predicate_probs must be in 0..1, found {value}"):
+        list(Predictions(path))
+
+
+def test_impossible_headers(golden, tmp_path):
+    path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3])
+    message = r"a.h5: expected 50 predicate_counts, .* found "
+    for counts, found in ((np.arange(49), r"an array of shape \(49,\)"), (np.arange(-1, 49), "-1 among")):
+        with pytest.raises(SpeaqError, match=message + found):
+            save(path, [], [], predicate_counts=counts)
+        with h5py.File(path, "r+") as file:
+            file["predicate_counts"] = counts
+        with pytest.raises(SpeaqError, match=message + found):
+            Predictions(path)
+        with h5py.File(path, "r+") as file:
+            del file["predicate_counts"]
+    with h5py.File(path, "r+") as file:
+        file["image_sizes"][1] = (0, 640)
+    with pytest.raises(SpeaqError, match=r"a.h5: image 1: expected an image size above 0, found 640 x 0"):
+        Predictions(path)
+    save(path, golden.graphs[:3], golden.annotations[:3])
+    with h5py.File(path, "r+") as file:
+        labels = file["labels"][()]
+        del file["labels"]
+        file["labels"] = labels + 0.7
+    with pytest.raises(SpeaqError, match=r"a.h5: .*labels is .* of kind 'f'"):
+        Predictions(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_process_forked_meanwhile_does_not_keep_the_file_locked(golden, tmp_path):
+    """As workers of a data loader are; a child that lives on has the writer's file open."""
+    path = tmp_path / "a.h5"
+    ready, done = multiprocessing.get_context("fork").Pipe()
+    with PredictionWriter(path, vocabulary=VOCABULARY, dataset="VG_test") as writer:
+        writer.add(golden.graphs[0], golden.annotations[0])
+        child = os.fork()
+        if child == 0:
+            ready.poll(30)  # until the parent has read
+            os._exit(0)
+    try:
+        with Predictions(path) as predictions:
+            assert_equal(predictions[0], golden.graphs[0])
+        with h5py.File(path) as file:
+            assert file.attrs["dataset"] == "VG_test"
+    finally:
+        done.send("read")
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_ids_are_json(golden, tmp_path):

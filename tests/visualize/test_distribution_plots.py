@@ -153,6 +153,22 @@ def test_cumulative_shares():
     assert texts == ["a: 50 % in 1, 90 % in 2", "b: none", "3 predicates of equal shares"]
 
 
+def test_one_class_has_no_equal_shares():
+    (axes,) = drawn(draw_cumulative, comparison_of(a={"x": 4})).get_axes()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a: 50 % in 1, 90 % in 1"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "labels"),
+    [((900, 300, 80, 20), ["1", "3", "10", "30"]), ((90_000, 9_000, 20), ["0.1", "1", "10"])],
+)
+def test_logarithmic_axes_have_labelled_ticks_alone(counts, labels):
+    (axes,) = drawn(draw_all, comparison_of(a={f"p{i}": count for i, count in enumerate(counts)})).get_axes()
+    assert axes.get_yscale() == "log"
+    assert [label.get_text() for label in axes.get_yticklabels()] == labels
+    assert len(axes.yaxis.get_minorticklocs()) == 0
+
+
 def test_summary_says_the_figures():
     comparison = comparison_of(real={"on": 60, "in": 10, "has": 30}, synthetic={"in": 3, "on": 1, "by": 0})
     rows = dict(summary_rows(comparison))

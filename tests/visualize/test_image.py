@@ -147,6 +147,37 @@ def test_odd_graphs():
         draw_graph(make_graph(vocabulary=Vocabulary(("", "$\\frac$" * 20), ("\n", "<on>"))), panel=panel)
 
 
+def test_numbers_outlive_long_names(tmp_path):
+    long = "very long class name of a data set whose names go on and on and on and on and on"
+    draw_graph(
+        make_graph(500, 500, vocabulary=Vocabulary((long, "table"), ("on", "by"))), path=tmp_path / "a.svg"
+    )
+    found = texts(tmp_path / "a.svg")
+    for number in (1, 2):
+        assert f"very long class name… {number}" in found  # on the photo
+        assert sum((text or "").endswith(f"… {number}") for text in found) == 2  # and in the diagram
+
+
+def test_long_titles_are_wrapped(tmp_path):
+    title = " ".join(["A title that is long."] * 11)
+    picture, plain = draw_graph(make_graph(), path=tmp_path / "a.svg", title=title), draw_graph(make_graph())
+    assert picture.width == plain.width
+    rows = [text for text in texts(tmp_path / "a.svg") if text and ("title" in text or "long" in text)]
+    assert " ".join(rows) == title
+    narrow = draw_graph(make_graph(30, 300), panel=None, title="W" * 10_000)
+    assert narrow.size[0] < 2 * 288
+    draw_comparison(make_graph(30, 300), make_graph(30, 300), titles=(title, "\n"))
+    with_title = draw_comparison(make_graph(), make_graph(), titles=(title, "b"))
+    assert with_title.width == draw_comparison(make_graph(), make_graph()).width
+
+
+def test_panels_are_checked():
+    with pytest.raises(
+        SpeaqError, match="panel: expected one of 'auto', 'right', 'below', None, found 'left'"
+    ):
+        draw_graph(make_graph(), panel="left")  # type: ignore[arg-type]
+
+
 def test_comparison(tmp_path):
     truth = make_graph(scores=[1, 1, 1], predicate_probs=np.eye(3)[[0, 1, 1]])
     prediction = make_graph(predicates=[0, 0, 1], labels=[0, 1, 1])
@@ -209,3 +240,23 @@ def test_the_image_can_be_given(tmp_path):
     assert near_colour(graph.draw(image=red, panel=None), (200, 0, 0)) > 100_000
     with pytest.raises(SpeaqError, match=r"gone.jpg"):
         draw_graph(make_graph(image=Path(tmp_path / "gone.jpg")))
+
+
+def test_scores_have_room_where_everything_was_found():
+    """The two sides are laid out as one, by what is drawn on the side that has scores."""
+    from speaq.visualize.drawing import diagram
+
+    graph, sizes = make_graph(), []
+    original = diagram.Diagram.__init__
+
+    def watched(self, *arguments, **options):
+        original(self, *arguments, **options)
+        sizes.append(self._nodes.copy())
+
+    truth = replace(graph, scores=np.ones_like(graph.scores), pair_scores=np.ones_like(graph.pair_scores))
+    truth = replace(truth, predicate_probs=np.eye(truth.predicate_probs.shape[1])[truth.predicates])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagram.Diagram, "__init__", watched)
+        draw_comparison(truth, truth)
+        draw_comparison(truth, graph)
+    assert (sizes[1][:, 0] > sizes[0][:, 0]).all()

@@ -85,7 +85,7 @@ def test_overview_shows_the_golden_log():
     (relation,) = lines(figure, "relation loss (final layer)")
     assert relation[1][0] == pytest.approx(3.198144555091858 + 3.010044813156128 + 1.9085935950279236)
     figure = draw_overview([read_history(GOLDEN / "detectron2_log.txt")])
-    assert lines(figure, "VG_val: recall R@K (%)") == [([39, 79, 99], [0, 0, 0])] * 3
+    assert lines(figure, "VG_val\nrecall R@K (%)") == [([39, 79, 99], [0, 0, 0])] * 3
 
 
 def test_recalls_are_in_percent():
@@ -133,7 +133,61 @@ def test_several_runs_are_overlaid():
     assert len(lines(figure, "recall R@K (%)")) == 6
     assert len(lines(draw_sources(runs), "images seen")) == 4
     layers = draw_layers(runs)
-    assert lines(layers, "$second$: relation, classification")[2][1][0] == 40.0
+    assert lines(layers, "$second$\nrelation, classification")[2][1][0] == 40.0
+
+
+def test_titles_stay_within_their_panels():
+    runs = [make_history("a"), make_history("b")]
+    for run in runs:
+        recalls = run.evaluations.pop("VG_val")
+        run.evaluations = {"MULTI_val_synthetic": recalls, "W" * 60: recalls, "": recalls}
+        for evaluation in recalls.values():
+            evaluation.figures["F@20"] = 0.5
+    figure = draw_metrics(runs)
+    assert figure is not None
+    figure.draw_without_rendering()
+    titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
+    assert {"MULTI_val_synthetic\nF@K (harmonic mean of R and mR) (%)", "recall R@K (%)"} <= set(titles)
+    assert any(title.startswith("WWWWW") and title.endswith("W…\nrecall R@K (%)") for title in titles)
+    for axes in figure.axes:
+        box = axes.get_tightbbox()
+        assert box is not None
+        assert box.x1 < axes.bbox.x1 + 20  # pixels: less than is between panels
+
+
+def test_lines_on_each_other_do_not_fill_the_panel():
+    figure = draw_overview(equal_runs(10))
+    assert figure is not None
+    widths = [round(float(line.get_linewidth()), 1) for line in figure.axes[0].lines]
+    assert widths == [5.1] * 8 + [3.4, 1.7]
+
+
+def test_runs_of_one_colour_have_markers_of_their_own():
+    figure = draw_overview(equal_runs(18))
+    assert figure is not None
+    samples = figure.legends[0].get_lines()
+    assert len({(sample.get_color(), sample.get_marker()) for sample in samples}) == 18
+    marks = [str(line.get_marker()) for line in figure.axes[0].lines]
+    assert marks == ["o"] * 8 + ["s"] * 8 + ["D"] * 2
+    golden = draw_predicates(equal_runs(9))
+    assert golden is not None
+    assert golden.axes[0].lines[8].get_marker() == "s"
+
+
+def equal_runs(count: int) -> list[TrainingHistory]:
+    return [make_history(f"run {number}") for number in range(count)]
+
+
+def test_weighted_terms_are_noted_in_the_picture():
+    runs = equal_runs(3)
+    assert not any("do not compare" in text for text in texts(draw_overview(runs)))
+    runs[0].weighted_terms = True
+    note = "do not compare loss terms: run 0 logged them times their weights, the other runs without"
+    for draw in (draw_overview, draw_components, draw_layers):
+        found = " ".join(texts(draw(runs))).replace("\n", " ")
+        assert note in found
+    for draw in (draw_metrics, draw_dynamics):
+        assert not any("do not compare" in text for text in texts(draw(runs)))
 
 
 def test_smoothing():
@@ -226,6 +280,24 @@ def test_summary():
     assert cells["AP50"] == ["12.50 (39)", "12.50 (119)"]
     assert metrics_tables([TrainingHistory("none")]) == []
     assert remarks([history]) == []
+
+
+def test_many_runs_have_a_row_each():
+    runs = equal_runs(7)
+    found = printed(training_table(runs))
+    header, rows = found[:-7], found[-7:]
+    assert [" ".join(filter(None, words)) for words in zip(*header, strict=True)] == [
+        "",
+        "last iteration",
+        "time in steps, about",
+        *(f"last {what} loss" for what in ("total", "entity", "relation")),
+    ]
+    assert [row[0] for row in rows] == [run.name for run in runs]
+    assert rows[0][1:4] == ["119", "0:01:00", "89"]
+    runs[6].evaluations["VG_val"] = {9: Evaluation({"R@100": 0.125})}
+    header, *rows = printed(*metrics_tables(runs))
+    assert header == ["", "R@100", "mR@100", "AP50"]
+    assert (rows[0], rows[6]) == (["run 0", "75.00", "25.00", "12.50"], ["run 6", "12.50", "-", "-"])
 
 
 def test_remarks():

@@ -24,7 +24,7 @@ def merge_predictions(
             the images are not those of ``image_ids``.
     """
     with ExitStack() as stack:
-        opened = [stack.enter_context(Predictions(part)) for part in parts]
+        opened = [stack.enter_context(Predictions(part, checked=False)) for part in parts]
         first, place = opened[0], {}
         for part in opened:
             if (part.dataset, part.vocabulary) != (first.dataset, first.vocabulary):

@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 
 from speaq.errors import SpeaqError
+from speaq.evaluation.possible import check_counts, first_impossible
 from speaq.files import replacing
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
@@ -50,6 +51,9 @@ class PredictionWriter:
         max_relations: keep the first so many relations of an image; all by default.
         half_precision: probabilities of predicates as float16.
 
+    Raises:
+        SpeaqError: there is not one predicate count for each predicate.
+
     Example:
         >>> with PredictionWriter(path, vocabulary=vocabulary, dataset="VG_test") as writer:  # doctest: +SKIP
         ...     for graph, annotation in zip(graphs, annotations):
@@ -68,6 +72,8 @@ class PredictionWriter:
     ) -> None:
         self.path, self.vocabulary, self.dataset = Path(path), vocabulary, dataset
         self.predicate_counts = None if predicate_counts is None else np.asarray(predicate_counts, np.int64)
+        if self.predicate_counts is not None:
+            check_counts(self.predicate_counts, vocabulary, self.path)
         self.max_relations, self.half_precision = max_relations, half_precision
         self._images: dict[str, list[Any]] = {
             name: [] for name in ("image_ids", "sources", "image_sizes", "num_entities", "num_relations")
@@ -78,7 +84,8 @@ class PredictionWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             temporary = stack.enter_context(replacing(self.path))
-            self._file = stack.enter_context(h5py.File(temporary, "w"))
+            # Without a lock, which processes forked meanwhile would hold as long as they live.
+            self._file = stack.enter_context(h5py.File(temporary, "w", locking=False))
             self._create_arrays()
             self._stack = stack.pop_all()
         return self
@@ -171,6 +178,8 @@ class Predictions(Sequence[SceneGraph]):
 
     Args:
         path: the file.
+        checked: whether impossible contents, such as a class that there is not, are an error when they are
+            read. A program that only copies them may do without.
 
     Attributes:
         dataset: name of the data set.
@@ -184,15 +193,21 @@ class Predictions(Sequence[SceneGraph]):
         SpeaqError: the file is missing, damaged, or something else.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, checked: bool = True) -> None:
+        self.path, self._checked = Path(path), checked
         if not self.path.is_file():
             raise SpeaqError(f"{path}: no such file; expected predictions saved by an evaluation")
         try:
-            self._file = h5py.File(self.path, "r")
+            self._file = h5py.File(self.path, "r", locking=False)
             self._read_header()
         except _DAMAGE as error:
             raise self._damaged(error) from error
+        if self.predicate_counts is not None:
+            check_counts(self.predicate_counts, self.vocabulary, self.path)
+        if (self._sizes < 1).any():
+            index = int(np.argmax((self._sizes < 1).any(axis=1)))
+            height, width = self._sizes[index]
+            raise self._impossible(index, f"expected an image size above 0, found {width} x {height} pixels")
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -213,18 +228,27 @@ class Predictions(Sequence[SceneGraph]):
         self.sources = self._texts("sources")
         self.half_precision = self._dataset("predicate_probs").dtype == np.float16
         self._sizes = self._array("image_sizes")
-        self._entities, self._relations = (
-            np.concatenate(([0], np.cumsum(self._array(name)))) for name in ("num_entities", "num_relations")
-        )
-        for rows, names in (
+        if self._sizes.shape[1:] != (2,) or self._sizes.dtype.kind != "i":
+            raise ValueError("image_sizes is not a list of heights and widths")
+        counts = self._array("num_entities"), self._array("num_relations")
+        if any((count < 0).any() for count in counts):
+            raise ValueError("an image has a negative number of entities or relations")
+        self._entities, self._relations = (np.concatenate(([0], np.cumsum(count))) for count in counts)
+        for rows, arrays in (
             (self._entities[-1], _ENTITY_ARRAYS),
-            (self._relations[-1], [*_RELATION_ARRAYS, "predicate_probs"]),
+            (self._relations[-1], self._relation_arrays()),
         ):
-            for name in names:
-                if len(self._dataset(name)) != rows:
-                    raise ValueError(f"{name} has {len(self._dataset(name))} rows, not {rows}")
+            for name, shape in arrays.items():
+                found, kind = self._dataset(name).shape, self._dataset(name).dtype.kind
+                if found != (rows, *shape) or kind != ("i" if name in _INTEGERS else "f"):
+                    raise ValueError(f"{name} is {found} of kind {kind!r}, not {(rows, *shape)}")
         if {len(self.sources), len(self._sizes), len(self._entities) - 1} != {len(self.image_ids)}:
             raise ValueError("its lists of images differ in length")
+        if not all(type(image_id) in (int, str) for image_id in self.image_ids):
+            raise ValueError("an image id is neither a number nor text")
+
+    def _relation_arrays(self) -> dict[str, tuple[int, ...]]:
+        return _RELATION_ARRAYS | {"predicate_probs": (len(self.vocabulary.predicates) + 1,)}
 
     def _dataset(self, name: str) -> h5py.Dataset:
         dataset = self._file[name]
@@ -244,6 +268,12 @@ class Predictions(Sequence[SceneGraph]):
             f"else ({error}); evaluate the model again"
         )
 
+    def _impossible(self, index: int, problem: str) -> SpeaqError:
+        return SpeaqError(
+            f"{self.path}: image {self.image_ids[index]}: {problem}; the model has diverged or the file is "
+            "damaged: look at the losses, and evaluate the model again"
+        )
+
     def __len__(self) -> int:
         return len(self.image_ids)
 
@@ -255,7 +285,7 @@ class Predictions(Sequence[SceneGraph]):
         """The graph of an image, or of several.
 
         Raises:
-            SpeaqError: this part of the file is damaged.
+            SpeaqError: this part of the file is damaged, or holds what cannot be.
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
@@ -266,24 +296,26 @@ class Predictions(Sequence[SceneGraph]):
         """The graphs of neighbouring images; a few large reads are much faster than many small ones."""
         entities, relations = self._entities[start : stop + 1], self._relations[start : stop + 1]
         columns: dict[str, list[np.ndarray]] = {}
-        try:
-            for offsets, names in (
-                (entities, _ENTITY_ARRAYS),
-                (relations, [*_RELATION_ARRAYS, "predicate_probs"]),
-            ):
-                for name in names:
+        for offsets, names in ((entities, _ENTITY_ARRAYS), (relations, self._relation_arrays())):
+            for name in names:
+                try:
                     rows = self._array(name, slice(offsets[0], offsets[-1]))
-                    columns[name] = np.split(rows, offsets[1:-1] - offsets[0])
-            return [
-                SceneGraph(
-                    **dict(zip(columns, arrays, strict=True)),
-                    image_size=tuple(size),
-                    vocabulary=self.vocabulary,
-                )
-                for *arrays, size in zip(*columns.values(), self._sizes[start:stop], strict=True)
-            ]
-        except (OSError, SpeaqError) as error:
-            raise self._damaged(error) from error
+                except OSError as error:
+                    raise self._damaged(error) from error
+                found = first_impossible(name, rows, self.vocabulary) if self._checked else None
+                if found:
+                    place = int(np.searchsorted(offsets, offsets[0] + found[0], side="right")) - 1
+                    raise self._impossible(start + place, found[1])
+                columns[name] = np.split(rows, offsets[1:-1] - offsets[0])
+        graphs = []
+        for index, arrays in enumerate(zip(*columns.values(), strict=True), start):
+            parts = dict(zip(columns, arrays, strict=True))
+            size = tuple(self._sizes[index])
+            try:
+                graphs.append(SceneGraph(**parts, image_size=size, vocabulary=self.vocabulary))
+            except SpeaqError as error:
+                raise self._impossible(index, str(error)) from error
+        return graphs
 
     def close(self) -> None:
         """Close the file; nothing can be read any more."""

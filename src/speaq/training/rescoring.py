@@ -5,7 +5,7 @@ from typing import Any
 
 from speaq.config import Config
 from speaq.data.build import load_statistics
-from speaq.data.sources import load_sources
+from speaq.data.sources import load_sources, places
 from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.predictions import Predictions
@@ -49,7 +49,15 @@ def _genome_of(config: Config, predictions: Predictions) -> VisualGenome:
     """The data set that the predictions are on; of a mix such as MULTI_val_real, one source."""
     kind, _, rest = predictions.dataset.partition("_")
     split, _, wanted = rest.partition("_")
-    sources = load_sources(config, f"{kind}_{split}")
+    name = f"{kind}_{split}"
+    try:
+        places(config.datasets, name)
+    except SpeaqError as error:
+        raise SpeaqError(
+            f"{predictions.path}: is on {predictions.dataset!r}, which is no data set; expected predictions "
+            "on a data set such as VG_test, SYNTHETIC_val or MULTI_test"
+        ) from error
+    sources = load_sources(config, name)
     genome = next((source.genome for source in sources if source.name == (wanted or sources[0].name)), None)
     if genome is None:
         names = ", ".join(source.name for source in sources)

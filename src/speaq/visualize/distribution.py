@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from speaq.data.distribution import Comparison, Distribution, classes_to_cover, shares
 from speaq.files import replacing
@@ -166,7 +166,10 @@ def _share_axis(axes: Axes, percent: np.ndarray) -> tuple[float, float]:
     else:
         low, high = present.min() / 2, 4 * present.max()
         axes.set_yscale("log")
-        axes.set_yticks([tick for tick in 10.0 ** np.arange(-9, 3) if low <= tick <= present.max()])
+        steps = (1.0,) if present.max() > 1000 * present.min() else (1.0, 3.0)  # of a decade
+        ticks = [step * decade for decade in 10.0 ** np.arange(-9, 3) for step in steps]
+        axes.set_yticks([tick for tick in ticks if low <= tick <= present.max()])
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(low, high)
     axes.yaxis.set_major_formatter(FuncFormatter(plain_number))
     return low, high
@@ -213,8 +216,9 @@ def draw_cumulative(comparison: Comparison) -> Figure:
         _draw_curve(axes, name, distribution, rgb(colours[name]))
     most = max(1, *(len(distribution.names) for distribution in comparison.sets.values()))
     ranks = np.arange(most + 1)
-    label = f"{most:,} {comparison.classes} of equal shares"
-    axes.plot(ranks, 100 * ranks / most, color=rgb(GREY), linewidth=1, linestyle=(0, (4, 3)), label=label)
+    if most > 1:  # a single class has no shares to compare
+        label = f"{most:,} {comparison.classes} of equal shares"
+        axes.plot(ranks, 100 * ranks / most, color=rgb(GREY), linewidth=1, linestyle=(0, (4, 3)), label=label)
     for percent in COVERED:
         axes.axhline(percent, color=rgb(GREY), linewidth=0.7, linestyle=(0, (1, 2)))
     if most > MOST["predicates"]:

@@ -7,7 +7,7 @@ from PIL import Image
 from speaq.scene_graph import SceneGraph
 from speaq.visualize.drawing.blocks import diagram_block, padded
 from speaq.visualize.drawing.diagram import Diagram
-from speaq.visualize.drawing.look import Look, Part
+from speaq.visualize.drawing.look import Look, Part, is_scored
 from speaq.visualize.drawing.page import MARGIN, best_part, framed, left_out, written
 
 
@@ -26,6 +26,6 @@ def draw_diagram(
         SpeaqError: the picture cannot be written.
     """
     shown = best_part(graph, top, score)
-    diagram = Diagram(shown, Look.of(shown), aspect=1.5)
+    diagram = Diagram(shown, Look.of(shown), aspect=1.5, scored=is_scored(shown))
     page = padded(diagram_block(diagram, Part.whole(shown)), MARGIN)
     return written(framed(page, None, left_out(graph, shown)), path)

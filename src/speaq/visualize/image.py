@@ -1,5 +1,6 @@
 """A scene graph drawn on its image, with the graph as a diagram beside it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,18 +11,28 @@ from speaq.inference.images import ImageSource, read_image
 from speaq.scene_graph import SceneGraph
 from speaq.visualize.drawing.blocks import Block, column, diagram_block, padded, photo_block, row, text_block
 from speaq.visualize.drawing.diagram import Diagram
-from speaq.visualize.drawing.look import HIT, MISS, Look, Part
+from speaq.visualize.drawing.look import HIT, MISS, Look, Part, is_scored
 from speaq.visualize.drawing.matches import matched
-from speaq.visualize.drawing.page import MARGIN, NOTE, SCALE, TITLE, best_part, framed, left_out, written
+from speaq.visualize.drawing.page import (
+    MARGIN,
+    NOTE,
+    SCALE,
+    TITLE,
+    best_part,
+    framed,
+    heading,
+    left_out,
+    written,
+)
 from speaq.visualize.drawing.photo import Overlay
-from speaq.visualize.drawing.sheet import Word
-from speaq.visualize.style import GREY, INK
-from speaq.visualize.text import clean
+from speaq.visualize.drawing.sheet import Word, words_width
+from speaq.visualize.style import GREY
 
 PHOTO, THINNEST = 800, 220
 """Units of a photo's longest side, and of its shortest side where the longest need not be doubled for it."""
 MOST_GROWTH, MOST_ZOOM = 1.5, 1.35
 SCREEN = 16 / 9
+PANELS = ("auto", "right", "below", None)
 
 
 def draw_graph(
@@ -50,6 +61,9 @@ def draw_graph(
     Raises:
         SpeaqError: the image is not known or cannot be read, or the picture cannot be written.
     """
+    if panel not in PANELS:
+        choices = ", ".join(repr(choice) for choice in PANELS)
+        raise SpeaqError(f"panel: expected one of {choices}, found {panel!r}")
     picture, size = _canvas(_image_of(graph, image))
     shown = best_part(graph, top, score)
     part, look = Part.whole(shown), Look.of(shown)
@@ -99,30 +113,41 @@ def draw_comparison(
     left, right = best_part(truth, max(len(truth), 1), 0.0), best_part(prediction, top, score)
     union, *parts = matched(left, right)
     look = Look.of(union)
-    diagram = Diagram(union, look, aspect=1.4, marked=True)
+    diagram = Diagram(union, look, aspect=1.4, scored=is_scored(truth) or is_scored(prediction), marked=True)
     hits = [sum(mark is HIT for mark in part.marks) for part in parts]
+    summaries = f"{hits[0]} of {len(left)} relations found", f"{hits[1]} of {len(right)} relations match"
     sides = []
-    for part, title, summary in zip(
-        parts,
-        titles,
-        (f"{hits[0]} of {len(left)} relations found", f"{hits[1]} of {len(right)} relations match"),
-        strict=True,
-    ):
-        words = [Word(clean(title), TITLE, INK, bold=True), Word(summary, NOTE, GREY)]
+    for part, head in zip(parts, _heads(titles, summaries, size[0]), strict=True):
         photo = photo_block(picture, Overlay(part, look, size, arrows=False))
         below = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
-        sides.append(column([padded(text_block(words), MARGIN / 3), photo, below]))
+        sides.append(column([padded(head, MARGIN / 3), photo, below]))
     legend = f"{HIT.sign} on both sides · {MISS.sign} missed · dashed: not on the other side"
     note = left_out(prediction, right)
     page = max((row(sides, MARGIN), column(sides, MARGIN)), key=_size_on_screen)
     return written(framed(page, None, " · ".join(filter(None, (legend, note)))), path)
 
 
+def _heads(titles: Sequence[str], summaries: Sequence[str], width: float) -> list[Block]:
+    """What stands above the photos, of one height, so that these are level, too."""
+    blocks = []
+    for title, summary in zip(titles, summaries, strict=True):
+        words = Word(summary, NOTE, GREY)
+        blocks.append(text_block([heading(title, width - words_width([words]) - TITLE), words]))
+    strut = Block(0, max(block.height for block in blocks), lambda sheet, x, y: None)
+    return [row([block, strut]) for block in blocks]
+
+
 def _with_diagram(
     picture: Image.Image, size: tuple[float, float], part: Part, look: Look, *, below: bool
 ) -> tuple[Overlay, Block]:
     """A photo, which grows a little with its diagram, above the diagram or to its left."""
-    diagram = Diagram(part.graph, look, aspect=1.4 if below else 0.8, height=0 if below else 0.8 * size[1])
+    diagram = Diagram(
+        part.graph,
+        look,
+        aspect=1.4 if below else 0.8,
+        scored=is_scored(part.graph),
+        height=0 if below else 0.8 * size[1],
+    )
     beside = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
     growth = beside.width / size[0] if below else beside.height / size[1]
     width, height = (min(max(growth, 1), MOST_GROWTH) * side for side in size)

@@ -8,6 +8,7 @@ from PIL import Image
 from speaq.visualize.drawing.diagram import Diagram
 from speaq.visualize.drawing.look import Part
 from speaq.visualize.drawing.photo import Overlay
+from speaq.visualize.drawing.sheet import LINE as STEP
 from speaq.visualize.drawing.sheet import Sheet, Word, words_width
 from speaq.visualize.style import GREY
 
@@ -47,8 +48,9 @@ def diagram_block(diagram: Diagram, part: Part, zoom: float = 1.0) -> Block:
 
 
 def text_block(words: Sequence[Word]) -> Block:
-    """A line of text."""
-    width, height = words_width(words), LINE * words[0].size
+    """Words in a row, of one line or several."""
+    rows = max(word.text.count("\n") + 1 for word in words)
+    width, height = words_width(words), (LINE + STEP * (rows - 1)) * words[0].size
 
     def draw(sheet: Sheet, x: float, y: float) -> None:
         sheet.panel(x, y, width, height).words((width / 2, height / 2), words)

@@ -27,17 +27,25 @@ class Diagram:
         graph: all of it; its parts may be drawn one by one.
         look: of its entities and relations.
         aspect: the width per height to come close to.
+        scored: whether there is room for scores behind names and predicates.
         height: to fill, as far as that does not tear the graph apart.
         marked: whether there is room for marks before the predicates.
     """
 
     def __init__(
-        self, graph: SceneGraph, look: Look, aspect: float, *, height: float = 0, marked: bool = False
+        self,
+        graph: SceneGraph,
+        look: Look,
+        aspect: float,
+        *,
+        scored: bool,
+        height: float = 0,
+        marked: bool = False,
     ) -> None:
         self.graph, self.look = graph, look
-        self.names = [wrapped(name, LINE_LENGTH) for name in look.names]
+        self.names = [look.fitted(index, wrapped, LINE_LENGTH) for index in range(len(look.names))]
         self.predicates = [wrapped(name, LINE_LENGTH) for name in look.predicates]
-        score = 0.0 if is_scored(graph) else None
+        score = 0.0 if scored else None
         sizes = [_size(self._node_words(index, score), self.names[index]) for index in range(len(self.names))]
         labels = [
             _size(self._edge_words(row, score, "✓" if marked else ""), self.predicates[row])

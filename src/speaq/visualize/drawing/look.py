@@ -4,6 +4,7 @@ E: entities, M: relations.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,12 +21,14 @@ class Look:
 
     Attributes:
         names: of the E entities, with a number where a name occurs more than once: cup, person 1, person 2.
+        numbers: these ends of the E names, " 1" or nothing.
         colours: of the E entities.
         predicates: names of the M predicates.
         lines: colours of the M relations, relatives of those of their subjects.
     """
 
     names: list[str]
+    numbers: list[str]
     colours: list[Colour]
     predicates: list[str]
     lines: list[Colour]
@@ -34,17 +37,23 @@ class Look:
     def of(cls, graph: SceneGraph) -> Self:
         """The look of all entities and relations of a graph."""
         names = [clean(entity.name) for entity in graph.entities]
-        total, seen, numbered = Counter(names), Counter[str](), []
+        total, seen, numbers = Counter(names), Counter[str](), []
         for name in names:
             seen[name] += 1
-            numbered.append(f"{name} {seen[name]}" if total[name] > 1 else name)
+            numbers.append(f" {seen[name]}" if total[name] > 1 else "")
         colours = [PALETTE[index % len(PALETTE)] for index in range(len(names))]
         return cls(
-            names=numbered,
+            names=[name + number for name, number in zip(names, numbers, strict=True)],
+            numbers=numbers,
             colours=colours,
             predicates=[clean(graph.predicate_name(predicate)) for predicate in graph.predicates.tolist()],
             lines=[line_colour(colours[subject]) for subject in graph.pairs[:, 0].tolist()],
         )
+
+    def fitted(self, index: int, fit: Callable[[str, int], str], length: int) -> str:
+        """The name of an entity as ``fit(name, length)`` makes it; its number is kept whole."""
+        number = self.numbers[index]
+        return fit(self.names[index].removesuffix(number), length - len(number)) + number
 
 
 @dataclass(frozen=True, slots=True)

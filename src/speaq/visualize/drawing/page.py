@@ -10,11 +10,12 @@ from speaq.scene_graph import SceneGraph
 from speaq.visualize.drawing.blocks import Block, column, padded, text_block
 from speaq.visualize.drawing.sheet import Sheet, Word
 from speaq.visualize.style import GREY, INK
-from speaq.visualize.text import clean
+from speaq.visualize.text import clean, text_width, wrapped
 
 SCALE = 1.8
 """Pixels per unit."""
 MARGIN, NOTE, TITLE = 25, 15, 20
+TITLE_LINES = 6  # at most
 
 
 def best_part(graph: SceneGraph, top: int, score: float) -> SceneGraph:
@@ -41,10 +42,19 @@ def framed(page: Block, title: str | None, note: str) -> Block:
     """A page with a title above it and a note below, where there are any."""
     blocks = [page]
     if title:
-        blocks.insert(0, padded(text_block([Word(clean(title), TITLE, INK, bold=True)]), MARGIN / 3))
+        blocks.insert(0, padded(text_block([heading(title, page.width - 2 * MARGIN / 3)]), MARGIN / 3))
     if note:
         blocks.append(padded(text_block([Word(note, NOTE, GREY)]), MARGIN / 4))
     return column(blocks) if len(blocks) > 1 else page
+
+
+def heading(title: str, width: float) -> Word:
+    """A title on lines that fit above something of this width, or of 10 letters where that is narrower."""
+    text = clean(title)
+    letters = max(min(len(text), round(width / (0.3 * TITLE))), 10)  # no more fit, however narrow
+    while letters > 10 and text_width(wrapped(text, letters, TITLE_LINES), TITLE, bold=True) > width:
+        letters -= 1
+    return Word(wrapped(text, letters, TITLE_LINES), TITLE, INK, bold=True)
 
 
 def written(page: Block, path: str | Path | None) -> Image.Image:

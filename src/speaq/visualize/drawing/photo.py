@@ -129,9 +129,8 @@ class Overlay:
 
     def _name(self, index: int) -> list[Word]:
         ink = text_colour(self._colour(index))
-        words = [
-            Word(shortened(self.look.names[self.part.entities[index]], LONGEST_NAME), self.text_size, ink)
-        ]
+        name = self.look.fitted(self.part.entities[index], shortened, LONGEST_NAME)
+        words = [Word(name, self.text_size, ink)]
         if self.arrows and self.scored:
             words.append(Word(f"{self.part.graph.scores[index]:.2f}", SCORE_SIZE * self.text_size, ink))
         return words

@@ -33,7 +33,7 @@ Histories = Sequence[TrainingHistory]
 def scalar_panel(title: str, histories: Histories, *names: str, colour: Rgb, smoothed: bool = True) -> Panel:
     """A panel with a single curve: a scalar, or the sum of some."""
     curve = Curve.of(title, colour, histories, lambda history: history.series(*names))
-    return Panel(title, [curve], smoothed=smoothed)
+    return Panel(title, [curve], smoothed=smoothed, terms=any(name.startswith("loss_") for name in names))
 
 
 def draw_components(histories: Histories, *, smooth: int | None = None) -> Figure | None:
@@ -58,7 +58,7 @@ def draw_layers(histories: Histories, *, smooth: int | None = None) -> Figure | 
         found = [parse_term(name) for name in history.names()]
         layers = sorted({term.layer for term in found if term is not None and term.layer is not None})
         shades = layer_shades(len(layers) + 1)
-        run = f"{history.name}: " if len(histories) > 1 else ""
+        run = history.name if len(histories) > 1 else ""
         for kind in KINDS:
             final = term_name("relation", kind)
             named = {f"layer {layer + 1}": f"{final}_{layer}" for layer in layers} | {"final layer": final}
@@ -66,7 +66,7 @@ def draw_layers(histories: Histories, *, smooth: int | None = None) -> Figure | 
                 Curve(label, [history.series(name)], shade)
                 for (label, name), shade in zip(named.items(), shades, strict=True)
             ]
-            panels.append(Panel(f"{run}relation, {KIND_TITLES[kind]}", curves, single=True))
+            panels.append(Panel(f"relation, {KIND_TITLES[kind]}", curves, about=run, single=True, terms=True))
     return Page("Relation loss by decoder layer", histories, smooth=smooth).draw(panels, columns=3)
 
 
@@ -79,28 +79,29 @@ def draw_sources(histories: Histories, *, smooth: int | None = None) -> Figure |
     sources = list(dict.fromkeys(source for history in histories for source in history.sources()))
     sources.sort(key=lambda source: source != "real")
 
-    def panel(title: str, read: Callable[[TrainingHistory, str], Series], **options: bool) -> Panel:
-        curves = [
+    def curves(read: Callable[[TrainingHistory, str], Series]) -> list[Curve]:
+        return [
             Curve(source, [read(history, source) for history in histories], rgb(colour))
             for source, colour in set_colours(sources).items()
         ]
-        return Panel(title, curves, **options)
 
     def terms(*names: str) -> Callable[[TrainingHistory, str], Series]:
         return lambda history, source: history.series(*(f"{name}_{source}" for name in names))
 
     sums = {
-        "subject": panel("total loss", terms("total_loss")),
-        "object": panel("entity loss (final layer)", terms(*ENTITY_TERMS)),
-        "relation": panel("relation loss (final layer)", terms(*RELATION_TERMS)),
+        "subject": Panel("total loss", curves(terms("total_loss"))),
+        "object": Panel("entity loss (final layer)", curves(terms(*ENTITY_TERMS))),
+        "relation": Panel("relation loss (final layer)", curves(terms(*RELATION_TERMS))),
     }
     panels = []
     for part, first in sums.items():
         panels.append(first)
-        panels += [panel(f"{part}: {KIND_TITLES[kind]}", terms(term_name(part, kind))) for kind in KINDS]
+        panels += [
+            Panel(f"{part}: {KIND_TITLES[kind]}", curves(terms(term_name(part, kind)))) for kind in KINDS
+        ]
     panels += [
-        panel("images seen", _images_seen, smoothed=False, from_zero=True),
-        panel("share of images", _image_share, percent=True, smoothed=False, from_zero=True),
+        Panel("images seen", curves(_images_seen), smoothed=False, from_zero=True),
+        Panel("share of images", curves(_image_share), percent=True, smoothed=False, from_zero=True),
     ]
     return Page("Losses by source of data, unweighted", histories, smooth=smooth).draw(panels, columns=4)
 

@@ -9,7 +9,7 @@ from speaq.visualize.training_log.losses import scalar_panel
 from speaq.visualize.training_log.page import Page
 from speaq.visualize.training_log.panels import BLUE, DARK, GREEN, PURPLE
 from speaq.visualize.training_log.terms import ENTITY_TERMS, RELATION_TERMS
-from speaq.visualize.training_log.validation import dataset_titles, recall_panel
+from speaq.visualize.training_log.validation import evaluated_datasets, recall_panel
 
 
 def draw_overview(histories: Sequence[TrainingHistory], *, smooth: int | None = None) -> Figure | None:
@@ -20,6 +20,6 @@ def draw_overview(histories: Sequence[TrainingHistory], *, smooth: int | None = 
         scalar_panel("relation loss (final layer)", histories, *RELATION_TERMS, colour=GREEN),
         scalar_panel("learning rate", histories, "lr", colour=PURPLE, smoothed=False),
     ]
-    for dataset, title in list(dataset_titles(histories).items())[:1]:
-        panels += [recall_panel(histories, dataset, kind, title) for kind in ("R", "mR")]
+    for dataset, about in list(evaluated_datasets(histories).items())[:1]:
+        panels += [recall_panel(histories, dataset, kind, about) for kind in ("R", "mR")]
     return Page("Training overview", histories, smooth=smooth).draw(panels, columns=3)

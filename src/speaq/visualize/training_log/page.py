@@ -16,13 +16,16 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.ndimage import median_filter
 
 from speaq.visualize.charts import short
+from speaq.visualize.text import clean, wrapped
 from speaq.visualize.training_log.history import TrainingHistory
 from speaq.visualize.training_log.panels import (
     DARK,
     MIDDLE,
+    TITLE_SIZE,
     Panel,
     Rgb,
     run_colour,
+    run_marker,
     set_labels,
     short_number,
 )
@@ -36,6 +39,9 @@ _DASHES: tuple[Any, ...] = (
     (0, (7, 3)),
 )
 _NAMES_PER_LINE = 4  # of runs in a legend
+_WIDTH, _MOST_WIDTHS = 1.7, 3  # of a line, and how many times as wide one is that others cover
+_NOTE_SIZE = 9
+_MARKS = 8  # on a curve, about, where the colour alone does not tell whose it is
 
 
 def running_median(values: np.ndarray, window: int) -> np.ndarray:
@@ -80,16 +86,21 @@ class Page:
         figure = new_figure(size, self.title, self.histories, with_legend=named)
         for index, panel in enumerate(panels):
             self._draw_panel(figure.add_subplot(rows, columns, index + 1), panel)
-        figure.supxlabel(self._footnote(), fontsize=9, color=MIDDLE)
+        footnote = self._footnote()
+        if any(panel.terms for panel in panels) and (note := mixed_weights(self.histories)):
+            letters = int(figure.get_figwidth() * 72 / (0.6 * _NOTE_SIZE))
+            footnote += "\n" + wrapped(clean(note), letters)
+        figure.supxlabel(footnote, fontsize=_NOTE_SIZE, color=MIDDLE)
         return figure
 
     def _draw_panel(self, axes: Axes, panel: Panel) -> None:
-        axes.set_title(panel.title + (" (%)" if panel.percent else ""))
+        axes.set_title(panel.heading, fontsize=TITLE_SIZE)
         axes.grid(True)
         by_run = len(self.histories) > 1 and not panel.single
         wanted: list[np.ndarray] = []
         lines = [
             (
+                run if by_run else 0,
                 run_colour(run) if by_run else curve.colour,
                 _DASHES[number % len(_DASHES) if by_run else 0],
                 series,
@@ -97,11 +108,12 @@ class Page:
             for number, curve in enumerate(panel.curves)
             for run, series in enumerate(curve.series)
         ]
-        for number, (colour, dash, (iterations, values)) in enumerate(lines):
+        for number, (run, colour, dash, (iterations, values)) in enumerate(lines):
             # What lies on each other, such as the learning rates of two runs, shall show: thick below thin.
-            later = (above for other, _, (_, above) in lines[number + 1 :] if other != colour)
+            later = (above for _, other, _, (_, above) in lines[number + 1 :] if other != colour)
             covers = sum(np.array_equal(values, above) for above in later)
-            style = {"color": colour, "linestyle": dash, "linewidth": 1.7 + 1.8 * covers}
+            width = _WIDTH * min(1 + covers, _MOST_WIDTHS)
+            style = {"color": colour, "linestyle": dash, "linewidth": width, "marker": run_marker(run)}
             shown = 100 * values if panel.percent else values
             if panel.evaluated:
                 self._draw_evaluations(axes, iterations, shown, style)
@@ -110,7 +122,7 @@ class Page:
         if wanted:
             self._keep_in_sight(axes, np.concatenate(wanted), panel)
         if panel.from_zero:
-            has_height = any(values.any() for _, _, (_, values) in lines)
+            has_height = any(values.any() for *_, (_, values) in lines)
             axes.set_ylim(bottom=0, top=None if has_height else 1)
         if len(self.histories) == 1 and not panel.evaluated:
             for first, _ in self.histories[0].resumed:
@@ -128,10 +140,11 @@ class Page:
             return
         self._starred = True
         size = 4 if len(values) < 40 and style["linestyle"] == "-" else 2
-        axes.plot(iterations, values, marker="o", markersize=size, **style)
+        axes.plot(iterations, values, markersize=size, **style)
         best = int(values.argmax())
         colour = style["color"]
-        axes.plot(iterations[best], values[best], "*", color=colour, markersize=12, markeredgecolor="white")
+        star = {"color": colour, "markersize": 12, "markeredgecolor": "white", "clip_on": False}
+        axes.plot(iterations[best], values[best], "*", **star)
 
     def _draw_curve(
         self, axes: Axes, panel: Panel, iterations: np.ndarray, values: np.ndarray, style: dict[str, Any]
@@ -148,7 +161,11 @@ class Page:
             faint = max(0.25 / len(panel.curves), 0.08)
             axes.plot(x, y, color=style["color"], linewidth=0.8, alpha=faint, zorder=1.5)
         smooth = running_median(y, window)
-        axes.plot(x, smooth, marker="." if len(x) <= 15 else "", zorder=2.5, **style)
+        if style["marker"] == run_marker(0):  # of one run or the first ones: points where they are few
+            style = {**style, "marker": "o" if len(x) <= 15 else "", "markersize": 3}
+        else:
+            style = {**style, "markersize": 5, "markevery": max(len(x) // _MARKS, 1)}
+        axes.plot(x, smooth, zorder=2.5, **style)
         return np.concatenate((smooth if window > 1 else y[:0], np.quantile(y, [0, 0.98])))
 
     def _window(self, points: int) -> int:
@@ -190,6 +207,15 @@ class Page:
         return "   |   ".join(parts)
 
 
+def mixed_weights(histories: Sequence[TrainingHistory]) -> str:
+    """A warning where loss terms cannot be compared, as some logs hold them times their weights."""
+    weighted = [short(history.name, 24) for history in histories if history.weighted_terms]
+    if len(weighted) in (0, len(histories)):
+        return ""
+    names = ", ".join(weighted[:3]) + (f" and {len(weighted) - 3} more" if len(weighted) > 3 else "")
+    return f"do not compare loss terms: {names} logged them times their weights, the other runs without"
+
+
 def new_figure(
     size: tuple[float, float], title: str, histories: Sequence[TrainingHistory], *, with_legend: bool
 ) -> Figure:
@@ -211,7 +237,7 @@ def new_figure(
     place = {"y": 1 - 0.12 / height, "va": "top"}
     figure.suptitle(shown, fontsize=14, fontweight="bold", **place)
     if with_legend:
-        handles = [Line2D([], [], color=run_colour(i), linewidth=2.5) for i in range(len(histories))]
+        handles = [_run_sample(run) for run in range(len(histories))]
         legend = figure.legend(
             handles,
             [""] * len(handles),
@@ -231,6 +257,11 @@ def _add_panel_legend(axes: Axes, panel: Panel, by_run: bool) -> None:
     handles = [_sample(DARK if by_run else curve.colour, i if by_run else 0) for i, curve in drawn]
     legend = axes.legend(handles, [""] * len(handles), fontsize=8.5, loc="best")
     set_labels(legend, [curve.label for _, curve in drawn])
+
+
+def _run_sample(run: int) -> Line2D:
+    marker = run_marker(run) if run_marker(run) != run_marker(0) else ""
+    return Line2D([], [], color=run_colour(run), linewidth=2.5, marker=marker, markersize=7)
 
 
 def _sample(colour: Rgb, number: int) -> Line2D:

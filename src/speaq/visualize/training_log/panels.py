@@ -4,7 +4,7 @@ N: logged points.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,6 +12,7 @@ from matplotlib.legend import Legend
 
 from speaq.visualize.charts import Rgb, rgb
 from speaq.visualize.style import FAINT, GREY, INK, PALETTE
+from speaq.visualize.text import clean, shortened, text_width
 from speaq.visualize.training_log.history import Series, TrainingHistory
 
 BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY = (rgb(colour) for colour in PALETTE[:6])
@@ -19,11 +20,18 @@ DARK, LIGHT, MIDDLE = rgb(INK), rgb(FAINT), rgb(GREY)
 PART_COLOURS = {"subject": BLUE, "object": ORANGE, "relation": GREEN}
 # Yellow is hard to see on white, and the last ones are too pale or too much like the text.
 _RUN_COLOURS = tuple(rgb(PALETTE[index]) for index in (0, 4, 2, 3, 1, 5, 7, 9))
+_RUN_MARKERS = ("o", "s", "D", "P", "d", "|")  # neither "x" nor "^": these have a meaning of their own
+_TITLE_WIDTH, TITLE_SIZE = 265.0, 11.0  # points: what is beside the numbers of an axis
 
 
 def run_colour(index: int) -> Rgb:
     """Colour of a run among several."""
     return _RUN_COLOURS[index % len(_RUN_COLOURS)]
+
+
+def run_marker(index: int) -> str:
+    """Marker of a run's points: another one whenever the colours begin anew."""
+    return _RUN_MARKERS[index // len(_RUN_COLOURS) % len(_RUN_MARKERS)]
 
 
 def depth_shades(count: int) -> list[Rgb]:
@@ -68,26 +76,45 @@ class Panel:
 
     Attributes:
         title: what is drawn.
+        about: the data set or the run that it is about, where there are several.
         curves: see :class:`Curve`.
         evaluated: points are evaluations: they are marked, the best with a star, and never smoothed.
         percent: values are shares in 0..1, and shown in percent.
         smoothed: noise is smoothed.
         from_zero: the axis begins at 0.
         single: the panel is about one run, even on a page with several: colours say what a curve is.
+        terms: curves are loss terms, which some logs hold times their weights.
     """
 
     title: str
     curves: list[Curve]
+    _: KW_ONLY
+    about: str = ""
     evaluated: bool = False
     percent: bool = False
     smoothed: bool = True
     from_zero: bool = False
     single: bool = False
+    terms: bool = False
+
+    @property
+    def heading(self) -> str:
+        """The title as it is drawn: no wider than the panel, and what it is about on a line of its own."""
+        title = self.title + (" (%)" if self.percent else "")
+        return "\n".join(_fitted(clean(line)) for line in (self.about, title) if line)
 
     @property
     def empty(self) -> bool:
         """Whether no run has anything to draw here."""
         return not any(np.isfinite(values).any() for curve in self.curves for _, values in curve.series)
+
+
+def _fitted(line: str) -> str:
+    """A line of a title, cut where a panel ends."""
+    length = len(line)
+    while length > 1 and text_width(shortened(line, length), TITLE_SIZE) > _TITLE_WIDTH:
+        length -= 1
+    return shortened(line, length)
 
 
 def set_labels(legend: Legend, labels: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from speaq.visualize.training_log.panels import (
     LIGHT,
     MIDDLE,
     run_colour,
+    run_marker,
     short_number,
 )
 
@@ -45,7 +46,7 @@ def draw_predicates(histories: Sequence[TrainingHistory]) -> Figure | None:
 
     over_time = len(histories) == 1 and len(series[0]) > 1
     depth = max(last.depth for last in lasts)
-    title = f"Recall R@{depth} of every predicate{f' on {dataset}' if dataset else ''} (%)"
+    title = f"Recall R@{depth} of every predicate{f' on {short(dataset)}' if dataset else ''} (%)"
     size = (13 if over_time else 9.5, max(0.21 * len(names) + 1.5, 4))
     figure = new_figure(size, title, histories, with_legend=len(histories) > 1)
     panels = np.atleast_1d(figure.subplots(1, 2 if over_time else 1, sharey=True))
@@ -121,6 +122,6 @@ def _draw_last(axes: Axes, names: Sequence[str], lasts: Sequence[Evaluation]) ->
         low, high = np.nanmin(recalls, axis=0), np.nanmax(recalls, axis=0)  # each has one in some run
         axes.hlines(places, low, high, color=MIDDLE, linewidth=0.8)
         for run, row in enumerate(recalls):
-            axes.plot(row, places, "o", color=run_colour(run), markersize=6)
+            axes.plot(row, places, run_marker(run), color=run_colour(run), markersize=6)
     axes.set_xlim(left=0)
     axes.margins(x=0.12)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 from rich.table import Table
 
+from speaq.visualize.text import wrapped
 from speaq.visualize.training_log.history import (
     BOX_FIGURES,
     SCENE_GRAPH_FIGURES,
@@ -16,13 +17,18 @@ from speaq.visualize.training_log.history import (
 )
 from speaq.visualize.training_log.terms import ENTITY_TERMS, RELATION_TERMS
 
+_MOST_COLUMNS = 6  # beside the names of figures; with more, runs are below each other with fewer figures
+_BRIEF = (
+    "last iteration",
+    "time in steps, about",
+    "last total loss",
+    "last entity loss",
+    "last relation loss",
+)
+
 
 def training_table(histories: Sequence[TrainingHistory]) -> Table:
-    """Iterations, time, speed, last losses and skipped steps; a column for each run."""
-    table = Table(title="Training", title_justify="left")
-    table.add_column("")
-    for history in histories:
-        table.add_column(history.name, justify="right", overflow="fold")
+    """Iterations, time, speed, last losses and skipped steps; a column for each run, or a row of many."""
     rows = {
         "last iteration": [_count(history.last_iteration) for history in histories],
         "lines in the log": [_count(len(history.scalars)) for history in histories],
@@ -38,24 +44,42 @@ def training_table(histories: Sequence[TrainingHistory]) -> Table:
         rows[f"last total loss, {source}"] = [_last(h, f"total_loss_{source}") for h in histories]
         rows[f"images seen, {source}"] = [_last(h, f"samples_{source}") for h in histories]
     rows["skipped steps"] = [_last(history, "skipped_steps") for history in histories]
+    rows = {name: [cell or "-" for cell in cells] for name, cells in rows.items() if any(cells)}
+    if len(histories) > _MOST_COLUMNS:
+        return _by_run("Training", histories, {name: rows[name] for name in _BRIEF if name in rows})
+    table = Table(title="Training", title_justify="left")
+    table.add_column("")
+    for history in histories:
+        table.add_column(history.name, justify="right", overflow="fold")
     for name, cells in rows.items():
-        if any(cells):
-            table.add_row(name, *(cell or "-" for cell in cells))
+        table.add_row(name, *cells)
     return table
 
 
 def metrics_tables(histories: Sequence[TrainingHistory]) -> list[Table]:
-    """Best and last figure of every kind of recall and of AP, in percent; a table for each data set."""
+    """Best and last figure of every kind of recall and of AP, in percent; a table for each data set.
+
+    Of many runs it is the best of a few figures, in a row for each run.
+    """
     tables = []
     for dataset in dict.fromkeys(name for history in histories for name in history.evaluations):
         evaluated = [history for history in histories if dataset in history.evaluations]
         where = f" on {dataset}" if dataset else ""
+        if 2 * len(evaluated) > _MOST_COLUMNS:
+            columns = {
+                figure: [
+                    _best_and_last(history, dataset, figure)[0].partition(" ")[0] for history in evaluated
+                ]
+                for figure in _main_figures(evaluated, dataset)
+            }
+            tables.append(_by_run(f"Best evaluations{where} (%)", evaluated, columns))
+            continue
         table = Table(title=f"Evaluations{where} (%)", title_justify="left")
         table.add_column("", no_wrap=True)
         for history in evaluated:
             of_run = f"{history.name}\n" if len(histories) > 1 else ""
-            table.add_column(f"{of_run}best (iteration)", justify="right")
-            table.add_column(f"{of_run}last (iteration)", justify="right")
+            table.add_column(f"{of_run}best (iteration)", justify="right", overflow="fold")
+            table.add_column(f"{of_run}last (iteration)", justify="right", overflow="fold")
         for figure in figure_names(evaluated, dataset):
             if split_figure(figure)[0] in (*SCENE_GRAPH_FIGURES, *BOX_FIGURES[:3]):
                 cells = [cell for history in evaluated for cell in _best_and_last(history, dataset, figure)]
@@ -86,6 +110,24 @@ def remarks(histories: Sequence[TrainingHistory]) -> list[str]:
             "default), in the other runs without them; do not compare these"
         )
     return found
+
+
+def _by_run(title: str, histories: Sequence[TrainingHistory], columns: dict[str, list[str]]) -> Table:
+    """A table with a row for each run."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("", overflow="fold")
+    for name in columns:
+        table.add_column(wrapped(name, 9), justify="right", no_wrap=True)  # leaves room for names of runs
+    for history, *cells in zip(histories, *columns.values(), strict=True):
+        table.add_row(history.name, *cells)
+    return table
+
+
+def _main_figures(histories: Sequence[TrainingHistory], dataset: str) -> list[str]:
+    """R, mR, zR and F at the greatest depth, and AP50, as far as there are any."""
+    names = figure_names(histories, dataset)
+    deepest = {split_figure(name)[0]: name for name in names}  # depths ascend
+    return [deepest[kind] for kind in ("R", "mR", "zR", "F", "AP50") if kind in deepest]
 
 
 def _added_to_total(history: TrainingHistory) -> float:
