@@ -134,6 +134,8 @@ def test_the_optimiser_may_not(copy, change):
 )
 def test_signals_end_it_as_they_end_other_programs(copy, monkeypatch, how, end, code, workers):
     original = Criterion.forward
+    if how is signal.SIGINT:  # which a shell has its background jobs ignore
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def forward(criterion, output, targets):
         os.kill(os.getpid(), how)

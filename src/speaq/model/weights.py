@@ -252,6 +252,8 @@ def write_model(folder: Path, config: str, state: Mapping[str, Tensor]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     (folder / CONFIG_FILE).write_text(config)
+    # safetensors makes files that others cannot read; the other file has the permissions that are usual here.
+    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)
 
 
 def save_pretrained(model: "Speaq", folder: Path, card: str | None = None) -> None:
