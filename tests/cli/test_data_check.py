@@ -8,20 +8,8 @@ import pytest
 
 from damaged_set import DamagedSet
 from damages import DAMAGES
+from data_command import command
 from golden_dataset import TINY
-from speaq.cli import app, run
-
-
-def command(capsys, *arguments):
-    """Exit code and output."""
-    code = 0
-    try:
-        run(app, ["data", *map(str, arguments)])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err + captured.out
-    return code, captured.out, captured.err
 
 
 @pytest.fixture(autouse=True)

@@ -6,20 +6,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from data_command import command
 from golden_dataset import TINY
-from speaq.cli import app, run
-
-
-def command(capsys, *arguments):
-    """Exit code and output."""
-    code = 0
-    try:
-        run(app, ["data", *map(str, arguments)])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err + captured.out
-    return code, captured.out, captured.err
 
 
 def test_there_and_back_as_training_reads_it(capsys, tmp_path):

@@ -83,17 +83,20 @@ class Analysis:
         Returns:
             image (N,), predicate (N,) and recall (2, K, N) of each combination that occurs.
         """
-        keys = self.images * self.num_predicates + self.predicates
-        present, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        present, members, counts = self._by_image_and_predicate()
         return *np.divmod(present, self.num_predicates), _sums(self.hits, members, len(present)) / counts
+
+    def _by_image_and_predicate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The combinations (N,), as image * R + predicate; that of each relation (T,); their counts (N,)."""
+        keys = self.images * self.num_predicates + self.predicates
+        return np.unique(keys, return_inverse=True, return_counts=True)
 
     def localised_shares(self) -> np.ndarray:
         """(R,) share of a predicate's relations that are localised, averaged over images as recall is.
 
         So it is at least the recall at the largest k; NaN where no image has the predicate.
         """
-        keys = self.images * self.num_predicates + self.predicates
-        present, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        present, members, counts = self._by_image_and_predicate()
         found = np.bincount(members, weights=self.said < self.num_predicates, minlength=len(present)) / counts
         predicates = present % self.num_predicates
         sums = np.bincount(predicates, weights=found, minlength=self.num_predicates)

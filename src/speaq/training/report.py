@@ -21,30 +21,31 @@ from speaq.visualize.training_log.reading import METRICS, read_history
 def evaluated_set(
     name: str,
     results: Mapping[str, Any],
+    counted: Sequence[tuple[Predictions, Truth]],
     *,
-    predictions: Predictions,
-    truth: Truth,
     metrics: SceneGraphMetrics,
     num_rel: int,
 ) -> EvaluatedSet:
-    """What the report has on a data set.
+    """What the report has on a result.
 
     Args:
-        name: of the data set.
+        name: of the result.
         results: of the metrics.
-        predictions: on its images.
-        truth: of these images.
+        counted: predictions on each data set that counts for it, and the truth of the same images; of several
+            (the sources of a mix), examples are shown with each of them alone.
         metrics: whose settings the results are for.
         num_rel: predicates kept per query (TEST.NUM_REL).
     """
-    analysis = analyse(paired(predictions, truth), metrics, num_rel=num_rel)
-    best, worst = choose_examples(analysis, predictions, truth)
+    pairs = chain.from_iterable(paired(predictions, truth) for predictions, truth in counted)
+    analysis = analyse(pairs, metrics, num_rel=num_rel)
+    first, truth = counted[0]
+    best, worst = choose_examples(analysis, first, truth) if len(counted) == 1 else ((), ())
     return EvaluatedSet(
         name=name,
-        vocabulary=predictions.vocabulary,
+        vocabulary=first.vocabulary,
         results=results,
         analysis=analysis,
-        predicate_counts=predictions.predicate_counts,
+        predicate_counts=first.predicate_counts,
         best=best,
         worst=worst,
     )
@@ -62,31 +63,18 @@ def write_model_report(path: Path, module: SceneGraphModule, *, files: Sequence[
     config, model, evaluation = module.config, module.model.config, module.evaluation
     with ExitStack() as stack:
         opened = [stack.enter_context(Predictions(file)) for file in files]
-        truths = [dataset.genome for dataset in evaluation.datasets]
-        alone = {results[0]: place for place, results in enumerate(evaluation.results_of_dataset)}
         sets = []
         for result, name in enumerate(evaluation.names):
+            counted = [
+                (predictions, dataset.genome)
+                for predictions, dataset, results in zip(
+                    opened, evaluation.datasets, evaluation.results_of_dataset, strict=True
+                )
+                if result in results
+            ]
             metrics = module.metrics[result][0]  # type: ignore[index]
             figures, num_rel = module.results[result], config.test.num_rel
-            if result in alone:
-                predictions, truth = opened[alone[result]], truths[alone[result]]
-                sets.append(
-                    evaluated_set(
-                        name,
-                        figures,
-                        predictions=predictions,
-                        truth=truth,
-                        metrics=metrics,
-                        num_rel=num_rel,
-                    )
-                )
-            else:
-                counted = [
-                    (opened[place], truths[place])
-                    for place, results in enumerate(evaluation.results_of_dataset)
-                    if result in results
-                ]
-                sets.append(_together(name, figures, counted, metrics, num_rel))
+            sets.append(evaluated_set(name, figures, counted, metrics=metrics, num_rel=num_rel))
     groups = build_groups(config, model, model.predicate_counts) if model.predicate_counts else None
     predicates = model.num_queries * model.query_multiplier
     facts = {
@@ -106,25 +94,6 @@ def write_model_report(path: Path, module: SceneGraphModule, *, files: Sequence[
         assignment=_assignment(Path(config.output_dir) / METRICS, model.decoder_layers),
     )
     write_report(path, report)
-
-
-def _together(
-    name: str,
-    results: Mapping[str, Any],
-    counted: Sequence[tuple[Predictions, Truth]],
-    metrics: SceneGraphMetrics,
-    num_rel: int,
-) -> EvaluatedSet:
-    """All sources of a mix; examples are shown with each of them."""
-    pairs = chain.from_iterable(paired(predictions, truth) for predictions, truth in counted)
-    first = counted[0][0]
-    return EvaluatedSet(
-        name=name,
-        vocabulary=first.vocabulary,
-        results=results,
-        analysis=analyse(pairs, metrics, num_rel=num_rel),
-        predicate_counts=first.predicate_counts,
-    )
 
 
 def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:

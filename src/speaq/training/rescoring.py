@@ -36,8 +36,7 @@ def rescore(config: Config, file: Path, *, report: Path | None = None) -> dict[s
         shown = evaluated_set(
             predictions.dataset,
             results,
-            predictions=predictions,
-            truth=genome,
+            [(predictions, genome)],
             metrics=metrics[0],
             num_rel=config.test.num_rel,
         )
