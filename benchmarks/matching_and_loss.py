@@ -21,7 +21,7 @@ from speaq.boxes import box_giou, box_iou, cxcywh_to_xyxy
 from speaq.losses.criterion import Criterion
 from speaq.matching.groups import QueryGroups, group_queries
 from speaq.matching.matcher import OUTSIDE_GROUP, Matcher
-from speaq.model.published import VG_PREDICATE_COUNTS
+from speaq.matching.published import VG_PREDICATE_COUNTS
 from speaq.structures import RawOutput, Target
 
 LAYERS, QUERIES, MULTIPLIER, OBJECTS, PREDICATES = 6, 300, 2, 150, 50

@@ -28,7 +28,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from speaq.config import load_config
-from speaq.data.generated import generate_dataset
+from speaq.tools.scenes import generate_dataset
 
 HEAD, BODY, TAIL = (
     ("on", "left of", "right of"),

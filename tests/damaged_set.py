@@ -10,8 +10,8 @@ import numpy as np
 
 from golden_dataset import TINY
 from speaq.config.data import GenomeSection
-from speaq.data.check import DatasetCheck, Source, check_dataset
 from speaq.data.visual_genome import VisualGenome
+from speaq.tools.doctor import DatasetCheck, Source, check_dataset
 
 
 class DamagedSet:

@@ -10,7 +10,7 @@ from golden_criterion import criterion, output, targets
 from speaq.config import load_config
 from speaq.model.backbone import resnet_config
 from speaq.model.config import ModelConfig
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.structures import RawOutput
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
@@ -25,7 +25,7 @@ def on_gpu(raw: RawOutput) -> RawOutput:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    from speaq.data.generated import generate_dataset
+    from speaq.tools.scenes import generate_dataset
 
     data = generate_dataset(
         tmp_path_factory.mktemp("data"), num_images=24, num_val=6, num_test=1, image_size=64

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from speaq.config import Config, load_config
     from speaq.errors import SpeaqError
     from speaq.model.config import ModelConfig
-    from speaq.model.speaq import Speaq
+    from speaq.pretrained import Speaq
     from speaq.scene_graph import SceneGraph
 
 _HOMES = {
     "Config": "speaq.config",
     "ModelConfig": "speaq.model.config",
     "SceneGraph": "speaq.scene_graph",
-    "Speaq": "speaq.model.speaq",
+    "Speaq": "speaq.pretrained",
     "SpeaqError": "speaq.errors",
     "load_config": "speaq.config",
 }

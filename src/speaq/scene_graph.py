@@ -1,248 +1,29 @@
-"""The result: what is in an image, and how the things in it relate.
+"""The result of a prediction: what is in an image, and how the things in it relate."""
 
-E: entities, M: relations, R: predicate classes.
-"""
-
-import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-
-from speaq.errors import SpeaqError
-from speaq.structures import Annotation, Vocabulary
+from speaq.graph.data import GraphData
+from speaq.graph.export import graph_to_dot, graph_to_graphml, graph_to_networkx
+from speaq.graph.json import graph_from_json, graph_to_dict, graph_to_json
 
 if TYPE_CHECKING:
     import networkx
     from PIL import Image
 
-    from speaq.inference.images import ImageSource
-
-_SHOWN_TRIPLETS = 10
+    from speaq.images import ImageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """One thing in the image.
-
-    Attributes:
-        name: its class.
-        score: confidence in 0..1.
-        box: (x1, y1, x2, y2) in pixels of the original image.
-        label: index of the class.
-    """
-
-    name: str
-    score: float
-    box: tuple[float, float, float, float]
-    label: int
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.score:.2f})"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Triplet:
-    """One relation in words, such as "cup on table".
-
-    Attributes:
-        subject, predicate, object: the names.
-        score: subject, object and predicate confidence multiplied.
-        subject_box, object_box: (x1, y1, x2, y2) in pixels of the original image.
-        subject_index, object_index: the entities of the graph that are meant.
-    """
-
-    subject: str
-    predicate: str
-    object: str
-    score: float
-    subject_box: tuple[float, float, float, float]
-    object_box: tuple[float, float, float, float]
-    subject_index: int
-    object_index: int
-
-    def __str__(self) -> str:
-        return f"{self.subject} {self.predicate} {self.object} ({self.score:.2f})"
-
-    def __repr__(self) -> str:
-        return f"<{self}>"
-
-
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class SceneGraph:
+class SceneGraph(GraphData):
     """Entities of an image and the relations between them, best relation first.
 
-    Attributes:
-        boxes: (E, 4) float32, xyxy in pixels of the original image.
-        labels: (E,) int64, object class from 0.
-        scores: (E,) float32, confidence of each entity.
-        pairs: (M, 2) int64, subject and object entity of each relation.
-        predicates: (M,) int64, predicate class from 0.
-        predicate_probs: (M, R + 1) float32; the last column is "no relation".
-        image_size: height and width of the original image in pixels.
-        queries: (M,) int64, the predicate query behind each relation. Where a query may name several
-            predicates (num_rel of them), query j's r-th best is j * num_rel + r. Default: 0 to M - 1.
-        pair_scores: (M, 2) float32, confidence of subject and object as the relation's own query saw them.
-            Several queries may speak of one entity, and the entity has the score of the best. Default: the
-            scores of the entities.
-        vocabulary: the class names, where known.
-        image: the file the graph was made from, or the picture itself where there was no file.
+    The arrays are those of `GraphData`; this class adds files, drawings and the graphs of other libraries.
     """
 
-    boxes: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-    pairs: np.ndarray
-    predicates: np.ndarray
-    predicate_probs: np.ndarray
-    image_size: tuple[int, int]
-    queries: np.ndarray = None  # pyright: ignore[reportAssignmentType]
-    pair_scores: np.ndarray = None  # pyright: ignore[reportAssignmentType]
-    vocabulary: Vocabulary | None = None
-    image: "Path | Image.Image | None" = None
-
-    def __post_init__(self) -> None:
-        self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
-        self.labels = np.asarray(self.labels, np.int64)
-        self.scores = np.asarray(self.scores, np.float32)
-        self.pairs = np.asarray(self.pairs, np.int64).reshape(-1, 2)
-        self.predicates = np.asarray(self.predicates, np.int64)
-        self.predicate_probs = np.asarray(self.predicate_probs, np.float32)
-        self.image_size = (int(self.image_size[0]), int(self.image_size[1]))
-        entities, relations = len(self.boxes), len(self.pairs)
-        if relations and (self.pairs.min() < 0 or self.pairs.max() >= entities):
-            raise SpeaqError(
-                f"scene graph: pairs must index its {entities} entities, "
-                f"but they range from {self.pairs.min()} to {self.pairs.max()}"
-            )
-        if self.queries is None:
-            self.queries = np.arange(relations)
-        if self.pair_scores is None:
-            self.pair_scores = self.scores[self.pairs]
-        self.queries = np.asarray(self.queries, np.int64)
-        self.pair_scores = np.asarray(self.pair_scores, np.float32).reshape(-1, 2)
-        expected = {"labels": entities, "scores": entities} | dict.fromkeys(
-            ("predicates", "predicate_probs", "queries", "pair_scores"), relations
-        )
-        for name, length in expected.items():
-            if len(getattr(self, name)) != length:
-                raise SpeaqError(
-                    f"scene graph: {name} has {len(getattr(self, name))} rows, expected {length} "
-                    f"({entities} entities, {relations} relations)"
-                )
-
-    @classmethod
-    def from_annotation(cls, annotation: Annotation, vocabulary: Vocabulary) -> Self:
-        """The ground truth of an image as a scene graph; every confidence is 1."""
-        predicates = annotation.relations[:, 2].astype(np.int64)
-        return cls(
-            boxes=annotation.boxes,
-            labels=annotation.labels,
-            scores=np.ones(len(annotation.boxes)),
-            pairs=annotation.relations[:, :2],
-            predicates=predicates,
-            predicate_probs=np.eye(len(vocabulary.predicates) + 1)[predicates],
-            image_size=(annotation.height, annotation.width),
-            vocabulary=vocabulary,
-            image=Path(annotation.path),
-        )
-
-    def __len__(self) -> int:
-        """The number of relations."""
-        return len(self.pairs)
-
-    @property
-    def predicate_scores(self) -> np.ndarray:
-        """(M,) float32, the probability of each relation's predicate."""
-        return self.predicate_probs[np.arange(len(self)), self.predicates]
-
-    @property
-    def triplet_scores(self) -> np.ndarray:
-        """(M,) float32, subject, object and predicate confidence multiplied: what relations are sorted by."""
-        return self.pair_scores[:, 0] * self.pair_scores[:, 1] * self.predicate_scores
-
-    @property
-    def entities(self) -> list[Entity]:
-        """The E entities with their names."""
-        return [
-            Entity(self.object_name(label), score, tuple(box), label)
-            for label, score, box in zip(
-                self.labels.tolist(), self.scores.tolist(), self.boxes.tolist(), strict=True
-            )
-        ]
-
-    @property
-    def triplets(self) -> list[Triplet]:
-        """The M relations in words."""
-        boxes = [tuple(box) for box in self.boxes.tolist()]
-        names = [self.object_name(label) for label in self.labels.tolist()]
-        return [
-            Triplet(names[s], self.predicate_name(p), names[o], score, boxes[s], boxes[o], s, o)
-            for (s, o), p, score in zip(
-                self.pairs.tolist(), self.predicates.tolist(), self.triplet_scores.tolist(), strict=True
-            )
-        ]
-
-    def object_name(self, label: int) -> str:
-        """The name of an object class, or "object 3" where the vocabulary is not known."""
-        return self.vocabulary.objects[label] if self.vocabulary else f"object {label}"
-
-    def predicate_name(self, predicate: int) -> str:
-        """The name of a predicate, or "predicate 3" where the vocabulary is not known."""
-        return self.vocabulary.predicates[predicate] if self.vocabulary else f"predicate {predicate}"
-
-    def filter(
-        self,
-        *,
-        score: float | None = None,
-        top: int | None = None,
-        predicates: str | int | Iterable[str | int] | None = None,
-        objects: str | int | Iterable[str | int] | None = None,
-    ) -> Self:
-        """A smaller graph: the relations that meet every condition, and the entities that take part in them.
-
-        Args:
-            score: the least triplet score.
-            top: at most so many relations, the best ones of those that meet the other conditions.
-            predicates: the predicate is one of these (names or indices).
-            objects: the subject or the object is one of these (names or indices).
-
-        Raises:
-            SpeaqError: a name is not in the vocabulary, or there is no vocabulary to look it up in.
-        """
-        keep = np.ones(len(self), bool)
-        if score is not None:
-            keep &= self.triplet_scores >= score
-        if predicates is not None:
-            names = self.vocabulary.predicates if self.vocabulary else None
-            keep &= np.isin(self.predicates, _indices(predicates, names, "predicate"))
-        if objects is not None:
-            names = self.vocabulary.objects if self.vocabulary else None
-            wanted = np.isin(self.labels, _indices(objects, names, "object"))
-            keep &= wanted[self.pairs].any(axis=1)
-        rows = np.flatnonzero(keep)
-        if top is not None:
-            best = np.argsort(-self.triplet_scores[rows], kind="stable")[: max(top, 0)]
-            rows = rows[np.sort(best)]
-        used, pairs = np.unique(self.pairs[rows], return_inverse=True)
-        return replace(
-            self,
-            boxes=self.boxes[used],
-            labels=self.labels[used],
-            scores=self.scores[used],
-            pairs=pairs.reshape(-1, 2),
-            **{
-                name: getattr(self, name)[rows]
-                for name in ("predicates", "predicate_probs", "queries", "pair_scores")
-            },
-        )
+    __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The whole graph in plain Python types; the words in it are for the reader's convenience."""
-        from speaq.graph_json import graph_to_dict
-
         return graph_to_dict(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -252,12 +33,10 @@ class SceneGraph:
             SpeaqError: the graph is not what docs/scene_graph_json.md allows (a score is no number, for
                 instance), or the file cannot be written.
         """
-        from speaq.graph_json import graph_to_json
-
         return graph_to_json(self, path)
 
     @classmethod
-    def from_json(cls, source: str | Path) -> "SceneGraph":
+    def from_json(cls, source: str | Path) -> Self:
         """Read a graph back, exactly as it was (pixels of an image without a file excepted).
 
         Args:
@@ -266,9 +45,7 @@ class SceneGraph:
         Raises:
             SpeaqError: the file is missing or is not what docs/scene_graph_json.md describes.
         """
-        from speaq.graph_json import graph_from_json
-
-        return graph_from_json(source)
+        return graph_from_json(source, cls)
 
     def to_networkx(self) -> "networkx.MultiDiGraph":
         """The graph for networkx: a node per entity (index from 0), an edge per relation.
@@ -279,8 +56,6 @@ class SceneGraph:
         Raises:
             SpeaqError: networkx is not installed.
         """
-        from speaq.graph_export import graph_to_networkx
-
         return graph_to_networkx(self)
 
     def to_graphml(self, path: str | Path) -> None:
@@ -289,8 +64,6 @@ class SceneGraph:
         Raises:
             SpeaqError: the file cannot be written.
         """
-        from speaq.graph_export import graph_to_graphml
-
         graph_to_graphml(self, path)
 
     def to_dot(self, path: str | Path | None = None) -> str:
@@ -299,8 +72,6 @@ class SceneGraph:
         Raises:
             SpeaqError: the file cannot be written.
         """
-        from speaq.graph_export import graph_to_dot
-
         return graph_to_dot(self, path)
 
     def draw(
@@ -326,37 +97,6 @@ class SceneGraph:
         Raises:
             SpeaqError: the image is not known or cannot be read, or the picture cannot be written.
         """
-        from speaq.visualize.image import draw_graph
+        from speaq.visualize.image import draw_graph  # matplotlib takes its time
 
         return draw_graph(self, path=path, image=image, top=top, score=score, panel=panel, title=title)
-
-    def __repr__(self) -> str:
-        height, width = self.image_size
-        name = f", {self.image.name}" if isinstance(self.image, Path) else ""
-        return f"SceneGraph({len(self.boxes)} entities, {len(self)} relations, {width}x{height}{name})"
-
-    def __str__(self) -> str:
-        lines = [repr(self)]
-        lines += [f"  {triplet}" for triplet in self.filter(top=_SHOWN_TRIPLETS).triplets]
-        if len(self) > _SHOWN_TRIPLETS:
-            lines.append(f"  ... and {len(self) - _SHOWN_TRIPLETS} more")
-        return "\n".join(lines)
-
-
-def _indices(wanted: str | int | Iterable[str | int], names: Sequence[str] | None, kind: str) -> list[int]:
-    """Class indices of the names or indices that a user gave."""
-    indices = []
-    for item in [wanted] if isinstance(wanted, str | int) else wanted:
-        if not isinstance(item, str):
-            indices.append(int(item))
-        elif names is None:
-            raise SpeaqError(
-                f"{kind} '{item}': this graph has no vocabulary, so give the class index instead"
-            )
-        elif item in names:
-            indices.append(names.index(item))
-        else:
-            near = difflib.get_close_matches(item, names, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else f" ({len(names)} are known)"
-            raise SpeaqError(f"{kind} '{item}' is not in the vocabulary{hint}")
-    return indices

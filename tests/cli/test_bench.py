@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from speaq.bench import _gflops, measure
 from speaq.cli import app, run
-from speaq.model.speaq import Speaq, parameter_count
+from speaq.model.speaq import parameter_count
+from speaq.pretrained import Speaq
+from speaq.tools.bench import _gflops, measure
 from tiny_model import tiny_config
 
 TINY = """\

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from speaq.checkpoints.names import to_published
 from speaq.cli import app, run
-from speaq.model.conversion import to_published
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
 NAMES = {"label_to_idx": {"cup $1": 1, "[red]table[/red]": 2}, "predicate_to_idx": {"위에": 1}}

@@ -7,7 +7,7 @@ import torch
 
 from speaq.cli import app, run
 from speaq.export.onnx import OnnxReport
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
 

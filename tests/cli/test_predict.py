@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from tiny_model import tiny_config
 

@@ -1,7 +1,6 @@
 """Small data sets in Visual Genome format for the tests of this folder."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden_dataset import TINY
 from speaq.data.visual_genome import VisualGenome
-
-
-@pytest.fixture
-def tiny() -> Callable[..., VisualGenome]:
-    """Opens the golden data set of 120 images."""
-
-    def load(split: Any = "train", **options: Any) -> VisualGenome:
-        settings = {"num_validation_images": 10, **options}
-        return VisualGenome(
-            images=TINY / "images",
-            annotations_h5=TINY / "VG.h5",
-            image_data=TINY / "image_data.json",
-            dictionary=TINY / "dicts.json",
-            split=split,
-            **settings,
-        )
-
-    return load
 
 
 class GenomeFiles:

@@ -10,7 +10,7 @@ from PIL import Image
 from golden_dataset import TINY
 from speaq.data.vg_files import read_vocabulary
 from speaq.model.backbone import resnet_config
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
 NUM_REL = 2

@@ -10,7 +10,7 @@ from speaq.export.check import compare
 from speaq.export.network import RAW, ExportNetwork
 from speaq.export.program import export_program
 from speaq.model.backbone import resnet_config
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
 

@@ -143,7 +143,11 @@ def test_golden(case, multiplier):
         "predicates": "rel_labels",
         "queries": "query",
     }.items():
-        np.testing.assert_array_equal(getattr(graph, ours), figures[f"case{case}.{theirs}"], err_msg=ours)
+        found, expected = getattr(graph, ours), figures[f"case{case}.{theirs}"]
+        if expected.dtype.kind == "f":  # the last bit of a softmax differs from processor to processor
+            np.testing.assert_allclose(found, expected, rtol=5e-6, atol=1e-9, err_msg=ours)
+        else:
+            np.testing.assert_array_equal(found, expected, err_msg=ours)
 
 
 @settings(max_examples=50, deadline=None)

@@ -10,7 +10,7 @@ from speaq.data.transforms import Scene, TestTransform
 from speaq.errors import SpeaqError
 from speaq.inference.postprocess import PostProcessor
 from speaq.inference.predictor import BATCHES_AHEAD, predict, predict_each
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.structures import RawOutput, Vocabulary
 from tiny_model import tiny_config
 

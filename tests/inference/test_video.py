@@ -10,7 +10,7 @@ from PIL import Image
 
 from speaq.errors import SpeaqError
 from speaq.inference.video import annotate_video, predict_video, read_frames
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from tiny_model import tiny_config
 

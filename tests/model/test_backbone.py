@@ -16,13 +16,14 @@ from transformers.models.hiera.configuration_hiera import HieraConfig
 from transformers.models.resnet.configuration_resnet import ResNetConfig
 from transformers.models.swin.configuration_swin import SwinConfig
 
+from speaq.checkpoints.weights import load_initial_weights
 from speaq.config import Config
 from speaq.errors import SpeaqError
 from speaq.model.backbone import Backbone, pretrained_backbone_config, resnet_config
+from speaq.model.build import model_config
 from speaq.model.config import ModelConfig
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.build import load_initial_weights, model_config
 from tiny_model import tiny_config
 
 PYRAMID: dict[str, Any] = {"depths": [1, 1, 1, 1]}

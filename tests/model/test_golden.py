@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from golden_weights import published_state
+from speaq.checkpoints.weights import from_published
 from speaq.model.backbone import resnet_config
 from speaq.model.config import ModelConfig
-from speaq.model.speaq import Speaq
-from speaq.model.weights import from_published
+from speaq.pretrained import Speaq
 
 TESTS = Path(__file__).parents[1]
 

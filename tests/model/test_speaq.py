@@ -13,7 +13,7 @@ from speaq.model.attention import Attention
 from speaq.model.backbone import FrozenBatchNorm2d
 from speaq.model.decoder import Conditioning, Memory
 from speaq.model.position import grid_code
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.structures import RawOutput
 from tiny_model import tiny_config
 

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from speaq.config import load_config
 from speaq.data.dataset import SceneGraphDataset
-from speaq.data.generated import generate_dataset
 from speaq.data.sampling import TrainBatchSampler
+from speaq.tools.report.of_model import evaluate_with_report
+from speaq.tools.scenes import generate_dataset
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 from speaq.training.module import SceneGraphModule
@@ -85,7 +86,7 @@ def test_every_source_is_evaluated_alone_and_all_together(trained, config_file, 
 
     options = ["OUTPUT_DIR", str(tmp_path), "MODEL.WEIGHTS", str(trained / "checkpoints" / "iter_0000010")]
     alone = ["DATASETS.TRAIN", "()", "DATASETS.TEST", "('VG_val',)"]
-    (again,) = evaluate(load_config(config_file, [*settings, *options, *alone]), cluster=CPU)
+    again = evaluate(load_config(config_file, [*settings, *options, *alone]), cluster=CPU).module.results[0]
     for k in (20, 50, 100):
         assert again[f"R@{k}"] == real["scene_graph"][f"R@{k}"]
         assert again[f"mR@{k}"] == real["scene_graph"][f"mR@{k}"]
@@ -93,7 +94,7 @@ def test_every_source_is_evaluated_alone_and_all_together(trained, config_file, 
 
 def test_the_report_shows_every_source_and_all_together(trained, config_file, settings, tmp_path):
     options = [*settings, "OUTPUT_DIR", str(tmp_path), "MODEL.WEIGHTS", str(trained / "best")]
-    evaluate(load_config(config_file, options), cluster=CPU, report=True)
+    evaluate_with_report(load_config(config_file, options), cluster=CPU)
     page = (tmp_path / "report.html").read_text()
     for name in ("MULTI_val_real", "MULTI_val_synthetic", "MULTI_val"):
         assert f">{name}<" in page

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from speaq.config import load_config
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.training.optimizer import build_optimizer, clip_gradients, learning_rate_factor, parameter_groups
 from tiny_model import tiny_config
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from speaq.data.generated import generate_dataset
+from speaq.tools.scenes import generate_dataset
 
 SCRIPT = """
 import sys

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from speaq.config import load_config
 from speaq.errors import SpeaqError
 from speaq.losses.criterion import Criterion
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from speaq.errors import SpeaqError
+from speaq.graph.colours import PALETTE
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 from speaq.visualize.image import draw_comparison, draw_graph
-from speaq.visualize.style import PALETTE
 
 BACKGROUND = (120, 140, 160)
 

@@ -45,9 +45,9 @@ def bench(
     from rich.table import Table
     from rich.text import Text
 
-    from speaq.bench import build_model, measure
     from speaq.devices import find_device
-    from speaq.model.speaq import Speaq
+    from speaq.pretrained import Speaq
+    from speaq.tools.bench import build_model, measure
 
     if threads is not None:
         torch.set_num_threads(threads)

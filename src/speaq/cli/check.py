@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from speaq.data.check import DatasetCheck, Report, Source
+    from speaq.tools.doctor import DatasetCheck, Report, Source
 
 
 def check(
@@ -44,7 +44,7 @@ def check(
     from rich.console import Console
     from rich.progress import Progress
 
-    from speaq.data.check import check_dataset, find_sources, find_targets
+    from speaq.tools.doctor import check_dataset, find_sources, find_targets
 
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
@@ -78,7 +78,7 @@ def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
     """The report, with what does not fit between the sets of a mix."""
     from itertools import combinations
 
-    from speaq.data.check import Report, check_between
+    from speaq.tools.doctor import Report, check_between
 
     mixed = [check for check in checks if check.source.name != "SYNTHETIC_GENOME"]  # which is used alone
     pairs = combinations(mixed, 2)
@@ -91,7 +91,7 @@ def _fix(
     """Write the copies, say what was done, and check them; the report on the copies."""
     from rich.text import Text
 
-    from speaq.data.check import (
+    from speaq.tools.doctor import (
         SETTINGS,
         check_dataset,
         describe_size,

@@ -8,7 +8,7 @@ from speaq.errors import SpeaqError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speaq.training.convert import Conversion
+    from speaq.checkpoints.convert import Conversion
 
 
 def convert(
@@ -41,7 +41,8 @@ def convert(
 
     from rich.console import Console
 
-    from speaq.training.convert import convert_checkpoint, write_published
+    from speaq.checkpoints.convert import convert_checkpoint, write_published
+    from speaq.checkpoints.weights import save_pretrained
 
     console = Console(markup=False, emoji=False, highlight=False)
     if to == "published":
@@ -59,7 +60,7 @@ def convert(
         config=load_config(config_file, overrides),
         trained_with=config_file is not None,
     )
-    conversion.model.save_pretrained(out)
+    save_pretrained(conversion.model, out)
     console.print(_table(checkpoint, conversion))
     console.print(f"written to {out}", soft_wrap=True)
 

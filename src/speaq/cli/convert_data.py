@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, validators
 
 if TYPE_CHECKING:
-    from speaq.data.convert import Conversion
+    from speaq.tools.convert import Conversion
 
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lt=1))]
 Limit = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
@@ -64,7 +64,7 @@ def convert(
         object_aliases: text file of lines "name, other name, ..."; the others become the first.
         predicate_aliases: the same for predicates.
     """
-    from speaq.data.convert import convert_dataset
+    from speaq.tools.convert import convert_dataset
 
     conversion = convert_dataset(
         source,
@@ -90,7 +90,7 @@ def convert(
 
 def _summary(conversion: "Conversion") -> str:
     """What was read, changed and written."""
-    from speaq.data.convert import describe_splits
+    from speaq.tools.convert import describe_splits
 
     data = conversion.data
     vocabulary = data.vocabulary
@@ -115,7 +115,7 @@ def _section(conversion: "Conversion") -> str:
     """The settings to train on the set."""
     import yaml
 
-    from speaq.data.convert.genome import settings
+    from speaq.tools.convert.genome import settings
 
     section = settings(conversion.files, conversion.images)
     text = yaml.safe_dump(

@@ -49,7 +49,7 @@ def generate(
     """
     from rich.progress import Progress
 
-    from speaq.data.generated import generate_dataset
+    from speaq.tools.scenes import generate_dataset
 
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing", total=num_images + num_val + num_test)

@@ -11,6 +11,6 @@ def demo(*overrides: str, output_dir: Path = Path("demo"), num_gpus: int | None 
         output_dir: where everything is written.
         num_gpus: 0 is the CPU; one if there is any by default.
     """
-    from speaq.demo import run_demo
+    from speaq.tools.demo import run_demo
 
     run_demo(output_dir, overrides=overrides, num_gpus=num_gpus)

@@ -10,7 +10,7 @@ from speaq.errors import SpeaqError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from speaq.model.speaq import Speaq
+    from speaq.pretrained import Speaq
 
 
 def export(
@@ -58,7 +58,7 @@ def export(
             "--config-file compares recalls, which is for --int8 with --postprocess; leave it out"
         )
 
-    from speaq.model.speaq import Speaq
+    from speaq.pretrained import Speaq
 
     console = Console(highlight=False, markup=False, emoji=False)
     network = Speaq.from_pretrained(model)

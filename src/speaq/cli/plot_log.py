@@ -27,8 +27,8 @@ def log(
     from rich.console import Console
 
     from speaq.errors import SpeaqError
-    from speaq.visualize.training_log.plots import plot_training_logs
-    from speaq.visualize.training_log.summary import metrics_tables, remarks, training_table
+    from speaq.tools.training_log.plots import plot_training_logs
+    from speaq.tools.training_log.summary import metrics_tables, remarks, training_table
 
     paths = [*logs, *log_file]
     if not paths:

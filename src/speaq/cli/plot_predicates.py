@@ -8,7 +8,7 @@ from speaq.errors import SpeaqError
 
 if TYPE_CHECKING:
     from speaq.config.data import GenomeSection
-    from speaq.data.distribution import What
+    from speaq.tools.distribution.counts import What
 
 
 def predicates(
@@ -51,9 +51,9 @@ def predicates(
     from rich.console import Console
 
     from speaq.config import load_config
-    from speaq.data.distribution_files import compare_sets, save_counts, save_statistics, sets_of
-    from speaq.visualize.distribution import save_pictures
-    from speaq.visualize.distribution_summary import summary_tables
+    from speaq.tools.distribution.files import compare_sets, save_counts, save_statistics, sets_of
+    from speaq.tools.distribution.pictures import save_pictures
+    from speaq.tools.distribution.summary import summary_tables
 
     sets = _named_files(files) if by_files else sets_of(load_config(config_file, overrides))
     console = Console(markup=False, emoji=False, highlight=False)

@@ -9,7 +9,7 @@ from cyclopts import Parameter, validators
 if TYPE_CHECKING:
     from speaq.errors import SpeaqError
     from speaq.inference.results import Results
-    from speaq.model.speaq import Speaq
+    from speaq.pretrained import Speaq
 
 AtLeastOne = validators.Number(gte=1)
 
@@ -60,9 +60,9 @@ def predict(
             write for each a JSON file with a line per frame and a video with the graphs drawn into it.
     """
     from speaq.devices import find_device
-    from speaq.inference.images import pixel_limit
+    from speaq.images import pixel_limit
     from speaq.inference.results import Results, place_images, read_list
-    from speaq.model.speaq import Speaq
+    from speaq.pretrained import Speaq
 
     listed = read_list(list_file) if list_file else []
     with pixel_limit(max_pixels):

@@ -32,8 +32,10 @@ def train(
     cluster = launch.Cluster(
         num_gpus=num_gpus, num_machines=num_machines, machine_rank=machine_rank, dist_url=dist_url
     )
-    start = launch.evaluate if eval_only else launch.train
-    start(config, cluster=cluster, resume=resume)
+    if eval_only:
+        launch.evaluate(config, cluster=cluster, resume=resume)
+    else:
+        launch.train(config, cluster=cluster, resume=resume)
 
 
 def evaluate(
@@ -59,11 +61,12 @@ def evaluate(
         num_gpus: GPUs of this machine; 0 is the CPU; one if there is any by default.
         dist_url: where the processes of several GPUs meet: a port.
     """
+    from speaq.checkpoints.weights import find_checkpoint
     from speaq.config import load_config
     from speaq.errors import SpeaqError
-    from speaq.model.weights import find_checkpoint
+    from speaq.tools.report.of_model import evaluate_with_report
+    from speaq.tools.report.rescoring import rescore
     from speaq.training import launch
-    from speaq.training.rescoring import rescore
 
     if predictions is not None:
         folder = predictions.parent.parent
@@ -75,7 +78,9 @@ def evaluate(
         raise SpeaqError("evaluate what? Give the folder of a model, or --predictions FILE")
     weights = ["MODEL.WEIGHTS", str(find_checkpoint(model))]
     config = load_config(_config_file(config_file, model), [*overrides, *weights])
-    launch.evaluate(config, cluster=launch.Cluster(num_gpus=num_gpus, dist_url=dist_url), report=report)
+    cluster = launch.Cluster(num_gpus=num_gpus, dist_url=dist_url)
+    start = evaluate_with_report if report else launch.evaluate
+    start(config, cluster=cluster)
 
 
 def _config_file(given: Path | None, folder: Path) -> Path:

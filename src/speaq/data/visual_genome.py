@@ -15,10 +15,10 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from speaq.data.images import read_image, read_image_size
 from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_files import align_images, read_image_list, read_vocabulary
 from speaq.errors import SpeaqError
+from speaq.images import read_image_file, read_image_size
 from speaq.structures import Annotation, Vocabulary
 
 Split = Literal["train", "val", "test"]
@@ -153,7 +153,7 @@ class VisualGenome:
             SpeaqError: there is no such file, or it cannot be read.
         """
         path = self._path(index)
-        image = read_image(path)
+        image = read_image_file(path)
         return image, self._annotation(index, path, *image.size)
 
     def _path(self, index: int) -> Path:

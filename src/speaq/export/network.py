@@ -19,7 +19,7 @@ from torch.export import Dim, ExportedProgram
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
 from speaq.inference.postprocess import Reduced, reduce_output
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 
 Pixels = Literal["uint8", "float32"]
 

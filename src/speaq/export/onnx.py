@@ -11,7 +11,7 @@ from speaq.export.check import Case, Run, compare, require_parity
 from speaq.export.network import ExportNetwork, Pixels, image_axes, quietly, trace
 from speaq.export.predictor import open_session, require
 from speaq.files import replacing
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 
 _OLDEST_OPSET = 18  # of torch's exporter
 

@@ -14,7 +14,7 @@ from PIL import Image
 from speaq.data.transforms import resize_shortest_edge
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
-from speaq.inference.images import ImageSource, is_one_image, iterate_sources, read_image
+from speaq.images import ImageSource, is_one_image, iterate_sources, read_image
 from speaq.inference.pooling import GraphBuilder
 from speaq.scene_graph import SceneGraph
 

@@ -7,7 +7,7 @@ import torch
 from speaq.export.check import Case, Run, compare, require_parity
 from speaq.export.network import ExportNetwork, Pixels, quietly, trace
 from speaq.files import replacing
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 
 
 def export_program(

@@ -11,12 +11,12 @@ from rich.table import Table
 from speaq.config import Config
 from speaq.data.sources import load_sources
 from speaq.errors import SpeaqError
+from speaq.evaluation.build import build_metrics
 from speaq.export.predictor import OnnxPredictor
-from speaq.model.speaq import Speaq
+from speaq.inference.build import build_postprocessor
+from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
-from speaq.training.build import build_postprocessor
-from speaq.training.evaluation import build_metrics
 
 Predict = Callable[[Image.Image], SceneGraph | list[SceneGraph]]
 

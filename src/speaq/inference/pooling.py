@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speaq.graph.boxes import box_iou
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -226,19 +227,3 @@ def greedy_keep(better: np.ndarray, worse: np.ndarray, count: int) -> np.ndarray
         if np.array_equal(stays, keep):
             return keep
         keep = stays
-
-
-def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU (...) of xyxy boxes (..., 4), element by element with broadcasting; 0 where both have no area."""
-    width, height = (
-        (np.minimum(a[..., i + 2], b[..., i + 2]) - np.maximum(a[..., i], b[..., i])).clip(min=0)
-        for i in (0, 1)
-    )
-    intersection = width * height
-    union = _area(a) + _area(b) - intersection
-    return intersection / np.where(union > 0, union, 1)
-
-
-def _area(boxes: np.ndarray) -> np.ndarray:
-    """Area (...) of xyxy boxes (..., 4)."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from speaq.devices import find_device
 from speaq.errors import SpeaqError
-from speaq.inference.images import ImageSource, is_one_image, iterate_sources, read_image
+from speaq.images import ImageSource, is_one_image, iterate_sources, read_image
 from speaq.inference.postprocess import PostProcessor
 from speaq.scene_graph import SceneGraph
 from speaq.structures import RawOutput, Vocabulary
@@ -26,7 +26,7 @@ BATCHES_AHEAD = 8
 
 
 class Network(Protocol):
-    """What is asked of a model; :class:`speaq.model.speaq.Speaq` is one.
+    """What is asked of a model; :class:`speaq.pretrained.Speaq` is one.
 
     Its ``config`` has min_size, max_size and nms_threshold, for the options that are not given.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from speaq.errors import SpeaqError
-from speaq.inference.images import image_files, is_one_image, is_pattern, split_pattern
+from speaq.images import image_files, is_one_image, is_pattern, split_pattern
 from speaq.scene_graph import SceneGraph
 
 LINES_FILE = "predictions.jsonl"

@@ -13,9 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from speaq.data.images import to_rgb
 from speaq.errors import SpeaqError
 from speaq.files import replacing
+from speaq.images import to_rgb
 from speaq.inference.predictor import Network, Precision, predict_each
 from speaq.scene_graph import SceneGraph
 

@@ -16,9 +16,9 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
 
+from speaq.checkpoints.weights import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
 from speaq.errors import SpeaqError
 from speaq.files import read_tensors, replacing_folder
-from speaq.model.weights import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
 
 logger = logging.getLogger(__name__)
 

@@ -17,6 +17,13 @@ import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from speaq.checkpoints.weights import (
+    CONFIG_FILE,
+    find_checkpoint,
+    is_pretrained,
+    load_initial_weights,
+    load_matching,
+)
 from speaq.config import Config, log_without_effect
 from speaq.data.build import (
     TrainingStatistics,
@@ -28,21 +35,23 @@ from speaq.data.build import (
 from speaq.data.mixing import Mixture
 from speaq.data.sources import DataSource, load_training_sources
 from speaq.errors import SpeaqError
+from speaq.evaluation.build import build_metrics
+from speaq.evaluation.sets import EvaluationSets, load_evaluation_sets
+from speaq.inference.build import build_postprocessor
+from speaq.losses.build import build_criterion
 from speaq.losses.criterion import Criterion
+from speaq.model.build import model_config
 from speaq.model.config import ModelConfig
-from speaq.model.speaq import Speaq, parameter_count
-from speaq.model.weights import CONFIG_FILE, find_checkpoint, is_pretrained, load_matching
+from speaq.model.speaq import parameter_count
+from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.build import build_criterion, build_postprocessor, load_initial_weights, model_config
 from speaq.training.checkpoints import Checkpoints, FolderCheckpoint, newest_checkpoint, read_state
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
-from speaq.training.evaluation import EvaluationLog, build_metrics
-from speaq.training.evaluation_sets import EvaluationSets, load_evaluation_sets
+from speaq.training.evaluation_log import EvaluationLog
 from speaq.training.logs import TrainingLog, TrainingProgress, build_loggers, log_to
 from speaq.training.module import SceneGraphModule
-from speaq.training.predictions import PredictionFiles
-from speaq.training.report import write_model_report
+from speaq.training.prediction_files import PredictionFiles
 
 logger = logging.getLogger("speaq.training")
 
@@ -95,7 +104,7 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         _check_same_model(model, resume_from)
         logger.info("continuing from %s", resume_from)
     names = [source.name for source in sources]
-    criterion = build_criterion(config, model, statistics.predicate_counts, source_names=names)
+    criterion = build_criterion(config, model.config, statistics.predicate_counts, source_names=names)
     _log_sources(sources, mixture)
     total = parameter_count(model.parameters())
     trained = parameter_count(parameter for parameter in model.parameters() if parameter.requires_grad)
@@ -115,16 +124,36 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     return module.results
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class EvaluationRun:
+    """What an evaluation leaves in memory.
+
+    Attributes:
+        module: with its metrics and results.
+        source: the folder or file that the model is from.
+        prediction_files: the saved predictions, one file per data set; empty where they were not asked for.
+        is_main: whether this process is the one that writes files.
+    """
+
+    module: SceneGraphModule
+    source: Path
+    prediction_files: list[Path]
+    is_main: bool
+
+
 def evaluate(
-    config: Config, *, cluster: Cluster | None = None, resume: bool = False, report: bool = False
-) -> list[dict[str, Any]]:
+    config: Config, *, cluster: Cluster | None = None, resume: bool = False, save_predictions: bool = False
+) -> EvaluationRun:
     """Evaluate a model on DATASETS.TEST, and leave the results in OUTPUT_DIR.
 
     Args:
         config: what to do.
         cluster: where to compute.
         resume: take the newest checkpoint in OUTPUT_DIR, if there is one; else MODEL.WEIGHTS.
-        report: also keep the predictions (predictions/<data set>.h5) and write report.html.
+        save_predictions: also write the predictions to predictions/<data set>.h5.
+
+    Returns:
+        The run; ``run.module.results`` holds the results in the order of `EvaluationSets.names`.
 
     Raises:
         SpeaqError: there is no model, or the configuration or the data cannot be used.
@@ -132,7 +161,7 @@ def evaluate(
     output_dir = Path(config.output_dir)
     callbacks: list[L.Callback] = [EvaluationLog(output_dir=output_dir), TrainingProgress(max_iter=0)]
     files = PredictionFiles(folder=output_dir / "predictions")
-    trainer = _build_trainer(config, cluster or Cluster(), callbacks + [files] * report, loggers=[])
+    trainer = _build_trainer(config, cluster or Cluster(), callbacks + [files] * save_predictions, loggers=[])
     _start(config, trainer)
     evaluation = load_evaluation_sets(config, None)
     if evaluation.vocabulary is None:
@@ -143,10 +172,7 @@ def evaluate(
     data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
     with _interruptible(trainer):
         trainer.validate(module, data, verbose=False)
-    if report and trainer.is_global_zero:
-        write_model_report(output_dir / "report.html", module, files=files.written, source=source)
-        logger.info("report: %s", output_dir / "report.html")
-    return module.results
+    return EvaluationRun(module, source, files.written if save_predictions else [], trainer.is_global_zero)
 
 
 def _build_trainer(

@@ -16,13 +16,13 @@ from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.report import classic_lines, copypaste_lines, results_dict
+from speaq.evaluation.sets import EvaluationSets
 from speaq.files import replacing
 from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Batch, Target
-from speaq.training.evaluation_sets import EvaluationSets
 from speaq.training.logs import FOR_FILES
 from speaq.training.optimizer import adopt_settings, build_optimizer, build_scheduler, clip_gradients
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from speaq.config.training import ClipGradients, Solver
 from speaq.errors import SpeaqError
-from speaq.model.speaq import Speaq
+from speaq.pretrained import Speaq
 
 _RELATION_PARTS = ("decoder.relation_", "heads.predicate_class.")
 _ENTITY_PARTS = (

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from speaq.visualize.style import FAINT, GREY, INK, PALETTE, Colour
+from speaq.graph.colours import FAINT, GREY, INK, PALETTE, Colour
 from speaq.visualize.text import clean, families, shortened
 
 Rgb = tuple[float, float, float]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from speaq.scene_graph import SceneGraph
+from speaq.graph.data import GraphData
 from speaq.visualize.drawing.blocks import diagram_block, padded
 from speaq.visualize.drawing.diagram import Diagram
 from speaq.visualize.drawing.look import Look, Part, is_scored
@@ -12,7 +12,7 @@ from speaq.visualize.drawing.page import MARGIN, best_part, framed, left_out, wr
 
 
 def draw_diagram(
-    graph: SceneGraph, *, path: str | Path | None = None, top: int = 20, score: float = 0.0
+    graph: GraphData, *, path: str | Path | None = None, top: int = 20, score: float = 0.0
 ) -> Image.Image:
     """The best relations as a diagram that reads from left to right.
 

@@ -7,8 +7,9 @@ from typing import Literal
 from PIL import Image
 
 from speaq.errors import SpeaqError
-from speaq.inference.images import ImageSource, read_image
-from speaq.scene_graph import SceneGraph
+from speaq.graph.colours import GREY
+from speaq.graph.data import GraphData
+from speaq.images import ImageSource, read_image
 from speaq.visualize.drawing.blocks import Block, column, diagram_block, padded, photo_block, row, text_block
 from speaq.visualize.drawing.diagram import Diagram
 from speaq.visualize.drawing.look import HIT, MISS, Look, Part, is_scored
@@ -26,7 +27,6 @@ from speaq.visualize.drawing.page import (
 )
 from speaq.visualize.drawing.photo import Overlay
 from speaq.visualize.drawing.sheet import Word, words_width
-from speaq.visualize.style import GREY
 
 PHOTO, THINNEST = 800, 220
 """Units of a photo's longest side, and of its shortest side where the longest need not be doubled for it."""
@@ -36,7 +36,7 @@ PANELS = ("auto", "right", "below", None)
 
 
 def draw_graph(
-    graph: SceneGraph,
+    graph: GraphData,
     *,
     path: str | Path | None = None,
     image: ImageSource | None = None,
@@ -83,8 +83,8 @@ def draw_graph(
 
 
 def draw_comparison(
-    truth: SceneGraph,
-    prediction: SceneGraph,
+    truth: GraphData,
+    prediction: GraphData,
     *,
     path: str | Path | None = None,
     image: ImageSource | None = None,
@@ -167,7 +167,7 @@ def _size_on_screen(block: Block) -> float:
     return -max(block.width / SCREEN, block.height)
 
 
-def _image_of(graph: SceneGraph, image: ImageSource | None) -> Image.Image:
+def _image_of(graph: GraphData, image: ImageSource | None) -> Image.Image:
     source = graph.image if image is None else image
     if source is None:
         raise SpeaqError("this scene graph does not know its image: pass the image to draw on (image=...)")

@@ -12,7 +12,7 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from speaq.letters import NOT_IN_XML
+from speaq.graph.letters import NOT_IN_XML
 
 FONT = "DejaVu Sans"  # comes with matplotlib, so that pictures look alike on every machine
 SYMBOL_FONTS = ("cm", "STIXSize", "STIXNon", "Last Resort")  # of matplotlib: not the letters that they claim

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speaq.graph.colours import INK, PALETTE, WHITE, line_colour, luminance, mixed, text_colour
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 from speaq.visualize.drawing.layout import distance
 from speaq.visualize.drawing.look import Look, Part
 from speaq.visualize.drawing.photo import TEXT_SIZES, Overlay
 from speaq.visualize.drawing.sheet import Sheet
-from speaq.visualize.style import INK, PALETTE, WHITE, line_colour, luminance, mixed, text_colour
 
 VOCABULARY = Vocabulary(("person", "table", "umbrella " * 8), ("on", "standing in front of"))
 

@@ -10,8 +10,8 @@ from scipy.optimize import isotonic_regression
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from speaq.graph.colours import Point
 from speaq.visualize.drawing.layers import Columns, in_columns
-from speaq.visualize.style import Point
 
 GAP_NODES, GAP_LABELS, GAP_COMPONENTS = 16.0, 8.0, 34.0
 LEAST_GAP, MOST_GAP = 36.0, 90.0  # between columns: the steeper the edges, the more

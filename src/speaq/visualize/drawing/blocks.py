@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from speaq.graph.colours import GREY
 from speaq.visualize.drawing.diagram import Diagram
 from speaq.visualize.drawing.look import Part
 from speaq.visualize.drawing.photo import Overlay
 from speaq.visualize.drawing.sheet import LINE as STEP
 from speaq.visualize.drawing.sheet import Sheet, Word, words_width
-from speaq.visualize.style import GREY
 
 LINE = 1.9  # height of a line of text, of its size
 

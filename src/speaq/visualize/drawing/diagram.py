@@ -6,12 +6,12 @@ E: entities, M: relations.
 import numpy as np
 from matplotlib.path import Path as Outline
 
-from speaq.scene_graph import SceneGraph
+from speaq.graph.colours import GREY, INK, WHITE, Box, Colour, Point, mixed, text_colour
+from speaq.graph.data import GraphData
 from speaq.visualize.drawing.arrange import arrange
 from speaq.visualize.drawing.layout import head
 from speaq.visualize.drawing.look import Look, Mark, Part, is_scored, strength
 from speaq.visualize.drawing.sheet import LINE, Panel, Word, words_width
-from speaq.visualize.style import GREY, INK, WHITE, Box, Colour, Point, mixed, text_colour
 from speaq.visualize.text import wrapped
 
 NODE_TEXT, EDGE_TEXT = 18.0, 15.0
@@ -34,7 +34,7 @@ class Diagram:
 
     def __init__(
         self,
-        graph: SceneGraph,
+        graph: GraphData,
         look: Look,
         aspect: float,
         *,

@@ -5,7 +5,7 @@ from math import hypot
 
 import numpy as np
 
-from speaq.visualize.style import Box, Point
+from speaq.graph.colours import Box, Point
 
 ARC_STEPS = 60
 

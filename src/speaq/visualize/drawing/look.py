@@ -10,8 +10,8 @@ from typing import Self
 
 import numpy as np
 
-from speaq.scene_graph import SceneGraph
-from speaq.visualize.style import GREEN, GREY, PALETTE, VERMILLION, Colour, line_colour
+from speaq.graph.colours import GREEN, GREY, PALETTE, VERMILLION, Colour, line_colour
+from speaq.graph.data import GraphData
 from speaq.visualize.text import clean
 
 
@@ -34,7 +34,7 @@ class Look:
     lines: list[Colour]
 
     @classmethod
-    def of(cls, graph: SceneGraph) -> Self:
+    def of(cls, graph: GraphData) -> Self:
         """The look of all entities and relations of a graph."""
         names = [clean(entity.name) for entity in graph.entities]
         total, seen, numbers = Counter(names), Counter[str](), []
@@ -82,20 +82,20 @@ class Part:
         marks: of its M relations, or of none.
     """
 
-    graph: SceneGraph
+    graph: GraphData
     entities: np.ndarray
     relations: np.ndarray
     alone: np.ndarray
     marks: tuple[Mark, ...] = ()
 
     @classmethod
-    def whole(cls, graph: SceneGraph) -> Self:
+    def whole(cls, graph: GraphData) -> Self:
         """The part that is all there is."""
         count = len(graph.boxes)
         return cls(graph, np.arange(count), np.arange(len(graph)), np.zeros(count, bool))
 
 
-def is_scored(graph: SceneGraph) -> bool:
+def is_scored(graph: GraphData) -> bool:
     """Whether a graph has scores to show; ground truth has none."""
     return bool((graph.scores < 1).any() or (graph.triplet_scores < 1).any())
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from speaq.errors import SpeaqError
-from speaq.inference.pooling import box_iou
-from speaq.scene_graph import SceneGraph
+from speaq.graph.boxes import box_iou
+from speaq.graph.data import GraphData
 from speaq.visualize.drawing.look import EXTRA, HIT, MISS, Part
 
 LEAST_IOU = 0.5
 
 
-def matched(truth: SceneGraph, prediction: SceneGraph) -> tuple[SceneGraph, Part, Part]:
+def matched(truth: GraphData, prediction: GraphData) -> tuple[GraphData, Part, Part]:
     """Both graphs as parts of one graph, in which what both have occurs once.
 
     A relation is a hit if the other graph has one with the same three labels, and an IoU of at least 0.5 of
@@ -78,7 +78,7 @@ def matched(truth: SceneGraph, prediction: SceneGraph) -> tuple[SceneGraph, Part
     return union, *parts
 
 
-def _overlap(a: SceneGraph, b: SceneGraph) -> np.ndarray:
+def _overlap(a: GraphData, b: GraphData) -> np.ndarray:
     """IoU (E of a, E of b) of entities with the same label; 0 where the labels differ."""
     overlap = box_iou(a.boxes[:, None], b.boxes)
     return overlap * (a.labels[:, None] == b.labels)
@@ -94,7 +94,7 @@ def _partners(overlap: np.ndarray) -> np.ndarray:
     return partners
 
 
-def _hits(same: np.ndarray, a: SceneGraph, b: SceneGraph) -> np.ndarray:
+def _hits(same: np.ndarray, a: GraphData, b: GraphData) -> np.ndarray:
     """(M of a, M of b) bool: same predicate, and entities that are the ``same``."""
     agree = [same[np.ix_(a.pairs[:, role], b.pairs[:, role])] for role in (0, 1)]
     return agree[0] & agree[1] & (a.predicates[:, None] == b.predicates)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from speaq.scene_graph import SceneGraph
+from speaq.graph.colours import GREY, INK
+from speaq.graph.data import GraphData
 from speaq.visualize.drawing.blocks import Block, column, padded, text_block
 from speaq.visualize.drawing.sheet import Sheet, Word
-from speaq.visualize.style import GREY, INK
 from speaq.visualize.text import clean, text_width, wrapped
 
 SCALE = 1.8
@@ -18,7 +18,7 @@ MARGIN, NOTE, TITLE = 25, 15, 20
 TITLE_LINES = 6  # at most
 
 
-def best_part(graph: SceneGraph, top: int, score: float) -> SceneGraph:
+def best_part(graph: GraphData, top: int, score: float) -> GraphData:
     """The part of a graph to draw: its best relations, or its best entities where it has no relation."""
     shown = graph.filter(score=score, top=top)
     if len(shown):
@@ -28,7 +28,7 @@ def best_part(graph: SceneGraph, top: int, score: float) -> SceneGraph:
     return replace(shown, boxes=graph.boxes[best], labels=graph.labels[best], scores=graph.scores[best])
 
 
-def left_out(graph: SceneGraph, shown: SceneGraph) -> str:
+def left_out(graph: GraphData, shown: GraphData) -> str:
     """A sentence on what is not shown of a graph; empty where nothing is missing."""
     parts = ((len(shown), len(graph), "relations"), (len(shown.boxes), len(graph.boxes), "entities"))
     counts = [f"{kept} of {total} {kind}" for kept, total, kind in parts if kept < total]

@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.path import Path as Outline
 
+from speaq.graph.colours import GREY, INK, WHITE, Box, text_colour
 from speaq.visualize.drawing.layout import Space, along, anchors, arc, arrow, distance, tag_positions
 from speaq.visualize.drawing.look import Look, Part, is_scored, strength
 from speaq.visualize.drawing.sheet import Panel, Word, words_width
-from speaq.visualize.style import GREY, INK, WHITE, Box, text_colour
 from speaq.visualize.text import shortened
 
 TEXT_SIZES = (17.0, 15.0, 13.0, 11.0, 9.0)

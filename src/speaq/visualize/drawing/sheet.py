@@ -22,7 +22,7 @@ from PIL import Image
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.visualize.style import WHITE, Box, Colour, Point
+from speaq.graph.colours import WHITE, Box, Colour, Point
 from speaq.visualize.text import FONT, families, letters_may_be_missing, text_width
 
 _JPEG_QUALITY = 92

@@ -1,0 +1,1 @@
+"""Weights on disk: saved models, published checkpoints, the hub."""

@@ -1,0 +1,1 @@
+"""Scene graphs as data: arrays, JSON, and formats of other programs."""

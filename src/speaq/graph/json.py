@@ -1,0 +1,151 @@
+"""Scene graphs as JSON: for people to read, for other programs, and back again without loss."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from speaq.errors import SpeaqError
+from speaq.files import replacing
+from speaq.graph.data import GraphData
+from speaq.graph.schema import FORMAT, VERSION, check_document
+from speaq.structures import Vocabulary
+
+Graph = TypeVar("Graph", bound=GraphData)
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
+
+
+def graph_to_dict(graph: GraphData) -> dict[str, Any]:
+    """A graph in plain Python types, as docs/scene_graph_json.md describes them.
+
+    The text of a relation, its score, and all names but those of the vocabulary are for readers: the same is
+    said by indices and probabilities.
+    """
+    height, width = graph.image_size
+    names = graph.vocabulary
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "image": str(graph.image) if isinstance(graph.image, Path) else None,
+        "width": width,
+        "height": height,
+        "entities": [
+            {"name": graph.object_name(label), "score": score, "box": box, "label": label}
+            for label, score, box in zip(
+                graph.labels.tolist(), _floats(graph.scores), _floats(graph.boxes), strict=True
+            )
+        ],
+        "relations": [
+            {
+                "text": str(triplet),
+                "score": float(f"{triplet.score:.7g}"),
+                "subject": triplet.subject_index,
+                "object": triplet.object_index,
+                "predicate": predicate,
+                "name": triplet.predicate,
+                "query": query,
+                "pair_scores": pair_scores,
+                "predicate_probs": probabilities,
+            }
+            for triplet, predicate, query, pair_scores, probabilities in zip(
+                graph.triplets,
+                graph.predicates.tolist(),
+                graph.queries.tolist(),
+                _floats(graph.pair_scores),
+                _floats(graph.predicate_probs),
+                strict=True,
+            )
+        ],
+        "predicate_count": graph.predicate_probs.shape[1] - 1,
+        "vocabulary": names and {"objects": list(names.objects), "predicates": list(names.predicates)},
+    }
+
+
+def graph_from_dict(content: Any, cls: type[Graph]) -> Graph:
+    """The graph that ``graph_to_dict`` wrote.
+
+    Raises:
+        ValueError: the content is not as docs/scene_graph_json.md describes it.
+    """
+    check_document(content)
+    relations, names = len(content["relations"]), content["vocabulary"]
+
+    def column(rows: str, key: str) -> np.ndarray:
+        return np.array([row[key] for row in content[rows]])
+
+    return cls(
+        boxes=column("entities", "box"),
+        labels=column("entities", "label"),
+        scores=column("entities", "score"),
+        pairs=np.stack((column("relations", "subject"), column("relations", "object")), axis=-1),
+        predicates=column("relations", "predicate"),
+        predicate_probs=column("relations", "predicate_probs").reshape(
+            relations, content["predicate_count"] + 1
+        ),
+        image_size=(content["height"], content["width"]),
+        queries=column("relations", "query"),
+        pair_scores=column("relations", "pair_scores"),
+        vocabulary=names and Vocabulary(tuple(names["objects"]), tuple(names["predicates"])),
+        image=Path(content["image"]) if content["image"] is not None else None,
+    )
+
+
+def graph_to_json(graph: GraphData, path: str | Path | None = None) -> str:
+    """A graph as JSON text, one entity or relation per line; also written to ``path`` where given.
+
+    Raises:
+        SpeaqError: a number is not finite, a confidence not in 0..1 or the like, so that the graph could not
+            be read again; or the file cannot be written.
+    """
+    content, parts = graph_to_dict(graph), []
+    try:
+        check_document(content)
+    except ValueError as error:
+        raise SpeaqError(f"{graph!r}: cannot be written as JSON: {error}") from error
+    for key, value in content.items():
+        if isinstance(value, list) and value:
+            rows = ",\n".join(f"    {_dumps(row)}" for row in value)
+            parts.append(f'  "{key}": [\n{rows}\n  ]')
+        else:
+            parts.append(f'  "{key}": {_dumps(value)}')
+    text = "{\n" + ",\n".join(parts) + "\n}\n"
+    if path is not None:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def graph_from_json(source: str | Path, cls: type[Graph]) -> Graph:
+    """Read a graph from a file or from the text that ``graph_to_json`` returned.
+
+    Raises:
+        SpeaqError: the file is missing or is not a scene graph; the message has the place in the document.
+    """
+    if isinstance(source, str) and source.lstrip().startswith("{"):
+        name, text = "this JSON text", source
+    else:
+        name = str(source)
+        try:
+            text = Path(source).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
+    try:
+        return graph_from_dict(json.loads(text), cls)
+    except RecursionError as error:
+        raise SpeaqError(f"{name}: not a scene graph written by to_json: nested too deeply") from error
+    except ValueError as error:
+        raise SpeaqError(f"{name}: not a scene graph written by to_json: {error}") from error
+
+
+def _dumps(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+
+
+def _floats(values: np.ndarray) -> list:
+    """Nested Python floats with no more digits than float32 needs, so that JSON is short and still exact."""
+    if values.ndim > 1:
+        return [_floats(row) for row in values]
+    return [float(str(value)) for value in values]

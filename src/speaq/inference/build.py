@@ -1,0 +1,19 @@
+"""From a configuration to the post-processing."""
+
+from speaq.config import Config
+from speaq.inference.postprocess import PostProcessor
+from speaq.structures import Vocabulary
+
+
+def build_postprocessor(config: Config, vocabulary: Vocabulary) -> PostProcessor:
+    """The post-processing that a configuration describes."""
+    test = config.test
+    return PostProcessor(
+        num_rel=test.num_rel,
+        nms_threshold=config.model.roi_heads.nms_thresh_test,
+        pnms=test.pnms,
+        pnms_threshold=test.relation.pnms_threshold,
+        clip_boxes=test.clip_boxes,
+        drop_self_relations=test.relation.drop_self,
+        vocabulary=vocabulary,
+    )

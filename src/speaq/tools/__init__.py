@@ -1,0 +1,1 @@
+"""Programs beside the core, which does not import them."""

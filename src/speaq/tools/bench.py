@@ -1,0 +1,147 @@
+"""What a model costs: parameters, computation, time and memory."""
+
+import copy
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from speaq.config import load_config
+from speaq.inference.postprocess import PostProcessor
+from speaq.inference.predictor import Precision, predict
+from speaq.model.speaq import parameter_count
+from speaq.pretrained import Speaq
+from speaq.structures import Vocabulary
+
+WARM_UP = 2
+"""Runs before the ones that are timed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a model costs on one machine.
+
+    Attributes:
+        parameters: numbers that are learnt or could be; buffers such as frozen batch norms excluded.
+        gflops: billions of floating-point operations in the forward pass of a batch, a multiplication and an
+            addition counting as two; matrix products and convolutions alone are counted.
+        forward_ms: from images on the device to the network's output, median over the runs.
+        postprocess_ms: from there to scene graphs.
+        predict_ms: from pictures to scene graphs, resizing and transfers included.
+        memory_mb: most memory so far, in 10^6 bytes: of the process on the CPU, of PyTorch's tensors on a
+            GPU; None where it is not known.
+    """
+
+    parameters: int
+    gflops: float
+    forward_ms: float
+    postprocess_ms: float
+    predict_ms: float
+    memory_mb: float | None
+
+
+def build_model(file: Path, *, objects: int, predicates: int) -> Speaq:
+    """The model of a configuration, with random weights and classes without names.
+
+    Args:
+        file: YAML configuration.
+        objects: C, object classes.
+        predicates: R, predicate classes.
+    """
+    from speaq.model.build import model_config
+
+    vocabulary = Vocabulary(
+        tuple(f"object {i}" for i in range(objects)), tuple(f"predicate {i}" for i in range(predicates))
+    )
+    torch.manual_seed(0)
+    return Speaq(model_config(load_config(file), vocabulary, np.zeros(0))).eval()
+
+
+def measure(
+    model: Speaq,
+    *,
+    size: tuple[int, int] = (600, 800),
+    batch: int = 1,
+    runs: int = 5,
+    dtype: Precision = "float32",
+) -> Cost:
+    """Measure a model where it is.
+
+    Args:
+        model: in evaluation mode; its weights matter little, but the more entities it sees, the longer
+            post-processing takes.
+        size: height and width of the images in pixels.
+        batch: images at once.
+        runs: how many runs the median is over.
+        dtype: see :func:`speaq.inference.predictor.predict`.
+    """
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (batch, *size, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(one) for one in pixels]
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(model.device)
+    sizes = torch.tensor([size] * batch)
+    postprocess = PostProcessor(nms_threshold=model.config.nms_threshold)
+    if model.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(model.device)
+    lower = torch.autocast(model.device.type, torch.bfloat16, enabled=dtype == "bfloat16")
+    with torch.inference_mode():
+        with lower:
+            output = model(images, sizes)
+            forward_ms = _median_ms(lambda: model(images, sizes), runs, model.device)
+        postprocess_ms = _median_ms(lambda: postprocess(output, sizes), runs, model.device)
+        predict_ms = _median_ms(
+            lambda: predict(
+                model, pictures, batch_size=batch, min_size=min(size), max_size=max(size), dtype=dtype
+            ),
+            runs,
+            model.device,
+        )
+    memory_mb = _peak_memory_mb(model.device)
+    return Cost(
+        parameters=parameter_count(model.parameters()),
+        gflops=_gflops(model, images, sizes),
+        forward_ms=forward_ms,
+        postprocess_ms=postprocess_ms,
+        predict_ms=predict_ms,
+        memory_mb=memory_mb,
+    )
+
+
+def _gflops(model: Speaq, images: torch.Tensor, sizes: torch.Tensor) -> float:
+    """Billions of operations in the forward pass."""
+    fixed = copy.deepcopy(model).requires_grad_(False)  # the counter asks what requires a gradient for one
+    # Fused attention is a black box to the counter on the CPU; taken apart, it is matrix products.
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        fixed(images, sizes)
+    return counter.get_total_flops() / 1e9
+
+
+def _median_ms(run: Callable[[], object], runs: int, device: torch.device) -> float:
+    """Median time of a run in milliseconds."""
+    times = []
+    for _ in range(WARM_UP + runs):
+        start = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[WARM_UP:])
+
+
+def _peak_memory_mb(device: torch.device) -> float | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,158 @@
+"""From one format to another: read, choose classes and splits, find the images, write."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from speaq.data.vg_files import read_vocabulary
+from speaq.errors import SpeaqError
+from speaq.tools.convert.annotated import AnnotatedSet
+from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes, read_aliases
+from speaq.tools.convert.formats import FORMATS, format_named, format_of
+from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
+from speaq.tools.convert.splits import draw_splits, keep_splits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What was converted.
+
+    Attributes:
+        data: as written.
+        source_format, target_format: their names.
+        files: what was written.
+        images: folder of the images, None if not known.
+        num_missing: images that have no file there.
+        num_other_names: images whose file is not named after their id.
+    """
+
+    data: AnnotatedSet
+    source_format: str
+    target_format: str
+    files: list[Path]
+    images: Path | None
+    num_missing: int
+    num_other_names: int
+
+
+def convert_dataset(
+    source: str | Path,
+    out: str | Path,
+    *,
+    source_format: str | None = None,
+    target_format: str = "vg",
+    images: str | Path | None = None,
+    link: bool = False,
+    splits: Sequence[str] = (),
+    val_share: float = 0.0,
+    test_share: float = 0.0,
+    seed: int = 0,
+    num_objects: int | None = None,
+    num_predicates: int | None = None,
+    min_object_count: int = 0,
+    min_predicate_count: int = 0,
+    mapping: str | Path | None = None,
+    object_aliases: str | Path | None = None,
+    predicate_aliases: str | Path | None = None,
+) -> Conversion:
+    """Convert the annotations of a data set; images stay where they are.
+
+    Args:
+        source: a file or a folder.
+        out: folder to write to; made if missing. It must not be the source.
+        source_format: name of one of `FORMATS`; None: as the files tell.
+        target_format: name of one that can be written.
+        images: folder of the images; None: the one beside the annotations, if there is one.
+        link: make links ``<image_id>.<ending>`` in ``<out>/images``, where the files are not named so.
+        splits: keep only images of these splits (train, val, test); empty: all.
+        val_share: share of the training images to draw for validation, where the source has none.
+        test_share: share of the training images to draw for testing, where the source has none.
+        seed: of that draw.
+        num_objects: how many of the most frequent object classes to keep.
+        num_predicates: how many of the most frequent predicates to keep.
+        min_object_count: boxes that an object class needs to be kept.
+        min_predicate_count: relations that a predicate needs to be kept.
+        mapping: dictionary whose classes the result is to have; those of the source are found by name.
+        object_aliases: file of object names to merge before classes are chosen (`read_aliases`).
+        predicate_aliases: file of predicates to merge, likewise.
+
+    Raises:
+        SpeaqError: the source is damaged, an option does not fit it, or a file cannot be written.
+    """
+    source, out = Path(source), Path(out)
+    if not source.exists():
+        raise SpeaqError(f"{source}: there is no such file or folder.")
+    if out.exists() and not out.is_dir():
+        raise SpeaqError(f"{out}: expected a folder to write to, found a file.")
+    if out.resolve() in (source.resolve(), source.resolve().parent if source.is_file() else None):
+        raise SpeaqError(f"{out}: the source itself is in this folder; name another one to write to.")
+    folder = guess_folder(source) if images is None else Path(images)
+    if folder is not None and not folder.is_dir():
+        raise SpeaqError(f"{folder}: there is no such folder of images.")
+    reader = format_of(source) if source_format is None else format_named(source_format)
+    writer = format_named(target_format)
+    if writer.write is None:
+        known = ", ".join(one.name for one in FORMATS if one.write is not None)
+        raise SpeaqError(f"{target_format}: this format can only be read; expected one of {known}.")
+
+    with _no_garbage_collection():
+        data = reader.read(source, folder)
+    if splits:
+        data = keep_splits(data, splits)
+    data = draw_splits(data, val_share=val_share, test_share=test_share, seed=seed)
+    if object_aliases is not None or predicate_aliases is not None:
+        data = merge_classes(
+            data,
+            {} if object_aliases is None else read_aliases(Path(object_aliases)),
+            {} if predicate_aliases is None else read_aliases(Path(predicate_aliases)),
+        )
+    if mapping is not None:
+        data = force_classes(data, read_vocabulary(Path(mapping)))
+    limits = {
+        "num_objects": num_objects,
+        "num_predicates": num_predicates,
+        "min_object_count": min_object_count,
+        "min_predicate_count": min_predicate_count,
+    }
+    if any(limits.values()):
+        data = keep_frequent(data, **limits)  # pyright: ignore[reportArgumentType]
+    _check_not_empty(source, data)
+
+    num_missing = 0
+    if folder is not None:
+        data, num_missing = find_images(data, folder)
+    if link:
+        if folder is None:
+            raise SpeaqError("links to the images need their folder: name it with --images.")
+        if count_other_names(data):
+            data, folder = link_images(data, folder, out / "images"), out / "images"
+    return Conversion(
+        data=data,
+        source_format=reader.name,
+        target_format=writer.name,
+        files=writer.write(data, out),
+        images=folder,
+        num_missing=num_missing,
+        num_other_names=count_other_names(data),
+    )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Pause the search for cycles, which takes half of the time while millions of JSON objects are made."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _check_not_empty(source: Path, data: AnnotatedSet) -> None:
+    for what, rows in (("box", data.boxes), ("relation", data.relations)):
+        if not len(rows):
+            changes = "".join(f"\n  {count:,} {change}" for change, count in data.changes.items())
+            raise SpeaqError(f"{source}: no {what} is left; nothing was written.{changes}")

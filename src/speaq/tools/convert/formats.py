@@ -1,0 +1,110 @@
+"""The table of formats."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from speaq.errors import SpeaqError
+from speaq.tools.convert import coco, genome, json_lines, open_images, psg, sgg_benchmark, vg_raw
+from speaq.tools.convert.annotated import AnnotatedSet
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How one format is told, read and written.
+
+    Attributes:
+        name: on the command line.
+        layout: of the files, in words.
+        recognises: whether a path holds it.
+        read: the set at a path; the second argument is the folder of images, where it is known.
+        write: writes a set to a folder and names the files; None where there is no exporter.
+        by_content: names of files do not tell it, so that files must be searched.
+    """
+
+    name: str
+    layout: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, Path | None], AnnotatedSet]
+    write: Callable[[AnnotatedSet, Path], list[Path]] | None = None
+    by_content: bool = False
+
+
+FORMATS = (
+    Format(
+        "vg",
+        "Visual Genome scene graphs: *.h5, *image_data*.json, *dict*.json",
+        genome.recognises,
+        lambda source, _: genome.read(source),
+        genome.write,
+    ),
+    Format(
+        "vg-raw",
+        "Visual Genome as published: objects.json, relationships.json, image_data.json",
+        vg_raw.recognises,
+        lambda source, _: vg_raw.read(source),
+    ),
+    Format(
+        "coco",
+        "RelTR and EGTR: train.json, val.json, test.json and rel.json",
+        coco.recognises,
+        lambda source, _: coco.read(source),
+        coco.write,
+    ),
+    Format(
+        "jsonl",
+        "one image per line: *.jsonl",
+        json_lines.recognises,
+        lambda source, _: json_lines.read(source),
+        json_lines.write,
+    ),
+    Format(
+        "openimages",
+        "Open Images V6: *vrd*.csv and *class-descriptions*.csv",
+        open_images.recognises,
+        open_images.read,
+    ),
+    Format(
+        "sgg-benchmark",
+        "COCO JSON with 'rel_annotations', one file per split",
+        sgg_benchmark.recognises,
+        lambda source, _: sgg_benchmark.read(source),
+        sgg_benchmark.write,
+        by_content=True,
+    ),
+    Format(
+        "psg",
+        "Panoptic Scene Graph: JSON with 'predicate_classes'",
+        psg.recognises,
+        lambda source, _: psg.read(source),
+        psg.write,
+        by_content=True,
+    ),
+)
+
+
+def format_named(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        SpeaqError: there is none.
+    """
+    for one in FORMATS:
+        if one.name == name:
+            return one
+    raise SpeaqError(f"{name}: there is no such format; expected {', '.join(one.name for one in FORMATS)}.")
+
+
+def format_of(source: Path) -> Format:
+    """The format that the files tell.
+
+    Raises:
+        SpeaqError: they tell none, or several.
+    """
+    found = [one for one in FORMATS if not one.by_content and one.recognises(source)]
+    found = found or [one for one in FORMATS if one.by_content and one.recognises(source)]
+    if len(found) == 1:
+        return found[0]
+    what = " or ".join(one.name for one in found) or "none of the known ones"
+    layouts = "".join(f"\n  {one.name}: {one.layout}" for one in FORMATS)
+    raise SpeaqError(f"{source}: the format seems to be {what}; name it with --from:{layouts}")

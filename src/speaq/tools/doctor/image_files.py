@@ -1,0 +1,159 @@
+"""What is wrong with the image files.
+
+I: images.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from speaq.data.visual_genome import SUFFIXES
+from speaq.errors import SpeaqError
+from speaq.images import read_image_size
+from speaq.tools.doctor.findings import Example, Findings
+from speaq.tools.doctor.image_list import ListedImages
+
+_BLOCK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """The files of I images.
+
+    Attributes:
+        names: name of each file within the folder, None where there is none.
+        unreadable: (I,) bool, files that were opened and are not images.
+        sizes: (I, 2) int64, height and width of the files that were opened, 0 elsewhere.
+        contents: a digest of each file that was opened and has the length of another one, else None.
+    """
+
+    names: list[str | None]
+    unreadable: np.ndarray
+    sizes: np.ndarray
+    contents: list[bytes | None]
+
+    @property
+    def missing(self) -> np.ndarray:
+        """(I,) bool, images without a file."""
+        return np.array([name is None for name in self.names], dtype=bool)
+
+
+def read_image_files(
+    folder: Path,
+    ids: Sequence[int | str | None],
+    opened: np.ndarray,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageFiles:
+    """Look for the files by listing the folder, and open some of them.
+
+    Args:
+        folder: of the images.
+        ids: of I images.
+        opened: (I,) bool, whose files to open: headers, and contents where lengths agree.
+        progress: called with (files opened, files to open).
+    """
+    listings: dict[str, set[str]] = {}
+    names = [None if image_id is None else _find(folder, str(image_id), listings) for image_id in ids]
+    rows = [row for row in np.flatnonzero(opened).tolist() if names[row] is not None]
+    unreadable, sizes = np.zeros(len(ids), dtype=bool), np.zeros((len(ids), 2), dtype=np.int64)
+    by_length: dict[int, list[int]] = {}
+    for done, row in enumerate(rows):
+        path = folder / str(names[row])
+        try:
+            width, height = read_image_size(path)
+            sizes[row] = height, width
+            by_length.setdefault(path.stat().st_size, []).append(row)
+        except (SpeaqError, OSError):
+            unreadable[row] = True
+        if progress is not None:
+            progress(done + 1, len(rows))
+    contents: list[bytes | None] = [None] * len(ids)
+    for alike in by_length.values():
+        if len({names[row] for row in alike}) > 1:  # one file listed twice is a matter of the ids
+            for row in alike:
+                contents[row] = _digest(folder / str(names[row]))
+    return ImageFiles(names, unreadable, sizes, contents)
+
+
+def check_image_files(
+    folder: Path,
+    listed: ListedImages,
+    files: ImageFiles,
+    left_out: np.ndarray,
+    findings: Findings,
+) -> None:
+    """Note what is wrong with the files.
+
+    Args:
+        folder: of the images.
+        listed: I images.
+        files: of these images.
+        left_out: (I,) bool, images that are never used (CORRUPTED_IMAGES).
+        findings: where to note it.
+    """
+    shown = np.array(
+        [name or f"{image}{SUFFIXES[0]}" for name, image in zip(files.names, listed.ids, strict=True)]
+    )
+    named = np.array([image is not None for image in listed.ids], dtype=bool)
+    findings.add_rows(
+        "error",
+        "image-missing",
+        f"An image has no file ({', '.join(SUFFIXES)}) in {folder}.",
+        "Add the files, or name the ids under CORRUPTED_IMAGES. --fix leaves the images out.",
+        key="image",
+        bad=files.missing & named & ~left_out,
+        values=shown,
+    )
+    findings.add_rows(
+        "error",
+        "image-unreadable",
+        "A file is not an image of a known format.",
+        "Replace the files, or name the ids under CORRUPTED_IMAGES. --fix leaves the images out.",
+        key="image",
+        bad=files.unreadable & ~left_out,
+        values=shown,
+    )
+    both = (files.sizes > 0).all(axis=1) & (listed.sizes > 0).all(axis=1)
+    findings.add_rows(
+        "warning",
+        "image-size-differs",
+        "A file has another size than the image list says; the file counts.",
+        "Check that the files belong to the annotations (found is height, width in the list, then in the "
+        "file). --fix writes the size of the file.",
+        key="image",
+        bad=both & (files.sizes != listed.sizes).any(axis=1) & ~left_out,
+        values=np.concatenate((listed.sizes, files.sizes), axis=1),
+    )
+    spare = sorted({name for name in os.listdir(folder) if name.endswith(SUFFIXES)} - set(files.names))  # noqa: PTH208
+    findings.add(
+        "note",
+        "image-not-listed",
+        "A file in the folder of images is not in the list.",
+        "It is not used.",
+        examples=[Example(None, name, "not listed") for name in spare[: findings.limit]],
+        count=len(spare),
+    )
+
+
+def _find(folder: Path, image_id: str, listings: dict[str, set[str]]) -> str | None:
+    """The name of an image's file; every folder is listed once, which is faster than to ask for each file."""
+    parent = image_id.rpartition("/")[0]
+    if parent not in listings:
+        try:
+            prefix = f"{parent}/" if parent else ""
+            listings[parent] = {prefix + name for name in os.listdir(folder / parent)}  # noqa: PTH208
+        except (OSError, ValueError):
+            listings[parent] = set()
+    return next((name for suffix in SUFFIXES if (name := image_id + suffix) in listings[parent]), None)
+
+
+def _digest(path: Path) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.digest()

@@ -1,0 +1,169 @@
+"""The findings of a check in words and as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from speaq.files import replacing
+from speaq.tools.doctor.dataset import DatasetCheck
+from speaq.tools.doctor.duplicates import SPLITS
+from speaq.tools.doctor.findings import SEVERITIES, Finding
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_LONGEST = 70  # characters of a value that is shown
+_TOP = 8  # classes that are shown
+_INDENT = (0, 0, 0, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The checks of one or more data sets.
+
+    Attributes:
+        checks: one per data set.
+        between: what does not fit between the two sets of a mix.
+    """
+
+    checks: Sequence[DatasetCheck]
+    between: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All of them."""
+        return [*(finding for check in self.checks for finding in check.findings), *self.between]
+
+    def count(self, severity: str) -> int:
+        """Findings of this severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def show(self, console: Console) -> None:
+        """Print everything."""
+        for check in self.checks:
+            source = check.source
+            console.print(Text.assemble((source.name, "bold"), f"  {source.annotations}"), soft_wrap=True)
+            if check.counts:
+                console.print(_split_table(check))
+                console.print(_frequent(check))
+            for finding in check.findings:
+                _show_finding(finding, console)
+            for obstacle in check.obstacles:
+                console.print(Text(f"It can be neither counted nor repaired: {obstacle}.", "bold red"))
+        if self.between:
+            console.print(Text("Between the data sets of the mix", "bold"))
+            for finding in self.between:
+                _show_finding(finding, console)
+        console.print(self.summary())
+
+    def summary(self) -> Text:
+        """How many findings there are."""
+        counts = [(severity, self.count(severity)) for severity in SEVERITIES]
+        return Text(", ").join(
+            Text(f"{count} {severity}{'' if count == 1 else 's'}", _STYLES[severity] if count else "")
+            for severity, count in counts
+        )
+
+    def save(self, path: Path) -> None:
+        """Write everything as JSON.
+
+        Raises:
+            SpeaqError: the file cannot be written.
+        """
+        content = {
+            **{f"{severity}s": self.count(severity) for severity in SEVERITIES},
+            "sets": [_as_json(check) for check in self.checks],
+            "between": [asdict(finding) for finding in self.between],
+        }
+        with replacing(path) as temporary:
+            text = json.dumps(content, indent=1, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _split_table(check: DatasetCheck) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("split")
+    for heading in ("images", "usable", "without boxes", "without relations", "boxes", "relations"):
+        table.add_column(heading, justify="right")
+    split = np.empty(0) if check.arrays is None or check.arrays.split is None else check.arrays.split
+    for number, name in enumerate(SPLITS):
+        figures = [int((split == number).sum())]
+        if counts := check.counts.get(name):
+            figures += [
+                counts.num_images,
+                int((counts.boxes_per_image == 0).sum()),
+                int((counts.relations_per_image == 0).sum()),
+                counts.num_boxes,
+                counts.num_relations,
+            ]
+        table.add_row(name, *(f"{figure:,}" for figure in figures + [0] * (6 - len(figures))))
+    return table
+
+
+def _frequent(check: DatasetCheck) -> Text:
+    """The most frequent classes and how many never occur, in training or in what split there is."""
+    name, counts = next(iter(check.counts.items()))
+    text = Text()
+    salvaged = check.salvaged
+    assert salvaged is not None
+    for kind, names, times in (
+        ("objects", salvaged.vocabulary.objects, counts.objects),
+        ("predicates", salvaged.vocabulary.predicates, counts.predicates),
+    ):
+        order = np.argsort(-times, kind="stable")[:_TOP].tolist()
+        listed = ", ".join(f"{names[index]} {times[index]:,}" for index in order if times[index])
+        text.append(f"{len(names)} {kind}, in {name}: ", "bold")
+        text.append(f"{listed}{', ...' if len(names) > _TOP else ''}\n")
+    text.rstrip()
+    return text
+
+
+def _show_finding(finding: Finding, console: Console) -> None:
+    severity = (finding.severity, _STYLES[finding.severity])
+    console.print(Text.assemble(severity, "  ", (finding.code, "bold"), f"  {finding.count:,}"))
+    console.print(Padding(Text(finding.what), _INDENT, expand=False))
+    for case in finding.examples:
+        is_named = case.image is None or f"image {case.image}" in case.place
+        image = "" if is_named else f"image {case.image}, "
+        found = case.found if isinstance(case.found, str) else json.dumps(case.found, ensure_ascii=False)
+        shown = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
+        console.print(Padding(Text(f"{image}{case.place}: {shown}", "dim"), _INDENT, expand=False))
+    if finding.count > len(finding.examples) > 0:
+        console.print(
+            Padding(Text(f"and {finding.count - len(finding.examples):,} more", "dim"), _INDENT, expand=False)
+        )
+    if finding.advice:
+        console.print(Padding(Text(f"-> {finding.advice}"), _INDENT, expand=False))
+
+
+def _as_json(check: DatasetCheck) -> dict[str, Any]:
+    source = check.source
+    content: dict[str, Any] = {
+        "name": source.name,
+        "images": str(source.images),
+        "image_data": str(source.image_data),
+        "mapping_dictionary": str(source.dictionary),
+        "vg_attribute_h5": str(source.annotations),
+        "obstacles": list(check.obstacles),
+        "findings": [asdict(finding) for finding in check.findings],
+        "splits": {},
+    }
+    for name, counts in check.counts.items():
+        assert check.salvaged is not None
+        vocabulary = check.salvaged.vocabulary
+        content["splits"][name] = {
+            "images": counts.num_images,
+            "images_without_boxes": int((counts.boxes_per_image == 0).sum()),
+            "images_without_relations": int((counts.relations_per_image == 0).sum()),
+            "boxes": counts.num_boxes,
+            "relations": counts.num_relations,
+            "objects": dict(zip(vocabulary.objects, counts.objects.tolist(), strict=True)),
+            "predicates": dict(zip(vocabulary.predicates, counts.predicates.tolist(), strict=True)),
+        }
+    return content

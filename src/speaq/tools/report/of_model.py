@@ -1,0 +1,121 @@
+"""From an evaluation and its saved predictions to the report."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speaq.config import Config
+from speaq.evaluation.analysis import analyse
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.predictions import Predictions
+from speaq.evaluation.scoring import Truth, paired
+from speaq.losses.build import build_groups
+from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
+from speaq.tools.training_log.reading import METRICS, read_history
+from speaq.training.cluster import Cluster
+from speaq.training.launch import EvaluationRun, evaluate
+
+logger = logging.getLogger("speaq.training")
+
+
+def evaluated_set(
+    name: str,
+    results: Mapping[str, Any],
+    counted: Sequence[tuple[Predictions, Truth]],
+    *,
+    metrics: SceneGraphMetrics,
+    num_rel: int,
+) -> EvaluatedSet:
+    """What the report has on a result.
+
+    Args:
+        name: of the result.
+        results: of the metrics.
+        counted: predictions on each data set that counts for it, and the truth of the same images; of several
+            (the sources of a mix), examples are shown with each of them alone.
+        metrics: whose settings the results are for.
+        num_rel: predicates kept per query (TEST.NUM_REL).
+    """
+    pairs = chain.from_iterable(paired(predictions, truth) for predictions, truth in counted)
+    analysis = analyse(pairs, metrics, num_rel=num_rel)
+    first, truth = counted[0]
+    best, worst = choose_examples(analysis, first, truth) if len(counted) == 1 else ((), ())
+    return EvaluatedSet(
+        name=name,
+        vocabulary=first.vocabulary,
+        results=results,
+        analysis=analysis,
+        predicate_counts=first.predicate_counts,
+        best=best,
+        worst=worst,
+    )
+
+
+def evaluate_with_report(config: Config, *, cluster: Cluster | None = None) -> EvaluationRun:
+    """Evaluate a model on DATASETS.TEST, keep its predictions, and write ``report.html`` to OUTPUT_DIR.
+
+    See `speaq.training.launch.evaluate`.
+    """
+    run = evaluate(config, cluster=cluster, save_predictions=True)
+    write_model_report(run)
+    return run
+
+
+def write_model_report(run: EvaluationRun) -> None:
+    """Write ``report.html`` on an evaluation with saved predictions to its OUTPUT_DIR.
+
+    Args:
+        run: a finished evaluation. Only the main process writes.
+    """
+    if not run.is_main:
+        return
+    module, files, source = run.module, run.prediction_files, run.source
+    path = Path(module.config.output_dir) / "report.html"
+    config, model, evaluation = module.config, module.model.config, module.evaluation
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Predictions(file)) for file in files]
+        sets = []
+        for result, name in enumerate(evaluation.names):
+            counted = [
+                (predictions, dataset.genome)
+                for predictions, dataset, results in zip(
+                    opened, evaluation.datasets, evaluation.results_of_dataset, strict=True
+                )
+                if result in results
+            ]
+            metrics = module.metrics[result][0]  # type: ignore[index]
+            figures, num_rel = module.results[result], config.test.num_rel
+            sets.append(evaluated_set(name, figures, counted, metrics=metrics, num_rel=num_rel))
+    groups = build_groups(config, model, model.predicate_counts) if model.predicate_counts else None
+    predicates = model.num_queries * model.query_multiplier
+    facts = {
+        "Backbone": str(model.backbone.get("model_type", "unknown")),
+        "Queries": f"{model.num_queries} entity, {predicates} predicate",
+        "Decoder layers": str(model.decoder_layers),
+        "Task": "sgdet",
+    }
+    if groups is not None:
+        facts["Query groups"] = f"{len(groups.queries_per_group)}"
+    report = Report(
+        title=f"Evaluation of {source}",
+        facts=facts,
+        sets=sets,
+        group_of_query=() if groups is None else groups.group_of_query,
+        group_of_predicate=() if groups is None else groups.group_of_predicate,
+        assignment=_assignment(Path(config.output_dir) / METRICS, model.decoder_layers),
+    )
+    write_report(path, report)
+    logger.info("report: %s", path)
+
+
+def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:
+    """How many queries answered for a relation in the course of training, where its log is at hand."""
+    if not metrics.is_file():
+        return None
+    iterations, copies = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
+    return AssignmentHistory(iterations=iterations, copies=np.transpose(copies)) if len(iterations) else None

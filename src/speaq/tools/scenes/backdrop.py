@@ -1,0 +1,122 @@
+"""What is behind the things: sky and ground, or wall and floor, in two rendering styles.
+
+H, W: height and width of the image in pixels.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from speaq.tools.scenes.pen import Colour, shade
+
+# Top and bottom of the upper part (sky, wall), then far and near end of the lower part (ground, floor).
+Palette = tuple[Colour, Colour, Colour, Colour]
+_OUTDOORS: tuple[Palette, ...] = (
+    ((146, 200, 240), (216, 236, 246), (188, 214, 134), (156, 192, 104)),  # meadow
+    ((130, 206, 240), (222, 242, 246), (240, 224, 178), (226, 202, 150)),  # beach
+    ((248, 190, 156), (254, 228, 186), (206, 178, 142), (184, 152, 120)),  # evening
+    ((186, 212, 234), (234, 242, 248), (244, 247, 250), (218, 228, 240)),  # snow
+)
+_INDOORS: tuple[Palette, ...] = (
+    ((250, 236, 210), (246, 230, 202), (226, 194, 152), (208, 172, 128)),  # wooden floor
+    ((212, 230, 238), (204, 224, 234), (206, 200, 196), (186, 180, 178)),  # stone floor
+    ((240, 224, 236), (234, 216, 230), (216, 194, 178), (198, 174, 158)),  # attic
+)
+_HORIZON = (0.5, 0.62)  # as a share of the height
+_FINE = 2  # scenery is drawn this many times larger and reduced
+
+
+def draw_backdrop(
+    rng: np.random.Generator, size: tuple[int, int], outdoors: bool, photo: bool
+) -> Image.Image:
+    """An empty scene.
+
+    Args:
+        rng: the only source of chance.
+        size: width and height in pixels.
+        outdoors: sky and ground, not wall and floor.
+        photo: with gradients and texture, not in flat colours.
+
+    Returns:
+        An RGB image.
+    """
+    palettes = _OUTDOORS if outdoors else _INDOORS
+    palette = palettes[rng.integers(len(palettes))]
+    horizon = rng.uniform(*_HORIZON)
+    scenery = _draw_scenery(rng, size, palette, horizon, outdoors, photo)
+    if not photo:
+        return scenery
+    pixels = np.asarray(scenery.filter(ImageFilter.GaussianBlur(min(size) / 100)), dtype=np.float32)
+    pixels = pixels + _cloud(rng, size, 6, 8.0) + _cloud(rng, size, 24, 4.0)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _draw_scenery(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    palette: Palette,
+    horizon: float,
+    outdoors: bool,
+    photo: bool,
+) -> Image.Image:
+    width, height = _FINE * size[0], _FINE * size[1]
+    middle = round(height * horizon)
+    top, back, front, bottom = palette if photo else (palette[1], palette[1], palette[2], palette[2])
+    rows = np.concatenate((np.linspace(top, back, middle), np.linspace(front, bottom, height - middle)))
+    rows = rows.astype(np.uint8)
+    full = Image.fromarray(rows[:, None]).resize((width, height), Image.Resampling.NEAREST)
+    image = full.copy()
+    draw = ImageDraw.Draw(image)
+    if outdoors:
+        white = shade(palette[1], 1.5)
+        for _ in range(rng.integers(4)):
+            _puff(
+                draw,
+                rng.uniform(0, width),
+                rng.uniform(0.05, 0.34) * height,
+                0.06 * min(width, height),
+                white,
+            )
+        draw.polygon(_hills(rng, width, height, middle), fill=_blend(palette[1], palette[2], 0.5))
+    else:
+        draw.rectangle((0, middle - height // 40, width, middle), fill=shade(palette[1], 1.5))
+    image.paste(full.crop((0, middle, width, height)), (0, middle))
+    return image.reduce(_FINE)
+
+
+def _puff(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: Colour) -> None:
+    """A small cloud."""
+    for dx, dy, size in ((-1.3, 0.1, 0.6), (-0.5, -0.25, 0.85), (0.5, -0.1, 0.75), (1.3, 0.15, 0.5)):
+        draw.ellipse(
+            (x + (dx - size) * r, y + (dy - size) * r, x + (dx + size) * r, y + r * 0.5), fill=colour
+        )
+
+
+def _hills(rng: np.random.Generator, width: int, height: int, horizon: int) -> list[tuple[float, float]]:
+    """A wavy outline above the horizon, closed below it."""
+    x = np.linspace(0, width, 40)
+    phase, rise = rng.uniform(0, 2 * np.pi, size=2), rng.uniform(0.01, 0.035, size=2) * height
+    waves = rise[0] * np.sin(x / width * 5 + phase[0]) + rise[1] * np.sin(x / width * 9 + phase[1])
+    y = horizon - 0.05 * height - waves
+    return [*zip(x.tolist(), y.tolist(), strict=True), (width, horizon + 1), (0, horizon + 1)]
+
+
+def _blend(a: Colour, b: Colour, share: float) -> Colour:
+    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+    return (red, green, blue)
+
+
+def _cloud(rng: np.random.Generator, size: tuple[int, int], cells: int, strength: float) -> np.ndarray:
+    """Smooth colour noise (H, W, 3): a grid of random colours, enlarged bicubically."""
+    grid = 128 + strength * rng.standard_normal((cells, cells, 3))
+    grid[..., :] = 0.7 * grid.mean(axis=-1, keepdims=True) + 0.3 * grid
+    small = Image.fromarray(np.clip(grid, 0, 255).astype(np.uint8))
+    return np.asarray(small.resize(size, Image.Resampling.BICUBIC), dtype=np.float32) - 128
+
+
+@lru_cache(maxsize=4)
+def vignette(size: tuple[int, int]) -> np.ndarray:
+    """How much light reaches each pixel (H, W, 1): 1 in the middle, less towards the corners."""
+    x, y = (np.linspace(-1, 1, n, dtype=np.float32) for n in size)
+    return (1 - 0.06 * (x[None, :] ** 2 + y[:, None] ** 2))[..., None]

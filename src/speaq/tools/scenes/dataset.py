@@ -1,0 +1,310 @@
+"""Many generated scenes on disk, in the Visual Genome scene graph format.
+
+I: images, M: boxes of all images, T: relations of all images.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from speaq.errors import SpeaqError
+from speaq.files import replacing
+from speaq.tools.scenes.kinds import KINDS
+from speaq.tools.scenes.scene import check_options, class_names, generate_scene
+
+_RECORD = "generator.json"
+_VERSION = 1  # of the pictures: raised when the same settings begin to give other ones
+_NAMES = {
+    "photo": ("VG_100K", "VG-SGG-with-attri.h5", "image_data.json", "VG-SGG-dicts-with-attri.json"),
+    "flat": (
+        "synthetic_images",
+        "synthetic-SGG-with-attri.h5",
+        "synthetic_image_data.json",
+        "synthetic-SGG-dicts-with-attri.json",
+    ),
+}
+# Beyond the ids of the four images that readers of Visual Genome drop.
+_FIRST_ID = 10_001
+_SPLITS = {"train": 0, "val": 1, "test": 2}
+_CHUNK = 50  # images that a process draws between two signs of progress
+
+# Index and id of some images; boxes, labels and relations of one, as in `Scene`.
+Chunk = list[tuple[int, int | str]]
+Annotations = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedDataset:
+    """Where a generated data set lies; the names are those of the configuration's keys.
+
+    Attributes:
+        folder: everything is in here.
+        images: the folder of pictures.
+        attribute_h5: the annotations.
+        image_data: the list of images.
+        mapping_dictionary: the names of classes and predicates.
+    """
+
+    folder: Path
+    images: Path
+    attribute_h5: Path
+    image_data: Path
+    mapping_dictionary: Path
+
+    @property
+    def settings(self) -> dict[str, Path]:
+        """The paths by the keys of a data set's section in the configuration."""
+        return {
+            "IMAGES": self.images,
+            "IMAGE_DATA": self.image_data,
+            "MAPPING_DICTIONARY": self.mapping_dictionary,
+            "VG_ATTRIBUTE_H5": self.attribute_h5,
+        }
+
+
+def generate_dataset(
+    folder: str | Path,
+    *,
+    num_images: int = 3000,
+    num_val: int = 300,
+    num_test: int = 300,
+    image_size: int | tuple[int, int] = 128,
+    num_classes: int = 10,
+    num_predicates: int = 9,
+    style: str = "photo",
+    seed: int = 0,
+    image_ids: str | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> GeneratedDataset:
+    """Write a data set, or return at once if exactly this one is already there.
+
+    The rows are first the validation images, then the test images, then the training images, so that more
+    training images leave the others as they are. The two styles never show the same scene: each has its own
+    series.
+
+    Args:
+        folder: where to; made if missing. A broken-off run is taken up again by the same call.
+        num_images: training images.
+        num_val: validation images.
+        num_test: test images.
+        image_size: side of the square pictures, or (width, height), in pixels.
+        num_classes: object classes; the vocabulary of a larger set begins with that of a smaller one.
+        num_predicates: predicates, likewise.
+        style: "photo" (textured, shaded, noisy; files named as Visual Genome's) or "flat" (clean colours;
+            files named as a synthetic set's).
+        seed: other seeds give other scenes.
+        image_ids: "int" or "string"; by default integers for "photo", names as ``scene_000000`` for "flat".
+        workers: processes that draw. A script that asks for more than one must guard its own start with
+            ``if __name__ == "__main__":``.
+        progress: called with (images done, images in all).
+
+    Raises:
+        SpeaqError: an option is out of range, the folder holds something else, or a file cannot be written.
+    """
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    check_options(
+        image_size=size, num_classes=num_classes, num_predicates=num_predicates, style=style, seed=seed
+    )
+    for what, number, low in (
+        ("num_images", num_images, 1),
+        ("num_val", num_val, 0),
+        ("num_test", num_test, 0),
+        ("workers", workers, 1),
+    ):
+        if number < low:
+            raise SpeaqError(f"{what}: expected at least {low}, found {number}.")
+    image_ids = image_ids or ("int" if style == "photo" else "string")
+    if image_ids not in ("int", "string"):
+        raise SpeaqError(f"image_ids: expected 'int' or 'string', found {image_ids!r}.")
+    folder = Path(folder)
+    options: dict[str, Any] = {
+        "image_size": size,
+        "num_classes": num_classes,
+        "num_predicates": num_predicates,
+        "style": style,
+        "seed": seed,
+    }
+    counts = {"num_images": num_images, "num_val": num_val, "num_test": num_test}
+    settings = {"version": _VERSION, **counts, **options, "image_size": list(size), "image_ids": image_ids}
+    images, attribute_h5, image_data, mapping_dictionary = (folder / name for name in _NAMES[style])
+    files = GeneratedDataset(
+        folder=folder,
+        images=images,
+        attribute_h5=attribute_h5,
+        image_data=image_data,
+        mapping_dictionary=mapping_dictionary,
+    )
+    total = num_val + num_test + num_images
+    ids = [f"scene_{i:06d}" if image_ids == "string" else _FIRST_ID + i for i in range(total)]
+    if _is_there(files, settings, ids):
+        return files
+
+    _write_json(folder / _RECORD, {**settings, "complete": False})
+    draw = partial(_draw_images, folder=files.images, options=options)
+    chunks = [list(enumerate(ids))[i : i + _CHUNK] for i in range(0, total, _CHUNK)]
+    scenes: list[Annotations] = []
+    for drawn in _spread(draw, chunks, workers):
+        scenes += drawn
+        if progress is not None:
+            progress(len(scenes), total)
+    splits = np.repeat([_SPLITS[name] for name in ("val", "test", "train")], (num_val, num_test, num_images))
+    _write_annotations(files.attribute_h5, scenes, splits, size)
+    _write_json(files.image_data, _image_list(ids, size))
+    _write_json(files.mapping_dictionary, _mapping(num_classes, num_predicates))
+    _write_json(folder / _RECORD, {**settings, "complete": True})
+    return files
+
+
+def _is_there(files: GeneratedDataset, settings: dict[str, Any], ids: Sequence[int | str]) -> bool:
+    """Whether the folder holds exactly this data set already.
+
+    Raises:
+        SpeaqError: it holds something else.
+    """
+    folder, record = files.folder, files.folder / _RECORD
+    if folder.exists() and not folder.is_dir():
+        raise SpeaqError(f"{folder}: expected a folder for the generated data set, found a file.")
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    if not record.exists():
+        raise SpeaqError(
+            f"{folder}: this folder holds other files and would be mixed with the generated data set. "
+            "Name a new or an empty folder."
+        )
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        complete = found.pop("complete")
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        raise SpeaqError(f"{record}: cannot read this record ({error}). Delete the folder.") from error
+    if found != settings:
+        differences = ", ".join(
+            f"{key} {found.get(key)!r} instead of {value!r}"
+            for key, value in settings.items()
+            if found.get(key) != value
+        )
+        raise SpeaqError(
+            f"{folder}: this folder holds another generated data set ({differences}). "
+            "Name another folder or delete this one."
+        )
+    written = {path.name for path in files.images.iterdir()} if files.images.is_dir() else set()
+    others = (files.attribute_h5, files.image_data, files.mapping_dictionary)
+    return complete and all(path.exists() for path in others) and written >= {f"{name}.jpg" for name in ids}
+
+
+def _draw_images(chunk: Chunk, folder: Path, options: dict[str, Any]) -> list[Annotations]:
+    """Draw and write some images, given as (index, id)."""
+    annotations = []
+    for index, image_id in chunk:
+        scene = generate_scene(index=index, **options)
+        with replacing(folder / f"{image_id}.jpg") as path:
+            scene.image.save(path, quality=92, subsampling=0)
+        annotations.append((scene.boxes, scene.labels, scene.relations))
+    return annotations
+
+
+def _spread(
+    draw: Callable[[Chunk], list[Annotations]], chunks: list[Chunk], workers: int
+) -> Iterator[list[Annotations]]:
+    """``draw`` of every chunk, in order, in ``workers`` processes."""
+    workers = min(workers, len(chunks))
+    if workers == 1:
+        yield from map(draw, chunks)
+        return
+    # Fresh processes: a copy of one that has threads, as torch's, may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            yield from pool.map(draw, chunks)
+        except BrokenProcessPool as error:
+            raise SpeaqError(
+                f"The {workers} drawing processes could not start or were stopped. Guard the start of your "
+                "script with 'if __name__ == \"__main__\":', or ask for workers=1."
+            ) from error
+
+
+def _write_annotations(
+    path: Path, annotations: list[Annotations], splits: np.ndarray, size: tuple[int, int]
+) -> None:
+    """Write the HDF5 file. Every image has boxes and relations, so no index is -1."""
+    boxes, labels, relations = (list(parts) for parts in zip(*annotations, strict=True))
+    first_box, last_box = _ranges(boxes)
+    first_rel, last_rel = _ranges(relations)
+    pairs = [rows[:, :2] + first for rows, first in zip(relations, first_box, strict=True)]
+    label = np.concatenate(labels)[:, None] + 1
+    attributes = np.zeros((len(label), 10), dtype=np.int64)
+    attributes[:, :1] = label  # attribute i is the colour of class i
+    arrays = {
+        "split": splits.astype(np.int32),
+        "img_to_first_box": first_box,
+        "img_to_last_box": last_box,
+        "img_to_first_rel": first_rel,
+        "img_to_last_rel": last_rel,
+        "labels": label,
+        "attributes": attributes,
+        "boxes_1024": scaled_boxes(np.concatenate(boxes), size, 1024),
+        "boxes_512": scaled_boxes(np.concatenate(boxes), size, 512),
+        "relationships": np.concatenate(pairs),
+        "predicates": np.concatenate(relations)[:, 2:] + 1,
+    }
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, track_times=False)
+
+
+def _ranges(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """First and last row (inclusive) of each image's part in all parts together, both (I,) int32."""
+    lengths = np.array([len(part) for part in parts])
+    ends = np.cumsum(lengths)
+    return (ends - lengths).astype(np.int32), (ends - 1).astype(np.int32)
+
+
+def scaled_boxes(boxes: np.ndarray, size: tuple[int, int], long_side: int) -> np.ndarray:
+    """Boxes as the published files have them.
+
+    Args:
+        boxes: (M, 4), xyxy in pixels.
+        size: width and height of the image in pixels.
+        long_side: of the image in the result's units.
+
+    Returns:
+        (M, 4) int64, (cx, cy, w, h). Readers take x1 = trunc(cx - w / 2), so cx is rounded up.
+    """
+    scale = long_side / max(size)
+    limits = np.floor(np.array((*size, *size)) * scale)
+    corners = np.minimum(np.rint(boxes * scale), limits).astype(np.int64)
+    sides = corners[:, 2:] - corners[:, :2]
+    return np.concatenate((corners[:, :2] + (sides + 1) // 2, sides), axis=1)
+
+
+def _image_list(ids: Sequence[int | str], size: tuple[int, int]) -> list[dict[str, Any]]:
+    # The keys that the list of a real (integers) and of a synthetic set (strings) have.
+    return [
+        {"width": size[0], "height": size[1], "url": f"{image_id}.jpg", "image_id": image_id}
+        | ({"coco_id": None, "flickr_id": None} if isinstance(image_id, int) else {})
+        for image_id in ids
+    ]
+
+
+def _mapping(num_classes: int, num_predicates: int) -> dict[str, dict[str, int] | dict[str, str]]:
+    classes, predicates = class_names(num_classes, num_predicates)
+    colours = [kind.attribute for kind in KINDS[:num_classes]]
+    mapping = {}
+    for what, names in (("label", classes), ("predicate", predicates), ("attribute", colours)):
+        mapping[f"{what}_to_idx"] = {name: i for i, name in enumerate(names, start=1)}
+        mapping[f"idx_to_{what}"] = {str(i): name for i, name in enumerate(names, start=1)}
+    return mapping
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

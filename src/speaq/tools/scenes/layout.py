@@ -1,0 +1,328 @@
+"""Planning a scene: which things, how large, and where.
+
+A scene is a row of two or three groups on the ground. A group is a thing that stands there, its base, and up
+to two guests: on it, in it, under it, above it, before it or behind it. What is planned here is only where
+things are drawn; which relations hold is decided from the boxes (``relations``), first from the planned ones,
+to discard unclear scenes early, and in the end from what one sees.
+
+Lengths are in units of the image's shorter side; y runs down from the top of the image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from speaq.tools.scenes.kind import Kind, Range, Spot, Sprite
+from speaq.tools.scenes.kinds import SUBJECT_ORDER
+from speaq.tools.scenes.pen import HEIGHT
+from speaq.tools.scenes.relations import UnclearError, find_relations, pair_relation
+
+THINGS = (3, 5)  # least and most of a scene
+MARGIN = 0.015  # between a thing and the edge of the image
+
+# How often a group has these guests: the long tail. Relations side by side come by themselves.
+_GROUPS: dict[tuple[str, ...], float] = {
+    (): 2.2,
+    ("on",): 7.2,
+    ("on", "on"): 2.2,
+    ("on", "above"): 0.8,
+    ("above",): 1.2,
+    ("in front of",): 1.8,
+    ("under",): 0.9,
+    ("on", "under"): 0.5,
+    ("in",): 1.3,
+    ("behind",): 2.1,
+    ("holding",): 1.0,
+    ("riding",): 0.8,
+    ("wearing",): 0.7,
+    ("carrying",): 0.6,
+}
+_GAPS = (0.04, 0.17)  # between neighbouring groups
+_THREE_GROUPS = 0.2  # share of scenes with a third group
+_SORTED = 0.3  # share of scenes whose groups stand in subject order; the others in any order
+_ATTEMPTS = 80
+# When a guest is drawn; the base's layers are at 0 and 1.
+_DRAWN = {"behind": -2.0, "inside": 0.4, "before": 3.0}
+
+
+class CannotPlaceError(Exception):
+    """This attempt at a scene does not fit; try another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """One thing of a scene.
+
+    Attributes:
+        kind: what it is.
+        box: (4,) xyxy of the whole thing, hidden parts included.
+        pose: how it is drawn, a key of ``kind.sprites``.
+        mirror: whether it faces left.
+        order: when it is drawn; higher numbers later. Its second layer comes ``layer_step`` later.
+        layer_step: see ``order``.
+        rests: whether it stands on something, and so has a shadow at its foot.
+        peeks: whether it must be partly hidden.
+    """
+
+    kind: Kind
+    box: np.ndarray
+    pose: str = ""
+    mirror: bool = False
+    order: float = 0.0
+    layer_step: float = 1.0
+    rests: bool = True
+    peeks: bool = False
+
+    @property
+    def sprite(self) -> Sprite:
+        """How it is drawn."""
+        return self.kind.sprites[self.pose]
+
+    @property
+    def width(self) -> float:
+        """Of the whole thing."""
+        return float(self.box[2] - self.box[0])
+
+    def moved(self, x: float, y: float) -> "Thing":
+        """The same thing elsewhere."""
+        return replace(self, box=self.box + np.array((x, y, x, y)))
+
+
+def plan_scene(
+    rng: np.random.Generator, kinds: Sequence[Kind], predicates: Sequence[str], width: float, height: float
+) -> list[Thing]:
+    """A scene whose planned boxes are clear.
+
+    Args:
+        rng: the only source of chance.
+        kinds: the things that may occur.
+        predicates: the predicates that may be planned.
+        width: of the image.
+        height: of the image; the smaller of the two is 1.
+
+    Returns:
+        3 to 5 things of different kinds, inside the image.
+    """
+    while True:
+        ways = _draw_ways(rng, predicates)
+        # Large groups fit less often: they get many attempts, lest most scenes be small ones.
+        for _ in range(_ATTEMPTS):
+            try:
+                return _attempt(rng, ways, list(kinds), width, height)
+            except (CannotPlaceError, UnclearError):
+                continue
+
+
+def _draw_ways(rng: np.random.Generator, predicates: Sequence[str]) -> list[tuple[str, ...]]:
+    """What the groups of a scene are made of, the most demanding first."""
+    ways = [way for way in _GROUPS if set(way) <= set(predicates)]
+    weights = np.array([_GROUPS[way] for way in ways])
+    while True:
+        size = 3 if rng.random() < _THREE_GROUPS else 2
+        chosen = [ways[i] for i in rng.choice(len(ways), size=size, p=weights / weights.sum())]
+        if THINGS[0] <= size + sum(map(len, chosen)) <= THINGS[1]:
+            return sorted(chosen, key=len, reverse=True)
+
+
+def _attempt(
+    rng: np.random.Generator, ways: list[tuple[str, ...]], left: list[Kind], width: float, height: float
+) -> list[Thing]:
+    bases = [_place_base(rng, way, left) for way in ways]
+    if sum(base.width for base in bases) + 2 * MARGIN + _GAPS[0] * (len(bases) - 1) > width:
+        raise CannotPlaceError
+    groups = [_place_guests(rng, way, base, left) for way, base in zip(ways, bases, strict=True)]
+    groups = _arrange(rng, groups, width, height)
+    things = [thing for group in groups for thing in group]
+    expected = np.concatenate([_expected_boxes(group) for group in groups])
+    find_relations([thing.kind for thing in things], expected)
+    return things
+
+
+def _place_base(rng: np.random.Generator, way: tuple[str, ...], left: list[Kind]) -> Thing:
+    """A thing that stands at (0, 0) and can have such guests; takes its kind out of ``left``."""
+    names = {kind.name for kind in left}
+    standing = [kind for kind in left if kind.stands]
+    kind = _pick(rng, [kind for kind in standing if all(offers(kind, predicate, names) for predicate in way)])
+    left.remove(kind)
+    pose = next((spot.host_pose for spot in kind.spots if spot.predicate in way and spot.host_pose), "")
+    return Thing(kind=kind, pose=pose, box=_size(rng, kind, pose), mirror=bool(rng.integers(2)))
+
+
+def _place_guests(
+    rng: np.random.Generator, way: tuple[str, ...], base: Thing, left: list[Kind]
+) -> list[Thing]:
+    """The base and its guests, whose kinds are taken out of ``left``."""
+    group = [base]
+    for predicate in way:
+        spot = next((spot for spot in base.kind.spots if spot.predicate == predicate), None)
+        group.append(_attach(rng, predicate, spot, group, left))
+        left.remove(group[-1].kind)
+    return group
+
+
+def offers(kind: Kind, predicate: str, names: set[str]) -> bool:
+    """Whether a group with this base can have a guest with this predicate, of the kinds in ``names``."""
+    if predicate in ("in front of", "behind"):
+        return kind.landmark
+    if predicate == "above":
+        return True
+    return any(spot.predicate == predicate and not names.isdisjoint(spot.guests) for spot in kind.spots)
+
+
+def _size(
+    rng: np.random.Generator, kind: Kind, pose: str, room: tuple[float, float] = (9.0, 9.0)
+) -> np.ndarray:
+    """A box (4,) for this kind, its foot at (0, 0), not larger than ``room`` (width, height)."""
+    shape = kind.sprites[pose].width / HEIGHT * rng.uniform(0.94, 1.04)
+    low, high = kind.heights
+    high = min(high, room[1], room[0] / shape)
+    if high < low:
+        raise CannotPlaceError
+    tall = rng.uniform(low, high)
+    return np.array((-0.5 * shape * tall, -tall, 0.5 * shape * tall, 0.0))
+
+
+def _attach(
+    rng: np.random.Generator, predicate: str, spot: Spot | None, group: list[Thing], left: list[Kind]
+) -> Thing:
+    """A guest for the group's base whose pairs with the group's other guests are clear."""
+    base = group[0]
+    for _ in range(8):
+        if spot is not None:
+            guest = _at_spot(rng, spot, base, left)
+        elif predicate == "above":
+            guest = _above(rng, group, left)
+        else:
+            guest = _in_depth(rng, predicate, base, left)
+        try:
+            for other in group[1:]:
+                first, second = sorted((guest, other), key=lambda thing: SUBJECT_ORDER.index(thing.kind.name))
+                pair_relation(first.kind, first.box, second.kind, second.box)
+        except UnclearError:
+            continue
+        return guest
+    raise CannotPlaceError
+
+
+def _pick(rng: np.random.Generator, kinds: list[Kind]) -> Kind:
+    """One of the kinds, in proportion to their ``chance``."""
+    if not kinds:
+        raise CannotPlaceError
+    mark = rng.uniform(0, sum(kind.chance for kind in kinds))
+    for kind in kinds:
+        mark -= kind.chance
+        if mark < 0:
+            return kind
+    return kinds[-1]
+
+
+def _between(rng: np.random.Generator, bounds: Range, low: float, high: float) -> float:
+    """A number whose place between ``low`` (0) and ``high`` (1) is within ``bounds``."""
+    return low + (high - low) * rng.uniform(*bounds)
+
+
+def _at_spot(rng: np.random.Generator, spot: Spot, host: Thing, left: list[Kind]) -> Thing:
+    """A guest that fits this spot of the host."""
+    x1, y1, x2, y2 = host.box
+    room = ((x2 - x1) * spot.room[0], (y2 - y1) * spot.room[1])
+    kind = _pick(rng, [kind for kind in left if kind.name in spot.guests])
+    box = _size(rng, kind, spot.guest_pose, room)
+    mirror = host.mirror if spot.guest_pose else bool(rng.integers(2))
+    across = (1 - spot.across[1], 1 - spot.across[0]) if host.mirror else spot.across
+    foot = kind.sprites[spot.guest_pose].foot
+    foot = 0.5 - foot if mirror else foot - 0.5
+    x = _between(rng, across, x1, x2) - foot * (box[2] - box[0])
+    y = _between(rng, spot.down, y1, y2) - (1 - spot.seat) * box[1]
+    return Thing(
+        kind=kind,
+        pose=spot.guest_pose,
+        box=box + np.array((x, y, x, y)),
+        mirror=mirror,
+        order=_DRAWN[spot.depth],
+        layer_step=0.1,
+        rests=spot.predicate in ("on", "under"),
+    )
+
+
+def _above(rng: np.random.Generator, group: list[Thing], left: list[Kind]) -> Thing:
+    """A guest in the air over the last thing of the group."""
+    kind = _pick(rng, [kind for kind in left if kind.flies is not None])
+    pose = kind.flies or ""
+    below = group[-1].box
+    box = _size(rng, kind, pose)
+    x = _between(rng, (0.3, 0.7), below[0], below[2])
+    y = below[1] - rng.uniform(0.04, 0.15)
+    mirror = bool(rng.integers(2))
+    return Thing(
+        kind=kind,
+        pose=pose,
+        box=box + np.array((x, y, x, y)),
+        mirror=mirror,
+        order=_DRAWN["before"],
+        layer_step=0.1,
+        rests=False,
+    )
+
+
+def _in_depth(rng: np.random.Generator, predicate: str, base: Thing, left: list[Kind]) -> Thing:
+    """A guest in front of a landmark, or looking out from behind it at one side."""
+    x1, _, x2, ground = base.box
+    hidden = predicate == "behind"
+    if hidden:
+        # Of the landmarks, trees hide, and only a house is large enough for them.
+        kinds = [kind for kind in left if kind.hides and (not kind.landmark or base.kind.name == "house")]
+    else:
+        kinds = [kind for kind in left if kind.stands and not kind.landmark]
+    kind = _pick(rng, kinds)
+    box = _size(rng, kind, "", ((1.0 if hidden else 0.65) * (x2 - x1), 9.0))
+    if hidden:
+        near, far = (x1, x2) if rng.integers(2) else (x2, x1)
+        x = _between(rng, (-0.06, 0.3), near, far)
+        y = ground - rng.uniform(0.045, 0.065)
+    else:
+        x, y = _between(rng, (0.2, 0.8), x1, x2), ground + rng.uniform(0.05, 0.075)
+    return Thing(
+        kind=kind,
+        box=box + np.array((x, y, x, y)),
+        mirror=bool(rng.integers(2)),
+        order=_DRAWN["behind" if hidden else "before"],
+        layer_step=0.1,
+        peeks=hidden,
+    )
+
+
+def _arrange(
+    rng: np.random.Generator, groups: list[list[Thing]], width: float, height: float
+) -> list[list[Thing]]:
+    """The groups in a row on the ground, side by side and inside the image."""
+    rng.shuffle(groups)
+    if rng.random() < _SORTED:
+        groups.sort(key=lambda group: SUBJECT_ORDER.index(group[0].kind.name))
+    extents = [np.array([thing.box for thing in group]) for group in groups]
+    widths = [boxes[:, 2].max() - boxes[:, 0].min() for boxes in extents]
+    gaps = rng.uniform(*_GAPS, size=len(groups) - 1)
+    spare = width - 2 * MARGIN - sum(widths) - gaps.sum()
+    if spare < 0:
+        raise CannotPlaceError
+    ground = height - rng.uniform(0.09, 0.17)
+    x = MARGIN + rng.uniform(0, spare)
+    placed = []
+    for group, boxes, wide, gap in zip(groups, extents, widths, [*gaps, 0.0], strict=True):
+        y = ground + rng.uniform(-0.012, 0.012)
+        placed.append([thing.moved(x - boxes[:, 0].min(), y) for thing in group])
+        x += wide + gap
+    if any(thing.box[1] < MARGIN or thing.box[3] > height - MARGIN for group in placed for thing in group):
+        raise CannotPlaceError
+    return placed
+
+
+def _expected_boxes(group: list[Thing]) -> np.ndarray:
+    """About what one will see (N, 4): a guest inside ends at its host's rim."""
+    boxes = np.array([thing.box for thing in group])
+    top, bottom = boxes[0, 1], boxes[0, 3]
+    rim = next((spot.rim for spot in group[0].kind.spots if spot.depth == "inside"), 1.0)
+    for i, thing in enumerate(group):
+        if thing.order == _DRAWN["inside"]:
+            boxes[i, 3] = min(boxes[i, 3], top + rim * (bottom - top))
+    return boxes

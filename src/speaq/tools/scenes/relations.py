@@ -1,0 +1,111 @@
+"""Which relations hold in a scene, decided from the boxes one sees and the classes alone.
+
+Every pair of things has one predicate, none, or is unclear; scenes with an unclear pair are not used. A
+pair that touches is looked up in the spots of its two kinds (a cup whose bottom is at the top of a table is
+on it). Otherwise, at a landmark, the thing that stands lower in the picture is in front. Of a pair with a
+gap, neighbours at one level are left or right of each other, and what hangs over another thing is above it.
+Between "holds" and "does not hold" lies a margin: nearly touching, nearly level and nearly a neighbour are
+unclear.
+
+Lengths are in units of the image's shorter side. N: things of a scene.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from speaq.tools.scenes.kind import Kind
+from speaq.tools.scenes.kinds import SUBJECT_ORDER
+
+# (clearly holds up to, clearly fails from)
+GAP = (0.016, 0.03)  # between touching things
+NEAR = (0.2, 0.25)  # between neighbours side by side
+OVER = (0.2, 0.26)  # between a thing and what is above it
+LEVEL = (0.11, 0.135)  # between the bottoms of things at one level
+ALIGNED = (0.5, 0.8)  # share of the narrower thing that is not over or under the other
+DEPTH = 0.025  # between the bottoms of two things of which one is in front
+GROUND = 0.64  # a thing before or behind a landmark ends below this share of the landmark's height
+
+SIDEWAYS = ("left of", "right of")
+
+Relation = tuple[int, str, int]
+
+
+class UnclearError(Exception):
+    """A pair for which one might argue about the predicate."""
+
+
+def find_relations(kinds: Sequence[Kind], boxes: np.ndarray) -> list[Relation]:
+    """All relations of a scene, as (subject, predicate, object), in order of the pairs.
+
+    Args:
+        kinds: of the N things.
+        boxes: (N, 4), xyxy, of what one sees of them, in scene units.
+
+    Raises:
+        UnclearError: a pair is within the margin of a rule.
+    """
+    relations = []
+    for first in range(len(kinds)):
+        for second in range(first + 1, len(kinds)):
+            pair = sorted((first, second), key=lambda thing: SUBJECT_ORDER.index(kinds[thing].name))
+            relation = pair_relation(kinds[pair[0]], boxes[pair[0]], kinds[pair[1]], boxes[pair[1]])
+            if relation is not None:
+                predicate, swapped = relation
+                subject, other = reversed(pair) if swapped else pair
+                relations.append((subject, predicate, other))
+    return relations
+
+
+def pair_relation(first: Kind, a: np.ndarray, second: Kind, b: np.ndarray) -> tuple[str, bool] | None:
+    """The predicate of a pair given in subject order, and whether subject and object are the other way round.
+
+    Args:
+        first: the kind that comes first in `SUBJECT_ORDER`.
+        a: (4,) its box, xyxy.
+        second: the other kind.
+        b: (4,) its box, xyxy.
+
+    Raises:
+        UnclearError: the pair is within the margin of a rule.
+    """
+    across, down = (float(max(a[i] - b[i + 2], b[i] - a[i + 2])) for i in (0, 1))
+    if max(across, down) <= GAP[0]:
+        return _touching(first, a, second, b)
+    if max(across, down) < GAP[1]:
+        raise UnclearError
+    if across >= GAP[1]:
+        if _all_hold((across, NEAR), (abs(float(a[3] - b[3])), LEVEL)):
+            return SIDEWAYS[0 if a[0] < b[0] else 1], False
+        return None
+    apart = 1 - float((min(a[2], b[2]) - max(a[0], b[0])) / min(a[2] - a[0], b[2] - b[0]))
+    if _all_hold((down, OVER), (apart, ALIGNED)):
+        return "above", bool(b[1] < a[1])
+    return None
+
+
+def _all_hold(*tests: tuple[float, tuple[float, float]]) -> bool:
+    """Whether every value is within its bound: no if one clearly fails, an error if the margins decide."""
+    if any(value >= fails_from for value, (_, fails_from) in tests):
+        return False
+    if any(value > holds_to for value, (holds_to, _) in tests):
+        raise UnclearError
+    return True
+
+
+def _touching(first: Kind, a: np.ndarray, second: Kind, b: np.ndarray) -> tuple[str, bool]:
+    found = []
+    for host, host_box, guest, guest_box in ((second, b, first, a), (first, a, second, b)):
+        height = float((guest_box[3] - host_box[1]) / (host_box[3] - host_box[1]))
+        for spot in host.spots:
+            if guest.name in spot.guests and spot.band[0] <= height <= spot.band[1]:
+                subject = host if spot.host_is_subject else guest
+                found.append((spot.predicate, subject is second))
+    lower = float(a[3] - b[3])
+    if second.landmark and abs(lower) >= DEPTH:
+        grounded = (a[3] - b[1]) / (b[3] - b[1]) >= GROUND
+        if grounded or first.landmark:
+            found.append(("in front of" if lower > 0 else "behind", False))
+    if len(found) != 1:
+        raise UnclearError
+    return found[0]

@@ -1,0 +1,145 @@
+"""From a planned scene to a picture, and to the boxes of what one sees in it.
+
+N: things of a scene. H, W: height and width of the image in pixels.
+"""
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from speaq.tools.scenes.backdrop import draw_backdrop, vignette
+from speaq.tools.scenes.kind import Colours, Kind
+from speaq.tools.scenes.layout import Thing
+from speaq.tools.scenes.pen import HEIGHT, Colour, Pen
+
+_LIGHT = np.array((-0.55, -0.83), dtype=np.float32)  # where the light of a "photo" comes from: x, y
+
+
+def render(
+    rng: np.random.Generator, things: Sequence[Thing], size: tuple[int, int], photo: bool
+) -> tuple[Image.Image, np.ndarray, np.ndarray]:
+    """Draw a scene.
+
+    Args:
+        rng: the only source of chance.
+        things: N planned things, in units of the image's shorter side.
+        size: width and height in pixels.
+        photo: textured, shaded and noisy rather than flat.
+
+    Returns:
+        The RGB image; boxes (N, 4) int64, xyxy in pixels, around the pixels in which each thing is what one
+        mostly sees (all zero if there are none); the share (N,) of each thing that is not hidden by others.
+    """
+    unit = min(size)
+    canvas = draw_backdrop(rng, size, any(thing.kind.outdoors for thing in things), photo)
+    colours = [_pick_colours(rng, thing.kind) for thing in things]
+    layers = [
+        (thing.order + thing.layer_step * layer, i, layer)
+        for i, thing in enumerate(things)
+        for layer in range(len(thing.sprite.layers))
+    ]
+    seen = np.zeros((len(things), size[1], size[0]), dtype=np.float32)
+    whole = np.zeros_like(seen)
+    for _, i, layer in sorted(layers):
+        if photo and layer == 0 and things[i].rests:
+            _cast_shadow(canvas, things[i].box * unit)
+        patch, corner = _draw_sprite(things[i], layer, colours[i], unit)
+        alpha = np.asarray(patch.getchannel("A"), dtype=np.float32) / 255
+        if photo:
+            patch = _model_in_light(patch, alpha)
+        canvas.paste(patch, corner, patch)
+        area = (slice(corner[1], corner[1] + patch.height), slice(corner[0], corner[0] + patch.width))
+        seen[:, *area] *= 1 - alpha
+        seen[i, *area] += alpha
+        whole[i, *area] = 1 - (1 - whole[i, *area]) * (1 - alpha)
+    if photo:
+        canvas = _photograph(rng, canvas)
+    share = seen.sum(axis=(1, 2)) / whole.sum(axis=(1, 2))
+    return canvas, np.array([_bounds(mask >= 0.5) for mask in seen]), share
+
+
+def _pick_colours(rng: np.random.Generator, kind: Kind) -> Colours:
+    """One colour for each part, all moved a little in one direction: colour tells the class, not exactly."""
+    hue, saturation, value = rng.uniform((-0.02, -0.08, -0.07), (0.02, 0.08, 0.05))
+    return tuple(
+        _move(part[rng.integers(len(part))], float(hue), float(saturation), float(value))
+        for part in kind.colours
+    )
+
+
+def _move(colour: Colour, hue: float, saturation: float, value: float) -> Colour:
+    h, s, v = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
+    # Near-white and near-grey parts keep their tint.
+    moved = colorsys.hsv_to_rgb((h + hue) % 1, min(1.0, s * (1 + saturation)), min(1.0, v * (1 + value)))
+    red, green, blue = (round(255 * channel) for channel in moved)
+    return (red, green, blue)
+
+
+def _draw_sprite(
+    thing: Thing, layer: int, colours: Colours, unit: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """One layer of a thing as an RGBA patch, and where its top left pixel goes."""
+    fine = 4 if unit <= 192 else 3 if unit <= 512 else 2
+    box = thing.box * unit
+    left, top = np.floor(box[:2]).astype(int).tolist()
+    right, bottom = np.ceil(box[2:]).astype(int).tolist()
+    width = thing.sprite.width
+    pen = Pen(
+        size=((right - left) * fine, (bottom - top) * fine),
+        corner=((box[0] - left) * fine, (box[1] - top) * fine),
+        scale=((box[2] - box[0]) * fine / width, (box[3] - box[1]) * fine / HEIGHT),
+        width=width,
+        mirror=thing.mirror,
+    )
+    thing.sprite.layers[layer](pen, colours)
+    return pen.image.reduce(fine), (left, top)
+
+
+def _cast_shadow(canvas: Image.Image, box: np.ndarray) -> None:
+    """Darken the ground around a thing's foot."""
+    unit = min(canvas.size)
+    x, y, rx, ry = (box[0] + box[2]) / 2 + 0.015 * unit, box[3], 0.5 * (box[2] - box[0]), 0.03 * unit
+    blur = 0.018 * unit
+    left, top = int(x - rx - 2 * blur), int(y - ry - 2 * blur)
+    spot = Image.new("L", (int(2 * rx + 4 * blur), int(2 * ry + 4 * blur)))
+    ImageDraw.Draw(spot).ellipse((x - rx - left, y - ry - top, x + rx - left, y + ry - top), fill=88)
+    spot = spot.filter(ImageFilter.GaussianBlur(blur))
+    canvas.paste((30, 26, 44), (left, top), spot)
+
+
+def _model_in_light(patch: Image.Image, alpha: np.ndarray) -> Image.Image:
+    """Shade a flat patch as if it were soft clay, lit from the upper left.
+
+    The blurred outline serves as a height map; its slope towards the light brightens or darkens.
+    """
+    radius = 0.1 * min(patch.size)
+    pad = int(2 * radius) + 1
+    outline = Image.new("L", (patch.width + 2 * pad, patch.height + 2 * pad))
+    outline.paste(patch.getchannel("A"), (pad, pad))
+    relief = np.asarray(outline.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32) / 255
+    down, across = np.gradient(relief)
+    slope = -(across * _LIGHT[0] + down * _LIGHT[1])[pad:-pad, pad:-pad]
+    light = np.clip(1 + 0.8 * radius * slope, 0.62, 1.3)[..., None]
+    rgb = np.asarray(patch, dtype=np.float32)[..., :3]
+    lit = np.where(light < 1, rgb * light, rgb + (255 - rgb) * (light - 1) * 1.2)
+    return Image.fromarray(np.dstack((lit, alpha * 255)).astype(np.uint8))
+
+
+def _photograph(rng: np.random.Generator, canvas: Image.Image) -> Image.Image:
+    """What a small camera makes of it: a little blur, uneven light, tinted white and noise."""
+    sharpness, noise = rng.uniform(0.001, 0.0028) * min(canvas.size), rng.uniform(2.5, 5.0)
+    pixels = np.asarray(canvas.filter(ImageFilter.GaussianBlur(sharpness)), dtype=np.float32)
+    tint = rng.uniform(0.98, 1.08, size=3).astype(np.float32)
+    pixels = pixels * vignette(canvas.size) * tint
+    pixels += noise * rng.standard_normal(pixels.shape, dtype=np.float32)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """The smallest box (xyxy, in pixels) around the true cells of ``mask`` (H, W)."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return (0, 0, 0, 0)
+    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)

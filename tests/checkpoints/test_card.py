@@ -1,0 +1,139 @@
+"""The model card, and models that come from and go to the hub."""
+
+import math
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub import ModelCard, constants
+from huggingface_hub.errors import HfHubHTTPError
+
+from speaq.checkpoints.card import model_card
+from speaq.errors import SpeaqError
+from speaq.pretrained import Speaq
+from tiny_model import tiny_config
+
+NAMES = {"objects": ("cup", "a|b", "<script>", "two\nlines", "책상"), "predicates": ("on", "`_x_`", "[a](b)")}
+
+
+def card(**said) -> str:
+    return model_card(tiny_config(**NAMES), **said)
+
+
+def test_the_front_matter_is_what_the_hub_expects():
+    parsed = ModelCard(
+        card(metrics={"R@50": 0.32, "mR@50": 0.15}, data="Visual Genome: VG150", license="mit")
+    )
+    assert (parsed.data.library_name, parsed.data.license) == ("speaq", "mit")
+    assert parsed.data.pipeline_tag == "object-detection"
+    assert {"scene-graph-generation", "speaq"} <= set(parsed.data.tags)
+    figures = [(result.metric_type, result.metric_value) for result in parsed.data.eval_results]
+    assert figures == [("R@50", 0.32), ("mR@50", 0.15)]
+    assert {result.dataset_name for result in parsed.data.eval_results} == {"Visual Genome: VG150"}
+    assert "| mR@50 | 0.1500 |" in parsed.text and "Visual Genome: VG150" in parsed.text
+
+
+def test_what_is_not_known_is_not_made_up():
+    parsed = ModelCard(card(metrics={"R@50": math.nan, "predicates": [1, 2], "images": True}))  # type: ignore[dict-item]
+    assert (parsed.data.license, parsed.data.eval_results) == ("unknown", None)
+    assert parsed.text.count("Not stated.") == 3
+    assert "5 object classes, 3 predicates" in parsed.text
+    assert "4 entity and 4 predicate queries" in parsed.text
+
+
+def test_names_are_text_and_nothing_else():
+    text = card()
+    assert r"on, \`\_x\_\`, \[a\]\(b\)" in text
+    assert r"cup, a\|b, \<script\>, two lines, 책상" in text
+
+
+def test_the_card_shows_how_the_model_is_loaded(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    model, folder = Speaq(tiny_config(**NAMES)), tmp_path / "model"
+    model.save_pretrained(folder)
+    parsed = ModelCard.load(folder / "README.md")
+    code = parsed.text.partition("```python\n")[2].partition("graph = ")[0]
+    assert str(tmp_path) not in parsed.text  # others have other folders
+    monkeypatch.chdir(tmp_path)
+    space: dict = {}
+    exec(code, space)
+    assert space["model"].vocabulary == model.vocabulary
+
+
+def test_a_card_of_ones_own_stays_until_there_is_more_to_say(tmp_path):
+    model = Speaq(tiny_config())
+    (tmp_path / "README.md").write_text("mine")
+    model.save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+    model.save_pretrained(tmp_path, data="my photos")
+    assert "my photos" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("revision", [None, "v1"])
+def test_a_cached_model_loads_without_a_network(tmp_path, monkeypatch, revision):
+    torch.manual_seed(0)
+    model = Speaq(tiny_config(**NAMES))
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repo = tmp_path / "models--someone--speaq"
+    model.save_pretrained(repo / "snapshots" / commit)
+    (repo / "refs").mkdir()
+    (repo / "refs" / (revision or "main")).write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    again = Speaq.from_pretrained("someone/speaq", revision=revision)
+    assert again.config == model.config
+    assert torch.equal(again.projection.weight, model.projection.weight)
+    with pytest.raises(SpeaqError, match="someone/other: neither a folder here nor a model on the hub"):
+        Speaq.from_pretrained("someone/other")
+
+
+class FakeApi:
+    """Remembers what was uploaded."""
+
+    def __init__(self, token: str | None = None, *, cards: bool = False, refuses: bool = False):
+        self.token, self.cards, self.refuses = token, cards, refuses
+        self.created: list[tuple] = []
+        self.files: dict[str, str] = {}
+
+    def __call__(self, token: str | None = None) -> "FakeApi":
+        self.token = token
+        return self
+
+    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
+        if self.refuses:
+            raise OSError("no route to host")
+        self.created.append((repo_id, private, exist_ok))
+
+    def file_exists(self, repo_id: str, filename: str) -> bool:
+        return self.cards
+
+    def upload_folder(self, *, repo_id: str, folder_path: str, ignore_patterns: list[str] | None) -> str:
+        paths = [path for path in Path(folder_path).iterdir() if path.name not in (ignore_patterns or ())]
+        self.files = {path.name: path.read_text(errors="replace") for path in paths}
+        return f"https://huggingface.co/{repo_id}"
+
+
+def test_upload(monkeypatch):
+    model = Speaq(tiny_config())
+    api = FakeApi()
+    monkeypatch.setattr(huggingface_hub, "HfApi", api)
+    address = model.push_to_hub(
+        "someone/speaq", private=True, token="secret", metrics={"R@50": 0.3}, license="mit"
+    )
+    assert address == "https://huggingface.co/someone/speaq"
+    assert (api.created, api.token) == ([("someone/speaq", True, True)], "secret")
+    assert sorted(api.files) == ["README.md", "config.json", "model.safetensors"]
+    assert "from_pretrained('someone/speaq')" in api.files["README.md"]
+    assert "license: mit" in api.files["README.md"] and "secret" not in api.files["README.md"]
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", written := FakeApi(cards=True))
+    model.push_to_hub("someone/speaq")  # whose card was edited on the hub
+    assert sorted(written.files) == ["config.json", "model.safetensors"]
+
+
+def test_an_upload_that_fails(monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "HfApi", FakeApi(refuses=True))
+    with pytest.raises(SpeaqError, match=r"someone/speaq: the model cannot be uploaded .*no route to host"):
+        Speaq(tiny_config()).push_to_hub("someone/speaq")
+    assert issubclass(HfHubHTTPError, OSError)  # what the hub's refusals are

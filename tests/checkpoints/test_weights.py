@@ -1,0 +1,159 @@
+"""Weights on disk."""
+
+import argparse
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from speaq.checkpoints.weights import find_checkpoint, load_matching, read_weights
+from speaq.errors import SpeaqError
+from speaq.model.config import ModelConfig
+from speaq.pretrained import Speaq
+from tiny_model import tiny_config
+
+
+def tiny_model(**changes: Any) -> Speaq:
+    """A model that is quick to save."""
+    return Speaq(tiny_config(**{"objects": ("cup",), "decoder_layers": 1, **changes}))
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict", None])
+def test_where_the_weights_are_in_a_checkpoint(tmp_path, key):
+    state = {"detr.input_proj.bias": torch.arange(3.0), "detr.backbone.x.num_batches_tracked": torch.ones(())}
+    torch.save({key: state, "epoch": 3} if key else {**state, "epoch": 3}, tmp_path / "model.pth")
+    weights = read_weights(tmp_path / "model.pth")
+    assert {name: tensor.tolist() for name, tensor in weights.items()} == {"projection.bias": [0, 1, 2]}
+
+
+class Harmful:
+    def __reduce__(self) -> tuple:
+        return (print, ("this must not run",))
+
+
+def test_files_that_are_no_checkpoints(tmp_path, capsys):
+    def message(content: Any, suffix: str) -> str:
+        path = tmp_path / f"weights{suffix}"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif suffix == ".pkl":
+            path.write_bytes(pickle.dumps(content))
+        else:
+            torch.save(content, path)
+        with pytest.raises(SpeaqError) as caught:
+            read_weights(path)
+        return str(caught.value).removeprefix(f"{path}: ")
+
+    for suffix in (".pth", ".pkl"):
+        assert message({"model": Harmful()}, suffix).startswith("not a checkpoint of plain tensors (holds a ")
+        assert "argparse.Namespace" in message({"args": argparse.Namespace(lr=1)}, suffix)
+        assert message(b"", suffix).startswith("not a checkpoint of plain tensors (")
+        assert message(b"no pickle at all", suffix).startswith("not a checkpoint of plain tensors (")
+        assert message({"model": {}}, suffix).startswith("expected a dictionary of tensors")
+        assert message([1, 2], suffix).startswith("expected a dictionary of tensors")
+    assert message(b"no tensors", ".safetensors").startswith("not a readable safetensors file")
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SpeaqError, match=r"nowhere.pth: no such weights file"):
+        read_weights(tmp_path / "nowhere.pth")
+    with pytest.raises(SpeaqError, match=r"no model here"):
+        read_weights(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
+def test_damaged_files_are_named(tmp_path, suffix):
+    path, rng = tmp_path / f"weights{suffix}", np.random.default_rng(0)
+    state = {f"name {i}": torch.arange(4.0) for i in range(3)}
+    if suffix == ".pkl":
+        path.write_bytes(pickle.dumps({name: tensor.numpy() for name, tensor in state.items()}))
+    else:
+        save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    whole = path.read_bytes()
+    failures = 0
+    for _ in range(200):
+        damaged = bytearray(whole[: rng.integers(1, len(whole) + 1)])
+        for place in rng.integers(0, len(damaged), 3):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            read_weights(path)  # harmless damage, such as another number
+        except SpeaqError as error:
+            assert str(error).startswith(f"{path}: ")
+            failures += 1
+    assert failures > 100
+
+
+def test_save_and_load(tmp_path):
+    extras = {"reference_points": True, "dense_head": True, "predicate_counts": (7,)}
+    model, folder = tiny_model(frozen_norm=False, **extras).train(), tmp_path / "a" / "b"
+    images = torch.randint(0, 256, (1, 3, 70, 90), dtype=torch.uint8)
+    with torch.no_grad():
+        model(images)  # moves the running statistics
+    model.save_pretrained(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    again = Speaq.from_pretrained(folder)
+    assert not again.training and again.config == model.config
+    with torch.no_grad():
+        ours, theirs = model.eval()(images), again(images)
+    assert torch.equal(ours.predicate_logits, theirs.predicate_logits)
+    assert torch.equal(ours.subject_boxes, theirs.subject_boxes)
+    report = load_matching(tiny_model(reference_points=True), folder)
+    assert report.mismatched == [] and all("token_" in name for name in report.unexpected)
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
+    model = tiny_model()
+    model.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(SpeaqError, match="cannot write a model here: No space left"):
+        tiny_model(num_queries=9).save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_folders_that_hold_no_model(tmp_path):
+    with pytest.raises(SpeaqError, match=r"no model here; expected config.json and model.safetensors"):
+        Speaq.from_pretrained(tmp_path)
+    with pytest.raises(SpeaqError, match="no such folder, and not a model id"):
+        Speaq.from_pretrained(tmp_path / "missing")
+    tiny_model().save_pretrained(tmp_path / "best")
+    (tmp_path / "checkpoints" / "iter_0000010").mkdir(parents=True)
+    assert find_checkpoint(tmp_path) == tmp_path / "best"
+    config = tmp_path / "best" / "config.json"
+    config.write_text(config.read_text().replace('"num_queries": 4', '"num_queries": 5'))
+    with pytest.raises(SpeaqError, match=r"subject_embedding.weight is \(4, 16\), expected \(5, 16\)"):
+        Speaq.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected the configuration of a speaq model"),
+        ('{"model_type": "detr"}', "expected the configuration of a speaq model"),
+        ('{"model_type": "speaq", "objects": []}', "predicates: Field required"),
+        (
+            '{"model_type": "speaq", "objects": [], "predicates": [], "colour": 1}',
+            "colour: Unexpected keyword argument",
+        ),
+        (
+            '{"model_type": "speaq", "objects": ["a"], "predicates": ["b"], "hidden_dim": "16"}',
+            "hidden_dim: Input should be a valid integer",
+        ),
+        (
+            '{"model_type": "speaq", "objects": ["a"], "predicates": ["b"], "hidden_dim": 18}',
+            "hidden_dim is 18; expected a multiple of 4 and of num_heads, 8",
+        ),
+    ],
+)
+def test_broken_configurations(tmp_path, text, reason):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(SpeaqError, match=f"config.json: .*{reason}"):
+        ModelConfig.from_json(tmp_path / "config.json")

@@ -1,0 +1,345 @@
+"""Classes, splits, images, and mistakes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from speaq.errors import SpeaqError
+from speaq.tools.convert import convert_dataset
+
+
+def line(number, names, relations, **more):
+    things = [{"name": name, "box": [place, 0, place + 5, 9]} for place, name in enumerate(names)]
+    image = f"photos/p{number}.JPG"
+    content = {"image": image, "id": number, "width": 64, "height": 32, "objects": things}
+    return {**content, "relations": relations, **more}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """20 images: dog 20, cat 10, kitty 10, tree 1; on 20, near 10, by 3."""
+    lines = []
+    for number in range(20):
+        names = ["dog", "cat" if number < 10 else "kitty", *(["tree"] if number == 4 else [])]
+        relations = [[0, "on", 1], *([[1, "near", 0]] if number % 2 else [])]
+        relations += [[1, "by", 0]] if number < 3 else []
+        lines.append(json.dumps(line(number, names, relations)))
+    path = tmp_path / "set/all.jsonl"
+    path.parent.mkdir()
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_most_frequent_classes(source, tmp_path):
+    data = convert_dataset(source, tmp_path / "out", num_objects=2, num_predicates=2).data
+    assert data.vocabulary.objects == ("cat", "dog")
+    assert data.vocabulary.predicates == ("near", "on")
+    # Predicates are counted among what the object classes leave: on 10, near 5, by 3.
+    assert np.bincount(data.relations[:, 2]).tolist() == [5, 10]
+    assert data.changes == {
+        "boxes of other classes left out": 11,
+        "relations of boxes of other classes left out": 15,
+        "relations of other predicates left out": 3,
+    }
+
+
+def test_classes_that_occur_often_enough(source, tmp_path):
+    data = convert_dataset(source, tmp_path / "out", min_object_count=2, min_predicate_count=4).data
+    assert data.vocabulary.objects == ("cat", "dog", "kitty")
+    assert data.vocabulary.predicates == ("near", "on")
+    with pytest.raises(SpeaqError, match="no predicate is left: the most frequent one occurs 20 times"):
+        convert_dataset(source, tmp_path / "none", min_predicate_count=21)
+    assert not (tmp_path / "none").exists()
+
+
+def test_aliases(source, tmp_path):
+    aliases = tmp_path / "aliases.txt"
+    aliases.write_text("cat, kitty, kitten\nnear,by\n")
+    data = convert_dataset(
+        source, tmp_path / "out", num_objects=2, object_aliases=aliases, predicate_aliases=aliases
+    ).data
+    assert data.vocabulary.objects == ("cat", "dog")
+    assert data.vocabulary.predicates == ("near", "on")
+    assert np.bincount(data.labels).tolist() == [20, 20]
+    assert np.bincount(data.relations[:, 2]).tolist() == [13, 20]
+    assert data.changes == {
+        "object classes merged into others": 1,
+        "predicates merged into others": 1,
+        "boxes of other classes left out": 1,
+    }
+
+
+def test_given_vocabulary(source, tmp_path):
+    mapping = tmp_path / "names.json"
+    names = {"label_to_idx": {"dog": 2, "bus": 1, "cat": 3}, "predicate_to_idx": {"on": 2, "in": 1}}
+    mapping.write_text(json.dumps(names))
+    data = convert_dataset(source, tmp_path / "out", mapping=mapping).data
+    assert data.vocabulary.objects == ("bus", "dog", "cat")
+    assert data.vocabulary.predicates == ("in", "on")
+    assert np.bincount(data.labels).tolist() == [0, 20, 10]
+    assert np.bincount(data.relations[:, 2]).tolist() == [0, 10]
+
+
+def test_drawn_splits(source, tmp_path):
+    options = {"val_share": 0.2, "test_share": 0.3}
+    data = convert_dataset(source, tmp_path / "out", **options).data
+    assert np.bincount(data.splits).tolist() == [10, 4, 6]
+    assert convert_dataset(source, tmp_path / "out", **options).data.splits.tolist() == data.splits.tolist()
+    other = convert_dataset(source, tmp_path / "out", **options, seed=1).data
+    assert other.splits.tolist() != data.splits.tolist()
+
+    kept = convert_dataset(tmp_path / "out", tmp_path / "kept", splits=("val", "test")).data
+    assert np.bincount(kept.splits).tolist() == [0, 4, 6]
+    assert kept.ids == [number for number, split in enumerate(other.splits) if split]
+    assert kept.changes == {}
+    with pytest.raises(SpeaqError, match="--val-share: the source has its own val images"):
+        convert_dataset(tmp_path / "out", tmp_path / "again", val_share=0.5)
+    with pytest.raises(SpeaqError, match=r"no image is of the splits val; found 20 train, 0 val, 0 test"):
+        convert_dataset(source, tmp_path / "again", splits=("val",))
+    with pytest.raises(SpeaqError, match="together below 1"):
+        convert_dataset(source, tmp_path / "again", val_share=0.5, test_share=0.5)
+
+
+def test_links(source, tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "photos").mkdir(parents=True)
+    for number in range(19):
+        Image.new("RGB", (64, 32)).save(folder / f"photos/p{number}.JPG", format="JPEG")
+    plain = convert_dataset(source, tmp_path / "out", images=folder)
+    assert (plain.num_missing, plain.num_other_names, plain.images) == (1, 20, folder)
+    linked = convert_dataset(source, tmp_path / "out", images=folder, link=True)
+    links = tmp_path / "out/images"
+    assert (linked.images, linked.num_other_names, linked.num_missing) == (links, 0, 1)
+    assert sorted(path.name for path in links.iterdir()) == sorted(f"{number}.jpg" for number in range(19))
+    assert (links / "7.jpg").resolve() == (folder / "photos/p7.JPG").resolve()
+    convert_dataset(source, tmp_path / "out", images=folder, link=True)  # links may be there already
+    again = convert_dataset(tmp_path / "out", tmp_path / "again", target_format="coco")
+    assert (again.images, again.num_missing) == (links, 1)
+    images = json.loads((tmp_path / "again/train.json").read_text())["images"]
+    assert images[3] == {"id": 3, "file_name": "3.jpg", "width": 64, "height": 32}
+    with pytest.raises(SpeaqError, match="name it with --images"):
+        convert_dataset(source, tmp_path / "more", link=True)
+
+
+def test_folders(source, tmp_path):
+    with pytest.raises(SpeaqError, match="the source itself is in this folder"):
+        convert_dataset(source, source.parent, target_format="jsonl")
+    with pytest.raises(SpeaqError, match="found a file"):
+        convert_dataset(source.parent, source)
+    with pytest.raises(SpeaqError, match="there is no such file or folder"):
+        convert_dataset(tmp_path / "gone", tmp_path / "out")
+    with pytest.raises(SpeaqError, match="there is no such folder of images"):
+        convert_dataset(source, tmp_path / "out", images=tmp_path / "gone")
+    with pytest.raises(
+        SpeaqError, match="the format seems to be none of the known ones; name it with --from"
+    ):
+        convert_dataset(tmp_path, tmp_path / "out")
+    with pytest.raises(SpeaqError, match="can only be read; expected one of vg, coco, jsonl"):
+        convert_dataset(source, tmp_path / "out", target_format="vg-raw")
+
+
+MAN = {"name": "man", "box": [0, 0, 5, 5]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": None}, r"all.jsonl: line 2: expected whole numbers for 'width' and 'height', found None"),
+        ({"width": 0}, "expected the width and height of image 1 in pixels, found 0 and 32"),
+        ({"split": "dev"}, "line 2: expected train, val or test in 'split', found 'dev'"),
+        ({"objects": [{"name": "man"}]}, "line 2: 'box' is missing"),
+        (
+            {"objects": [{**MAN, "box": [1, 2, 3]}]},
+            r"line 2: expected \[x1, y1, x2, y2\] in 'box', found \[1, 2",
+        ),
+        ({"objects": [{**MAN, "box": [1, 2, 3, float("nan")]}]}, r"line 2: expected \[x1, y1, x2, y2\]"),
+        ({"objects": [{**MAN, "name": 3}]}, "line 2: expected the name of a class, found 3"),
+        ({"relations": [[0, "on", 2]]}, r"line 2: expected .* with objects 0 to 1, found \[0, 'on', 2\]"),
+        ({"relations": [[-1, "on", 0]]}, r"objects 0 to 1, found \[-1, 'on', 0\]"),
+        ({"id": 0}, "the image id 0 comes twice"),
+        ({"id": "one"}, "expected integers for all image ids, or strings for all; found int and str"),
+        ({"id": 2**70}, "is too large a number"),
+        ({"format": "speaq-dataset", "version": 2}, "line 2: expected version 1 .* found version 2"),
+    ],
+)
+def test_mistakes_in_json_lines(tmp_path, changes, message):
+    names = ["dog", "cat"]
+    lines = [line(0, names, [[0, "on", 1]]), {**line(1, names, [[0, "on", 1]]), **changes}]
+    source = tmp_path / "all.jsonl"
+    source.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(source, tmp_path / "out")
+
+
+def coco_files() -> dict:
+    return {
+        "train": {
+            "images": [{"id": 7, "file_name": "7.jpg", "width": 100, "height": 50}],
+            "annotations": [
+                {"id": number, "image_id": 7, "category_id": number, "bbox": [1, 1, 9, 9]}
+                for number in (1, 2)
+            ],
+            "categories": [{"id": 1, "name": "man"}, {"id": 2, "name": "hat"}],
+        },
+        "rel": {"train": {"7": [[0, 1, 1]]}, "rel_categories": ["__background__", "on"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("train", "images"), None, r"train.json: expected a list 'images', found NoneType"),
+        (("train", "categories"), "gone", r"train.json: expected the keys .*; 'categories' is missing"),
+        (("train", "images", 0, "width"), "gone", r"images\[0\] has no 'width'; found id, file_name, height"),
+        (("train", "images", 0, "file_name"), 3, r"images\[0\] needs text in 'file_name', found 3"),
+        (
+            ("train", "annotations", 1, "bbox"),
+            [1, 2],
+            r"annotations\[1\] needs four numbers in 'bbox', found \[1, 2",
+        ),
+        (
+            ("train", "annotations", 1, "image_id"),
+            9,
+            r"annotations\[1\] has the 'image_id' 9; expected .* \(7\)",
+        ),
+        (
+            ("train", "annotations", 1, "category_id"),
+            5,
+            r"annotations\[1\] has the 'category_id' 5; .* \(1, 2\)",
+        ),
+        (("train", "categories", 1, "name"), "man", "categories 1 and 2 are both 'man'"),
+        (("rel", "train"), "gone", "rel.json: expected the keys rel_categories, train; 'train' is missing"),
+        (("rel", "train", "8"), [], "'train' has the image '8', which .*train.json has not"),
+        (("rel", "train", "7"), [[0, 2, 1]], r"image '7' has the relation \[0, 2, 1\]; .* has 2 boxes"),
+        (("rel", "train", "7"), [[0, 1]], r"image '7' has the relation \[0, 1\]"),
+        (
+            ("rel", "train", "7"),
+            [[0, 1, 3]],
+            "has the predicate 3; expected a position in 'rel_categories', 1 to 1",
+        ),
+        (("rel", "train", "7"), None, r"image '7' has the relation None"),
+        (("train", "images", 0, "id"), [7], r"images\[0\] needs a number or text in 'id', found \[7\]"),
+        (("rel", "rel_categories"), {}, "expected a list of names in 'rel_categories', found dict"),
+    ],
+)
+def test_mistakes_in_coco(tmp_path, place, value, message):
+    files = coco_files()
+    *way, last = place
+    target = files
+    for key in way:
+        target = target[key]
+    if value == "gone":
+        del target[last]
+    else:
+        target[last] = value
+    (tmp_path / "set").mkdir()
+    for name, content in files.items():
+        (tmp_path / "set" / f"{name}.json").write_text(json.dumps(content))
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(tmp_path / "set", tmp_path / "out")
+
+
+def test_a_relation_between_two_images(tmp_path):
+    content = coco_files()["train"]
+    content["images"].append({"id": 8, "file_name": "8.jpg", "width": 100, "height": 50})
+    content["annotations"][1]["image_id"] = 8
+    relation = {"subject_id": 1, "object_id": 2, "predicate_id": 0, "image_id": 7}
+    content |= {"rel_annotations": [relation], "rel_categories": ["on"]}
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(SpeaqError, match=r"rel_annotations\[0\] is between boxes of two images, 7 and 8"):
+        convert_dataset(path, tmp_path / "out")
+
+
+def test_damaged_json(tmp_path):
+    path = tmp_path / "train.json"
+    path.write_text('{"rel_annotations": [')
+    with pytest.raises(SpeaqError, match=r"train.json: expected JSON \(Expecting value"):
+        convert_dataset(path, tmp_path / "out")
+
+
+def psg(relations, **changes):
+    annotation = {"bbox": [0, 0, 9, 9], "bbox_mode": 0, "category_id": 0}
+    image = {"file_name": "a.jpg", "image_id": "a", "width": 9, "height": 9, "relations": relations}
+    content = {"data": [{**image, "annotations": [annotation]}]}
+    return {**content, "thing_classes": ["man"], "predicate_classes": ["on"], **changes}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (psg([[0, 1, 0]]), r"data\[0\] has the relation \[0, 1, 0\]; .* from 0, below 1, 1 and 1"),
+        (psg(None), r"data\[0\] needs a list, found NoneType"),
+        (psg([], thing_classes={}), "expected a list 'thing_classes', found dict"),
+        (psg([], thing_classes=["man", "man"]), "0 and 1 are both 'man'"),
+        (psg([]), "no relation is left; nothing was written"),
+    ],
+)
+def test_mistakes_in_psg(tmp_path, content, message):
+    path = tmp_path / "psg.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(path, tmp_path / "out")
+
+
+HEADING = "ImageID,LabelName1,LabelName2,XMin1,XMax1,YMin1,YMax1,XMin2,XMax2,YMin2,YMax2,RelationshipLabel"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ImageID,LabelName1\n", "train-vrd.csv: expected a column 'XMin1', found ImageID, LabelName1"),
+        (f"{HEADING}\naa,/m/1\n", "line 2: expected 12 values, found"),
+        (
+            f"{HEADING}\naa,/m/1,/m/9,0,1,0,1,0,1,0,1,on\n",
+            "line 2: .*'/m/9' is not in the class descriptions",
+        ),
+        (f"{HEADING}\naa,/m/1,/m/1,0,1,0,1,0,x,0,1,on\n", "image aa, /m/1: expected four numbers in 0..1"),
+        (f"{HEADING}\nbb,/m/1,/m/1,0,1,0,1,0,1,0,1,on\n", "such as bb.jpg; found none"),
+    ],
+)
+def test_mistakes_in_open_images(tmp_path, text, message):
+    source = tmp_path / "set"
+    source.mkdir()
+    (source / "train-vrd.csv").write_text(text)
+    (source / "class-descriptions.csv").write_text("/m/1,Man\n/m/2,Hat\n")
+    with pytest.raises(SpeaqError, match="name the folder of images with --images"):
+        convert_dataset(source, tmp_path / "out")
+    Image.new("RGB", (9, 9)).save(tmp_path / "aa.jpg")
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(source, tmp_path / "out", images=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("objects", [{"image_id": 9, "objects": []}], r"objects.json: entries\[0\] is of image 9, which"),
+        (
+            "objects",
+            [{"image_id": 1, "objects": [{"x": 1}]}],
+            r"\(image 1\): expected objects with object_id",
+        ),
+        (
+            "relationships",
+            [{"image_id": 1, "relationships": [{}]}],
+            r"\(image 1\): expected relationships with",
+        ),
+        ("relationships", {}, "relationships.json: expected a list 'entries', found dict"),
+    ],
+)
+def test_mistakes_in_raw_visual_genome(tmp_path, name, content, message):
+    source = tmp_path / "raw"
+    source.mkdir()
+    thing = {"object_id": 1, "x": 0, "y": 0, "w": 5, "h": 5, "names": ["man"]}
+    files = {
+        "image_data": [{"image_id": 1, "width": 9, "height": 9}],
+        "objects": [{"image_id": 1, "objects": [thing]}],
+        "relationships": [{"image_id": 1, "relationships": []}],
+    }
+    for key, value in {**files, name: content}.items():
+        (source / f"{key}.json").write_text(json.dumps(value))
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(source, tmp_path / "out")

@@ -1,0 +1,105 @@
+"""From Visual Genome format to each other format and back: nothing is lost."""
+
+import numpy as np
+import pytest
+
+from golden_dataset import TINY
+from speaq.config.data import GenomeSection
+from speaq.data.visual_genome import VisualGenome
+from speaq.tools.convert import convert_dataset
+from speaq.tools.convert.formats import FORMATS
+from speaq.tools.doctor import Source, check_dataset
+
+WRITTEN = [one.name for one in FORMATS if one.write is not None]
+
+
+def test_written_formats():
+    assert sorted(WRITTEN) == ["coco", "jsonl", "psg", "sgg-benchmark", "vg"]
+
+
+def opened(folder, split):
+    return VisualGenome(
+        images=TINY / "images",
+        annotations_h5=folder / "annotations.h5",
+        image_data=folder / "image_data.json",
+        dictionary=folder / "dicts.json",
+        split=split,
+        num_validation_images=0,
+    )
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_there_and_back(tiny, tmp_path, name):
+    there = convert_dataset(TINY, tmp_path / "there", target_format=name, val_share=0.25, seed=3)
+    assert np.bincount(there.data.splits).tolist() == [63, 21, 36]
+    back = convert_dataset(tmp_path / "there", tmp_path / "back", images=TINY / "images")
+    assert (back.source_format, back.target_format, back.num_missing, back.num_other_names) == (
+        name,
+        "vg",
+        0,
+        0,
+    )
+    assert back.data.changes == {}
+    splits = dict(zip(there.data.ids, there.data.splits.tolist(), strict=True))
+    assert dict(zip(back.data.ids, back.data.splits.tolist(), strict=True)) == splits
+
+    originals = {}
+    for split in ("train", "test"):
+        data = tiny(split, num_validation_images=0, filter_empty_relations=False)
+        originals |= {data.image_ids[i]: data.annotation(i) for i in range(len(data))}
+    vocabulary = tiny().vocabulary
+    seen = 0
+    for number, split in enumerate(("train", "val", "test")):
+        data = opened(tmp_path / "back", split)
+        assert data.vocabulary == vocabulary
+        for i, image_id in enumerate(data.image_ids):
+            found, original = data.annotation(i), originals[image_id]
+            assert splits[image_id] == number
+            assert (found.width, found.height) == (original.width, original.height)
+            assert np.abs(found.boxes - original.boxes).max() < 1e-3
+            assert found.labels.tolist() == original.labels.tolist()
+            assert found.relations.tolist() == original.relations.tolist()
+            seen += 1
+    assert seen == 119  # one test image has no relation
+
+    section = GenomeSection(
+        images=str(TINY / "images"),
+        image_data=str(tmp_path / "back/image_data.json"),
+        mapping_dictionary=str(tmp_path / "back/dicts.json"),
+        vg_attribute_h5=str(tmp_path / "back/annotations.h5"),
+    )
+    findings = check_dataset(Source("VISUAL_GENOME", section), limit=3, open_images=True).findings
+    assert [finding.code for finding in findings if finding.severity != "note"] == []
+
+
+def test_string_ids_strange_names_and_empty_images_survive(tmp_path):
+    source = tmp_path / "set.jsonl"
+    source.write_text(
+        '{"image": "b/scene_2.png", "width": 8000, "height": 6000, "split": "test", "objects": '
+        '[{"name": "위 <b>$_[red]", "box": [0.1, 0.2, 7999.9, 5999.8]}, {"name": "a", "box": [1, 2, 3, 4]}], '
+        '"relations": [[1, "on \\"top\\"", 0], [0, "near", 0], [0, "near", 0]]}\n'
+        "\n"
+        '{"image": "scene_1.jpg", "width": 3, "height": 5, "objects": []}\n',
+        encoding="utf-8",
+    )
+    for name in WRITTEN:
+        convert_dataset(source, tmp_path / name, target_format=name)
+        data = convert_dataset(tmp_path / name, tmp_path / f"{name}-back", target_format="jsonl").data
+        rows = [data.ids.index(image_id) for image_id in ("b/scene_2", "scene_1")]
+        assert data.splits[rows].tolist() == [2, 0]
+        assert [data.files[row] for row in rows] == ["b/scene_2.png", "scene_1.jpg"]
+        assert data.sizes[rows].tolist() == [[6000, 8000], [5, 3]]
+        assert data.vocabulary.objects == ("a", "위 <b>$_[red]")
+        assert data.vocabulary.predicates == ("near", 'on "top"')
+        assert np.abs(data.boxes - [[0.1, 0.2, 7999.9, 5999.8], [1, 2, 3, 4]]).max() < 1e-3
+        assert data.labels.tolist() == [1, 0]
+        assert data.relations.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("name", ["vg", "coco"])
+def test_writing_twice_gives_the_same_bytes(tmp_path, name):
+    contents = []
+    for folder in ("one", "two"):
+        written = convert_dataset(TINY, tmp_path / folder, target_format=name, val_share=0.1).files
+        contents.append([path.read_bytes() for path in written])
+    assert contents[0] == contents[1]

@@ -1,0 +1,75 @@
+"""Every kind of damage is found, alone and with the others, and mended."""
+
+import pytest
+
+from damaged_set import found, open_strictly
+from damages import DAMAGES, EXPECTED, OPENING
+from speaq.tools.doctor import check_dataset, write_repaired
+from speaq.tools.scenes import generate_dataset
+
+
+def test_nothing_is_wrong_with_the_golden_set(damaged):
+    check = damaged.check(open_images=True)
+    assert found(check) == {}
+    assert {finding.code: finding.count for finding in check.findings} == {
+        "image-without-relations": 1,
+        "object-unused": 8,
+        "relation-duplicate": 2,
+        "zero-shot": 108,
+    }
+    assert (check.counts["train"].num_images, check.counts["test"].num_images) == (84, 36)
+
+
+@pytest.mark.parametrize("style", ["photo", "flat"])
+def test_nothing_is_wrong_with_a_generated_set(tmp_path, style):
+    from speaq.tools.doctor import source_of_paths
+
+    generate_dataset(tmp_path / "set", num_images=12, num_val=3, num_test=3, image_size=(80, 64), style=style)
+    check = check_dataset(source_of_paths(tmp_path / "set", {}), limit=3, open_images=True)
+    assert found(check) == {}
+    assert check.counts["val"].num_images == 3
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damage_alone(damaged, name):
+    DAMAGES[name](damaged)
+    assert found(damaged.check(open_images=name in OPENING)) == EXPECTED[name]
+
+
+def test_all_damages_at_once(damaged, tmp_path):
+    """Those left out change the same things as others, or are not told where the ranges are damaged."""
+    names = DAMAGES.keys() - {
+        "not_finite",
+        "range_too_far",
+        "key_missing",
+        "gap_in_numbers",
+        "number_twice",
+        "name_twice",
+        "shape_of_attributes",
+        "box_of_no_image",
+        "relation_of_no_image",
+    }
+    assert len(names) > 30
+    for name in sorted(names):
+        DAMAGES[name](damaged)
+    check = damaged.check(open_images=True)
+    assert found(check) == {code: count for name in names for code, count in EXPECTED[name].items()} | {
+        "image-id-duplicate": 3
+    }
+    after = check_dataset(write_repaired(check, tmp_path / "repaired"), limit=3, open_images=True)
+    assert found(after) == {"attribute-unknown": 1, "dictionary-similar-names": 1}
+    assert len(open_strictly(after.source, "train")) == after.counts["train"].num_images
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damage_is_mended(damaged, tmp_path, name):
+    DAMAGES[name](damaged)
+    check = damaged.check(open_images=name in OPENING, open_unsized=True)
+    repaired = write_repaired(check, tmp_path / "repaired")
+    after = check_dataset(repaired, limit=3, open_images=name in OPENING)
+    assert "error" not in {finding.severity for finding in after.findings}
+    for split, rows in (("train", 84), ("test", 36)):
+        genome = open_strictly(repaired, split)
+        assert rows - 6 <= len(genome) <= rows
+        annotations = [genome.annotation(i) for i in range(len(genome))]
+        assert sum(len(annotation.boxes) for annotation in annotations) == after.counts[split].num_boxes

@@ -1,0 +1,136 @@
+"""Predictions that are kept, scored again without the model, and the report."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speaq.cli import app, run
+from speaq.config import load_config
+from speaq.evaluation.predictions import Predictions
+from speaq.tools.report.of_model import evaluate_with_report
+from speaq.tools.report.rescoring import rescore
+from speaq.training.cluster import Cluster
+from speaq.training.launch import evaluate, train
+
+CPU = Cluster(num_gpus=0)
+TWO_PROCESSES = """
+import sys
+from speaq.config import load_config
+from speaq.training.cluster import Cluster
+from speaq.tools.report.of_model import evaluate_with_report
+
+file, *overrides = sys.argv[1:]
+evaluate_with_report(load_config(file, overrides), cluster=Cluster(num_gpus=0, cpu_processes=2))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(config_file, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("reported")
+    options = ["OUTPUT_DIR", str(output), "SOLVER.MAX_ITER", "3"]
+    train(load_config(config_file, options), cluster=CPU)
+    run(app, ["evaluate", str(output), "--report", "--num-gpus", "0"])
+    return output
+
+
+def test_the_report_is_written_beside_the_results(trained):
+    page = (trained / "report.html").read_text()
+    assert "VG_val" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "Multi-assignment" in page  # k over the training, from metrics.json
+    assert "Query groups" in page
+    assert {path.name for path in (trained / "predictions").iterdir()} == {"VG_val.h5"}
+
+
+def test_saved_predictions_give_the_same_figures(trained, capsys):
+    config = load_config(trained / "config.yaml", ["MODEL.WEIGHTS", str(trained / "best")])
+    file = trained / "predictions" / "VG_val.h5"
+    with Predictions(file) as predictions:
+        assert (predictions.dataset, len(predictions)) == ("VG_val", 10)
+    direct = evaluate(config, cluster=CPU).module.results[0]
+    again = rescore(config, file)
+    assert direct.keys() == again.keys()
+    for name in direct:
+        np.testing.assert_allclose(again[name], direct[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    assert "VG_val" in capsys.readouterr().err
+
+
+def test_the_command_scores_predictions_without_a_model(trained, tmp_path):
+    folder = tmp_path / "elsewhere" / "predictions"
+    shutil.copytree(trained / "predictions", folder)
+    shutil.copy(trained / "config.yaml", folder.parent)
+    run(
+        app,
+        [
+            "evaluate",
+            "TEST.RELATION.IOU_THRESHOLD",
+            "0.1",
+            "--report",
+            "--predictions",
+            str(folder / "VG_val.h5"),
+        ],
+    )
+    assert (folder / "VG_val.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "evaluate what"),
+        (["--predictions", "nowhere/predictions/VG_val.h5"], "config.yaml: no such file"),
+        (["nowhere"], "nowhere"),
+    ],
+)
+def test_what_is_not_there_is_named(arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(app, ["evaluate", *arguments])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_predictions_of_something_else_are_refused(trained, capsys):
+    options = ["--config-file", str(trained / "config.yaml"), "--predictions", str(trained / "metrics.json")]
+    with pytest.raises(SystemExit):
+        run(app, ["evaluate", *options])
+    assert "expected predictions saved by an evaluation" in capsys.readouterr().err
+    file = trained / "predictions" / "VG_val.h5"
+    fewer = ["DATASETS.VISUAL_GENOME.NUMBER_OF_VALIDATION_IMAGES", "7"]
+    with pytest.raises(SystemExit):
+        run(app, ["evaluate", *fewer, "--predictions", str(file)])
+    assert "predictions and ground truth must be of the same images" in capsys.readouterr().err
+
+
+def test_two_processes_write_one_file(trained, tmp_path):
+    options = ["MODEL.WEIGHTS", str(trained / "best"), "OUTPUT_DIR", str(tmp_path)]
+    results = json.loads((trained / "results.json").read_text())["VG_val"]
+    script = tmp_path / "run.py"
+    script.write_text(TWO_PROCESSES)
+    command = [sys.executable, str(script), str(trained / "config.yaml"), *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    two = json.loads((tmp_path / "results.json").read_text())["VG_val"]
+    assert two["scene_graph"]["R@20"] == pytest.approx(results["scene_graph"]["R@20"], abs=1e-9)
+    with (
+        Predictions(trained / "predictions" / "VG_val.h5") as one,
+        Predictions(tmp_path / "predictions" / "VG_val.h5") as other,
+    ):
+        assert one.image_ids == other.image_ids
+        for first, second in zip(one, other, strict=True):
+            np.testing.assert_allclose(first.scores, second.scores, atol=1e-6)
+    assert {path.name for path in (tmp_path / "predictions").iterdir()} == {"VG_val.h5"}
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_several_data_sets_read_by_worker_processes(trained, tmp_path):
+    options = ["MODEL.WEIGHTS", str(trained / "best"), "OUTPUT_DIR", str(tmp_path)]
+    options += ["DATASETS.TEST", "('VG_val', 'VG_test')", "DATALOADER.NUM_WORKERS", "1"]
+    evaluate_with_report(load_config(trained / "config.yaml", options), cluster=CPU)
+    assert {path.name for path in (tmp_path / "predictions").iterdir()} == {"VG_val.h5", "VG_test.h5"}
+    assert "Data sets side by side" in (tmp_path / "report.html").read_text()

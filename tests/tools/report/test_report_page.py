@@ -1,0 +1,270 @@
+"""The evaluation report: read back as a browser would parse it."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speaq.errors import SpeaqError
+from speaq.evaluation.analysis import analyse
+from speaq.evaluation.detection import DetectionAP
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.predictions import Predictions, PredictionWriter
+from speaq.evaluation.scoring import paired, score
+from speaq.scene_graph import SceneGraph
+from speaq.structures import Annotation, Vocabulary
+from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
+from speaq.tools.report.charts import query_bars, recall_histogram
+from speaq.tools.report.heatmap import heatmap
+from speaq.tools.report.markup import element, html
+
+TINY = Path(__file__).parents[2] / "golden" / "vg_tiny"
+NASTY = ("</script><script>alert(1)</script>", '<b>on & "under"</b>', "$x_1$ $body", "옆에 있는", "p" * 60)
+VOCABULARY = Vocabulary(("<img src=x onerror=alert(2)>", "cup", "ø"), NASTY)
+COUNTS = (1000, 50, 500, 5, 20)
+VOID = {"meta", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """Elements of a page with their text; every element must be closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements = [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        made = {"tag": tag, "attrs": dict(attrs), "text": "", "inside": [e["tag"] for e in self.open]}
+        self.elements.append(made)
+        if tag not in VOID:
+            self.open.append(made)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for made in self.open:
+            made["text"] += data
+
+    def find(self, tag, **attrs):
+        return [e for e in self.elements if e["tag"] == tag and attrs.items() <= e["attrs"].items()]
+
+
+def scene(index, rng, path):
+    """Boxes of a 320 x 240 image, and a prediction that is right about two of three relations."""
+    corners = rng.uniform(0, 120, (4, 2))
+    boxes = np.concatenate((corners, corners + rng.uniform(40, 100, (4, 2))), axis=1).astype(np.float32)
+    labels, true = rng.integers(0, 3, 4), rng.integers(0, [4, 4, 5], (5, 3))
+    said = np.where(rng.random(5) < 2 / 3, true[:, 2], rng.choice(5, 5)) % 4  # the last is never said
+    probs = np.full((5, 6), 0.02)
+    probs[np.arange(5), said] = np.linspace(0.9, 0.5, 5)
+    annotation = Annotation(
+        image_id=index, path=path, width=320, height=240, boxes=boxes, labels=labels, relations=true,
+        source="real" if index % 2 else "synthetic",
+    )  # fmt: skip
+    graph = SceneGraph(
+        boxes=boxes + 2, labels=labels, scores=np.ones(4), pairs=true[:, :2], predicates=said,
+        predicate_probs=probs, image_size=(240, 320), queries=rng.permutation(8)[:5], vocabulary=VOCABULARY,
+    )  # fmt: skip
+    return graph, annotation
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """30 images, whose examples have no picture on disk but one."""
+    folder, rng = tmp_path_factory.mktemp("report"), np.random.default_rng(0)
+    pairs = [scene(index, rng, TINY / "images" / "nowhere.jpg") for index in range(30)]
+    with PredictionWriter(folder / "a.h5", vocabulary=VOCABULARY, dataset="VG_test") as writer:
+        for graph, annotation in pairs:
+            writer.add(graph, annotation)
+    predictions, truth = Predictions.open(folder / "a.h5"), [annotation for _, annotation in pairs]
+    metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5), predicate_counts=np.array(COUNTS))
+    results = score(predictions, truth, [metrics, DetectionAP(num_objects=3)])
+    analysis = analyse(paired(predictions, truth), metrics)
+    best, worst = choose_examples(analysis, predictions, truth, count=2)
+    best[0] = replace(best[0], truth=replace(best[0].truth, image=TINY / "images" / "1.jpg"))
+    return EvaluatedSet(
+        name="VG_<test>", vocabulary=VOCABULARY, results=results, analysis=analysis, predicate_counts=COUNTS,
+        best=best, worst=worst,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(evaluated):
+    history = AssignmentHistory(iterations=np.arange(3) * 10, copies=np.array([[1, 1.5, 2], [1, np.nan, 3]]))
+    return Report(
+        title="Report <1>", facts={"Backbone": "ResNet & more"}, sets=[evaluated],
+        group_of_query=[0] * 3 + [1] * 5, group_of_predicate=[0, 1, 0, 1, 1], assignment=history,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(report, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "new" / "report.html"
+    write_report(path, report)
+    assert path.stat().st_size < 600_000
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def row_of(page, name):
+    """Numbers behind the row of the sortable table whose heading is ``name``."""
+    place = next(
+        i
+        for i, e in enumerate(page.elements)
+        if e["tag"] == "th" and e["text"] == name and "tbody" in e["inside"]
+    )
+    cells = []
+    for made in page.elements[place + 1 :]:
+        if made["tag"] == "tr":
+            break
+        cells.append(made)
+    return cells
+
+
+def test_the_page_needs_nothing_else_and_runs_one_script(page):
+    assert len(page.find("script")) == 1
+    assert not page.find("link")
+    for made in page.elements:
+        for name, value in made["attrs"].items():
+            assert not name.startswith("on")
+            if name in ("src", "href"):
+                assert value.startswith(("data:image/jpeg;base64,", "#"))
+    assert not re.search(
+        r"https?://|url\(|@import", page.find("style")[0]["text"] + page.find("script")[0]["text"]
+    )
+    targets = {e["attrs"]["id"] for e in page.find("section")}
+    assert {link["attrs"]["href"].removeprefix("#") for link in page.find("a")} == targets
+
+
+def test_names_are_text(page):
+    assert page.find("title")[0]["text"] == page.find("h1")[0]["text"] == "Report <1>"
+    assert [e["text"] for e in page.find("h2")][:2] == ["By source of the images", "VG_<test>"]
+    rows = [e["text"] for e in page.find("th", scope="row") if e["text"] in NASTY]
+    assert set(rows) == set(NASTY)
+    assert page.find("dd")[0]["text"] == "ResNet & more"
+    assert [e["text"] for e in page.find("th", scope="row") if e["text"] in VOCABULARY.objects] == list(
+        VOCABULARY.objects
+    )
+
+
+def test_figures_are_those_of_the_metrics(page, evaluated):
+    results = evaluated.results
+    figures = [e["text"] for e in page.find("span", **{"class": "figure"})]
+    assert figures == [f"{100 * results[name]:.2f}" for name in ("R@5", "mR@5", "F@5", "AP50")]
+    cells = row_of(page, NASTY[2])
+    assert cells[0]["text"] == "body"
+    values = [float(cell["attrs"]["data-value"]) for cell in cells[1:]]
+    analysis = evaluated.analysis
+    relations = (analysis.predicates == 2).sum()
+    localised = ((analysis.predicates == 2) & (analysis.said < 5)).sum()
+    assert values == pytest.approx(
+        [
+            500,
+            relations,
+            results["per_predicate_images"][2].item(),
+            *results["per_predicate"][2].tolist(),
+            localised / relations,
+            analysis.right[2] / analysis.claims[2],
+        ],
+        abs=1e-4,
+    )
+    never_said = row_of(page, NASTY[4])
+    assert never_said[-1]["text"] == "–" and never_said[-1]["attrs"]["data-value"] == "-1"
+
+
+def test_confusions_and_groups_are_drawn(page, evaluated):
+    analysis = evaluated.analysis
+    order = np.argsort(-np.array(COUNTS))
+    counts = analysis.confusion[np.ix_(order, order)]
+    tips = [e["text"] for e in page.find("title") if e["text"].startswith("annotated ")]
+    assert len(tips) == np.count_nonzero(counts)
+    assert tips[0] == (
+        f"annotated {NASTY[0]}, said {NASTY[0]}: {counts[0, 0]} of {counts[0].sum()} "
+        f"({counts[0, 0] / counts[0].sum():.1%})"
+    )
+    uses = analysis.query_uses
+    first = next(e["text"] for e in page.find("title") if " from group 1: " in e["text"])
+    assert first.startswith(f"{NASTY[0]} from group 1: {uses[:3, 0].sum()} of {uses[:, 0].sum()} ")
+
+
+def test_examples_have_pictures_and_words(page, evaluated):
+    assert len(page.find("figure")) == 4
+    pictures = page.find("img")
+    assert len(pictures) == 1
+    assert pictures[0]["attrs"]["alt"].startswith("Ground truth: ")
+    missing = [e["text"] for e in page.find("p", **{"class": "missing"})]
+    assert len(missing) == 3 and all("nowhere.jpg" in text for text in missing)
+    recalls = evaluated.analysis.image_recalls()[0, -1]
+    assert [example.recalls[-1] for example in evaluated.best] == sorted(recalls)[::-1][:2]
+    assert [example.recalls[-1] for example in evaluated.worst] == sorted(recalls)[:2]
+    assert f"R@5 {100 * evaluated.worst[0].recalls[-1]:.2f}" in page.find("figcaption")[2]["text"]
+
+
+def test_several_sets_and_little_knowledge(evaluated, tmp_path):
+    """No boxes, no counts, no groups, no images: what is not known is left out."""
+    results = {k: v for k, v in evaluated.results.items() if not re.match("AP|(ng-)?mR-[hbt]", k)}
+    bare = replace(
+        evaluated, name="bare", results=results, predicate_counts=None, best=(), worst=(),
+        analysis=replace(evaluated.analysis, groups={}),
+    )  # fmt: skip
+    metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5))
+    metrics.update([], [])
+    empty = replace(bare, name="empty", results=metrics.compute(), analysis=analyse([], metrics))
+    write_report(tmp_path / "a.html", Report(title="t", facts={}, sets=[bare, empty]))
+    page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    heads = [e["text"] for e in page.find("h2")]
+    assert heads[:3] == ["Data sets side by side", "bare", "Predicates, bare"]
+    assert "Queries, empty" not in heads and "Queries, bare" in heads
+    rows = [e["text"] for e in page.find("th", scope="row")][:4]
+    assert rows == ["bare", "bare, real images", "bare, synthetic images", "empty"]
+    write_report(tmp_path / "b.html", Report(title="t", facts={}, sets=[bare, empty]))
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    (tmp_path / "file").touch()
+    with pytest.raises(SpeaqError, match="cannot write this file"):
+        write_report(tmp_path / "file" / "a.html", Report(title="t", facts={}, sets=[bare]))
+
+
+def test_markup_escapes():
+    made = element(
+        "td", "a < b", element("b", "x"), " & c", class_="n", data_value=1 / 3, hidden=None, title='"'
+    )
+    assert html(made) == '<td class="n" data-value="0.33333" title="&quot;">a &lt; b<b>x</b> &amp; c</td>'
+    assert html(element("ul", [element("li", name) for name in "ab"])) == "<ul><li>a</li><li>b</li></ul>"
+
+
+def test_heatmap_cells():
+    shares = np.array([[1.0, 0.0, 0.25], [0.5, 0.5, 0.0]])
+    tips = [[json.dumps([i, j]) for j in range(3)] for i in range(2)]
+    drawing = heatmap(
+        shares, rows=["a", "b" * 40], columns=["c", "d", "e"], tips=tips, titles=("r", "c"), label="l",
+        right=np.eye(2, 3, dtype=bool), kinds=("right", "confused"),
+    )  # fmt: skip
+    cells = [e for e in drawing.iter("rect") if e.find("title") is not None]
+    assert [(c.find("title").text, c.get("class"), c.get("fill-opacity")) for c in cells] == [
+        ("[0, 0]", "right", "1"),
+        ("[0, 2]", "wrong", "0.53"),
+        ("[1, 0]", "wrong", "0.72"),
+        ("[1, 1]", "right", "0.72"),
+    ]
+    labels = [text.text for text in drawing.iter("text")]
+    assert "b" * 23 + "…" in labels
+    frame = next(drawing.iter("svg"))
+    assert all(0 <= float(c.get("x")) <= float(frame.get("width")) for c in cells)
+
+
+def test_histogram_and_query_bars():
+    drawing = recall_histogram(np.array([0, 0, 0.05, 0.999, 1.0, np.nan]), 100)
+    tips = [title.text for title in drawing.iter("title")]
+    assert tips[0] == "recall 0 %: 2 images" and tips[-1] == "recall 100 %: 1 images" and len(tips) == 12
+    heights = [float(bar.get("height")) for bar in drawing.iter("rect")]
+    assert heights[0] == 2 * heights[1] == 2 * heights[-2] == 2 * heights[-1] > 0
+    assert sum(heights[2:-2]) == 0
+    groups = [title.text for title in query_bars(np.arange(5.0), [0, 0, 1, 1, 1], 20).iter("title")]
+    assert groups == ["group 1: queries 0 to 1", "group 2: queries 2 to 4"]
+    assert html(recall_histogram(np.array([]), 20)) and html(query_bars(np.zeros(0), [], 20))
