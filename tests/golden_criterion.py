@@ -103,34 +103,3 @@ def matches(assignment, layer: int) -> list[tuple[np.ndarray, np.ndarray]]:
         result.append((assignment.query[chosen].numpy(), assignment.relation[chosen].numpy() - first))
         first += len(target.relations)
     return result
-
-
-def output(multiplier: int, dtype: torch.dtype = torch.float32) -> RawOutput:
-    def stack(name: str) -> torch.Tensor:
-        layers = [figures()[f"in.mq{multiplier}.layer{layer}.{name}"] for layer in range(3)]
-        return torch.from_numpy(np.stack(layers)).to(dtype)
-
-    return RawOutput(
-        subject_logits=stack("sub_logits"),
-        object_logits=stack("obj_logits"),
-        subject_boxes=stack("sub_boxes"),
-        object_boxes=stack("obj_boxes"),
-        predicate_logits=stack("rel_logits"),
-        predicate_boxes=stack("rel_boxes"),
-    )
-
-
-def targets(dtype: torch.dtype = torch.float32) -> list[Target]:
-    def tensor(name: str) -> torch.Tensor:
-        return torch.from_numpy(figures()[name])
-
-    return [
-        Target(
-            image_id=i,
-            boxes=tensor(f"target{i}.combined_boxes").to(dtype),
-            labels=tensor(f"target{i}.combined_labels"),
-            relations=tensor(f"target{i}.image_relations"),
-            relation_boxes=tensor(f"target{i}.relation_boxes").to(dtype),
-        )
-        for i in range(5)
-    ]
