@@ -107,8 +107,9 @@ def _write(program: ExportedProgram, network: ExportNetwork, path: Path, opset: 
 def _quantize(path: Path) -> None:
     """Quantize the weights of matrix products to 8-bit integers; their inputs are quantized at run time.
 
-    Weights are unsigned like the inputs: onnxruntime's products of unsigned and signed 8-bit integers saturate
-    at 16 bits on x86 processors without VNNI. Convolutions stay in float32: the CPU has only a slow integer one.
+    Weights are unsigned like the inputs: onnxruntime's products of unsigned and signed 8-bit integers
+    saturate at 16 bits on x86 processors without VNNI. Convolutions stay in float32: the CPU has only a slow
+    integer one.
     """
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
