@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.graph.schema import SCHEMA
+from speaq.graph.schema import (
+    FORMAT,
+    VERSION,
+    Document,
+    EntityRecord,
+    RelationRecord,
+    VocabularyRecord,
+)
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -47,7 +54,7 @@ def nodes_and_edges(graph):
     )
 
 
-def test_networkx():
+def test_to_networkx_has_attributes_of_nodes_and_edges():
     graph = small_graph().to_networkx()
     assert graph.nodes[1] == {
         "name": "table", "label": 1, "score": 0.8, "x1": 5.0, "y1": 5.0, "x2": 40.1, "y2": 20.0
@@ -63,7 +70,7 @@ def test_networkx():
 
 
 @pytest.mark.parametrize("names", [("cup", "table", "person", "tree", "dog", "cat"), NASTY[:4] + NASTY[:2]])
-def test_networkx_and_we_write_the_same_graphml(tmp_path, names):
+def test_graphml_has_what_to_networkx_has(tmp_path, names):
     graph = small_graph(names)
     graph.to_graphml(tmp_path / "new" / "ours.graphml")
     networkx.write_graphml(graph.to_networkx(), tmp_path / "theirs.graphml")
@@ -82,15 +89,29 @@ def test_graphml_replaces_what_xml_forbids(tmp_path):
     assert again.nodes["1"]["name"] == "ends with \\"
 
 
-def test_graphml_of_nothing(tmp_path):
+def test_graphml_of_an_empty_graph(tmp_path):
     small_graph().filter(top=0).to_graphml(tmp_path / "a.graphml")
     assert len(networkx.read_graphml(tmp_path / "a.graphml")) == 0
-    keys = ElementTree.parse(tmp_path / "a.graphml").getroot().findall("{*}key")
-    assert {key.get("attr.name") for key in keys if key.get("for") == "edge"} == {
-        "predicate",
-        "label",
-        "score",
+
+
+def test_graphml_types_and_ids(tmp_path):
+    small_graph().to_graphml(tmp_path / "a.graphml")
+    root = ElementTree.parse(tmp_path / "a.graphml").getroot()
+    types = {(key.get("for"), key.get("attr.name")): key.get("attr.type") for key in root.findall("{*}key")}
+    assert types == {
+        ("graph", "image"): "string",
+        **{("graph", name): "int" for name in ("width", "height")},
+        **{("node", name): "double" for name in ("score", "x1", "y1", "x2", "y2")},
+        ("node", "name"): "string",
+        ("node", "label"): "int",
+        ("edge", "predicate"): "string",
+        ("edge", "label"): "int",
+        ("edge", "score"): "double",
     }
+    graph = root.find("{*}graph")
+    assert (graph.get("id"), graph.get("edgedefault")) == ("scene_graph", "directed")
+    edges = [(edge.get("id"), edge.get("source"), edge.get("target")) for edge in graph.findall("{*}edge")]
+    assert edges == [("0", "0", "1"), ("1", "0", "1"), ("2", "2", "2")]
 
 
 def statements(text):
@@ -113,7 +134,7 @@ def statements(text):
     return found
 
 
-def test_dot(tmp_path):
+def test_to_dot_has_a_line_per_node_and_edge(tmp_path):
     graph = small_graph()
     text = graph.to_dot(tmp_path / "new" / "graph.dot")
     assert (tmp_path / "new" / "graph.dot").read_text(encoding="utf-8") == text
@@ -136,7 +157,7 @@ def test_dot_escapes_names():
     assert "&amp;lt;" in small_graph(NASTY[2:] + NASTY[:2]).to_dot()
 
 
-def test_dot_quotes_numbers_that_are_no_identifiers():
+def test_dot_quotes_numbers_in_other_notations():
     boxes = [[-np.inf, -1.5, np.nan, 1e-5], [0, 0, 1, 1], [0, 0, 1, 1]]
     line = next(
         line for line in small_graph(boxes=np.array(boxes)).to_dot().splitlines() if line.startswith("  0 [")
@@ -174,7 +195,7 @@ def check(value, schema, where="graph"):
         assert value >= schema["minimum"], where
 
 
-def test_json_is_as_documented():
+def test_json_agrees_with_the_documented_schema():
     example, schema = (
         json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)
     )
@@ -186,12 +207,38 @@ def test_json_is_as_documented():
     ):
         check(json.loads(graph.to_json()), schema)
     check(example, schema)
-    assert schema == SCHEMA
     graph = SceneGraph.from_json(json.dumps(example))
     assert [str(triplet) for triplet in graph.triplets] == ["cup on table (0.36)"]
     assert json.loads(graph.to_json()) == example
     with pytest.raises(AssertionError):
         check(example | {"width": 0}, schema)
+
+
+def test_models_agree_with_the_documented_schema():
+    schema = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)[1])
+    properties = schema["properties"]
+    parts = {
+        Document: schema,
+        EntityRecord: properties["entities"]["items"],
+        RelationRecord: properties["relations"]["items"],
+        VocabularyRecord: properties["vocabulary"],
+    }
+    for model, part in parts.items():
+        fields = model.model_fields
+        assert list(fields) == list(part["properties"])
+        assert [name for name, field in fields.items() if field.is_required()] == part["required"]
+        assert part["additionalProperties"] == (model is Document)
+        for name, described in model.model_json_schema()["properties"].items():
+            documented = part["properties"][name]
+            assert described.get("minItems") == documented.get("minItems")
+            assert described.get("maxItems") == documented.get("maxItems")
+            if documented.get("type") == "integer":
+                assert {key: described.get(key) for key in ("minimum", "maximum")} == {
+                    "minimum": documented.get("minimum"),
+                    "maximum": documented.get("maximum"),
+                }
+    assert properties["format"]["const"] == FORMAT
+    assert properties["version"]["const"] == VERSION
 
 
 def test_json_keeps_any_name(tmp_path):

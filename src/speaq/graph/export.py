@@ -25,7 +25,8 @@ def graph_to_networkx(graph: GraphData) -> "networkx.MultiDiGraph":
     """A graph for networkx, with attributes that its writers of GraphML, GEXF, GML and JSON accept."""
     import networkx  # takes a while
 
-    result = networkx.MultiDiGraph(**_of_graph(graph))
+    result = networkx.MultiDiGraph()
+    result.graph.update(_of_graph(graph))
     result.add_nodes_from(enumerate(_of_nodes(graph)))
     pairs = graph.pairs.tolist()
     result.add_edges_from((s, o, data) for (s, o), data in zip(pairs, _of_edges(graph), strict=True))
@@ -42,11 +43,11 @@ def graph_to_graphml(graph: GraphData, path: str | Path) -> None:
     """
     import networkx
 
-    result = networkx.MultiDiGraph(id="scene_graph", **_for_graphml(_of_graph(graph)))
+    result = networkx.MultiDiGraph()
+    result.graph.update(_for_graphml(_of_graph(graph)), id="scene_graph")
     result.add_nodes_from((index, _for_graphml(data)) for index, data in enumerate(_of_nodes(graph)))
-    for row, ((subject, object_), data) in enumerate(
-        zip(graph.pairs.tolist(), _of_edges(graph), strict=True)
-    ):
+    edges = zip(graph.pairs.tolist(), _of_edges(graph), strict=True)
+    for row, ((subject, object_), data) in enumerate(edges):
         result.add_edge(subject, object_, key=row, **_for_graphml(data))  # keys become ids
     with replacing(path) as temporary:
         networkx.write_graphml_xml(result, temporary)
@@ -131,15 +132,9 @@ def _short(value: float) -> float:
 
 
 def _for_graphml(attributes: Attributes) -> dict[str, str | float | np.int32]:
-    """Attributes as networkx writes them: np.int32 as type "int", int as "long"."""
-    return {
-        name: _for_xml(value)
-        if isinstance(value, str)
-        else np.int32(value)
-        if isinstance(value, int)
-        else value
-        for name, value in attributes.items()
-    }
+    """Attributes whose integers networkx declares as "int" rather than "long", and whose text XML allows."""
+    convert = {str: _for_xml, int: np.int32, float: float}
+    return {name: convert[type(value)](value) for name, value in attributes.items()}
 
 
 def _for_xml(text: str) -> str:

@@ -139,7 +139,11 @@ def _message(error: Any) -> str:
         return f"{start}no such key; expected {', '.join(_PARTS[error['loc'][0]].model_fields)}"
     if error["type"] == "value_error":
         return f"{start}{error['ctx']['error']}"
-    expected = _EXPECTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    expected = error["msg"]
+    if error["type"] in _EXPECTED:
+        expected = _EXPECTED[error["type"]].format(**error.get("ctx", {}))
+    if error["loc"] in (("image",), ("vocabulary",)):
+        expected += " or null"
     return f"{start}expected {expected}, found {_shown(error['input'])}"
 
 

@@ -57,9 +57,9 @@ def align(truth: GraphData, prediction: GraphData) -> tuple[GraphData, Part, Par
     left = replace(
         Part.whole(truth),
         unmatched=~np.isin(np.arange(len(truth.boxes)), entities),
-        marks=tuple(HIT if hit else MISS for hit in hits.any(axis=1)),
+        marks=tuple(HIT if hit else MISS for hit in np.any(hits, axis=1)),
     )
-    marks = tuple(HIT if hit else EXTRA for hit in hits.any(axis=0))
+    marks = tuple(HIT if hit else EXTRA for hit in np.any(hits, axis=0))
     return union, left, Part(prediction, entities, relations, entities >= len(truth.boxes), marks)
 
 
