@@ -1,5 +1,5 @@
-import json
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,14 +8,6 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.graph.schema import (
-    FORMAT,
-    VERSION,
-    Document,
-    EntityRecord,
-    RelationRecord,
-    VocabularyRecord,
-)
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -27,7 +19,6 @@ NASTY = (
     "bell\x07\ud800",
     "ends with \\",
 )
-DOCUMENT = Path(__file__).parents[2] / "docs" / "scene_graph_json.md"
 
 
 def small_graph(names=("cup", "table", "person", "tree", "dog", "cat"), **changes):
@@ -172,86 +163,19 @@ def test_files_that_cannot_be_written(tmp_path):
             write(tmp_path / "file" / "graph.x")
 
 
-def check(value, schema, where="graph"):
-    """The part of JSON Schema that ours needs."""
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float)}
-    kinds["null"] = type(None)
-    known = {"$schema", "title", "type", "required", "additionalProperties", "properties", "const", "minimum"}
-    assert set(schema) <= known | {"maximum", "items", "minItems", "maxItems"}, where
-    if "const" in schema:
-        assert value == schema["const"], where
-    if "type" in schema:
-        types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-        assert any(isinstance(value, kinds[type_]) for type_ in types), (where, value)
-    if isinstance(value, dict):
-        assert set(schema["required"]) <= set(value) <= set(schema["properties"]), where
-        for key, item in value.items():
-            check(item, schema["properties"][key], f"{where}.{key}")
-    if isinstance(value, list):
-        assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)), where
-        for item in value:
-            check(item, schema["items"], f"{where}[]")
-    if "minimum" in schema:
-        assert value >= schema["minimum"], where
+@pytest.mark.filterwarnings("ignore:OpenCV")
+def test_to_supervision_keeps_boxes_scores_and_classes():
+    graph = small_graph()
+    detections = graph.to_supervision()
+    np.testing.assert_array_equal(detections.xyxy, graph.boxes)
+    np.testing.assert_array_equal(detections.confidence, graph.scores)
+    np.testing.assert_array_equal(detections.class_id, graph.labels)
+    assert detections.data["class_name"].tolist() == ["cup", "table", "person"]
+    assert detections[detections.confidence > 0.75].data["class_name"].tolist() == ["cup", "table"]
+    assert len(graph[:0].to_supervision()) == 0
 
 
-def test_json_agrees_with_the_documented_schema():
-    example, schema = (
-        json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)
-    )
-    for graph in (
-        small_graph(),
-        small_graph(NASTY),
-        small_graph(vocabulary=None, image=None),
-        small_graph().filter(top=0),
-    ):
-        check(json.loads(graph.to_json()), schema)
-    check(example, schema)
-    graph = SceneGraph.from_json(json.dumps(example))
-    assert [str(triplet) for triplet in graph.triplets] == ["cup on table (0.36)"]
-    assert json.loads(graph.to_json()) == example
-    with pytest.raises(AssertionError):
-        check(example | {"width": 0}, schema)
-
-
-def test_models_agree_with_the_documented_schema():
-    schema = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)[1])
-    properties = schema["properties"]
-    parts = {
-        Document: schema,
-        EntityRecord: properties["entities"]["items"],
-        RelationRecord: properties["relations"]["items"],
-        VocabularyRecord: properties["vocabulary"],
-    }
-    for model, part in parts.items():
-        fields = model.model_fields
-        assert list(fields) == list(part["properties"])
-        assert [name for name, field in fields.items() if field.is_required()] == part["required"]
-        assert part["additionalProperties"] == (model is Document)
-        for name, described in model.model_json_schema()["properties"].items():
-            documented = part["properties"][name]
-            assert described.get("minItems") == documented.get("minItems")
-            assert described.get("maxItems") == documented.get("maxItems")
-            if documented.get("type") == "integer":
-                assert {key: described.get(key) for key in ("minimum", "maximum")} == {
-                    "minimum": documented.get("minimum"),
-                    "maximum": documented.get("maximum"),
-                }
-    assert properties["format"]["const"] == FORMAT
-    assert properties["version"]["const"] == VERSION
-
-
-def test_json_keeps_any_name(tmp_path):
-    small_graph(NASTY).to_json(tmp_path / "a.json")
-    assert SceneGraph.from_json(tmp_path / "a.json").vocabulary == Vocabulary(NASTY, (NASTY[3], NASTY[4]))
-
-
-def test_json_is_strict():
-    with pytest.raises(SpeaqError, match=r"entities\[0\].box\[0\]: expected a finite number, found NaN"):
-        small_graph(boxes=np.full((3, 4), np.nan)).to_json()
-    content = json.loads(small_graph().to_json())
-    with pytest.raises(SpeaqError, match="version: expected 1, found 2"):
-        SceneGraph.from_json(json.dumps(content | {"version": 2}))
-    few = {"objects": ["cup", "table"], "predicates": ["on", "near"]}
-    with pytest.raises(SpeaqError, match=r"entities\[2\].label: expected an index below 2, .* found 2"):
-        SceneGraph.from_json(json.dumps(content | {"vocabulary": few}))
+def test_to_supervision_names_the_extra_if_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(SpeaqError, match=r"pip install 'speaq\[supervision\]'"):
+        small_graph().to_supervision()

@@ -85,10 +85,10 @@ def draw_comparison(
     score: float = 0.0,
     titles: tuple[str, str] = ("Ground truth", "Prediction"),
 ) -> Image.Image:
-    """Draw ground truth and prediction side by side (panoramas: one above the other), with hits and misses
-    marked.
+    """Draw ground truth and prediction side by side, with hits and misses marked.
 
-    An entity or relation that both have is at the same place in both diagrams, with the same name and colour.
+    Panoramas are drawn one above the other. Entities and relations that both graphs have are at the same
+    place in both diagrams, with the same names and colours.
 
     Args:
         truth: the ground truth; all of its relations are drawn.
@@ -126,7 +126,10 @@ def draw_diagram(
 ) -> Image.Image:
     """Draw the best relations as a diagram that reads from left to right; the image is not needed.
 
-    Arguments and errors are those of `speaq.SceneGraph.draw`.
+    Arguments are those of `speaq.SceneGraph.draw`.
+
+    Raises:
+        SpeaqError: the picture cannot be written.
     """
     shown = _best_part(graph, top, score)
     diagram = Diagram(shown, Style.of(shown), aspect=1.5, scored=has_scores(shown))

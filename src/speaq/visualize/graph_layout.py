@@ -146,9 +146,9 @@ def _route(
     Args:
         chain: its elements.
         ends: y where it leaves its first node and reaches its last one.
-        x: centres of the elements.
-        y: centres of the elements.
-        sizes: of the elements.
+        x: horizontal centres of the elements.
+        y: vertical centres of the elements.
+        sizes: widths and heights of the elements.
         borders: left and right border of the column of each element.
     """
     first, last = chain[0], chain[-1]

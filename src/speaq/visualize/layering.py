@@ -77,8 +77,7 @@ def assign_columns(pairs: np.ndarray, heights: np.ndarray, depth: int) -> Column
 
 
 def _flip_edges(pairs: np.ndarray, count: int, depth: int) -> tuple[np.ndarray, int]:
-    """Choose edges to reverse, so that there is no cycle and, if possible, no path of more than ``depth``
-    edges.
+    """Choose edges to reverse: without a cycle and, if possible, without a path of over ``depth`` edges.
 
     Returns:
         (M,) bool, and the length of the longest path.

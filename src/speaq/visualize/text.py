@@ -58,7 +58,7 @@ def letters_may_be_missing() -> Iterator[None]:
 @lru_cache(maxsize=4096)
 def families(text: str) -> tuple[str, ...]:
     """Font families for a text: the default, and installed ones for characters that it lacks."""
-    missing = _missing(_file_of(FONT), set(text) - {"\n"})
+    missing = _missing(str(font_manager.findfont(FONT)), set(text) - {"\n"})
     chosen = [FONT]
     for name, file in _installed() if missing else ():
         remaining = _missing(file, missing)
@@ -82,10 +82,6 @@ def _installed() -> list[tuple[str, str]]:
         and font.weight in (400, "normal", "regular")
         and not font.name.startswith(SYMBOL_FONTS)
     )
-
-
-def _file_of(family: str) -> str:
-    return str(font_manager.findfont(FontProperties(family=family)))
 
 
 def _missing(file: str, letters: set[str]) -> set[str]:

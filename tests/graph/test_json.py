@@ -1,5 +1,5 @@
 import json
-import sys
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -8,26 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scene_graphs import small_graph
 from speaq.errors import SpeaqError
+from speaq.graph.schema import FORMAT, VERSION, Document, EntityRecord, RelationRecord, VocabularyRecord
 from speaq.scene_graph import SceneGraph
-from speaq.structures import Annotation, Vocabulary
+from speaq.structures import Vocabulary
 
-VOCABULARY = Vocabulary(("cup", "table", "person"), ("on", "near"))
-
-
-def small_graph(**changes):
-    values = {
-        "boxes": [[0, 0, 10, 10], [5, 5, 40, 20], [1, 2, 3, 4]],
-        "labels": [0, 1, 2],
-        "scores": [0.9, 0.8, 0.7],
-        "pairs": [[0, 1], [2, 1], [0, 2]],
-        "predicates": [0, 1, 1],
-        "predicate_probs": [[0.5, 0.3, 0.2], [0.1, 0.4, 0.5], [0.2, 0.3, 0.5]],
-        "image_size": (30, 50),
-        "vocabulary": VOCABULARY,
-        "image": Path("photos/kitchen.jpg"),
-    }
-    return SceneGraph(**values | changes)
+DOCUMENT = Path(__file__).parents[2] / "docs" / "scene_graph_json.md"
+NASTY = (
+    'a "quoted" \\ name',
+    "two\nlines",
+    "<b>&lt;$x$</b>",
+    "컵",
+    "bell\x07\ud800",
+    "ends with \\",
+)
+NAMED = {"vocabulary": Vocabulary(NASTY, NASTY[3:5])}
 
 
 def assert_same(a, b):
@@ -38,149 +34,6 @@ def assert_same(a, b):
             np.testing.assert_array_equal(mine, theirs, err_msg=field.name)
         else:
             assert mine == theirs, field.name
-
-
-def test_arrays_have_their_types_and_defaults():
-    graph = small_graph()
-    assert graph.boxes.dtype == graph.scores.dtype == graph.predicate_probs.dtype == np.float32
-    assert (
-        graph.labels.dtype == graph.pairs.dtype == graph.predicates.dtype == graph.queries.dtype == np.int64
-    )
-    assert len(graph) == 3
-    np.testing.assert_allclose(graph.predicate_scores, [0.5, 0.4, 0.3])
-    np.testing.assert_allclose(
-        graph.triplet_scores, [0.9 * 0.8 * 0.5, 0.7 * 0.8 * 0.4, 0.9 * 0.7 * 0.3], rtol=1e-6
-    )
-
-
-def test_triplet_scores_use_pair_scores():
-    graph = small_graph(pair_scores=[[0.5, 0.5], [0.1, 0.1], [1, 1]])
-    np.testing.assert_allclose(graph.triplet_scores, [0.125, 0.004, 0.3], rtol=1e-6)
-
-
-def test_triplets_and_entities_have_names():
-    graph = small_graph()
-    triplet = graph.triplets[0]
-    assert (triplet.subject, triplet.predicate, triplet.object) == ("cup", "on", "table")
-    assert triplet.object_box == (5, 5, 40, 20)
-    assert str(triplet) == "cup on table (0.36)"
-    assert str(graph.entities[2]) == "person (0.70)"
-    assert repr(graph) == "SceneGraph(3 entities, 3 relations, 50x30, kitchen.jpg)"
-    assert str(graph).splitlines()[1:] == [
-        "  cup on table (0.36)",
-        "  person near table (0.22)",
-        "  cup near person (0.19)",
-    ]
-    assert str(small_graph(vocabulary=None).triplets[1]) == "object 2 predicate 1 object 1 (0.22)"
-
-
-def test_str_shows_the_first_relations():
-    graph = small_graph(
-        pairs=[[0, 1]] * 13, predicates=[0] * 13, predicate_probs=np.linspace(0.1, 0.9, 39).reshape(13, 3)
-    )
-    lines = str(graph).splitlines()
-    assert len(lines) == 12
-    assert lines[-1] == "  ... and 3 more"
-
-
-def test_filter_combines_conditions():
-    graph = small_graph()
-    assert [str(t) for t in graph.filter(score=0.2).triplets] == [
-        "cup on table (0.36)",
-        "person near table (0.22)",
-    ]
-    assert [str(t) for t in graph.filter(top=1).triplets] == ["cup on table (0.36)"]
-    assert len(graph.filter(top=0)) == len(graph.filter(top=0).boxes) == 0
-    near = graph.filter(predicates="near")
-    assert near.predicates.tolist() == [1, 1]
-    assert near.queries.tolist() == [1, 2]
-    assert [str(t) for t in graph.filter(objects=["cup"], predicates=[1]).triplets] == [
-        "cup near person (0.19)"
-    ]
-    assert graph.filter(objects=[2], top=1).pairs.tolist() == [[1, 0]]  # table and person are left
-
-
-def test_filter_keeps_the_entities_that_take_part():
-    graph = small_graph().filter(objects="person", predicates="near", top=1)
-    assert graph.labels.tolist() == [1, 2]
-    assert graph.pairs.tolist() == [[1, 0]]
-    assert graph.boxes.tolist() == [[5, 5, 40, 20], [1, 2, 3, 4]]
-    np.testing.assert_allclose(graph.pair_scores, [[0.7, 0.8]])
-
-
-def test_filter_keeps_the_best_in_any_order():
-    graph = small_graph(pair_scores=[[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]])
-    assert graph.filter(top=2).queries.tolist() == [1, 2]
-
-
-def test_index_gives_a_triplet():
-    graph = small_graph()
-    assert graph[0] == graph.triplets[0]
-    assert graph[-1] == graph[np.int64(2)] == graph[np.array(2)] == graph.triplets[2]
-    assert graph[1].subject_index == 2
-    for index in (3, -4):
-        with pytest.raises(IndexError):
-            graph[index]
-    with pytest.raises(TypeError):
-        graph["cup"]
-
-
-def test_slices_masks_and_lists_give_graphs():
-    graph = small_graph()
-    assert graph[:2] == graph.filter(top=2)
-    assert graph[graph.predicates == 1] == graph.filter(predicates="near")
-    assert graph[[True, False, False]] == graph.filter(predicates="on")
-    turned = graph[[2, 0]]
-    assert isinstance(turned, SceneGraph)
-    assert [str(triplet) for triplet in turned] == ["cup near person (0.19)", "cup on table (0.36)"]
-    assert turned.queries.tolist() == [2, 0]
-    near = graph[[1]]
-    assert (near.labels.tolist(), near.pairs.tolist(), near.vocabulary) == ([1, 2], [[1, 0]], VOCABULARY)
-    for empty in (graph[[]], graph[:0], graph[np.zeros(3, bool)]):
-        assert (len(empty), len(empty.boxes)) == (0, 0)
-    with pytest.raises(IndexError):
-        graph[[True, False]]
-
-
-def test_iteration_gives_triplets():
-    graph = small_graph()
-    assert list(graph) == graph.triplets
-    assert list(reversed(graph)) == graph.triplets[::-1]
-    assert graph.triplets[1] in graph
-
-
-def test_equality_compares_arrays_size_and_vocabulary():
-    graph = small_graph()
-    assert graph == small_graph() == small_graph(image=None)
-    changes = {"scores": [0.9, 0.8, 0.6], "queries": [2, 1, 0], "image_size": (30, 51), "vocabulary": None}
-    for name, value in changes.items():
-        assert graph != small_graph(**{name: value})
-    assert graph != graph[:2]
-    assert graph != "cup on table"
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(graph)
-
-
-def test_filter_refuses_unknown_names():
-    with pytest.raises(SpeaqError, match="object 'tabel' is not in the vocabulary; did you mean table"):
-        small_graph().filter(objects="tabel")
-    with pytest.raises(SpeaqError, match=r"predicate 'xyz' is not in the vocabulary \(2 are known\)"):
-        small_graph().filter(predicates=["xyz"])
-    with pytest.raises(SpeaqError, match="no vocabulary"):
-        small_graph(vocabulary=None).filter(objects="cup")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"pairs": [[0, 1], [2, 1], [0, 3]]}, "index its 3 entities, but they range from 0 to 3"),
-        ({"labels": [0, 1]}, "labels has 2 rows, expected 3"),
-        ({"predicates": [0]}, "predicates has 1 rows, expected 3"),
-    ],
-)
-def test_arrays_of_other_lengths_are_refused(changes, message):
-    with pytest.raises(SpeaqError, match=message):
-        small_graph(**changes)
 
 
 @given(
@@ -372,34 +225,86 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
         small_graph().to_json(tmp_path / "file" / "graph.json")
 
 
-def test_to_supervision_keeps_boxes_scores_and_classes():
-    graph = small_graph()
-    detections = graph.to_supervision()
-    np.testing.assert_array_equal(detections.xyxy, graph.boxes)
-    np.testing.assert_array_equal(detections.confidence, graph.scores)
-    np.testing.assert_array_equal(detections.class_id, graph.labels)
-    assert detections.data["class_name"].tolist() == ["cup", "table", "person"]
-    assert detections[detections.confidence > 0.75].data["class_name"].tolist() == ["cup", "table"]
-    assert len(graph[:0].to_supervision()) == 0
+def check(value, schema, where="graph"):
+    """The part of JSON Schema that ours needs."""
+    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float)}
+    kinds["null"] = type(None)
+    known = {"$schema", "title", "type", "required", "additionalProperties", "properties", "const", "minimum"}
+    assert set(schema) <= known | {"maximum", "items", "minItems", "maxItems"}, where
+    if "const" in schema:
+        assert value == schema["const"], where
+    if "type" in schema:
+        types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        assert any(isinstance(value, kinds[type_]) for type_ in types), (where, value)
+    if isinstance(value, dict):
+        assert set(schema["required"]) <= set(value) <= set(schema["properties"]), where
+        for key, item in value.items():
+            check(item, schema["properties"][key], f"{where}.{key}")
+    if isinstance(value, list):
+        assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)), where
+        for item in value:
+            check(item, schema["items"], f"{where}[]")
+    if "minimum" in schema:
+        assert value >= schema["minimum"], where
 
 
-def test_to_supervision_names_the_extra_if_it_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(SpeaqError, match=r"pip install 'speaq\[supervision\]'"):
-        small_graph().to_supervision()
-
-
-def test_from_annotation_gives_ground_truth():
-    annotation = Annotation(
-        image_id=7,
-        path=Path("7.jpg"),
-        width=50,
-        height=30,
-        boxes=np.array([[0, 0, 10, 10], [5, 5, 40, 20]], np.float32),
-        labels=np.array([0, 1]),
-        relations=np.array([[0, 1, 0], [1, 0, 1]]),
+def test_json_agrees_with_the_documented_schema():
+    example, schema = (
+        json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)
     )
-    graph = SceneGraph.from_annotation(annotation, VOCABULARY)
-    assert [str(t) for t in graph.triplets] == ["cup on table (1.00)", "table near cup (1.00)"]
-    assert graph.image_size == (30, 50)
-    assert graph.predicate_probs.tolist() == [[1, 0, 0], [0, 1, 0]]
+    for graph in (
+        small_graph(),
+        small_graph(**NAMED),
+        small_graph(vocabulary=None, image=None),
+        small_graph().filter(top=0),
+    ):
+        check(json.loads(graph.to_json()), schema)
+    check(example, schema)
+    graph = SceneGraph.from_json(json.dumps(example))
+    assert [str(triplet) for triplet in graph.triplets] == ["cup on table (0.36)"]
+    assert json.loads(graph.to_json()) == example
+    with pytest.raises(AssertionError):
+        check(example | {"width": 0}, schema)
+
+
+def test_models_agree_with_the_documented_schema():
+    schema = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)[1])
+    properties = schema["properties"]
+    parts = {
+        Document: schema,
+        EntityRecord: properties["entities"]["items"],
+        RelationRecord: properties["relations"]["items"],
+        VocabularyRecord: properties["vocabulary"],
+    }
+    for model, part in parts.items():
+        fields = model.model_fields
+        assert list(fields) == list(part["properties"])
+        assert [name for name, field in fields.items() if field.is_required()] == part["required"]
+        assert part["additionalProperties"] == (model is Document)
+        for name, described in model.model_json_schema()["properties"].items():
+            documented = part["properties"][name]
+            assert described.get("minItems") == documented.get("minItems")
+            assert described.get("maxItems") == documented.get("maxItems")
+            if documented.get("type") == "integer":
+                assert {key: described.get(key) for key in ("minimum", "maximum")} == {
+                    "minimum": documented.get("minimum"),
+                    "maximum": documented.get("maximum"),
+                }
+    assert properties["format"]["const"] == FORMAT
+    assert properties["version"]["const"] == VERSION
+
+
+def test_json_keeps_any_name(tmp_path):
+    small_graph(**NAMED).to_json(tmp_path / "a.json")
+    assert SceneGraph.from_json(tmp_path / "a.json").vocabulary == NAMED["vocabulary"]
+
+
+def test_json_is_strict():
+    with pytest.raises(SpeaqError, match=r"entities\[0\].box\[0\]: expected a finite number, found NaN"):
+        small_graph(boxes=np.full((3, 4), np.nan)).to_json()
+    content = json.loads(small_graph().to_json())
+    with pytest.raises(SpeaqError, match="version: expected 1, found 2"):
+        SceneGraph.from_json(json.dumps(content | {"version": 2}))
+    few = {"objects": ["cup", "table"], "predicates": ["on", "near"]}
+    with pytest.raises(SpeaqError, match=r"entities\[2\].label: expected an index below 2, .* found 2"):
+        SceneGraph.from_json(json.dumps(content | {"vocabulary": few}))
