@@ -164,7 +164,7 @@ class Speaq(SpeaqModel):
 
         Returns:
             One graph for one image; a list for a folder, a pattern, a batch or an iterable. Type checkers
-            take every path for one image.
+            take every path, array and tensor for one image.
 
         Raises:
             SpeaqError: an image cannot be read, the device does not exist, or its memory is too small.

@@ -85,8 +85,8 @@ class GraphData:
         predicates: (M,) int64, predicate class from 0.
         predicate_probs: (M, R + 1) float32; the last column is "no relation".
         image_size: height and width of the original image in pixels.
-        queries: (M,) int64, the predicate query behind each relation. Where a query may name several
-            predicates (num_rel of them), query j's r-th best is j * num_rel + r. Default: 0 to M - 1.
+        queries: (M,) int64, the predicate query of each relation. If num_rel predicates are kept per query,
+            the r-th best of query j is j * num_rel + r. Default: 0 to M - 1.
         pair_scores: (M, 2) float32, confidence of subject and object as predicted by the relation's own
             query. Several queries may predict the same entity, which has the score of the best. Default: the
             scores of the entities.
