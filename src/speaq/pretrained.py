@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from speaq.checkpoints.card import model_card
-from speaq.checkpoints.weights import load_pretrained, push_to_hub, save_pretrained
+from speaq.checkpoints.saved_models import load_pretrained, push_to_hub, save_pretrained
 from speaq.model.speaq import SpeaqModel
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ def evaluate(
         num_gpus: GPUs of this machine; 0 is the CPU; one if there is any by default.
         dist_url: where the processes of several GPUs meet: a port.
     """
-    from speaq.checkpoints.weights import find_checkpoint
+    from speaq.checkpoints.saved_models import find_model
     from speaq.config import load_config
     from speaq.errors import SpeaqError
     from speaq.tools.report.of_model import evaluate_with_report
@@ -76,7 +76,7 @@ def evaluate(
         return
     if model is None:
         raise SpeaqError("evaluate what? Give the folder of a model, or --predictions FILE")
-    weights = ["MODEL.WEIGHTS", str(find_checkpoint(model))]
+    weights = ["MODEL.WEIGHTS", str(find_model(model))]
     config = load_config(_config_file(config_file, model), [*overrides, *weights])
     cluster = launch.Cluster(num_gpus=num_gpus, dist_url=dist_url)
     start = evaluate_with_report if report else launch.evaluate

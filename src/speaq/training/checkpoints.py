@@ -16,7 +16,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
 
-from speaq.checkpoints.weights import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
+from speaq.checkpoints.saved_models import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
 from speaq.errors import SpeaqError
 from speaq.files import read_tensors, replacing_folder
 

@@ -17,13 +17,8 @@ import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from speaq.checkpoints.weights import (
-    CONFIG_FILE,
-    find_checkpoint,
-    is_pretrained,
-    load_initial_weights,
-    load_matching,
-)
+from speaq.checkpoints.saved_models import CONFIG_FILE, find_model, is_saved_model
+from speaq.checkpoints.weights import load_initial_weights, load_matching
 from speaq.config import Config, log_without_effect
 from speaq.data.build import (
     TrainingStatistics,
@@ -118,9 +113,7 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         if evaluation.datasets and module.evaluated_at != trainer.global_step:
             trainer.validate(module, data, verbose=False)
     if trainer.is_global_zero:
-        logger.info(
-            "Done. Everything is in %s; the model to use is %s", output_dir, find_checkpoint(output_dir)
-        )
+        logger.info("Done. Everything is in %s; the model to use is %s", output_dir, find_model(output_dir))
     return module.results
 
 
@@ -284,7 +277,7 @@ def _find_model(config: Config, *, resume: bool) -> Path:
     """The model to evaluate: of OUTPUT_DIR with ``resume``, else MODEL.WEIGHTS."""
     output_dir = Path(config.output_dir)
     if resume:
-        found = newest_checkpoint(output_dir) or (output_dir if is_pretrained(output_dir) else None)
+        found = newest_checkpoint(output_dir) or (output_dir if is_saved_model(output_dir) else None)
         if found is not None:
             return found
     if not config.model.weights:
