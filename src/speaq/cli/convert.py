@@ -22,7 +22,7 @@ def convert(
     """Convert a checkpoint of the published implementation to a model for Speaq.from_pretrained, or back.
 
     The checkpoint is a scene graph model, the object detector that trainings start from, or an ImageNet
-    ResNet. The architecture is inferred from the shapes of its weights. Settings that cannot be inferred, such
+    ResNet. The architecture is inferred from the shapes of its weights. Settings that are not inferred, such
     as the number of attention heads, are those of the published models, unless the configuration file or the
     KEY VALUE pairs set them.
 
