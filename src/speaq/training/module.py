@@ -224,9 +224,7 @@ class SceneGraphModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the counts, and apply the current settings to the optimizer."""
         self.skipped_steps = checkpoint["skipped_steps"]
-        self._saved_samples = checkpoint[
-            "samples"
-        ]  # including sources that are not used now and may be used again
+        self._saved_samples = checkpoint["samples"]  # also of sources that are not used now
         counts = [self._saved_samples.get(name, 0) for name in self._source_names]
         self.source_images.copy_(torch.tensor(counts, dtype=torch.int64))
         states = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]

@@ -1,7 +1,7 @@
 """Progress bars on a terminal.
 
-Lightning's bars count the batches of an epoch. A training is one epoch without an end here, of which they would
-show neither the length nor the time left.
+Lightning's bars count the batches of an epoch. A training is one epoch without an end here, so that they
+would show neither its length nor the time left.
 """
 
 from typing import Any
