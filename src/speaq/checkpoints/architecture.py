@@ -1,7 +1,6 @@
 """The architecture of a model, inferred from the shapes of its weights.
 
-D: hidden size, F: feed-forward width, Q: entity queries, P: predicate queries, C: object classes,
-R: predicate classes.
+Shape letters: see `speaq.structures`.
 """
 
 import dataclasses
