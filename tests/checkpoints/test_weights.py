@@ -24,7 +24,7 @@ def tiny_model(**changes: Any) -> Speaq:
 
 
 @pytest.mark.parametrize("key", ["model", "state_dict", None])
-def test_where_the_weights_are_in_a_checkpoint(tmp_path, key):
+def test_read_weights_finds_the_state_in_a_checkpoint(tmp_path, key):
     state = {"detr.input_proj.bias": torch.arange(3.0), "detr.backbone.x.num_batches_tracked": torch.ones(())}
     torch.save({key: state, "epoch": 3} if key else {**state, "epoch": 3}, tmp_path / "model.pth")
     weights = read_weights(tmp_path / "model.pth")
@@ -36,7 +36,7 @@ class Harmful:
         return (print, ("this must not run",))
 
 
-def test_files_that_are_no_checkpoints(tmp_path, capsys):
+def test_read_weights_refuses_other_files(tmp_path, capsys):
     def message(content: Any, suffix: str) -> str:
         path = tmp_path / f"weights{suffix}"
         if isinstance(content, bytes):
@@ -65,7 +65,7 @@ def test_files_that_are_no_checkpoints(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
-def test_damaged_files_are_named(tmp_path, suffix):
+def test_read_weights_refuses_damaged_files(tmp_path, suffix):
     path, rng = tmp_path / f"weights{suffix}", np.random.default_rng(0)
     state = {f"name {i}": torch.arange(4.0) for i in range(3)}
     if suffix == ".pkl":
@@ -119,7 +119,7 @@ def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_folders_that_hold_no_model(tmp_path):
+def test_from_pretrained_refuses_folders_without_a_model(tmp_path):
     with pytest.raises(SpeaqError, match=r"no model here; expected config.json and model.safetensors"):
         Speaq.from_pretrained(tmp_path)
     with pytest.raises(SpeaqError, match="no such folder, and not a model id"):
@@ -154,7 +154,7 @@ def test_folders_that_hold_no_model(tmp_path):
         ),
     ],
 )
-def test_broken_configurations(tmp_path, text, reason):
+def test_model_config_refuses_broken_json(tmp_path, text, reason):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(SpeaqError, match=f"config.json: .*{reason}"):
         ModelConfig.from_json(tmp_path / "config.json")

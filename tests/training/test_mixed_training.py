@@ -102,7 +102,7 @@ def test_the_report_shows_every_source_and_all_together(trained, config_file, se
     assert names == {"MULTI_val_real.h5", "MULTI_val_synthetic.h5"}
 
 
-def test_resuming_goes_on_exactly(trained, config_file, settings, tmp_path):
+def test_resume_of_a_mix_is_bit_exact(trained, config_file, settings, tmp_path):
     shutil.copytree(trained / "checkpoints" / "iter_0000005", tmp_path / "checkpoints" / "iter_0000005")
     options = [*settings, "OUTPUT_DIR", str(tmp_path), "DATALOADER.NUM_WORKERS", "1"]
     train(load_config(config_file, options), cluster=CPU, resume=True)
@@ -139,7 +139,7 @@ def test_accumulation_and_a_schedule_keep_the_counts(config_file, settings, tmp_
     assert all(row["loss_relation_real"] > 0 for row in logged)
 
 
-def test_resuming_with_other_ratios_is_told(trained, config_file, settings, tmp_path):
+def test_resume_with_other_ratios_warns(trained, config_file, settings, tmp_path):
     shutil.copytree(trained / "checkpoints" / "iter_0000005", tmp_path / "checkpoints" / "iter_0000005")
     options = ["OUTPUT_DIR", str(tmp_path), "DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO", "0.3"]
     options += ["DATASETS.MULTI_DATASET.SYNTHETIC_SAMPLING_RATIO", "0.7", "DATASETS.TEST", "()"]

@@ -30,7 +30,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_everything_is_in_the_output_folder(trained):
+def test_train_writes_the_output_folder(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
         "best",
@@ -47,7 +47,7 @@ def test_everything_is_in_the_output_folder(trained):
     assert load_config(trained / "config.yaml").solver.max_iter == 6
 
 
-def test_the_log_has_the_classic_form(trained):
+def test_log_has_the_classic_format(trained):
     lines = (trained / "log.txt").read_text().splitlines()
     steps = [line for line in lines if " iter: " in line]
     assert [int(re.search(r"iter: (\d+)", line)[1]) for line in steps] == [1, 3, 5]
@@ -85,7 +85,7 @@ def test_the_reported_loss_is_the_weighted_sum_of_its_terms(trained):
     assert row["total_loss"] == pytest.approx(total, rel=1e-5)
 
 
-def test_resuming_gives_the_same_weights_as_not_stopping(trained, config_file, tmp_path):
+def test_resume_is_bit_exact(trained, config_file, tmp_path):
     shutil.copytree(trained / "checkpoints" / "iter_0000004", tmp_path / "checkpoints" / "iter_0000004")
     # Neither the number of workers nor the interruption changes anything.
     # The weights that a training began with need not be there any more.
@@ -98,7 +98,7 @@ def test_resuming_gives_the_same_weights_as_not_stopping(trained, config_file, t
     assert any(not torch.equal(whole[name], earlier[name]) for name in whole)
 
 
-def test_evaluation_alone_gives_the_same_results(trained, config_file, tmp_path):
+def test_evaluate_gives_the_results_of_the_training(trained, config_file, tmp_path):
     shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
     evaluate(load_config(config_file, ["OUTPUT_DIR", str(tmp_path)]), cluster=CPU, resume=True)
     during, alone = (json.loads((folder / "results.json").read_text()) for folder in (trained, tmp_path))
@@ -112,25 +112,25 @@ def test_a_checkpoint_is_a_model(trained):
     assert Speaq.from_pretrained(trained).config == model.config  # the best one
 
 
-def test_frozen_parts_do_not_move(trained):
+def test_frozen_parameters_do_not_change(trained):
     before, after = (weights(trained / "checkpoints" / f"iter_000000{i}") for i in (4, 6))
     stem = [name for name in before if name.startswith("backbone.body.embedder")]
     assert stem
     assert all(torch.equal(before[name], after[name]) for name in stem)
 
 
-def test_continuing_with_another_model_is_an_error(trained, config_file):
+def test_resume_refuses_another_model(trained, config_file):
     config = load_config(config_file, ["OUTPUT_DIR", str(trained), "MODEL.DETR.DIM_FEEDFORWARD", "32"])
     with pytest.raises(SpeaqError, match="different: feedforward_dim"):
         train(config, cluster=CPU, resume=True)
 
 
-def test_nothing_to_evaluate_is_an_error(config_file, tmp_path):
+def test_evaluate_refuses_a_missing_model(config_file, tmp_path):
     with pytest.raises(SpeaqError, match="no checkpoint to evaluate"):
         evaluate(load_config(config_file, ["OUTPUT_DIR", str(tmp_path)]), cluster=CPU, resume=True)
 
 
-def test_accumulated_batches_make_one_step(config_file, tmp_path):
+def test_accumulated_micro_batches_make_one_step(config_file, tmp_path):
     options = ["OUTPUT_DIR", str(tmp_path), "SOLVER.ACCUMULATE", "2", "SOLVER.MAX_ITER", "3"]
     train(load_config(config_file, options), cluster=CPU)
     rows = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
@@ -141,7 +141,7 @@ def test_accumulated_batches_make_one_step(config_file, tmp_path):
 
 
 @pytest.mark.parametrize("options", [["SOLVER.OPTIMIZER", "SGD"], ["SOLVER.AMP.ENABLED", "True"]])
-def test_other_optimisers_and_precisions(config_file, tmp_path, options):
+def test_train_with_other_optimizers_and_precisions(config_file, tmp_path, options):
     config = load_config(config_file, ["OUTPUT_DIR", str(tmp_path), "SOLVER.MAX_ITER", "2", *options])
     train(config, cluster=CPU)
     rows = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
@@ -166,7 +166,7 @@ class Broken:
         monkeypatch.setattr(Criterion, "forward", forward)
 
 
-def test_a_step_with_a_loss_that_is_no_number_is_skipped_and_told(config_file, tmp_path, monkeypatch):
+def test_step_with_nan_loss_is_skipped_and_logged(config_file, tmp_path, monkeypatch):
     broken = Broken(monkeypatch, {2, 3})
     options = ["OUTPUT_DIR", str(tmp_path), "SOLVER.MAX_ITER", "5", "SOLVER.CHECKPOINT_PERIOD", "1"]
     train(load_config(config_file, [*options, "SOLVER.MAX_TO_KEEP", "9"]), cluster=CPU)
@@ -179,20 +179,20 @@ def test_a_step_with_a_loss_that_is_no_number_is_skipped_and_told(config_file, t
     assert "step skipped (2 in a row, 2 in all)" in log
 
 
-def test_too_many_such_steps_in_a_row_end_the_training(config_file, tmp_path, monkeypatch):
+def test_too_many_skipped_steps_stop_the_training(config_file, tmp_path, monkeypatch):
     Broken(monkeypatch, set(range(1, 100)))
     options = ["OUTPUT_DIR", str(tmp_path), "SOLVER.MAX_NONFINITE_STEPS", "2"]
     with pytest.raises(SpeaqError, match="stopped at iteration 3: 3 steps in a row had a non-finite loss"):
         train(load_config(config_file, options), cluster=CPU)
 
 
-def test_more_gpus_than_there_are(config_file):
+def test_train_refuses_more_gpus_than_available(config_file):
     config = load_config(config_file, [])
     with pytest.raises(SpeaqError, match=r"--num-gpus 99: this machine has \d+ CUDA GPU"):
         train(config, cluster=Cluster(num_gpus=99))
 
 
-def test_several_machines_need_a_meeting_point(config_file):
+def test_several_machines_need_an_address(config_file):
     config = load_config(config_file, [])
     with pytest.raises(SpeaqError, match="--dist-url tcp://HOST:PORT"):
         train(config, cluster=Cluster(num_gpus=0, num_machines=2, dist_url="29503"))

@@ -1,7 +1,6 @@
 """The architecture of a model, inferred from the shapes of its weights.
 
-D: hidden size, F: feed-forward width, Q: entity queries, P: predicate queries, C: object classes,
-R: predicate classes.
+Shape letters: see `speaq.structures`.
 """
 
 import dataclasses
@@ -63,7 +62,7 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
         state: tensors by the names of `SpeaqModel`, of a whole model or of a part.
 
     Raises:
-        SpeaqError: there is neither a ResNet nor a transformer in it, or parts contradict each other.
+        SpeaqError: there is neither a ResNet nor a transformer in it, or layers are missing.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     resnet = _infer_resnet(shapes)
@@ -76,50 +75,24 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
     whole = "decoder.object_embedding.weight" in shapes or "heads.predicate_class.weight" in shapes
     queries = _size(shapes, "decoder.subject_embedding.weight", 0)
     predicate_queries = _size(shapes, "decoder.relation_embedding.weight", 0)
-    multiplier = None
-    if queries and predicate_queries:
-        multiplier, rest = divmod(predicate_queries, queries)
-        if rest:
-            raise SpeaqError(
-                f"{predicate_queries} predicate queries are not a multiple of {queries} entity queries; "
-                "the checkpoint is of another kind of model"
-            )
     classes = _size(shapes, "heads.entity_class.weight", 0)
     predicates = _size(shapes, "heads.predicate_class.weight", 0)
     return Architecture(
         kind="scene graph model" if whole else "detector",
-        hidden_dim=_infer_width(shapes),
+        hidden_dim=_size(shapes, "encoder.layers.0.attention.query.weight", 1)
+        or _size(shapes, "decoder.subject_layers.0.self_attention.query.weight", 1),
         feedforward_dim=_size(shapes, "decoder.subject_layers.0.feedforward.expand.weight", 0)
         or _size(shapes, "encoder.layers.0.feedforward.expand.weight", 0),
         encoder_layers=_count(shapes, "encoder.layers."),
         decoder_layers=_count(shapes, "decoder.subject_layers.") or None,
         num_queries=queries,
-        query_multiplier=multiplier,
+        query_multiplier=predicate_queries // queries if queries and predicate_queries else None,
         reference_points="point_logits" in shapes if whole else None,
         dense_head="token_class.weight" in shapes if whole else None,
         num_objects=classes - 1 if classes else None,
         num_predicates=predicates - 1 if predicates else None,
         **resnet,
     )
-
-
-def _infer_width(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
-    """D, which must be the same in all parts."""
-    widths = {
-        name: _size(shapes, name, axis)
-        for name, axis in (
-            ("decoder.subject_layers.0.self_attention.query.weight", 0),
-            ("decoder.subject_layers.0.self_attention.query.weight", 1),
-            ("decoder.subject_embedding.weight", 1),
-            ("encoder.layers.0.attention.query.weight", 1),
-            ("projection.weight", 0),
-        )
-    }
-    found = {name: width for name, width in widths.items() if width}
-    if len(set(found.values())) > 1:
-        text = ", ".join(f"{width} in {name}" for name, width in found.items())
-        raise SpeaqError(f"the parts of the checkpoint have different hidden sizes: {text}")
-    return next(iter(found.values()), None)
 
 
 def _infer_resnet(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""The model card of a saved model, README.md: classes, metrics, and how to use it.
-
-C: object classes, R: predicate classes.
-"""
+"""The model card of a saved model, README.md: classes, metrics, and how to use it."""
 
 import re
 from collections.abc import Iterable, Mapping

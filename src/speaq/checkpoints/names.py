@@ -3,8 +3,6 @@
 A published name is one of the original implementation, such as
 ``detr.transformer.decoder.subject_layers.0.self_attn.in_proj_weight``. A plain DETR detector (``DETR`` there)
 and detectron2's ResNets (``res2.0.conv1.weight``) use parts of the same scheme.
-
-D: hidden size, K: width of keys and values.
 """
 
 import re
@@ -31,28 +29,28 @@ _DECODER = {
 }
 
 
-def _convolution(published: str, ours: str) -> Iterator[tuple[str, str]]:
+def _convolution(published: str, name: str) -> Iterator[tuple[str, str]]:
     """A convolution, and the norm that follows it."""
-    yield f"{published}.norm", f"{ours}.normalization"
-    yield published, f"{ours}.convolution"
+    yield f"{published}.norm", f"{name}.normalization"
+    yield published, f"{name}.convolution"
 
 
 def _places() -> Iterator[tuple[str, str]]:
     """Every module by its published name (without "detr.") and its name in `SpeaqModel`; # is a number."""
     yield from _convolution(_RESNET + "stem.conv1", "backbone.body.embedder.embedder")
     for stage in range(2, 6):
-        published, ours = f"{_RESNET}res{stage}.#.", f"backbone.body.encoder.stages.{stage - 2}.layers.#."
-        yield from _convolution(published + "shortcut", ours + "shortcut")
+        published, name = f"{_RESNET}res{stage}.#.", f"backbone.body.encoder.stages.{stage - 2}.layers.#."
+        yield from _convolution(published + "shortcut", name + "shortcut")
         for conv in range(1, 4):
-            yield from _convolution(f"{published}conv{conv}", f"{ours}layer.{conv - 1}")
+            yield from _convolution(f"{published}conv{conv}", f"{name}layer.{conv - 1}")
     yield "input_proj", "projection"
-    for theirs, part in _ENCODER.items():
-        yield f"transformer.encoder.layers.#.{theirs}", f"encoder.layers.#.{part}"
+    for published, part in _ENCODER.items():
+        yield f"transformer.encoder.layers.#.{published}", f"encoder.layers.#.{part}"
     yield "query_embed", "decoder.subject_embedding"
     decoder = "transformer.decoder."
     for kind in _KINDS:
-        for theirs, part in _DECODER.items():
-            yield f"{decoder}{kind}_layers.#.{theirs}", f"decoder.{kind}_layers.#.{part}"
+        for published, part in _DECODER.items():
+            yield f"{decoder}{kind}_layers.#.{published}", f"decoder.{kind}_layers.#.{part}"
         yield f"{decoder}{kind}_graph_query_attn.#", f"decoder.{kind}_graph.#.attention"
         yield f"{decoder}{kind}_graph_query_residual.#", f"decoder.{kind}_graph.#.linear"
         yield f"{decoder}{kind}_graph_query_norm.#", f"decoder.{kind}_graph_norm.#"
@@ -85,8 +83,8 @@ def _table(pairs: list[tuple[str, str]]) -> Table:
     return [(re.compile(re.escape(a).replace(r"\#", r"(\d+)") + r"\."), b + ".") for a, b in pairs]
 
 
-_TO_OURS = _table(list(_places()))
-_TO_PUBLISHED = _table([(ours, published) for published, ours in _places()])
+_FROM_PUBLISHED = _table(list(_places()))
+_TO_PUBLISHED = _table([(name, published) for published, name in _places()])
 
 
 def _rename(name: str, table: Table) -> str | None:
@@ -121,15 +119,15 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Returns:
         Tensors by the names of `SpeaqModel`; unknown names are kept, so that they can be reported.
     """
-    ours: dict[str, Tensor] = {}
+    translated: dict[str, Tensor] = {}
     for published, tensor in state.items():
         if published.endswith("num_batches_tracked"):
             continue
         plain = published.removeprefix("module.").removeprefix(_PREFIX)
         for replica in _replicas(plain):
-            name = _rename(replica, _TO_OURS) or plain
-            ours.update(_split(name.replace("out_proj.", "output."), tensor))
-    return ours
+            name = _rename(replica, _FROM_PUBLISHED) or plain
+            translated.update(_split(name.replace("out_proj.", "output."), tensor))
+    return translated
 
 
 def _split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -149,8 +147,8 @@ def _split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
 def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Translate parameters of `SpeaqModel` to published ones: the inverse of `from_published`.
 
-    The three matrices of an attention become one ``in_proj_weight`` (3 D, D), or stay apart where keys and
-    values are wider than queries (K != D), as PyTorch's attention has them; their biases are always one.
+    The three matrices of an attention are packed into one ``in_proj_weight`` (3 D, D), or remain separate if
+    keys and values are wider than queries, as in PyTorch's attention; their biases are always packed.
 
     Args:
         state: tensors of a whole scene graph model.
@@ -171,11 +169,11 @@ def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 new, value = f"{module}.in_proj_{kind}", torch.cat(together)
             else:  # packed together with the query
                 continue
-        theirs = _rename(new, _TO_PUBLISHED)
-        if theirs is None:
+        renamed = _rename(new, _TO_PUBLISHED)
+        if renamed is None:
             raise SpeaqError(
                 f"{name}: the published model has no such parameter; only a model with a ResNet backbone, "
                 "without reference points and dense head, can be written under the published names"
             )
-        published[_PREFIX + theirs.replace(".output.", ".out_proj.")] = value
+        published[_PREFIX + renamed.replace(".output.", ".out_proj.")] = value
     return published

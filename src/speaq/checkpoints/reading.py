@@ -102,10 +102,10 @@ def _read_pickle(path: Path) -> Any:
 def _check_opcodes(file: Any, size: int, allowed: Set[str]) -> None:
     """Refuse forbidden names, and opcodes that allocate the memory they name, before a pickle is loaded."""
     for opcode, argument, _ in pickletools.genops(file):
-        name = str(argument).replace(" ", ".")
-        if opcode.name == "GLOBAL" and name not in allowed:
-            _refuse(f"holds a {name}")
-        if opcode.name == "BYTEARRAY8" or (opcode.name in ("PUT", "LONG_BINPUT") and int(name) > size):
+        if opcode.name == "GLOBAL" and str(argument).replace(" ", ".") not in allowed:
+            _refuse(f"holds a {str(argument).replace(' ', '.')}")
+        too_large = opcode.name in ("PUT", "LONG_BINPUT") and int(str(argument)) > size
+        if too_large or opcode.name == "BYTEARRAY8":
             _refuse("claims more bytes than the file has")
 
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,44 +25,7 @@ from speaq.visualize.draw import draw_comparison
 CONFIG = Path(__file__).with_name("demo.yaml")
 NUM_TRAIN, NUM_VAL, NUM_TEST = 3000, 100, 300
 UNSEEN_SEED, UNSEEN_SIZE = 2**31, (384, 384)  # the data set has seed 0
-
-
-@dataclass(frozen=True)
-class DemoFiles:
-    """The files that the demo writes.
-
-    Attributes:
-        dataset: folder of the generated data set.
-        run: output folder of the training; ``best`` in it is the model.
-        image: an image that is in no split of the data set.
-        graph: the predicted scene graph of the image as JSON.
-        drawing: ground truth and prediction side by side.
-        plots: folder of plots of the training log.
-    """
-
-    dataset: Path
-    run: Path
-    image: Path
-    graph: Path
-    drawing: Path
-    plots: Path
-
-    @property
-    def report(self) -> Path:
-        """The evaluation report, a page for a browser."""
-        return self.run / "report.html"
-
-    @classmethod
-    def under(cls, folder: Path) -> "DemoFiles":
-        """The files in an output folder."""
-        return cls(
-            folder / "dataset",
-            folder / "run",
-            folder / "unseen.png",
-            folder / "unseen.json",
-            folder / "prediction.png",
-            folder / "training_plots",
-        )
+IMAGE = "unseen.png"
 
 
 def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | None = None) -> dict[str, Any]:
@@ -78,47 +40,49 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
         The results of the metrics on the test split.
     """
     console, start = Console(), time.perf_counter()
-    files = DemoFiles.under(folder)
+    dataset, run = folder / "dataset", folder / "run"
     cluster = Cluster(num_gpus=num_gpus)
     cluster.trainer_options(
         load_config(CONFIG, overrides)
     )  # report mistakes before the data set is generated
 
     console.rule("1. Generate a data set")
-    data = _generate(files.dataset, console)
+    data = _generate(dataset, console)
     console.print(f"{NUM_TRAIN:,} scenes for training, {NUM_VAL} for validation, {NUM_TEST} for the test")
 
     console.rule("2. Train a model from scratch")
-    config = load_config(CONFIG, [*_data_keys(data), "OUTPUT_DIR", str(files.run), *overrides])
-    _clear(files.run)
+    keys = [
+        str(item) for key, path in data.settings.items() for item in (f"DATASETS.VISUAL_GENOME.{key}", path)
+    ]
+    config = load_config(CONFIG, [*keys, "OUTPUT_DIR", str(run), *overrides])
+    _remove_training(run)
     launch.train(config, cluster=cluster)
 
     console.rule("3. Evaluate it on the test split")
-    results = _evaluate(config, files, cluster)
+    results = _evaluate(config, cluster)
 
     console.rule("4. Predict the scene graph of an unseen image")
-    truth, prediction = _predict(files)
+    truth, prediction = _predict(folder, run)
     correct = {(t.subject, t.predicate, t.object) for t in truth.triplets}
     console.print("Predicted relations (* also in the ground truth):")
     for triplet in prediction.triplets:
         mark = "*" if (triplet.subject, triplet.predicate, triplet.object) in correct else " "
         console.print(f"  {mark} {triplet}", highlight=False)
-
-    plot_training_logs([files.run], files.plots)
+    plot_training_logs([run], folder / "training_plots")
 
     console.rule(f"Done in {(time.perf_counter() - start) / 60:.1f} minutes")
     for name, path in (
-        ("the data set", files.dataset),
-        ("the model", files.run / "best"),
-        ("log, metrics, results", files.run),
-        ("the unseen image", files.image),
-        ("its scene graph", files.graph),
-        ("truth and prediction", files.drawing),
-        ("plots of the training", files.plots),
+        ("the data set", dataset),
+        ("the model", run / "best"),
+        ("log, metrics, results", run),
+        ("the unseen image", folder / IMAGE),
+        ("its scene graph", folder / "unseen.json"),
+        ("truth and prediction", folder / "prediction.png"),
+        ("plots of the training", folder / "training_plots"),
     ):
         console.print(f"{name:>22}: {path}", highlight=False)
-    console.print(f"\nTry it:  speaq predict {files.image} --model {files.run}", highlight=False)
-    console.print(f"Open:    {files.report}  (the evaluation report, in a browser)", highlight=False)
+    console.print(f"\nTry it:  speaq predict {folder / IMAGE} --model {run}", highlight=False)
+    console.print(f"Open:    {run / 'report.html'}  (the evaluation report, in a browser)", highlight=False)
     return results
 
 
@@ -136,12 +100,7 @@ def _generate(folder: Path, console: Console) -> GeneratedDataset:
         )
 
 
-def _data_keys(data: GeneratedDataset) -> list[str]:
-    pairs = [(f"DATASETS.VISUAL_GENOME.{key}", str(path)) for key, path in data.settings.items()]
-    return [item for pair in pairs for item in pair]
-
-
-def _clear(run: Path) -> None:
+def _remove_training(run: Path) -> None:
     """Remove an earlier training, so that its checkpoints are not mistaken for new ones."""
     for name in ("best", "checkpoints", "tensorboard"):
         shutil.rmtree(run / name, ignore_errors=True)
@@ -149,9 +108,9 @@ def _clear(run: Path) -> None:
         (run / name).unlink(missing_ok=True)
 
 
-def _evaluate(config: Config, files: DemoFiles, cluster: Cluster) -> dict[str, Any]:
+def _evaluate(config: Config, cluster: Cluster) -> dict[str, Any]:
     """Results of the best model on the test split, which was not used to train or to select it."""
-    model = {"weights": str(files.run / "best")}
+    model = {"weights": str(Path(config.output_dir) / "best")}
     config = config.model_copy(
         update={
             "model": config.model.model_copy(update=model),
@@ -161,16 +120,16 @@ def _evaluate(config: Config, files: DemoFiles, cluster: Cluster) -> dict[str, A
     return evaluate_with_report(config, cluster=cluster).module.results[0]
 
 
-def _predict(files: DemoFiles) -> tuple[SceneGraph, SceneGraph]:
+def _predict(folder: Path, run: Path) -> tuple[SceneGraph, SceneGraph]:
     """Ground truth and prediction of a scene that is in no split, generated larger for the drawing."""
     scene = generate_scene(seed=UNSEEN_SEED, index=0, image_size=UNSEEN_SIZE)
-    model = Speaq.from_pretrained(files.run)
-    with replacing(files.image) as temporary:
+    model, image = Speaq.from_pretrained(run), folder / IMAGE
+    with replacing(image) as temporary:
         scene.image.save(temporary)
     truth = SceneGraph.from_annotation(
         Annotation(
             image_id="unseen",
-            path=files.image,
+            path=image,
             width=UNSEEN_SIZE[0],
             height=UNSEEN_SIZE[1],
             boxes=scene.boxes.astype(np.float32),
@@ -179,9 +138,9 @@ def _predict(files: DemoFiles) -> tuple[SceneGraph, SceneGraph]:
         ),
         model.vocabulary,
     )
-    graph = model.predict(files.image)
+    graph = model.predict(image)
     assert isinstance(graph, SceneGraph)
     best = graph.filter(top=len(truth))
-    best.to_json(files.graph)
-    draw_comparison(truth, best, path=files.drawing)
+    best.to_json(folder / "unseen.json")
+    draw_comparison(truth, best, path=folder / "prediction.png")
     return truth, best

@@ -1,1 +1,1 @@
-"""Training: optimiser, engine, logs and checkpoints."""
+"""Training and evaluation runs: Trainer, optimizer, logs and checkpoints."""

@@ -160,6 +160,14 @@ class SceneGraphModule(L.LightningModule):
         if loss_finite and (is_scaled or bool(torch.isfinite(norm))):
             self._skipped_in_a_row = 0
             return
+        self._skip_step(pending, loss_finite)
+
+    def _skip_step(self, pending: list[tuple[Losses, Batch]], loss_finite: bool) -> None:
+        """Drop the gradients and the new running statistics of a step, and log what was not finite.
+
+        Raises:
+            SpeaqError: too many steps in a row were skipped.
+        """
         for losses, batch in pending:
             self._log_not_finite(losses, batch)
         for parameter in self.model.parameters():
@@ -168,20 +176,17 @@ class SceneGraphModule(L.LightningModule):
             statistic.copy_(saved)
         self.skipped_steps += 1
         self._skipped_in_a_row += 1
+        step, in_a_row = self.global_step, self._skipped_in_a_row
         if loss_finite:
-            logger.error("iteration %d: the gradient is not finite, but the loss is", self.global_step)
-        logger.error(
-            "iteration %d: step skipped (%d in a row, %d in all)",
-            self.global_step,
-            self._skipped_in_a_row,
-            self.skipped_steps,
-        )
-        if self._skipped_in_a_row > self.config.solver.max_nonfinite_steps:
+            logger.error("iteration %d: the gradient is not finite, but the loss is", step)
+        total = self.skipped_steps
+        logger.error("iteration %d: step skipped (%d in a row, %d in all)", step, in_a_row, total)
+        limit = self.config.solver.max_nonfinite_steps
+        if in_a_row > limit:
             raise SpeaqError(
-                f"training stopped at iteration {self.global_step}: {self._skipped_in_a_row} steps in a row "
-                "had a non-finite loss or gradient (SOLVER.MAX_NONFINITE_STEPS allows "
-                f"{self.config.solver.max_nonfinite_steps}). The log names the images and terms. Lower "
-                "SOLVER.BASE_LR, clip gradients (SOLVER.CLIP_GRADIENTS), or train in float32 "
+                f"training stopped at iteration {step}: {in_a_row} steps in a row had a non-finite loss or "
+                f"gradient (SOLVER.MAX_NONFINITE_STEPS allows {limit}). The log names the images and terms. "
+                "Lower SOLVER.BASE_LR, clip gradients (SOLVER.CLIP_GRADIENTS), or train in float32 "
                 "(SOLVER.AMP.ENABLED False), and resume from the last checkpoint with --resume"
             )
 

@@ -218,7 +218,7 @@ def safetensors(header: dict) -> bytes:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_refused_with_a_reason_and_not_executed(name, tmp_path, monkeypatch):
+def test_hostile_file_is_refused_and_not_executed(name, tmp_path, monkeypatch):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
@@ -234,7 +234,7 @@ def test_refused_with_a_reason_and_not_executed(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["system.pth", "system.pkl", "page.pth", "claims.pth", "header.safetensors"])
-def test_the_command_ends_with_exit_code_2(name, tmp_path, monkeypatch, capsys):
+def test_convert_command_refuses_hostile_files(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make, reason = HOSTILE[name]
     Path(name).write_bytes(make())
@@ -246,14 +246,14 @@ def test_the_command_ends_with_exit_code_2(name, tmp_path, monkeypatch, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["dicts.json", name])
 
 
-def test_the_calls_would_do_something(tmp_path, monkeypatch):
+def test_hostile_calls_would_execute_without_protection(tmp_path, monkeypatch):
     for call in (SYSTEM, EVAL):
         monkeypatch.chdir(tmp_path)
         pickle.loads(pickle.dumps(call))
         (tmp_path / MARKER).unlink()
 
 
-def test_the_same_sizes_with_honest_claims(tmp_path):
+def test_same_files_with_correct_sizes_are_read(tmp_path):
     for legacy in (False, True):
         path = tmp_path / f"honest{legacy}.pth"
         path.write_bytes(stored(4, (2, 2), (2, 1), legacy=legacy))
@@ -262,7 +262,7 @@ def test_the_same_sizes_with_honest_claims(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("new", [True, False])
-def test_weights_of_other_precisions_and_devices(tmp_path, monkeypatch, dtype, new):
+def test_read_weights_of_other_precisions_and_devices(tmp_path, monkeypatch, dtype, new):
     # As saved on a machine with two GPUs.
     monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:1")
     path = tmp_path / "model.pth"

@@ -1,4 +1,4 @@
-"""What stops a training, what it leaves, and how it goes on."""
+"""Checkpoints of a training, resuming from them, signals, and invalid devices."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def write_checkpoint(output: Path, number: int, weight: float = 0.0) -> Path:
     return folder
 
 
-def test_only_complete_checkpoints_count_in_order_of_their_number(tmp_path):
+def test_complete_checkpoints_are_ordered_by_number(tmp_path):
     numbers = (5, 40, 9_999_999, 10_000_000)
     folders = [write_checkpoint(tmp_path, number) for number in numbers]
     (tmp_path / "checkpoints" / "iter_x").mkdir()
@@ -68,7 +68,7 @@ def test_only_complete_checkpoints_count_in_order_of_their_number(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["trainer.pt", "model.safetensors"])
-def test_a_damaged_checkpoint_is_named(tmp_path, name):
+def test_load_checkpoint_refuses_damaged_files(tmp_path, name):
     folder = write_checkpoint(tmp_path, 7, weight=2.0)
     assert FolderCheckpoint().load_checkpoint(folder)["state_dict"]["model.w"].tolist() == [2.0] * 3
     whole = (folder / name).read_bytes()
@@ -78,7 +78,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, name):
             FolderCheckpoint().load_checkpoint(folder)
 
 
-def test_what_is_no_state_of_a_training_is_named(tmp_path):
+def test_load_checkpoint_refuses_other_content(tmp_path):
     folder = write_checkpoint(tmp_path, 7)
     for content in ([1], {"seed": 1}):
         torch.save(content, folder / "trainer.pt")
@@ -86,20 +86,20 @@ def test_what_is_no_state_of_a_training_is_named(tmp_path):
             FolderCheckpoint().load_checkpoint(folder)
 
 
-def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
+def test_save_checkpoint_raises_where_it_cannot_write(tmp_path):
     (tmp_path / "checkpoints").touch()
     with pytest.raises(SpeaqError, match="iter_0000001: cannot write"):
         write_checkpoint(tmp_path, 1)
 
 
-def test_another_training_is_not_mixed_with_what_is_there(copy):
+def test_train_refuses_the_output_of_another_training(copy):
     config = copy()
     with pytest.raises(SpeaqError, match="iter_0000002: OUTPUT_DIR contains the checkpoints of another"):
         train(config, cluster=CPU)
     assert [path.name for path in complete_checkpoints(Path(config.output_dir))] == ["iter_0000002"]
 
 
-def test_settings_may_change_when_a_training_goes_on(copy):
+def test_resume_applies_changed_solver_settings(copy):
     config = copy("SOLVER.BASE_LR", "1e-5", "SOLVER.WEIGHT_DECAY", "0.5", "SOLVER.STEPS", "(3,)")
     train(config, cluster=CPU, resume=True)
     newest = newest_checkpoint(Path(config.output_dir))
@@ -119,7 +119,7 @@ def test_settings_may_change_when_a_training_goes_on(copy):
         ("MODEL.BACKBONE.FREEZE_AT", "0"),
     ],
 )
-def test_the_optimiser_may_not(copy, change):
+def test_resume_refuses_another_optimizer(copy, change):
     with pytest.raises(SpeaqError, match=r"had another SOLVER\.OPTIMIZER or other parameter groups"):
         train(copy(*change), cluster=CPU, resume=True)
 
@@ -132,7 +132,7 @@ def test_the_optimiser_may_not(copy, change):
         (signal.SIGTERM, SystemExit, 143),
     ],
 )
-def test_signals_end_it_as_they_end_other_programs(copy, monkeypatch, how, end, code, workers):
+def test_signals_end_training_with_the_usual_exit_codes(copy, monkeypatch, how, end, code, workers):
     original = Criterion.forward
     if how is signal.SIGINT:  # which a shell has its background jobs ignore
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -151,7 +151,7 @@ def test_signals_end_it_as_they_end_other_programs(copy, monkeypatch, how, end, 
     assert f"interrupted; --resume continues from {newest_checkpoint(Path(config.output_dir))}" in log
 
 
-def test_an_output_folder_that_cannot_be_written_to(config_file, tmp_path):
+def test_train_refuses_an_output_folder_it_cannot_write(config_file, tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(SpeaqError, match=f"OUTPUT_DIR {folder}: cannot write there"):
@@ -168,12 +168,12 @@ def test_an_output_folder_that_cannot_be_written_to(config_file, tmp_path):
         ({"num_gpus": 0, "dist_url": "0"}, "--dist-url 0: expected a port"),
     ],
 )
-def test_places_that_there_are_not(config_file, options, message):
+def test_cluster_refuses_invalid_options(config_file, options, message):
     with pytest.raises(SpeaqError, match=message):
         Cluster(**options).trainer_options(load_config(config_file))
 
 
-def test_names_of_classes_are_printed_as_they_are():
+def test_console_prints_class_names_without_markup():
     with console.capture() as capture:
         console.print("on [/b] :cat:")
     assert capture.get() == "on [/b] :cat:\n"
