@@ -26,6 +26,12 @@ class Ranges:
     first: np.ndarray
     count: np.ndarray
 
+    @classmethod
+    def of_counts(cls, count: np.ndarray) -> "Ranges":
+        """The ranges of images whose rows follow one another without a gap."""
+        count = count.astype(np.int64)
+        return cls(np.cumsum(count) - count, count)
+
     def select(self, images: np.ndarray) -> "Ranges":
         """The ranges of the images with these indices."""
         return Ranges(self.first[images], self.count[images])

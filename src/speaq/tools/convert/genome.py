@@ -3,18 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
-from speaq.data.vg_annotations import read_annotations
+from speaq.data.vg_annotations import Ranges, read_annotations
 from speaq.data.vg_files import align_images, read_image_list, read_vocabulary
+from speaq.data.vg_writer import write_annotations, write_dictionary, write_image_list
 from speaq.errors import SpeaqError
-from speaq.files import replacing
 from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
 from speaq.tools.convert.find_files import one_of
-from speaq.tools.convert.output import write_json
 
 _NAMES = ("annotations.h5", "image_data.json", "dicts.json")
 _FRAME = 1024
@@ -73,36 +70,27 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     Raises:
         SpeaqError: a file cannot be written.
     """
-    first_box, last_box = _bounds(data.box_offsets)
-    first_relation, last_relation = _bounds(data.relation_offsets)
     scale = _FRAME / data.sizes.max(axis=1)[data.box_images][:, None]
     low, high = data.boxes[:, :2] * scale, data.boxes[:, 2:] * scale
     boxes = np.concatenate(((low + high) / 2, high - low), axis=1)
-    arrays = {
-        "split": data.splits,
-        "img_to_first_box": first_box,
-        "img_to_last_box": last_box,
-        "img_to_first_rel": first_relation,
-        "img_to_last_rel": last_relation,
-        "labels": data.labels[:, None] + 1,
-        "attributes": np.zeros((len(data.labels), 10), dtype=np.int64),
-        "boxes_1024": boxes.astype(np.float32),
-        "boxes_512": (boxes / 2).astype(np.float32),
-        "relationships": data.relations[:, :2],
-        "predicates": data.relations[:, 2:] + 1,
-    }
     paths = [out / name for name in _NAMES]
-    with replacing(paths[0]) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in arrays.items():
-            file.create_dataset(name, data=values, track_times=False)
-    write_json(
-        paths[1],
-        [
-            {"image_id": image_id, "width": width, "height": height, "file_name": name}
-            for image_id, (height, width), name in zip(data.ids, data.sizes.tolist(), data.files, strict=True)
-        ],
+    write_annotations(
+        paths[0],
+        split=data.splits,
+        box_ranges=Ranges.of_counts(np.diff(data.box_offsets)),
+        relation_ranges=Ranges.of_counts(np.diff(data.relation_offsets)),
+        boxes={1024: boxes.astype(np.float32), 512: (boxes / 2).astype(np.float32)},
+        labels=data.labels,
+        pairs=data.relations[:, :2],
+        predicates=data.relations[:, 2],
+        attributes=np.zeros((len(data.labels), 10), dtype=np.int64),
     )
-    write_json(paths[2], _dictionary(data))
+    entries = [
+        {"image_id": image_id, "width": width, "height": height, "file_name": name}
+        for image_id, (height, width), name in zip(data.ids, data.sizes.tolist(), data.files, strict=True)
+    ]
+    write_image_list(paths[1], entries)
+    write_dictionary(paths[2], data.vocabulary)
     return paths
 
 
@@ -120,18 +108,3 @@ def settings(files: Sequence[Path], images: Path | None) -> dict[str, str]:
         "MAPPING_DICTIONARY": dictionary,
         "VG_ATTRIBUTE_H5": annotations,
     }
-
-
-def _bounds(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last row (inclusive) of each image, -1 for none, both (I,) int32."""
-    first, last = offsets[:-1], offsets[1:] - 1
-    some = last >= first
-    return np.where(some, first, -1).astype(np.int32), np.where(some, last, -1).astype(np.int32)
-
-
-def _dictionary(data: AnnotatedSet) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for kind, names in (("label", data.vocabulary.objects), ("predicate", data.vocabulary.predicates)):
-        content[f"{kind}_to_idx"] = {name: number for number, name in enumerate(names, start=1)}
-        content[f"idx_to_{kind}"] = {str(number): name for number, name in enumerate(names, start=1)}
-    return content

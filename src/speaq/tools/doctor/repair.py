@@ -1,16 +1,13 @@
 """Writing a repaired copy of a data set. The images are not copied: the copy refers to their folder."""
 
-import copy
-import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import yaml
 
 from speaq.config.data import GenomeSection
-from speaq.data.vg_annotations import Ranges
+from speaq.data.vg_writer import class_tables, write_annotations, write_dictionary, write_image_list
 from speaq.files import replacing
 from speaq.tools.doctor.dataset import DatasetCheck
 from speaq.tools.doctor.dictionary import Dictionary
@@ -47,8 +44,8 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
     )
     repaired = Source(source.name, section)
     _write_annotations(repaired.annotations, salvaged, section.box_scale)
-    _write_json(repaired.image_data, _image_list(listed.select(salvaged.images), sizes[salvaged.images]))
-    _write_json(repaired.dictionary, _dictionary_content(check.dictionary, salvaged))
+    write_image_list(repaired.image_data, _image_list(listed.select(salvaged.images), sizes[salvaged.images]))
+    write_dictionary(repaired.dictionary, salvaged.vocabulary, other=check.dictionary.content)
     return repaired
 
 
@@ -102,33 +99,20 @@ def list_changes(check: DatasetCheck) -> dict[str, int]:
 
 def _write_annotations(path: Path, salvaged: Salvaged, box_scale: int) -> None:
     annotations = salvaged.annotations
-    first_box, last_box = _bounds(annotations.box_ranges)
-    first_relation, last_relation = _bounds(annotations.relation_ranges)
-    arrays = {
-        "split": annotations.split.astype(np.int32),
-        "img_to_first_box": first_box,
-        "img_to_last_box": last_box,
-        "img_to_first_rel": first_relation,
-        "img_to_last_rel": last_relation,
-        "labels": annotations.labels[:, None].astype(np.int64) + 1,
-        f"boxes_{box_scale}": salvaged.stored_boxes,
-        "relationships": annotations.pairs,
-        "predicates": annotations.predicates[:, None].astype(np.int64) + 1,
-    }
+    boxes = {box_scale: salvaged.stored_boxes}
     if salvaged.other_boxes is not None:
-        arrays[f"boxes_{1536 - box_scale}"] = salvaged.other_boxes
-    if salvaged.attributes is not None:
-        arrays["attributes"] = salvaged.attributes
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in arrays.items():
-            file.create_dataset(name, data=values, track_times=False)
-
-
-def _bounds(ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
-    """First and last row (inclusive) of each image, -1 for none, both int32."""
-    some = ranges.count > 0
-    first, last = np.where(some, ranges.first, -1), np.where(some, ranges.first + ranges.count - 1, -1)
-    return first.astype(np.int32), last.astype(np.int32)
+        boxes[1536 - box_scale] = salvaged.other_boxes
+    write_annotations(
+        path,
+        split=annotations.split,
+        box_ranges=annotations.box_ranges,
+        relation_ranges=annotations.relation_ranges,
+        boxes=boxes,
+        labels=annotations.labels,
+        pairs=annotations.pairs,
+        predicates=annotations.predicates,
+        attributes=salvaged.attributes,
+    )
 
 
 def _is_mixed(listed: ListedImages) -> bool:
@@ -146,14 +130,4 @@ def _image_list(listed: ListedImages, sizes: np.ndarray) -> list[dict[str, Any]]
 
 def _dictionary_content(dictionary: Dictionary, salvaged: Salvaged) -> dict[str, Any]:
     """The dictionary with sound class tables; what else it has stays."""
-    content: dict[str, Any] = copy.deepcopy(dict(dictionary.content))
-    vocabulary = salvaged.vocabulary
-    for kind, names in (("label", vocabulary.objects), ("predicate", vocabulary.predicates)):
-        content[f"{kind}_to_idx"] = {name: number for number, name in enumerate(names, start=1)}
-        content[f"idx_to_{kind}"] = {str(number): name for number, name in enumerate(names, start=1)}
-    return content
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return {**dictionary.content, **class_tables(salvaged.vocabulary)}
