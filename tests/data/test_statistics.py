@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from golden_dataset import EXPECTED, FILTERS
-from speaq.data.statistics import DatasetStatistics, background_pairs, check_counts, mixed_counts
+from speaq.data.statistics import DatasetStatistics, background_pairs, check_predicate_counts, mixed_counts
 from speaq.errors import SpeaqError
 
 
@@ -74,11 +74,11 @@ def test_no_relations_at_all(files):
 )
 def test_statistics_of_no_use_are_named(counts, problem):
     with pytest.raises(SpeaqError, match=f"^the predicate statistics of synthetic cannot be used: {problem}"):
-        check_counts(np.array(counts), "synthetic")
+        check_predicate_counts(np.array(counts), "synthetic")
 
 
 def test_usable_statistics_pass():
-    assert check_counts(np.array([0, 2]), "real").tolist() == [0, 2]
+    assert check_predicate_counts(np.array([0, 2]), "real").tolist() == [0, 2]
 
 
 def test_mixed_counts_are_those_of_an_epoch_of_what_is_walked_least():

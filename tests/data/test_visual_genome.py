@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from golden_dataset import EXPECTED, FILTERS, TINY
-from speaq.data.vg_files import read_vocabulary
+from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.visual_genome import VisualGenome, boxes_overlap
 from speaq.errors import SpeaqError
 

@@ -51,7 +51,7 @@ def convert(
         return
 
     from speaq.config import load_config
-    from speaq.data.vg_files import read_vocabulary
+    from speaq.data.vg_dictionary import read_vocabulary
 
     assert mapping is not None
     conversion = convert_checkpoint(

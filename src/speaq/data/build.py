@@ -17,7 +17,7 @@ from speaq.data.mixing import Mixture
 from speaq.data.randomness import Purpose, generator
 from speaq.data.sampling import Epochs, ShuffledEpochs
 from speaq.data.sources import DataSource, load_training_sources
-from speaq.data.statistics import DatasetStatistics, check_counts, mixed_counts
+from speaq.data.statistics import DatasetStatistics, check_predicate_counts, mixed_counts
 from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
 from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
@@ -89,7 +89,7 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
         )
     origin = of if of != "mix" else f"the training data ({', '.join(counts)})"
     triplets = np.unique(np.concatenate([each.triplets for each in statistics.values()]), axis=0)
-    return TrainingStatistics(check_counts(chosen, origin), triplets)
+    return TrainingStatistics(check_predicate_counts(chosen, origin), triplets)
 
 
 def load_statistics(config: Config) -> TrainingStatistics | None:

@@ -1,13 +1,14 @@
 """The scene graph format of Visual Genome, which training reads: HDF5, image list, dictionary of classes."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from speaq.data.vg_annotations import Ranges, read_annotations
-from speaq.data.vg_files import align_images, read_image_list, read_vocabulary
+from speaq.data.vg_annotations import read_annotations
+from speaq.data.vg_arrays import Ranges
+from speaq.data.vg_dictionary import read_vocabulary
+from speaq.data.vg_image_list import load_image_list
 from speaq.data.vg_writer import write_annotations, write_dictionary, write_image_list
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
@@ -32,16 +33,12 @@ def read(source: Path) -> AnnotatedSet:
     list_path = one_of(source, "*image_data*.json", "list of images")
     vocabulary = read_vocabulary(one_of(source, "*dict*.json", "dictionary of classes"))
     arrays = read_annotations(annotations_path, box_scale=_FRAME, vocabulary=vocabulary)
-    listed = read_image_list(list_path)
-    names = {entry["image_id"]: entry.get("file_name") for entry in json.loads(list_path.read_bytes())}
-    images = align_images(
-        listed, len(arrays.split), (), list_path=list_path, annotations_path=annotations_path
-    )
+    images = load_image_list(list_path, num_rows=len(arrays.split), left_out=())
     strange = np.flatnonzero((arrays.split < 0) | (arrays.split > 2))
     if len(strange):
         row, found = strange[0], arrays.split[strange[0]]
         raise SpeaqError(f"{annotations_path}: 'split' of image row {row} is {found}; expected 0, 1 or 2.")
-    ids = images.ids.tolist()
+    ids = images.ids
     box_rows, relation_rows = arrays.box_ranges.rows(), arrays.relation_ranges.rows()
     place = np.full(len(arrays.boxes), -1)
     place[box_rows] = np.arange(len(box_rows))
@@ -51,8 +48,8 @@ def read(source: Path) -> AnnotatedSet:
         annotations_path,
         vocabulary=vocabulary,
         ids=ids,
-        files=[str(names[image_id] or "") or f"{image_id}.jpg" for image_id in ids],
-        sizes=images.sizes,
+        files=[str(entry.get("file_name") or f"{entry['image_id']}.jpg") for entry in images.entries],
+        sizes=images.sizes.astype(np.int32),
         splits=arrays.split,
         box_images=box_images,
         boxes=arrays.boxes[box_rows].astype(np.float64) / _FRAME * long_side,

@@ -1,5 +1,6 @@
-"""Writing a repaired copy of a data set. The images are not copied: the copy refers to their folder."""
+"""Writing a repaired copy of a data set, never over or into a data set."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,62 @@ import numpy as np
 import yaml
 
 from speaq.config.data import GenomeSection
+from speaq.data.vg_dictionary import Dictionary
+from speaq.data.vg_image_list import ImageList
 from speaq.data.vg_writer import class_tables, write_annotations, write_dictionary, write_image_list
+from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.tools.doctor.dataset import DatasetCheck
-from speaq.tools.doctor.dictionary import Dictionary
-from speaq.tools.doctor.image_list import ListedImages
-from speaq.tools.doctor.salvage import Salvaged
+from speaq.tools.doctor.check import DatasetCheck
 from speaq.tools.doctor.sources import Source
-from speaq.tools.doctor.target import ANNOTATIONS, DICTIONARY, IMAGE_LIST, find_targets
+from speaq.tools.doctor.usable import UsablePart
+
+ANNOTATIONS, IMAGE_LIST, DICTIONARY, SETTINGS = (
+    "annotations.h5",
+    "image_data.json",
+    "dicts.json",
+    "dataset.yaml",
+)
+
+
+def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
+    """The folder of each copy: ``folder`` itself for one data set, else one in it for each.
+
+    Args:
+        folder: of ``--fix``.
+        sources: the originals.
+
+    Raises:
+        SpeaqError: the folder, or that of a copy, belongs to an original or holds what would be written.
+    """
+    targets = [folder] if len(sources) == 1 else [folder / source.name.lower() for source in sources]
+    for target in dict.fromkeys([folder, *targets]):
+        _check_outside(target, sources)
+        if target.exists() and not target.is_dir():
+            raise SpeaqError(f"{target}: this is a file; give --fix a new folder")
+    written = [folder / SETTINGS]
+    written += [target / name for target in targets for name in (ANNOTATIONS, IMAGE_LIST, DICTIONARY)]
+    held = [path for path in written if path.exists() or path.is_symlink()]
+    if held:
+        names = ", ".join(str(path.relative_to(folder)) for path in held)
+        raise SpeaqError(
+            f"{folder}: it already holds {names}, which --fix would overwrite; give a new folder"
+        )
+    return targets
+
+
+def _check_outside(target: Path, sources: Sequence[Source]) -> None:
+    place = target.resolve()
+    for source in sources:
+        files = (source.annotations, source.image_data, source.dictionary)
+        folders = {path.parent.resolve() for path in files} | {path.resolve().parent for path in files}
+        for folder in sorted(folders | {source.images.resolve()}):
+            if place == folder:
+                raise SpeaqError(f"{target}: the data set itself is in this folder; give --fix another one")
+            if place.is_relative_to(folder):
+                raise SpeaqError(
+                    f"{target}: this is inside {folder}, which belongs to the data set; give --fix a folder "
+                    "outside of it"
+                )
 
 
 def write_repaired(check: DatasetCheck, folder: Path) -> Source:
@@ -97,7 +146,7 @@ def list_changes(check: DatasetCheck) -> dict[str, int]:
     return {what: count for what, count in changes.items() if count}
 
 
-def _write_annotations(path: Path, salvaged: Salvaged, box_scale: int) -> None:
+def _write_annotations(path: Path, salvaged: UsablePart, box_scale: int) -> None:
     annotations = salvaged.annotations
     boxes = {box_scale: salvaged.stored_boxes}
     if salvaged.other_boxes is not None:
@@ -115,11 +164,11 @@ def _write_annotations(path: Path, salvaged: Salvaged, box_scale: int) -> None:
     )
 
 
-def _is_mixed(listed: ListedImages) -> bool:
+def _is_mixed(listed: ImageList) -> bool:
     return len({isinstance(name, str) for name in listed.ids}) > 1
 
 
-def _image_list(listed: ListedImages, sizes: np.ndarray) -> list[dict[str, Any]]:
+def _image_list(listed: ImageList, sizes: np.ndarray) -> list[dict[str, Any]]:
     """The entries with sound ids and sizes; what else they say stays."""
     mixed = _is_mixed(listed)
     return [
@@ -128,6 +177,6 @@ def _image_list(listed: ListedImages, sizes: np.ndarray) -> list[dict[str, Any]]
     ]
 
 
-def _dictionary_content(dictionary: Dictionary, salvaged: Salvaged) -> dict[str, Any]:
+def _dictionary_content(dictionary: Dictionary, salvaged: UsablePart) -> dict[str, Any]:
     """The dictionary with sound class tables; what else it has stays."""
     return {**dictionary.content, **class_tables(salvaged.vocabulary)}
