@@ -161,8 +161,8 @@ _IMAGES: dict[str, tuple[Severity, str, str]] = {
 _ARRAYS: dict[str, tuple[Severity, str, str]] = {
     "h5-unreadable": (
         "error",
-        "The annotations cannot be read: this is not an HDF5 file, or only a part of one.",
-        "Copy or download the file again; annotations were not checked.",
+        "The annotations cannot be read as an HDF5 file.",
+        "Check the path, or copy or download the file again; annotations were not checked.",
     ),
     "array-unreadable": (
         "error",

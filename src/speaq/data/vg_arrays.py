@@ -194,7 +194,8 @@ def _open(path: Path, findings: Findings) -> Iterator[h5py.File | None]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        findings.add("h5-unreadable", [Example(None, path.name, str(error))])
+        found = str(error) if path.is_file() else "there is no such file"
+        findings.add("h5-unreadable", [Example(None, path.name, found)])
         yield None
         return
     with file:

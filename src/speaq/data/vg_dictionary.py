@@ -135,13 +135,13 @@ def _check_names(members: list[tuple[str, int]], key: str, severity: Severity, f
     for name, number in dict.fromkeys(members):
         sharing.setdefault(number, []).append(name)
     fields = {"key": key, "count": len(sharing)}
-    absent = sorted(set(range(1, len(sharing) + 1)) - sharing.keys())
-    gaps = [Example(None, f"{key}, number {number}", "no name") for number in absent]
-    findings.add("dictionary-gap", gaps, severity=severity, fields=fields)
     shared = [
         Example(None, f"{key}, number {number}", alike) for number, alike in sharing.items() if len(alike) > 1
     ]
     findings.add("dictionary-number-twice", shared, severity=severity, fields=fields)
+    absent = sorted(set(range(1, len(sharing) + 1)) - sharing.keys())
+    gaps = [Example(None, f"{key}, number {number}", "no name") for number in absent]
+    findings.add("dictionary-gap", gaps, severity=severity, fields=fields)
     folded: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for name, _ in members):
         folded.setdefault(" ".join(name.casefold().split()), []).append(name)

@@ -37,7 +37,7 @@ class EmptySplitError(SpeaqError):
 
 
 class VisualGenome:
-    """Images of one split with their boxes, labels and relations; image files are read when asked for.
+    """Images of one split with their boxes, labels and relations; image files are read on access.
 
     The validation images are the rows of split 1; where the file has none, they are the first
     ``num_validation_images`` of the training rows that pass the filters. Images without boxes are left out.
@@ -91,7 +91,7 @@ class VisualGenome:
         if split not in SPLITS:
             raise SpeaqError(f"the split must be one of {', '.join(SPLITS)}; found {split!r}.")
         if not (math.isfinite(loss_weight) and loss_weight >= 0):
-            raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a number from 0.")
+            raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a non-negative number.")
         self.folder, annotations_path, list_path = Path(images), Path(annotations_h5), Path(image_data)
         if not self.folder.is_dir():
             raise SpeaqError(f"{self.folder}: there is no such folder of images. Check the path.")
@@ -170,8 +170,8 @@ class VisualGenome:
         if (listed_width, listed_height) != (width, height) and not self._warned_of_size:
             self._warned_of_size = True
             _log.warning(
-                "%s has %d x %d pixels, but the image list says %d x %d: the file counts, here and wherever "
-                "else the two differ.",
+                "%s has %d x %d pixels, but the image list says %d x %d: the size of the file is used, "
+                "here and wherever else the two differ.",
                 path,
                 width,
                 height,

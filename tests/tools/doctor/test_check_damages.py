@@ -69,7 +69,7 @@ def test_a_damage_is_mended(damaged, tmp_path, name):
     after = check_dataset(repaired, limit=3, open_images=name in OPENING)
     assert "error" not in {finding.severity for finding in after.findings}
     for split, rows in (("train", 84), ("test", 36)):
-        genome = open_strictly(repaired, split)
-        assert rows - 6 <= len(genome) <= rows
-        annotations = [genome.annotation(i) for i in range(len(genome))]
+        dataset = open_strictly(repaired, split)
+        assert rows - 6 <= len(dataset) <= rows
+        annotations = [dataset.annotation(i) for i in range(len(dataset))]
         assert sum(len(annotation.boxes) for annotation in annotations) == after.counts[split].num_boxes
