@@ -91,7 +91,7 @@ def test_one_relation_per_pair():
     assert one_relation_per_pair(np.empty((0, 3), np.int64), rng).shape == (0, 3)
 
 
-def test_duplicates_stay_where_they_are_wanted(files):
+def test_duplicates_stay_without_the_filter(files):
     files.image("11.jpg")
     files.arrays["relationships"][1] = [0, 1]
     split = files.open()

@@ -1,9 +1,13 @@
 """Every kind of damage is found, alone and with the others, and mended."""
 
+import dataclasses
+import json
+
 import pytest
 
 from damaged_set import found, open_strictly
 from damages import DAMAGES, EXPECTED, OPENING
+from speaq.errors import SpeaqError
 from speaq.tools.doctor import check_dataset, write_repaired
 from speaq.tools.scenes import generate_dataset
 
@@ -33,7 +37,20 @@ def test_nothing_is_wrong_with_a_generated_set(tmp_path, style):
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damage_alone(damaged, name):
     DAMAGES[name](damaged)
-    assert found(damaged.check(open_images=name in OPENING)) == EXPECTED[name]
+    check = damaged.check(open_images=name in OPENING)
+    assert found(check) == EXPECTED[name]
+    json.dumps([dataclasses.asdict(finding) for finding in check.findings], allow_nan=False)
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_training_refuses_only_what_the_doctor_calls_an_error(damaged, name):
+    DAMAGES[name](damaged)
+    errors = [one.what for one in damaged.check().findings if one.severity == "error"]
+    try:
+        for split in ("train", "test"):
+            open_strictly(damaged.source, split)
+    except SpeaqError as error:
+        assert any(what in str(error) for what in errors)
 
 
 def test_all_damages_at_once(damaged, tmp_path):
