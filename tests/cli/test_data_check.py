@@ -26,7 +26,7 @@ def test_a_sound_set(capsys):
     code, out, _ = command(capsys, "check", TINY)
     assert code == 0
     assert out.splitlines()[-1] == "0 errors, 0 warnings, 5 notes"
-    assert "readers take the first 5,000 (NUMBER_OF_VALIDATION_IMAGES) of the 84 training images." in out
+    assert "the first 5,000 (NUMBER_OF_VALIDATION_IMAGES) of the 84 training images are used." in out
     assert out.splitlines()[2].split() == ["train", "84", "84", "0", "0", "446", "346"]
 
 
@@ -211,4 +211,4 @@ def test_stats_of_a_damaged_set_names_the_mistake(capsys, files):
     files.write()
     code, _, err = command(capsys, "stats", files.folder)
     assert code == 2
-    assert "'labels' must hold class numbers from 1 to 150" in err
+    assert "A label is not in the dictionary. Found labels[3]: 0." in err

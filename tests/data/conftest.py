@@ -12,7 +12,7 @@ from PIL import Image
 from speaq.data.visual_genome import VisualGenome
 
 
-class GenomeFiles:
+class DatasetFiles:
     """The files of a data set of 4 images (3 for training, 1 for test) to be changed and then opened."""
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class GenomeFiles:
             "predicates": np.array([1, 3, 2, 2, 1])[:, None],
         }
 
-    def write(self) -> "GenomeFiles":
+    def write(self) -> "DatasetFiles":
         (self.folder / "images").mkdir(exist_ok=True)
         (self.folder / "images.json").write_text(json.dumps(self.entries))
         (self.folder / "names.json").write_text(json.dumps(self.names))
@@ -75,5 +75,5 @@ class GenomeFiles:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> GenomeFiles:
-    return GenomeFiles(tmp_path)
+def files(tmp_path: Path) -> DatasetFiles:
+    return DatasetFiles(tmp_path)

@@ -15,7 +15,7 @@ from speaq.data.build import (
 )
 from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
 from speaq.data.sampling import Draw, ShuffledEpochs
-from speaq.data.sources import DataSource, build_genome
+from speaq.data.sources import DataSource, build_dataset
 from speaq.data.statistics import DatasetStatistics
 from speaq.errors import SpeaqError
 
@@ -40,8 +40,8 @@ def section(**keys) -> GenomeSection:
 
 def source(name: str = "real", ratio: float = 1.0, weight: float = 1.0, **keys) -> DataSource:
     settings = section(**keys)
-    genome = build_genome(settings, "train", source=name, loss_weight=weight)
-    return DataSource(name, f"DATASETS.{name}", settings, SourceShare.of(ratio, None, weight), genome)
+    dataset = build_dataset(settings, "train", source=name, loss_weight=weight)
+    return DataSource(name, f"DATASETS.{name}", settings, SourceShare.of(ratio, None, weight), dataset)
 
 
 def training_set(*sources: DataSource, batch_size: int = 4, num_steps: int = 3):
@@ -91,8 +91,8 @@ def test_sources_of_equal_size_have_orders_of_their_own():
 
 def test_statistics_are_weighted_by_what_is_drawn():
     real, synthetic = source("real", 0.75), source("synthetic", 0.25, CORRUPTED_IMAGES=["11", "12", "13"])
-    counts = [DatasetStatistics.of(each.genome).predicate_counts for each in (real, synthetic)]
-    sizes = [len(each.genome) for each in (real, synthetic)]
+    counts = [DatasetStatistics.of(each.dataset).predicate_counts for each in (real, synthetic)]
+    sizes = [len(each.dataset) for each in (real, synthetic)]
     mixture = build_mixture([real, synthetic], Solver(ims_per_batch=8, max_iter=10))
     mixed = build_statistics([real, synthetic], mixture, of="mix").predicate_counts
     expected = 0.75 / sizes[0] * counts[0] + 0.25 / sizes[1] * counts[1]
@@ -109,7 +109,7 @@ def test_statistics_are_weighted_by_what_is_drawn():
 def test_statistics_of_one_source_are_its_counts():
     real = source()
     mixture = build_mixture([real], Solver(ims_per_batch=8, max_iter=10))
-    expected = DatasetStatistics.of(real.genome)
+    expected = DatasetStatistics.of(real.dataset)
     found = build_statistics([real], mixture, of="mix")
     assert found.predicate_counts.tolist() == expected.predicate_counts.tolist()
     assert found.triplets.tolist() == expected.triplets.tolist()
@@ -128,7 +128,7 @@ def test_transforms():
             }
         }
     ).input
-    vocabulary = build_genome(section(), "val").vocabulary
+    vocabulary = build_dataset(section(), "val").vocabulary
     transform = build_train_transform(settings, vocabulary)
     assert (transform.resize.edges, transform.resize.max_size, transform.resize.sampling) == (
         (480, 800),

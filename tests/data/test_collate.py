@@ -10,18 +10,18 @@ from speaq.structures import Annotation
 
 
 def sample(image_id: int, height: int, width: int) -> Sample:
-    nothing = np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty((0, 3), np.int64)
+    empty = np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty((0, 3), np.int64)
     annotation = Annotation(
         image_id=image_id,
         path=Path(f"{image_id}.jpg"),
         width=width,
         height=height,
-        boxes=nothing[0],
-        labels=nothing[1],
-        relations=nothing[2],
+        boxes=empty[0],
+        labels=empty[1],
+        relations=empty[2],
     )
     image = torch.randint(1, 256, (3, height, width), dtype=torch.uint8)
-    return Sample(image, build_target(*nothing, (height, width), image_id), annotation)
+    return Sample(image, build_target(*empty, (height, width), image_id), annotation)
 
 
 def test_padding_is_at_the_right_and_bottom():

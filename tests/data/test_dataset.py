@@ -13,14 +13,14 @@ from speaq.data.sampling import Draw, EvalBatchSampler, ShuffledEpochs, TrainBat
 from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
 
 
-def training(genome, *, augment=True, **options) -> SceneGraphDataset:
+def training(split, *, augment=True, **options) -> SceneGraphDataset:
     transform = TrainTransform(
-        vocabulary=genome.vocabulary,
+        vocabulary=split.vocabulary,
         resize=Resize((96, 128), 200) if augment else Resize((240,)),
         crop=Crop("absolute_range", (384, 600)) if augment else None,
         flip_probability=0.5 if augment else 0.0,
     )
-    return SceneGraphDataset(genome, transform=transform, seed=3, **options)
+    return SceneGraphDataset(split, transform=transform, seed=3, **options)
 
 
 def same(a, b) -> bool:
@@ -66,9 +66,9 @@ def test_workers_and_ranks_change_nothing(tiny):
 
 
 def test_pixels_and_boxes_without_augmentation(tiny):
-    genome = tiny()
-    sample = training(genome, augment=False)[Draw(0, 0, 0)]
-    image, annotation = genome.read(0)
+    split = tiny()
+    sample = training(split, augment=False)[Draw(0, 0, 0)]
+    image, annotation = split.read(0)
     np.testing.assert_array_equal(sample.image.permute(1, 2, 0), np.asarray(image))
     width, height = image.size
     corners = annotation.boxes / np.array([width, height, width, height])
@@ -91,17 +91,17 @@ def test_one_relation_per_pair():
     assert one_relation_per_pair(np.empty((0, 3), np.int64), rng).shape == (0, 3)
 
 
-def test_duplicates_stay_where_they_are_wanted(files):
+def test_duplicates_stay_without_the_filter(files):
     files.image("11.jpg")
     files.arrays["relationships"][1] = [0, 1]
-    genome = files.open()
-    assert len(training(genome)[Draw(0, 0, 0)].target.relations) == 2
-    assert len(training(genome, filter_duplicate_relations=True)[Draw(0, 0, 0)].target.relations) == 1
+    split = files.open()
+    assert len(training(split)[Draw(0, 0, 0)].target.relations) == 2
+    assert len(training(split, filter_duplicate_relations=True)[Draw(0, 0, 0)].target.relations) == 1
 
 
 def test_limits(tiny):
-    genome = tiny()
-    dataset = training(genome, augment=False, max_num_objects=3, max_num_relations=2)
+    split = tiny()
+    dataset = training(split, augment=False, max_num_objects=3, max_num_relations=2)
     subsets = set()
     for step in range(30):
         target = dataset[Draw(step, 0, 0)].target
@@ -110,9 +110,7 @@ def test_limits(tiny):
         assert target.relations[:, :2].numel() == 0 or int(target.relations[:, :2].max()) < 3
         subsets.add(tuple(target.labels.tolist()))
     assert len(subsets) > 5
-    named = {
-        tuple(row) for row in named_relations(genome.annotation(0).labels, genome.annotation(0).relations)
-    }
+    named = {tuple(row) for row in named_relations(split.annotation(0).labels, split.annotation(0).relations)}
     assert {tuple(row) for row in named_relations(target.labels.numpy(), target.relations.numpy())} <= named
 
 
@@ -121,19 +119,19 @@ def named_relations(labels, relations):
 
 
 def test_resampling_drops_relations(tiny):
-    genome = tiny()
-    resampling = BilevelResampling(genome, oversample=0.07, undersample=50.0, seed=0)
+    split = tiny()
+    resampling = BilevelResampling(split, oversample=0.07, undersample=50.0, seed=0)
     image = int(np.argmax(resampling.image_factors))
-    plain = training(genome, augment=False)[Draw(0, 0, image)].target.relations[:, 2]
-    dropped = training(genome, augment=False, resampling=resampling)[Draw(0, 0, image)].target.relations[:, 2]
+    plain = training(split, augment=False)[Draw(0, 0, image)].target.relations[:, 2]
+    dropped = training(split, augment=False, resampling=resampling)[Draw(0, 0, image)].target.relations[:, 2]
     factors = resampling.predicate_factors
     assert dropped.tolist() == [p for p in plain.tolist() if factors[p] > 0.98 * factors[plain].max()]
     assert 0 < len(dropped) < len(plain)
 
 
 def test_evaluation_in_equal_batches(tiny):
-    genome = tiny("test")
-    dataset = EvaluationDataset(genome, transform=TestTransform(shortest_edge=64, max_size=100))
+    split = tiny("test")
+    dataset = EvaluationDataset(split, transform=TestTransform(shortest_edge=64, max_size=100))
     sizes = dataset.output_sizes()
     assert set(sizes) == {(64, 85), (85, 64)}
     sampler = EvalBatchSampler(sizes=sizes, batch_size=8)
@@ -141,7 +139,7 @@ def test_evaluation_in_equal_batches(tiny):
     batches = [batch for group in loader for batch in group]
     assert len(batches) == len(sampler)
     seen = [annotation.image_id for batch in batches for annotation in batch.annotations]
-    assert sorted(seen) == genome.image_ids
+    assert sorted(seen) == split.image_ids
     for batch in batches:
         assert (batch.sizes == torch.tensor(batch.images.shape[2:])).all()
         for target, annotation in zip(batch.targets, batch.annotations, strict=True):
@@ -151,8 +149,8 @@ def test_evaluation_in_equal_batches(tiny):
 def test_files_of_another_size_are_batched_apart(files):
     files.image("11.jpg")
     files.image("12.jpg", 64, 40)
-    genome = files.open()
-    dataset = EvaluationDataset(genome, transform=TestTransform(shortest_edge=32, max_size=100))
+    split = files.open()
+    dataset = EvaluationDataset(split, transform=TestTransform(shortest_edge=32, max_size=100))
     assert dataset.output_sizes() == [(32, 64), (32, 64)]
     batches = collate_by_size([dataset[0], dataset[1]])
     assert [tuple(batch.images.shape) for batch in batches] == [(1, 3, 32, 64), (1, 3, 32, 51)]

@@ -5,47 +5,47 @@ from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
 from speaq.errors import SpeaqError
 
 
-def resampling(genome, **options) -> BilevelResampling:
-    return BilevelResampling(genome, **{"oversample": 0.07, "undersample": 0.7, "seed": 3, **options})
+def resampling(dataset, **options) -> BilevelResampling:
+    return BilevelResampling(dataset, **{"oversample": 0.07, "undersample": 0.7, "seed": 3, **options})
 
 
 def test_repeat_factors(tiny):
-    genome = tiny(filter_empty_relations=False)
-    factors = resampling(genome)
-    counts = np.bincount(genome.relations[:, 2], minlength=50)
+    dataset = tiny(filter_empty_relations=False)
+    factors = resampling(dataset)
+    counts = np.bincount(dataset.relations[:, 2], minlength=50)
     for predicate, count in enumerate(counts):
         share = count / counts.sum()
         expected = max(1.0, (0.07 / share) ** 0.5) if count else 1.0
         assert factors.predicate_factors[predicate] == pytest.approx(expected, rel=1e-12)
-    for image in range(len(genome)):
-        predicates = genome.annotation(image).relations[:, 2]
+    for image in range(len(dataset)):
+        predicates = dataset.annotation(image).relations[:, 2]
         expected = max([1.0, *factors.predicate_factors[predicates]])
         assert factors.image_factors[image] == expected
     assert factors.predicate_factors[counts == 1].max() == pytest.approx((0.07 * 290) ** 0.5)
 
 
 def test_images_come_as_often_as_their_factor_says(tiny):
-    genome = tiny()
-    factors = resampling(genome)
-    counts = np.array([np.bincount(factors(epoch), minlength=len(genome)) for epoch in range(400)])
+    dataset = tiny()
+    factors = resampling(dataset)
+    counts = np.array([np.bincount(factors(epoch), minlength=len(dataset)) for epoch in range(400)])
     assert (counts >= np.floor(factors.image_factors)).all()
     assert (counts <= np.ceil(factors.image_factors)).all()
     np.testing.assert_allclose(counts.mean(0), factors.image_factors, atol=0.12)
 
 
 def test_epochs_depend_on_seed_and_number_alone(tiny):
-    genome = tiny()
+    dataset = tiny()
     for make in (resampling, lambda g, seed=3: ClassBalancedEpochs(g, seed=seed)):
-        np.testing.assert_array_equal(make(genome)(5), make(genome)(5))
-        assert make(genome)(5).tolist() != make(genome)(6).tolist()
-        assert make(genome)(5).tolist() != make(genome, seed=4)(5).tolist()
+        np.testing.assert_array_equal(make(dataset)(5), make(dataset)(5))
+        assert make(dataset)(5).tolist() != make(dataset)(6).tolist()
+        assert make(dataset)(5).tolist() != make(dataset, seed=4)(5).tolist()
 
 
 def test_frequent_predicates_are_dropped_by_the_equation(tiny):
-    genome = tiny()
-    factors = resampling(genome)
+    dataset = tiny()
+    factors = resampling(dataset)
     image = int(np.argmax(factors.image_factors))
-    predicates = genome.annotation(image).relations[:, 2]
+    predicates = dataset.annotation(image).relations[:, 2]
     own, classes = factors.image_factors[image], factors.predicate_factors[predicates]
     assert classes.min() < own
     rng = np.random.default_rng(0)
@@ -55,11 +55,11 @@ def test_frequent_predicates_are_dropped_by_the_equation(tiny):
 
 
 def test_the_rarest_predicate_always_stays(tiny):
-    genome = tiny()
-    factors = resampling(genome, undersample=50.0)
+    dataset = tiny()
+    factors = resampling(dataset, undersample=50.0)
     rng = np.random.default_rng(0)
-    for image in range(len(genome)):
-        predicates = genome.annotation(image).relations[:, 2]
+    for image in range(len(dataset)):
+        predicates = dataset.annotation(image).relations[:, 2]
         kept = factors.keep(image, predicates, rng)
         np.testing.assert_array_equal(
             kept, factors.predicate_factors[predicates] > 0.98 * factors.image_factors[image]
@@ -72,16 +72,16 @@ def test_negative_parameters_are_refused(tiny):
 
 
 def test_class_balanced_images(tiny):
-    genome = tiny()
-    epochs = ClassBalancedEpochs(genome, seed=0)
+    dataset = tiny()
+    epochs = ClassBalancedEpochs(dataset, seed=0)
     num_epochs = 400
-    found = np.bincount(np.concatenate([epochs(epoch) for epoch in range(num_epochs)]), minlength=len(genome))
-    having = np.zeros((50, len(genome)))
-    for image in range(len(genome)):
-        having[genome.annotation(image).relations[:, 2], image] = 1
+    found = np.bincount(np.concatenate([epochs(e) for e in range(num_epochs)]), minlength=len(dataset))
+    having = np.zeros((50, len(dataset)))
+    for image in range(len(dataset)):
+        having[dataset.annotation(image).relations[:, 2], image] = 1
     having = having[having.any(1)]
-    expected = (having / having.sum(1, keepdims=True)).mean(0) * len(genome)
-    assert len(epochs(0)) == len(genome)
+    expected = (having / having.sum(1, keepdims=True)).mean(0) * len(dataset)
+    assert len(epochs(0)) == len(dataset)
     np.testing.assert_allclose(found / num_epochs, expected, atol=0.3)
 
 

@@ -6,7 +6,7 @@ import h5py
 import pytest
 
 from speaq.config import Config
-from speaq.data.sources import build_genome, load_sources, load_training_sources
+from speaq.data.sources import build_dataset, load_sources, load_training_sources
 from speaq.errors import SpeaqError
 
 TINY = Path(__file__).parents[1] / "golden" / "vg_tiny"
@@ -36,14 +36,14 @@ def mix(synthetic: dict | None = None, **multi) -> dict:
 @pytest.mark.parametrize(("name", "count"), [("VG_train", 74), ("VG_val", 10), ("VG_test", 35)])
 def test_visual_genome_by_name(name, count):
     (source,) = load_sources(config({"VISUAL_GENOME": FILES | {"FILTER_NON_OVERLAP": False}}), name)
-    assert len(source.genome) == count
-    assert (source.name, source.genome.source, source.genome.loss_weight) == ("real", "real", 1.0)
+    assert len(source.dataset) == count
+    assert (source.name, source.dataset.source, source.dataset.loss_weight) == ("real", "real", 1.0)
 
 
 def test_synthetic_by_name():
     (source,) = load_sources(config({"SYNTHETIC_GENOME": FILES}), "SYNTHETIC_train")
-    assert len(source.genome) == 47
-    assert (source.name, source.genome.source, source.share.ratio) == ("synthetic", "synthetic", 1.0)
+    assert len(source.dataset) == 47
+    assert (source.name, source.dataset.source, source.share.ratio) == ("synthetic", "synthetic", 1.0)
 
 
 def test_a_mix_by_name():
@@ -51,8 +51,8 @@ def test_a_mix_by_name():
     settings = config(mix(SOURCES=further, SYNTHETIC_SAMPLING_RATIO_END=0.1, SYNTHETIC_LOSS_WEIGHT=0.5))
     sources = load_sources(settings, "MULTI_train")
     assert [source.name for source in sources] == ["real", "synthetic", "rendered"]  # spare has ratio 0
-    assert [source.genome.source for source in sources] == ["real", "synthetic", "rendered"]
-    assert [source.genome.loss_weight for source in sources] == [1.0, 0.5, 0.25]
+    assert [source.dataset.source for source in sources] == ["real", "synthetic", "rendered"]
+    assert [source.dataset.loss_weight for source in sources] == [1.0, 0.5, 0.25]
     assert [source.share.ratio for source in sources] == [0.7, 0.3, 0.2]
     assert [source.share.ratio_at_end for source in sources] == [0.7, 0.1, 0.2]
 
@@ -81,7 +81,7 @@ def test_unset_paths_are_named(section, name, key):
 
 @pytest.mark.parametrize("name", ["COCO_train", "VG_all", "MULTI", "_train"])
 def test_other_names_are_refused(name):
-    with pytest.raises(SpeaqError, match=f"{name}: .*know only VG_train, .*MULTI_test"):
+    with pytest.raises(SpeaqError, match=f"{name}: .*to be among VG_train, .*MULTI_test"):
         load_sources(Config(), name)
 
 
@@ -89,16 +89,16 @@ def test_settings_arrive():
     section = config(
         {"VISUAL_GENOME": FILES | {"CLIPPED": True, "CORRUPTED_IMAGES": ["11"], "FILTER_NON_OVERLAP": False}}
     ).datasets.visual_genome
-    genome = build_genome(section, "train", loss_weight=0.5)
-    assert genome.image_ids[0] == 12
-    assert (genome.clip_boxes, genome.box_scale, genome.loss_weight) == (True, 1024, 0.5)
+    dataset = build_dataset(section, "train", loss_weight=0.5)
+    assert dataset.image_ids[0] == 12
+    assert (dataset.clip_boxes, dataset.box_scale, dataset.loss_weight) == (True, 1024, 0.5)
 
 
 @pytest.mark.parametrize("weight", [float("inf"), float("nan"), -0.5])
 def test_a_weight_must_be_a_number_from_0(weight):
     section = config({"VISUAL_GENOME": FILES}).datasets.visual_genome
-    with pytest.raises(SpeaqError, match=r"the loss weight of synthetic is .*expected a number from 0"):
-        build_genome(section, "train", source="synthetic", loss_weight=weight)
+    with pytest.raises(SpeaqError, match=r"the loss weight of synthetic is .*expected a non-negative number"):
+        build_dataset(section, "train", source="synthetic", loss_weight=weight)
 
 
 def test_sources_must_have_the_same_classes(tmp_path):

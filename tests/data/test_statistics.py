@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from golden_dataset import EXPECTED, FILTERS
-from speaq.data.statistics import DatasetStatistics, background_pairs, check_counts, mixed_counts
+from speaq.data.statistics import DatasetStatistics, background_pairs, check_predicate_counts, mixed_counts
 from speaq.errors import SpeaqError
 
 
@@ -19,8 +19,8 @@ def test_golden_counts(tiny, setting, split):
 
 
 def test_against_counting_one_by_one(tiny):
-    genome = tiny()
-    annotations = [genome.annotation(i) for i in range(len(genome))]
+    dataset = tiny()
+    annotations = [dataset.annotation(i) for i in range(len(dataset))]
     objects = np.zeros(150, int)
     cooccurrence = np.zeros((150, 150, 50), int)
     background = np.zeros((150, 150), int)
@@ -39,7 +39,7 @@ def test_against_counting_one_by_one(tiny):
         ]
         for a, b in overlapping or pairs:
             background[labels[a], labels[b]] += 1
-    statistics = DatasetStatistics.of(genome)
+    statistics = DatasetStatistics.of(dataset)
     np.testing.assert_array_equal(statistics.object_counts, objects)
     np.testing.assert_array_equal(statistics.cooccurrence(), cooccurrence)
     np.testing.assert_array_equal(statistics.background_counts, background)
@@ -48,10 +48,10 @@ def test_against_counting_one_by_one(tiny):
 
 
 def test_background_pairs_in_small_chunks(tiny, monkeypatch):
-    genome = tiny("test")
-    whole = background_pairs(genome)
+    dataset = tiny("test")
+    whole = background_pairs(dataset)
     monkeypatch.setattr("speaq.data.statistics._PAIRS_AT_ONCE", 40)
-    np.testing.assert_array_equal(background_pairs(genome), whole)
+    np.testing.assert_array_equal(background_pairs(dataset), whole)
 
 
 def test_no_relations_at_all(files):
@@ -74,11 +74,11 @@ def test_no_relations_at_all(files):
 )
 def test_statistics_of_no_use_are_named(counts, problem):
     with pytest.raises(SpeaqError, match=f"^the predicate statistics of synthetic cannot be used: {problem}"):
-        check_counts(np.array(counts), "synthetic")
+        check_predicate_counts(np.array(counts), "synthetic")
 
 
 def test_usable_statistics_pass():
-    assert check_counts(np.array([0, 2]), "real").tolist() == [0, 2]
+    assert check_predicate_counts(np.array([0, 2]), "real").tolist() == [0, 2]
 
 
 def test_mixed_counts_are_those_of_an_epoch_of_what_is_walked_least():

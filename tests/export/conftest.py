@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from golden_dataset import TINY
-from speaq.data.vg_files import read_vocabulary
+from speaq.data.vg_dictionary import read_vocabulary
 from speaq.model.backbone import resnet_config
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config

@@ -32,7 +32,7 @@ def test_the_command_prints_what_8_bits_cost(
 
 def test_recalls_are_those_of_the_data_set(config_file):
     config = load_config(config_file, [])
-    genome = load_sources(config, "VG_val")[0].genome
+    genome = load_sources(config, "VG_val")[0].dataset
     truth = [SceneGraph.from_annotation(genome.annotation(i), genome.vocabulary) for i in range(len(genome))]
     graphs = iter(truth)
     perfect = recalls(config, lambda image: next(graphs), genome.vocabulary)

@@ -39,7 +39,7 @@ def convert(
     from speaq.checkpoints.convert import convert_checkpoint, write_published
     from speaq.checkpoints.saved_models import save_pretrained
     from speaq.config import load_config
-    from speaq.data.vg_files import read_vocabulary
+    from speaq.data.vg_dictionary import read_vocabulary
 
     console = Console(markup=False, emoji=False, highlight=False)
     if to == "published":

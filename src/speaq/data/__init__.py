@@ -1,10 +1,10 @@
 """From files in Visual Genome format to padded batches with targets.
 
-The data flow through these modules in this order: ``vg_files`` and ``vg_annotations`` (reading and checking
-the files), ``visual_genome`` (one split, boxes in pixels), ``sources`` (the data sets of a name, one or a
-mix), ``statistics`` (counts over a split), ``mixing`` (how many images of every source are in a batch),
-``sampling`` and ``long_tail`` (which images, in which order), ``images`` (pixels), ``transforms``
-(augmentation), ``targets`` (what the network should find), ``dataset`` (one draw), ``collate`` (batches), and
-``build`` (all of it from the configuration). ``check`` finds everything wrong with a data set and repairs it,
-``distribution`` compares how often classes occur, and ``generated`` draws data sets.
+The modules in the order of the data flow. Reading: ``findings`` and ``finding_kinds`` (what is wrong with a
+data set), ``vg_json``, ``vg_dictionary``, ``vg_image_list``, ``vg_arrays``, ``vg_annotations`` (the files),
+``visual_genome`` (one split, boxes in pixels), ``sources`` (the data sets of a name, one or a mix) and
+``statistics`` (counts over a split). Drawing: ``mixing`` (how many images of every source are in a batch),
+``sampling`` and ``long_tail`` (which images, in which order). Samples: ``transforms`` (augmentation),
+``targets`` (the ground truth for the loss), ``dataset`` (one draw), ``collate`` (batches), and ``build`` (all
+of it from the configuration). ``vg_writer`` writes data sets.
 """

@@ -17,7 +17,7 @@ from speaq.data.mixing import Mixture
 from speaq.data.randomness import Purpose, generator
 from speaq.data.sampling import Epochs, ShuffledEpochs
 from speaq.data.sources import DataSource, load_training_sources
-from speaq.data.statistics import DatasetStatistics, check_counts, mixed_counts
+from speaq.data.statistics import DatasetStatistics, check_predicate_counts, mixed_counts
 from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
 from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
@@ -73,7 +73,7 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
     Raises:
         SpeaqError: the source is not part of the mix, or the statistics are of no use.
     """
-    statistics = {source.name: DatasetStatistics.of(source.genome) for source in sources}
+    statistics = {source.name: DatasetStatistics.of(source.dataset) for source in sources}
     counts = {name: each.predicate_counts for name, each in statistics.items()}
     if of == "mix":
         passes = [
@@ -89,7 +89,7 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
         )
     origin = of if of != "mix" else f"the training data ({', '.join(counts)})"
     triplets = np.unique(np.concatenate([each.triplets for each in statistics.values()]), axis=0)
-    return TrainingStatistics(check_counts(chosen, origin), triplets)
+    return TrainingStatistics(check_predicate_counts(chosen, origin), triplets)
 
 
 def load_statistics(config: Config) -> TrainingStatistics | None:
@@ -119,17 +119,17 @@ def build_training_set(
     Raises:
         SpeaqError: two ways of sampling are asked for at once.
     """
-    transform = build_train_transform(input_settings, sources[0].genome.vocabulary)
+    transform = build_train_transform(input_settings, sources[0].dataset.vocabulary)
     parts, orders = [], []
     for position, source in enumerate(sources):
-        section, genome = source.section, source.genome
+        section, dataset = source.section, source.dataset
         epochs, resampling = _build_epochs(
-            section, genome, seed=_seed_of_source(seed, position), key=source.key
+            section, dataset, seed=_seed_of_source(seed, position), key=source.key
         )
         orders.append(epochs)
         parts.append(
             SceneGraphDataset(
-                genome,
+                dataset,
                 transform=transform,
                 seed=seed,
                 filter_duplicate_relations=section.filter_duplicate_relations,
@@ -142,7 +142,7 @@ def build_training_set(
 
 
 def _build_epochs(
-    section: GenomeSection, genome: VisualGenome, *, seed: int, key: str
+    section: GenomeSection, dataset: VisualGenome, *, seed: int, key: str
 ) -> tuple[Epochs, BilevelResampling | None]:
     """The order of the images of a source, and how its relations are thinned out."""
     if section.bgnn and section.per_class_dataset:
@@ -151,12 +151,12 @@ def _build_epochs(
         )
     if section.bgnn:
         resampling = BilevelResampling(
-            genome, oversample=section.oversample_param, undersample=section.undersample_param, seed=seed
+            dataset, oversample=section.oversample_param, undersample=section.undersample_param, seed=seed
         )
         return resampling, resampling
     if section.per_class_dataset:
-        return ClassBalancedEpochs(genome, seed=seed), None
-    return ShuffledEpochs(num_images=len(genome), seed=seed), None
+        return ClassBalancedEpochs(dataset, seed=seed), None
+    return ShuffledEpochs(num_images=len(dataset), seed=seed), None
 
 
 def _seed_of_source(seed: int, position: int) -> int:

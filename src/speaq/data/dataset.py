@@ -42,7 +42,7 @@ class SceneGraphDataset(Dataset[Sample]):
     Which process makes a sample, and what it made before, changes nothing.
 
     Args:
-        genome: the images.
+        dataset: the images.
         transform: the augmentation.
         seed: of the run.
         filter_duplicate_relations: keep one relation of every ordered pair of boxes, drawn at random.
@@ -53,7 +53,7 @@ class SceneGraphDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        genome: VisualGenome,
+        dataset: VisualGenome,
         *,
         transform: TrainTransform,
         seed: int,
@@ -62,12 +62,12 @@ class SceneGraphDataset(Dataset[Sample]):
         max_num_relations: int = -1,
         resampling: BilevelResampling | None = None,
     ) -> None:
-        self.genome, self.transform, self.seed, self.resampling = genome, transform, seed, resampling
+        self.dataset, self.transform, self.seed, self.resampling = dataset, transform, seed, resampling
         self.filter_duplicate_relations = filter_duplicate_relations
         self.max_num_objects, self.max_num_relations = max_num_objects, max_num_relations
 
     def __len__(self) -> int:
-        return len(self.genome)
+        return len(self.dataset)
 
     def __getitem__(self, draw: Draw) -> Sample:
         """The sample of a draw.
@@ -76,7 +76,7 @@ class SceneGraphDataset(Dataset[Sample]):
             SpeaqError: the image is missing or cannot be read.
         """
         rng = generator(Purpose.DRAW, self.seed, draw.step, draw.slot)
-        image, annotation = self.genome.read(draw.index)
+        image, annotation = self.dataset.read(draw.index)
         scene = Scene(image, annotation.boxes, annotation.labels, annotation.relations)
         if self.resampling is not None:
             kept = self.resampling.keep(draw.index, scene.relations[:, 2], rng)
@@ -116,15 +116,15 @@ class EvaluationDataset(Dataset[Sample]):
     """The images of a split in order, without randomness.
 
     Args:
-        genome: the images.
+        dataset: the images.
         transform: the resizing.
     """
 
-    def __init__(self, genome: VisualGenome, *, transform: TestTransform) -> None:
-        self.genome, self.transform = genome, transform
+    def __init__(self, dataset: VisualGenome, *, transform: TestTransform) -> None:
+        self.dataset, self.transform = dataset, transform
 
     def __len__(self) -> int:
-        return len(self.genome)
+        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
         """The sample of an image.
@@ -132,13 +132,13 @@ class EvaluationDataset(Dataset[Sample]):
         Raises:
             SpeaqError: the image is missing or cannot be read.
         """
-        image, annotation = self.genome.read(index)
+        image, annotation = self.dataset.read(index)
         scene = Scene(image, annotation.boxes, annotation.labels, annotation.relations)
         return _sample(self.transform(scene), annotation)
 
     def output_sizes(self) -> list[tuple[int, int]]:
         """Height and width of every resized image, according to the image list."""
-        return [self.transform.output_size(height, width) for height, width in self.genome.sizes.tolist()]
+        return [self.transform.output_size(height, width) for height, width in self.dataset.sizes.tolist()]
 
 
 def one_relation_per_pair(relations: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -24,7 +24,7 @@ class BilevelResampling:
     """Repeats images with rare predicates and drops relations of frequent ones.
 
     Args:
-        genome: the training split.
+        dataset: the training split.
         oversample: t.
         undersample: gamma.
         seed: of the run.
@@ -37,18 +37,18 @@ class BilevelResampling:
         SpeaqError: a parameter is negative.
     """
 
-    def __init__(self, genome: VisualGenome, *, oversample: float, undersample: float, seed: int) -> None:
+    def __init__(self, dataset: VisualGenome, *, oversample: float, undersample: float, seed: int) -> None:
         for key, value in (("OVERSAMPLE_PARAM", oversample), ("UNDERSAMPLE_PARAM", undersample)):
             if value < 0:
-                raise SpeaqError(f"{key} is {value}; expected a number from 0.")
+                raise SpeaqError(f"{key} is {value}; expected a non-negative number.")
         self.undersample, self.seed = undersample, seed
-        predicates = genome.relations[:, 2]
-        counts = np.bincount(predicates, minlength=len(genome.vocabulary.predicates))
+        predicates = dataset.relations[:, 2]
+        counts = np.bincount(predicates, minlength=len(dataset.vocabulary.predicates))
         share = np.where(counts > 0, counts / max(len(predicates), 1), 1.0)
         self.predicate_factors = np.maximum(1.0, np.sqrt(oversample / share))
         self.predicate_factors[counts == 0] = 1.0
-        self.image_factors = np.ones(len(genome))
-        np.maximum.at(self.image_factors, _image_of_relation(genome), self.predicate_factors[predicates])
+        self.image_factors = np.ones(len(dataset))
+        np.maximum.at(self.image_factors, _image_of_relation(dataset), self.predicate_factors[predicates])
 
     def __call__(self, epoch: int) -> np.ndarray:
         """The image indices of an epoch, repeated and shuffled."""
@@ -71,25 +71,25 @@ class BilevelResampling:
 
 
 class ClassBalancedEpochs:
-    """Images drawn so that every predicate is looked for equally often.
+    """Images drawn so that every predicate is drawn equally often.
 
     Args:
-        genome: the training split.
+        dataset: the training split.
         seed: of the run.
 
     Raises:
         SpeaqError: the split has no relations.
     """
 
-    def __init__(self, genome: VisualGenome, *, seed: int) -> None:
-        if not len(genome.relations):
+    def __init__(self, dataset: VisualGenome, *, seed: int) -> None:
+        if not len(dataset.relations):
             raise SpeaqError(
-                f"PER_CLASS_DATASET draws images by their predicates, but the {genome.split} images of "
-                f"{genome.source} have no relations."
+                f"PER_CLASS_DATASET draws images by their predicates, but the {dataset.split} images of "
+                f"{dataset.source} have no relations."
             )
-        self.seed, self.num_images = seed, len(genome)
+        self.seed, self.num_images = seed, len(dataset)
         images_by_predicate = np.unique(
-            np.column_stack((genome.relations[:, 2], _image_of_relation(genome))), axis=0
+            np.column_stack((dataset.relations[:, 2], _image_of_relation(dataset))), axis=0
         )
         self._images = images_by_predicate[:, 1]
         _, self._first, self._count = np.unique(
@@ -103,6 +103,6 @@ class ClassBalancedEpochs:
         return self._images[self._first[predicate] + rng.integers(self._count[predicate])]
 
 
-def _image_of_relation(genome: VisualGenome) -> np.ndarray:
+def _image_of_relation(dataset: VisualGenome) -> np.ndarray:
     """The image index (T,) of every relation of a split."""
-    return np.repeat(np.arange(len(genome)), np.diff(genome.relation_offsets))
+    return np.repeat(np.arange(len(dataset)), np.diff(dataset.relation_offsets))

@@ -102,8 +102,8 @@ def _shares(ratios: Sequence[float]) -> list[Fraction]:
     """The ratios as exact fractions of sum 1; 0.7 is seven tenths, not the float nearest to it."""
     if not np.isfinite(ratios).all() or min(ratios) < 0 or not any(ratios):
         raise SpeaqError(
-            f"sampling ratios {', '.join(f'{ratio:g}' for ratio in ratios)}: expected numbers from 0, and at "
-            "least one above 0."
+            f"sampling ratios {', '.join(f'{ratio:g}' for ratio in ratios)}: expected non-negative numbers, "
+            "at least one of them above 0."
         )
     exact = [Fraction(str(ratio)) for ratio in ratios]
     return [ratio / sum(exact) for ratio in exact]

@@ -1,4 +1,4 @@
-"""Random numbers as a function of what they are for, so that no process, rank or resumption changes them."""
+"""Random numbers as a function of their purpose, so that no process, rank or resumption changes them."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a generator is for; the generators of different purposes are independent."""
+    """The purpose of a generator; the generators of different purposes are independent."""
 
     EPOCH = 1
     DRAW = 2
@@ -18,7 +18,7 @@ def generator(purpose: Purpose, seed: int, *counters: int) -> np.random.Generato
     """The random generator of one occasion, such as (seed, step, slot) for a draw.
 
     Args:
-        purpose: what it is for.
+        purpose: of the random numbers.
         seed: of the run, not negative.
         counters: which occasion, not negative.
     """

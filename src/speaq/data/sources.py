@@ -1,4 +1,4 @@
-"""The data sets that a name such as VG_train or MULTI_val stands for.
+"""The data sets of a name such as VG_train or MULTI_val.
 
 One name is one source, or several that are mixed in training and evaluated each alone and together.
 """
@@ -27,19 +27,19 @@ class DataSource:
         key: of its section in the configuration, for messages.
         section: its paths and filters.
         share: its part in the mix.
-        genome: its images.
+        dataset: its images.
     """
 
     name: str
     key: str
     section: GenomeSection
     share: SourceShare
-    genome: VisualGenome
+    dataset: VisualGenome
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a source is described.
+    """The settings of a source.
 
     Attributes:
         key: name of its section in the configuration, for messages.
@@ -63,7 +63,7 @@ def places(datasets: Datasets, name: str) -> dict[str, Place]:
     kind, _, split = name.partition("_")
     if kind not in _TYPES or split not in get_args(Split):
         known = ", ".join(f"{kind}_{split}" for kind in _TYPES for split in get_args(Split))
-        raise SpeaqError(f"{name}: DATASETS.TRAIN and DATASETS.TEST know only {known}.")
+        raise SpeaqError(f"{name}: expected DATASETS.TRAIN and DATASETS.TEST to be among {known}.")
     alone = SourceShare.of(1.0, None, 1.0)
     if kind == "VG":
         return {"real": Place("DATASETS.VISUAL_GENOME", datasets.visual_genome, alone)}
@@ -106,7 +106,7 @@ def load_sources(config: Config, name: str) -> list[DataSource]:
     sources = []
     for source, place in places(config.datasets, name).items():
         try:
-            genome = build_genome(
+            dataset = build_dataset(
                 place.section,
                 cast(Split, split),
                 source=source,
@@ -118,7 +118,7 @@ def load_sources(config: Config, name: str) -> list[DataSource]:
                 raise
             logger.warning("%s: %s has no image for it and is left out: %s", name, source, empty)
             continue
-        sources.append(DataSource(source, place.key, place.section, place.share, genome))
+        sources.append(DataSource(source, place.key, place.section, place.share, dataset))
     if not sources:
         raise SpeaqError(f"{name}: no source of the mix has an image for it.")
     _check_vocabularies(sources)
@@ -134,7 +134,7 @@ def load_training_sources(config: Config) -> list[DataSource]:
     return load_sources(config, _training_name(config.datasets))
 
 
-def build_genome(
+def build_dataset(
     section: GenomeSection,
     split: Split,
     *,
@@ -199,7 +199,7 @@ def _training_name(datasets: Datasets) -> str:
 def _check_vocabularies(sources: Sequence[DataSource]) -> None:
     first = sources[0]
     for other in sources[1:]:
-        differences = first.genome.vocabulary.differences(other.genome.vocabulary)
+        differences = first.dataset.vocabulary.differences(other.dataset.vocabulary)
         if differences:
             raise SpeaqError(
                 f"{first.key}.MAPPING_DICTIONARY ({first.section.mapping_dictionary}) and "

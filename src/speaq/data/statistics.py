@@ -1,58 +1,57 @@
-"""Counts over one split: classes, triplets, background pairs.
+"""Counts over the images of a split: classes, triplets, background pairs.
 
-I: images, M: boxes, T: relations, K: distinct triplets, C: object classes, R: predicate classes.
+Shape letters: see `speaq.structures`, with N and M over all images that are counted; I: these images,
+K: distinct triplets.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from speaq.data.vg_annotations import AnnotationArrays
 from speaq.data.visual_genome import VisualGenome, boxes_overlap
 from speaq.errors import SpeaqError
+from speaq.structures import Vocabulary
 
 _LARGEST_COUNT = 2.0**50  # beyond, sums of counts would be inexact
 _PAIRS_AT_ONCE = 2_000_000  # bounds the memory of `background_pairs` (some 100 MB)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetStatistics:
-    """How often the classes and triplets of one split occur. Duplicate relations count each time.
+@dataclass(frozen=True, kw_only=True)
+class ClassCounts:
+    """How often the classes and triplets occur in some images. Duplicate relations count each time.
 
     Attributes:
-        num_images: I.
+        boxes_per_image, relations_per_image: (I,) int64.
         object_counts: (C,) int64, boxes of every class.
         predicate_counts: (R,) int64, relations of every class.
         triplets: (K, 3) int64, the distinct (subject class, object class, predicate), in ascending order.
         triplet_counts: (K,) int64, relations of every triplet.
-        background_counts: (C, C) int64, what `background_pairs` counts.
     """
 
-    num_images: int
+    boxes_per_image: np.ndarray
+    relations_per_image: np.ndarray
     object_counts: np.ndarray
     predicate_counts: np.ndarray
     triplets: np.ndarray
     triplet_counts: np.ndarray
-    background_counts: np.ndarray
 
-    @classmethod
-    def of(cls, genome: VisualGenome) -> "DatasetStatistics":
-        """Count a split."""
-        num_objects, num_predicates = len(genome.vocabulary.objects), len(genome.vocabulary.predicates)
-        first_box = np.repeat(genome.box_offsets[:-1], np.diff(genome.relation_offsets))
-        subjects = genome.labels[first_box + genome.relations[:, 0]].astype(np.int64)
-        objects = genome.labels[first_box + genome.relations[:, 1]].astype(np.int64)
-        shape = (num_objects, num_objects, num_predicates)
-        keys = np.ravel_multi_index((subjects, objects, genome.relations[:, 2].astype(np.int64)), shape)
-        distinct, counts = np.unique(keys, return_counts=True)
-        return cls(
-            num_images=len(genome),
-            object_counts=np.bincount(genome.labels, minlength=num_objects),
-            predicate_counts=np.bincount(genome.relations[:, 2], minlength=num_predicates),
-            triplets=np.stack(np.unravel_index(distinct, shape), axis=1).astype(np.int64),
-            triplet_counts=counts,
-            background_counts=background_pairs(genome),
-        )
+    @property
+    def num_images(self) -> int:
+        """I."""
+        return len(self.boxes_per_image)
+
+    @property
+    def num_boxes(self) -> int:
+        """N."""
+        return int(self.boxes_per_image.sum())
+
+    @property
+    def num_relations(self) -> int:
+        """M."""
+        return int(self.relations_per_image.sum())
 
     def cooccurrence(self) -> np.ndarray:
         """Relations (C, C, R) int64 by subject class, object class and predicate: `triplet_counts`, dense."""
@@ -62,20 +61,97 @@ class DatasetStatistics:
         return dense
 
 
-def background_pairs(genome: VisualGenome) -> np.ndarray:
+@dataclass(frozen=True, kw_only=True)
+class DatasetStatistics(ClassCounts):
+    """The counts of one split as it is trained or evaluated on.
+
+    Attributes:
+        dataset: the split.
+    """
+
+    dataset: VisualGenome
+
+    @classmethod
+    def of(cls, dataset: VisualGenome) -> "DatasetStatistics":
+        """Count a split."""
+        num_relations = np.diff(dataset.relation_offsets)
+        first_box = np.repeat(dataset.box_offsets[:-1], num_relations)[:, None]
+        counts = _count(
+            dataset.vocabulary,
+            boxes_per_image=np.diff(dataset.box_offsets),
+            relations_per_image=num_relations,
+            labels=dataset.labels,
+            pair_labels=dataset.labels[first_box + dataset.relations[:, :2]],
+            predicates=dataset.relations[:, 2],
+        )
+        return cls(**vars(counts), dataset=dataset)
+
+    @cached_property
+    def background_counts(self) -> np.ndarray:
+        """(C, C) int64, see `background_pairs`."""
+        return background_pairs(self.dataset)
+
+
+def count_annotations(
+    annotations: AnnotationArrays, vocabulary: Vocabulary, images: np.ndarray
+) -> ClassCounts:
+    """Count over some images of a file, as the file has them: no filter of the configuration is applied.
+
+    Args:
+        annotations: of the whole file.
+        vocabulary: of the file.
+        images: (I,) rows of the images.
+    """
+    boxes = annotations.box_ranges.select(images)
+    relations = annotations.relation_ranges.select(images)
+    rows = relations.rows()
+    return _count(
+        vocabulary,
+        boxes_per_image=boxes.count,
+        relations_per_image=relations.count,
+        labels=annotations.labels[boxes.rows()],
+        pair_labels=annotations.labels[annotations.pairs[rows]],
+        predicates=annotations.predicates[rows],
+    )
+
+
+def _count(
+    vocabulary: Vocabulary,
+    *,
+    boxes_per_image: np.ndarray,
+    relations_per_image: np.ndarray,
+    labels: np.ndarray,
+    pair_labels: np.ndarray,
+    predicates: np.ndarray,
+) -> ClassCounts:
+    """Count labels (N,), the labels (M, 2) of subjects and objects, and predicates (M,)."""
+    shape = (len(vocabulary.objects), len(vocabulary.objects), len(vocabulary.predicates))
+    keys = np.ravel_multi_index((*pair_labels.astype(np.int64).T, predicates.astype(np.int64)), shape)
+    distinct, triplet_counts = np.unique(keys, return_counts=True)
+    return ClassCounts(
+        boxes_per_image=boxes_per_image,
+        relations_per_image=relations_per_image,
+        object_counts=np.bincount(labels, minlength=shape[0]),
+        predicate_counts=np.bincount(predicates, minlength=shape[2]),
+        triplets=np.stack(np.unravel_index(distinct, shape), axis=1).astype(np.int64),
+        triplet_counts=triplet_counts,
+    )
+
+
+def background_pairs(dataset: VisualGenome) -> np.ndarray:
     """Ordered pairs of boxes (C, C) int64, by subject and object class, that a relation could join.
 
     These are, image by image, the pairs of distinct boxes that overlap, related ones included, or all pairs
     where none overlaps.
     """
-    num_objects = len(genome.vocabulary.objects)
+    num_objects = len(dataset.vocabulary.objects)
     counts = np.zeros(num_objects * num_objects, dtype=np.int64)
-    num_boxes = np.diff(genome.box_offsets)
+    num_boxes = np.diff(dataset.box_offsets)
     for n in np.unique(num_boxes):  # images of equally many boxes stack into one array
-        first_boxes = genome.box_offsets[:-1][num_boxes == n]
+        first_boxes = dataset.box_offsets[:-1][num_boxes == n]
         for chunk in np.array_split(first_boxes, -(-len(first_boxes) * n * n // _PAIRS_AT_ONCE)):
             rows = chunk[:, None] + np.arange(n)
-            boxes, labels = genome.boxes[rows], genome.labels[rows].astype(np.int64)
+            boxes, labels = dataset.boxes[rows], dataset.labels[rows].astype(np.int64)
             pairs = boxes_overlap(boxes[:, :, None], boxes[:, None, :])
             distinct = ~np.eye(n, dtype=bool)
             pairs &= distinct
@@ -85,12 +161,12 @@ def background_pairs(genome: VisualGenome) -> np.ndarray:
     return counts.reshape(num_objects, num_objects)
 
 
-def check_counts(counts: np.ndarray, origin: str) -> np.ndarray:
+def check_predicate_counts(counts: np.ndarray, origin: str) -> np.ndarray:
     """The counts (R,) of predicates, if class weights and query groups can be made from them.
 
     Args:
         counts: how often each predicate occurs.
-        origin: what was counted, for the message.
+        origin: name of what was counted, for the message.
 
     Raises:
         SpeaqError: there are none, one is negative or not finite, or all are 0.
@@ -100,7 +176,7 @@ def check_counts(counts: np.ndarray, origin: str) -> np.ndarray:
         problem = "there are no predicates"
     elif not np.isfinite(counts).all() or (counts < 0).any():
         bad = int(np.flatnonzero(~(np.isfinite(counts) & (counts >= 0)))[0])
-        problem = f"predicate {bad} occurs {counts[bad]} times, and expected is a number from 0"
+        problem = f"predicate {bad} occurs {counts[bad]} times, expected a non-negative number"
     elif not counts.any():
         problem = f"none of the {len(counts)} predicates occurs"
     if problem:
@@ -116,10 +192,10 @@ def mixed_counts(counts: Sequence[np.ndarray], passes: Sequence[float]) -> np.nd
 
     Args:
         counts: for each data set, (R,) relations of every predicate.
-        passes: how often each data set is walked through, in a unit that all share.
+        passes: how many epochs each data set is used, in a unit that all share.
 
     Returns:
-        (R,) int64, while the data set that is walked least often (but not never) is walked once. A predicate
+        (R,) int64, where the data set that is used least often (but not never) is used once. A predicate
         that occurs at all counts at least 1.
     """
     factors = np.asarray(passes, dtype=np.float64) / min(number for number in passes if number > 0)

@@ -1,4 +1,4 @@
-"""What the network should find in an image.
+"""The training target of an image.
 
 N: boxes, M: relations.
 """

@@ -14,7 +14,7 @@ from PIL import Image
 from speaq.structures import Vocabulary
 
 _CROP_BRANCH_SIZES = (400, 500, 600)  # shortest edges before the crop (DETR, Carion et al., ECCV 2020)
-_EMPTY = 1e-5  # pixels: a box with a side this short is gone
+_EMPTY = 1e-5  # pixels: a box with a side this short is dropped
 
 
 @dataclass(frozen=True, slots=True)

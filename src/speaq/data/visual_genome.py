@@ -16,12 +16,15 @@ import numpy as np
 from PIL import Image
 
 from speaq.data.vg_annotations import AnnotationArrays, read_annotations
-from speaq.data.vg_files import align_images, read_image_list, read_vocabulary
+from speaq.data.vg_dictionary import read_vocabulary
+from speaq.data.vg_image_list import load_image_list
 from speaq.errors import SpeaqError
 from speaq.images import read_image_file, read_image_size
 from speaq.structures import Annotation, Vocabulary
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+"""Names of the splits 0, 1 and 2 of the files."""
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
 SUFFIXES = (".jpg", ".png", ".jpeg")
@@ -34,7 +37,7 @@ class EmptySplitError(SpeaqError):
 
 
 class VisualGenome:
-    """Images of one split with their boxes, labels and relations; image files are read when asked for.
+    """Images of one split with their boxes, labels and relations; image files are read on access.
 
     The validation images are the rows of split 1; where the file has none, they are the first
     ``num_validation_images`` of the training rows that pass the filters. Images without boxes are left out.
@@ -85,10 +88,10 @@ class VisualGenome:
         source: str = "real",
         loss_weight: float = 1.0,
     ) -> None:
-        if split not in get_args(Split):
-            raise SpeaqError(f"the split must be one of {', '.join(get_args(Split))}; found {split!r}.")
+        if split not in SPLITS:
+            raise SpeaqError(f"the split must be one of {', '.join(SPLITS)}; found {split!r}.")
         if not (math.isfinite(loss_weight) and loss_weight >= 0):
-            raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a number from 0.")
+            raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a non-negative number.")
         self.folder, annotations_path, list_path = Path(images), Path(annotations_h5), Path(image_data)
         if not self.folder.is_dir():
             raise SpeaqError(f"{self.folder}: there is no such folder of images. Check the path.")
@@ -98,13 +101,7 @@ class VisualGenome:
         self._warned_of_size = False
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
-        listed = align_images(
-            read_image_list(list_path),
-            len(arrays.split),
-            corrupted_images,
-            list_path=list_path,
-            annotations_path=annotations_path,
-        )
+        listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
         usable = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
         if filter_empty_relations:
             usable &= arrays.relation_ranges.count > 0
@@ -121,7 +118,7 @@ class VisualGenome:
                 "settings."
             )
 
-        self._ids, self.sizes = listed.ids[rows], listed.sizes[rows]
+        self._ids, self.sizes = np.array(listed.ids)[rows], listed.sizes[rows].astype(np.int32)
         box_ranges = arrays.box_ranges.select(rows)
         box_rows, self.box_offsets = box_ranges.rows(), box_ranges.offsets()
         self.boxes, self.labels = arrays.boxes[box_rows], arrays.labels[box_rows]
@@ -173,8 +170,8 @@ class VisualGenome:
         if (listed_width, listed_height) != (width, height) and not self._warned_of_size:
             self._warned_of_size = True
             _log.warning(
-                "%s has %d x %d pixels, but the image list says %d x %d: the file counts, here and wherever "
-                "else the two differ.",
+                "%s has %d x %d pixels, but the image list says %d x %d: the size of the file is used, "
+                "here and wherever else the two differ.",
                 path,
                 width,
                 height,

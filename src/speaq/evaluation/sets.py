@@ -51,19 +51,19 @@ def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> Evalu
     results: list[tuple[int, ...]] = []
     for name in dict.fromkeys(config.datasets.test):
         sources = load_sources(config, name)
-        differences = (vocabulary or sources[0].genome.vocabulary).differences(sources[0].genome.vocabulary)
+        differences = (vocabulary or sources[0].dataset.vocabulary).differences(sources[0].dataset.vocabulary)
         if differences:
             raise SpeaqError(
                 f"{name}: expected the classes of the model and of the other data sets, found differences: "
                 f"{'; '.join(differences)}. Use the same MAPPING_DICTIONARY."
             )
-        vocabulary = sources[0].genome.vocabulary
+        vocabulary = sources[0].dataset.vocabulary
         first = len(names)
         mixed = name.startswith("MULTI_")
         alone = [f"{name}_{source.name}" for source in sources] if mixed else [name]
         together = [first + len(sources)] if mixed else []
         names += alone + [name] * len(together)
         for position, source in enumerate(sources, first):
-            datasets.append(EvaluationDataset(source.genome, transform=build_test_transform(config.input)))
+            datasets.append(EvaluationDataset(source.dataset, transform=build_test_transform(config.input)))
             results.append((position, *together))
     return EvaluationSets(tuple(datasets), tuple(names), tuple(results), vocabulary)

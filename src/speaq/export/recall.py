@@ -55,7 +55,7 @@ def recalls(config: Config, predict: Predict, vocabulary: Vocabulary) -> dict[st
     Raises:
         SpeaqError: see ``recall_table``.
     """
-    genomes = [source.genome for name in config.datasets.test for source in load_sources(config, name)]
+    genomes = [source.dataset for name in config.datasets.test for source in load_sources(config, name)]
     if not genomes:
         raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
     metrics, _ = build_metrics(config, vocabulary, None, None)

@@ -84,7 +84,7 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     sources = load_training_sources(config)
     mixture = build_mixture(sources, solver)
     statistics = build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
-    model = Speaq(model_config(config, sources[0].genome.vocabulary, statistics.predicate_counts))
+    model = Speaq(model_config(config, sources[0].dataset.vocabulary, statistics.predicate_counts))
     if resume_from is None:
         load_initial_weights(model, config)
     else:
@@ -162,7 +162,7 @@ def _log_start(sources: Sequence[DataSource], mixture: Mixture, model: Speaq) ->
     for source, share in zip(sources, mixture.shares().tolist(), strict=True):
         drawn = round(share * mixture.batch_size * mixture.num_steps)
         part = f" ({share:.1%}), loss weight {source.share.loss_weight:g}" * (len(sources) > 1)
-        logger.info(f"{source.name}: {len(source.genome):,} images; {drawn:,} samples in total{part}")
+        logger.info(f"{source.name}: {len(source.dataset):,} images; {drawn:,} samples in total{part}")
     total = parameter_count(model.parameters())
     trained = parameter_count(parameter for parameter in model.parameters() if parameter.requires_grad)
     logger.info(f"{total:,} parameters, {trained:,} of them trained")

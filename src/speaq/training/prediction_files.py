@@ -69,7 +69,7 @@ class PredictionFiles(L.Callback):
             return
         for file, dataset in zip(self.written, module.evaluation.datasets, strict=True):
             parts = [_part(file, rank) for rank in range(trainer.world_size)]
-            merge_predictions(parts, file, image_ids=dataset.genome.image_ids)
+            merge_predictions(parts, file, image_ids=dataset.dataset.image_ids)
             for part in parts:
                 part.unlink()
 

@@ -1,9 +1,13 @@
 """Every kind of damage is found, alone and with the others, and mended."""
 
+import dataclasses
+import json
+
 import pytest
 
 from damaged_set import found, open_strictly
 from damages import DAMAGES, EXPECTED, OPENING
+from speaq.errors import SpeaqError
 from speaq.tools.doctor import check_dataset, write_repaired
 from speaq.tools.scenes import generate_dataset
 
@@ -33,7 +37,20 @@ def test_nothing_is_wrong_with_a_generated_set(tmp_path, style):
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damage_alone(damaged, name):
     DAMAGES[name](damaged)
-    assert found(damaged.check(open_images=name in OPENING)) == EXPECTED[name]
+    check = damaged.check(open_images=name in OPENING)
+    assert found(check) == EXPECTED[name]
+    json.dumps([dataclasses.asdict(finding) for finding in check.findings], allow_nan=False)
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_training_refuses_only_what_the_doctor_calls_an_error(damaged, name):
+    DAMAGES[name](damaged)
+    errors = [one.what for one in damaged.check().findings if one.severity == "error"]
+    try:
+        for split in ("train", "test"):
+            open_strictly(damaged.source, split)
+    except SpeaqError as error:
+        assert any(what in str(error) for what in errors)
 
 
 def test_all_damages_at_once(damaged, tmp_path):
@@ -69,7 +86,7 @@ def test_a_damage_is_mended(damaged, tmp_path, name):
     after = check_dataset(repaired, limit=3, open_images=name in OPENING)
     assert "error" not in {finding.severity for finding in after.findings}
     for split, rows in (("train", 84), ("test", 36)):
-        genome = open_strictly(repaired, split)
-        assert rows - 6 <= len(genome) <= rows
-        annotations = [genome.annotation(i) for i in range(len(genome))]
+        dataset = open_strictly(repaired, split)
+        assert rows - 6 <= len(dataset) <= rows
+        annotations = [dataset.annotation(i) for i in range(len(dataset))]
         assert sum(len(annotation.boxes) for annotation in annotations) == after.counts[split].num_boxes

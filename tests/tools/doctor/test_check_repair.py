@@ -20,8 +20,8 @@ def repaired(damaged, tmp_path, **options):
 
 
 def annotations(source):
-    genomes = [open_strictly(source, split) for split in ("train", "test")]
-    return {one.image_id: one for genome in genomes for one in map(genome.annotation, range(len(genome)))}
+    datasets = [open_strictly(source, split) for split in ("train", "test")]
+    return {one.image_id: one for dataset in datasets for one in map(dataset.annotation, range(len(dataset)))}
 
 
 def assert_same(one, other):

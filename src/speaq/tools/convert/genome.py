@@ -1,20 +1,18 @@
 """The scene graph format of Visual Genome, which training reads: HDF5, image list, dictionary of classes."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from speaq.data.vg_annotations import read_annotations
-from speaq.data.vg_files import align_images, read_image_list, read_vocabulary
+from speaq.data.vg_arrays import Ranges
+from speaq.data.vg_dictionary import read_vocabulary
+from speaq.data.vg_image_list import load_image_list
+from speaq.data.vg_writer import write_annotations, write_dictionary, write_image_list
 from speaq.errors import SpeaqError
-from speaq.files import replacing
 from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
 from speaq.tools.convert.find_files import one_of
-from speaq.tools.convert.output import write_json
 
 _NAMES = ("annotations.h5", "image_data.json", "dicts.json")
 _FRAME = 1024
@@ -35,16 +33,12 @@ def read(source: Path) -> AnnotatedSet:
     list_path = one_of(source, "*image_data*.json", "list of images")
     vocabulary = read_vocabulary(one_of(source, "*dict*.json", "dictionary of classes"))
     arrays = read_annotations(annotations_path, box_scale=_FRAME, vocabulary=vocabulary)
-    listed = read_image_list(list_path)
-    names = {entry["image_id"]: entry.get("file_name") for entry in json.loads(list_path.read_bytes())}
-    images = align_images(
-        listed, len(arrays.split), (), list_path=list_path, annotations_path=annotations_path
-    )
+    images = load_image_list(list_path, num_rows=len(arrays.split), left_out=())
     strange = np.flatnonzero((arrays.split < 0) | (arrays.split > 2))
     if len(strange):
         row, found = strange[0], arrays.split[strange[0]]
         raise SpeaqError(f"{annotations_path}: 'split' of image row {row} is {found}; expected 0, 1 or 2.")
-    ids = images.ids.tolist()
+    ids = images.ids
     box_rows, relation_rows = arrays.box_ranges.rows(), arrays.relation_ranges.rows()
     place = np.full(len(arrays.boxes), -1)
     place[box_rows] = np.arange(len(box_rows))
@@ -54,8 +48,8 @@ def read(source: Path) -> AnnotatedSet:
         annotations_path,
         vocabulary=vocabulary,
         ids=ids,
-        files=[str(names[image_id] or "") or f"{image_id}.jpg" for image_id in ids],
-        sizes=images.sizes,
+        files=[str(entry.get("file_name") or f"{entry['image_id']}.jpg") for entry in images.entries],
+        sizes=images.sizes.astype(np.int32),
         splits=arrays.split,
         box_images=box_images,
         boxes=arrays.boxes[box_rows].astype(np.float64) / _FRAME * long_side,
@@ -73,36 +67,27 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     Raises:
         SpeaqError: a file cannot be written.
     """
-    first_box, last_box = _bounds(data.box_offsets)
-    first_relation, last_relation = _bounds(data.relation_offsets)
     scale = _FRAME / data.sizes.max(axis=1)[data.box_images][:, None]
     low, high = data.boxes[:, :2] * scale, data.boxes[:, 2:] * scale
     boxes = np.concatenate(((low + high) / 2, high - low), axis=1)
-    arrays = {
-        "split": data.splits,
-        "img_to_first_box": first_box,
-        "img_to_last_box": last_box,
-        "img_to_first_rel": first_relation,
-        "img_to_last_rel": last_relation,
-        "labels": data.labels[:, None] + 1,
-        "attributes": np.zeros((len(data.labels), 10), dtype=np.int64),
-        "boxes_1024": boxes.astype(np.float32),
-        "boxes_512": (boxes / 2).astype(np.float32),
-        "relationships": data.relations[:, :2],
-        "predicates": data.relations[:, 2:] + 1,
-    }
     paths = [out / name for name in _NAMES]
-    with replacing(paths[0]) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in arrays.items():
-            file.create_dataset(name, data=values, track_times=False)
-    write_json(
-        paths[1],
-        [
-            {"image_id": image_id, "width": width, "height": height, "file_name": name}
-            for image_id, (height, width), name in zip(data.ids, data.sizes.tolist(), data.files, strict=True)
-        ],
+    write_annotations(
+        paths[0],
+        split=data.splits,
+        box_ranges=Ranges.of_counts(np.diff(data.box_offsets)),
+        relation_ranges=Ranges.of_counts(np.diff(data.relation_offsets)),
+        boxes={1024: boxes.astype(np.float32), 512: (boxes / 2).astype(np.float32)},
+        labels=data.labels,
+        pairs=data.relations[:, :2],
+        predicates=data.relations[:, 2],
+        attributes=np.zeros((len(data.labels), 10), dtype=np.int64),
     )
-    write_json(paths[2], _dictionary(data))
+    entries = [
+        {"image_id": image_id, "width": width, "height": height, "file_name": name}
+        for image_id, (height, width), name in zip(data.ids, data.sizes.tolist(), data.files, strict=True)
+    ]
+    write_image_list(paths[1], entries)
+    write_dictionary(paths[2], data.vocabulary)
     return paths
 
 
@@ -120,18 +105,3 @@ def settings(files: Sequence[Path], images: Path | None) -> dict[str, str]:
         "MAPPING_DICTIONARY": dictionary,
         "VG_ATTRIBUTE_H5": annotations,
     }
-
-
-def _bounds(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last row (inclusive) of each image, -1 for none, both (I,) int32."""
-    first, last = offsets[:-1], offsets[1:] - 1
-    some = last >= first
-    return np.where(some, first, -1).astype(np.int32), np.where(some, last, -1).astype(np.int32)
-
-
-def _dictionary(data: AnnotatedSet) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    for kind, names in (("label", data.vocabulary.objects), ("predicate", data.vocabulary.predicates)):
-        content[f"{kind}_to_idx"] = {name: number for number, name in enumerate(names, start=1)}
-        content[f"idx_to_{kind}"] = {str(number): name for number, name in enumerate(names, start=1)}
-    return content

@@ -14,7 +14,7 @@ from speaq.config import Config
 from speaq.config.data import GenomeSection
 from speaq.data.sources import training_places
 from speaq.data.vg_annotations import read_annotations
-from speaq.data.vg_files import read_vocabulary
+from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.tools.distribution.counts import (

@@ -1,4 +1,4 @@
-"""Images that are there twice, and images for evaluation that are also trained on.
+"""Checks for images that occur twice, and for evaluation images that are also trained on.
 
 I: images.
 """
@@ -7,13 +7,12 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from speaq.tools.doctor.findings import Example, Findings
-
-SPLITS = ("train", "val", "test")
+from speaq.data.findings import Example, Findings
+from speaq.data.visual_genome import SPLITS
 
 
 def surplus(keys: Sequence[Hashable | None], split: np.ndarray) -> np.ndarray:
-    """Which images (I,) bool to leave out so that every key is there once; None is never a duplicate.
+    """Which images (I,) bool to leave out so that every key occurs once; None is never a duplicate.
 
     One of the test split stays, else one of the validation split, else the first.
     """
@@ -37,52 +36,30 @@ def check_duplicates(
     split: np.ndarray,
     findings: Findings,
 ) -> None:
-    """Note images with the same id and, where files were opened, with the same content.
+    """Report images with the same id and, where files were opened, with the same content.
 
     Args:
         ids: of I images; None: not to be compared.
         contents: of I files; None: not to be compared.
         split: (I,), 0 train, 1 validation, 2 test.
-        findings: where to note it.
+        findings: to report to.
     """
-    findings.add(
-        "error",
-        "image-id-duplicate",
-        "An id is in the image list more than once.",
-        "Every image has one row. --fix keeps one: of the test images, else of validation, else the first.",
-        examples=_groups(ids, ids, split)[0],
-    )
-    findings.add(
-        "error",
-        "leak-same-id",
-        "An image is in more than one split.",
-        "What is evaluated on must not be trained on. --fix leaves it out of the training images.",
-        examples=_groups(ids, ids, split)[1],
-    )
+    repeated, leaked = _groups(ids, ids, split)
+    findings.add("image-id-duplicate", repeated)
+    findings.add("leak-same-id", leaked)
     # Images with the same id have the same file; that is no second mistake.
     again = surplus(ids, split).tolist()
     contents = [None if gone else content for content, gone in zip(contents, again, strict=True)]
     repeated, leaked = _groups(contents, ids, split)
-    findings.add(
-        "warning",
-        "image-same-content",
-        "Files of different images are the same to the byte.",
-        "Check the folder of images. --fix with --open-images keeps one of them.",
-        examples=[case for case in repeated if case.place not in {other.place for other in leaked}],
-    )
-    findings.add(
-        "error",
-        "leak-same-content",
-        "The same file, under different ids, is in more than one split.",
-        "What is evaluated on must not be trained on. --fix with --open-images leaves it out of training.",
-        examples=leaked,
-    )
+    leaked_places = {case.place for case in leaked}
+    findings.add("image-same-content", [case for case in repeated if case.place not in leaked_places])
+    findings.add("leak-same-content", leaked)
 
 
 def _groups(
     keys: Sequence[Hashable | None], ids: Sequence[int | str | None], split: np.ndarray
 ) -> tuple[list[Example], list[Example]]:
-    """The images whose key was there before, and, of every key in more than one split, the images."""
+    """The images whose key occurred before, and, of every key in more than one split, the images."""
     rows: dict[Hashable, list[int]] = {}
     for row, key in enumerate(keys):
         if key is not None:

@@ -1,4 +1,4 @@
-"""What is wrong with the image files.
+"""Checks of the image files.
 
 I: images.
 """
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from speaq.data.findings import Example, Findings
+from speaq.data.vg_image_list import ImageList
 from speaq.data.visual_genome import SUFFIXES
 from speaq.errors import SpeaqError
 from speaq.images import read_image_size
-from speaq.tools.doctor.findings import Example, Findings
-from speaq.tools.doctor.image_list import ListedImages
 
 _BLOCK = 1 << 20  # bytes
 
@@ -73,7 +73,7 @@ def read_image_files(
             progress(done + 1, len(rows))
     contents: list[bytes | None] = [None] * len(ids)
     for alike in by_length.values():
-        if len({names[row] for row in alike}) > 1:  # one file listed twice is a matter of the ids
+        if len({names[row] for row in alike}) > 1:  # one file listed twice is a mistake of the ids
             for row in alike:
                 contents[row] = _digest(folder / str(names[row]))
     return ImageFiles(names, unreadable, sizes, contents)
@@ -81,62 +81,36 @@ def read_image_files(
 
 def check_image_files(
     folder: Path,
-    listed: ListedImages,
+    listed: ImageList,
     files: ImageFiles,
     left_out: np.ndarray,
     findings: Findings,
 ) -> None:
-    """Note what is wrong with the files.
+    """Report what is wrong with the files.
 
     Args:
         folder: of the images.
         listed: I images.
         files: of these images.
         left_out: (I,) bool, images that are never used (CORRUPTED_IMAGES).
-        findings: where to note it.
+        findings: to report to.
     """
     shown = np.array(
         [name or f"{image}{SUFFIXES[0]}" for name, image in zip(files.names, listed.ids, strict=True)]
     )
     named = np.array([image is not None for image in listed.ids], dtype=bool)
-    findings.add_rows(
-        "error",
-        "image-missing",
-        f"An image has no file ({', '.join(SUFFIXES)}) in {folder}.",
-        "Add the files, or name the ids under CORRUPTED_IMAGES. --fix leaves the images out.",
-        key="image",
-        bad=files.missing & named & ~left_out,
-        values=shown,
-    )
-    findings.add_rows(
-        "error",
-        "image-unreadable",
-        "A file is not an image of a known format.",
-        "Replace the files, or name the ids under CORRUPTED_IMAGES. --fix leaves the images out.",
-        key="image",
-        bad=files.unreadable & ~left_out,
-        values=shown,
-    )
-    both = (files.sizes > 0).all(axis=1) & (listed.sizes > 0).all(axis=1)
-    findings.add_rows(
-        "warning",
-        "image-size-differs",
-        "A file has another size than the image list says; the file counts.",
-        "Check that the files belong to the annotations (found is height, width in the list, then in the "
-        "file). --fix writes the size of the file.",
-        key="image",
-        bad=both & (files.sizes != listed.sizes).any(axis=1) & ~left_out,
-        values=np.concatenate((listed.sizes, files.sizes), axis=1),
-    )
+    usable = ~left_out
+    fields = {"suffixes": ", ".join(SUFFIXES), "folder": folder}
+    missing = files.missing & named & usable
+    findings.add_rows("image-missing", "image", missing, shown, fields=fields)
+    findings.add_rows("image-unreadable", "image", files.unreadable & usable, shown)
+    known = (files.sizes > 0).all(axis=1) & (listed.sizes > 0).all(axis=1)
+    differ = known & (files.sizes != listed.sizes).any(axis=1) & usable
+    sizes = np.concatenate((listed.sizes, files.sizes), axis=1)
+    findings.add_rows("image-size-differs", "image", differ, sizes)
     spare = sorted({name for name in os.listdir(folder) if name.endswith(SUFFIXES)} - set(files.names))  # noqa: PTH208
-    findings.add(
-        "note",
-        "image-not-listed",
-        "A file in the folder of images is not in the list.",
-        "It is not used.",
-        examples=[Example(None, name, "not listed") for name in spare[: findings.limit]],
-        count=len(spare),
-    )
+    examples = [Example(None, name, "not listed") for name in spare[: findings.limit]]
+    findings.add("image-not-listed", examples, count=len(spare))
 
 
 def _find(folder: Path, image_id: str, listings: dict[str, set[str]]) -> str | None:

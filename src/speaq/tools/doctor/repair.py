@@ -1,23 +1,69 @@
-"""Writing a repaired copy of a data set. The images are not copied: the copy refers to their folder."""
+"""Writing a repaired copy of a data set, never over or into a data set."""
 
-import copy
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import yaml
 
 from speaq.config.data import GenomeSection
-from speaq.data.vg_annotations import Ranges
+from speaq.data.vg_dictionary import Dictionary
+from speaq.data.vg_image_list import ImageList
+from speaq.data.vg_writer import class_tables, write_annotations, write_dictionary, write_image_list
+from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.tools.doctor.dataset import DatasetCheck
-from speaq.tools.doctor.dictionary import Dictionary
-from speaq.tools.doctor.image_list import ListedImages
-from speaq.tools.doctor.salvage import Salvaged
+from speaq.tools.doctor.check import DatasetCheck
 from speaq.tools.doctor.sources import Source
-from speaq.tools.doctor.target import ANNOTATIONS, DICTIONARY, IMAGE_LIST, find_targets
+from speaq.tools.doctor.usable import UsablePart
+
+ANNOTATIONS, IMAGE_LIST, DICTIONARY, SETTINGS = (
+    "annotations.h5",
+    "image_data.json",
+    "dicts.json",
+    "dataset.yaml",
+)
+
+
+def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
+    """The folder of each copy: ``folder`` itself for one data set, else one in it for each.
+
+    Args:
+        folder: of ``--fix``.
+        sources: the originals.
+
+    Raises:
+        SpeaqError: the folder, or that of a copy, belongs to an original or holds what would be written.
+    """
+    targets = [folder] if len(sources) == 1 else [folder / source.name.lower() for source in sources]
+    for target in dict.fromkeys([folder, *targets]):
+        _check_outside(target, sources)
+        if target.exists() and not target.is_dir():
+            raise SpeaqError(f"{target}: this is a file; give --fix a new folder")
+    written = [folder / SETTINGS]
+    written += [target / name for target in targets for name in (ANNOTATIONS, IMAGE_LIST, DICTIONARY)]
+    held = [path for path in written if path.exists() or path.is_symlink()]
+    if held:
+        names = ", ".join(str(path.relative_to(folder)) for path in held)
+        raise SpeaqError(
+            f"{folder}: it already holds {names}, which --fix would overwrite; give a new folder"
+        )
+    return targets
+
+
+def _check_outside(target: Path, sources: Sequence[Source]) -> None:
+    place = target.resolve()
+    for source in sources:
+        files = (source.annotations, source.image_data, source.dictionary)
+        folders = {path.parent.resolve() for path in files} | {path.resolve().parent for path in files}
+        for folder in sorted(folders | {source.images.resolve()}):
+            if place == folder:
+                raise SpeaqError(f"{target}: the data set itself is in this folder; give --fix another one")
+            if place.is_relative_to(folder):
+                raise SpeaqError(
+                    f"{target}: this is inside {folder}, which belongs to the data set; give --fix a folder "
+                    "outside of it"
+                )
 
 
 def write_repaired(check: DatasetCheck, folder: Path) -> Source:
@@ -47,8 +93,8 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
     )
     repaired = Source(source.name, section)
     _write_annotations(repaired.annotations, salvaged, section.box_scale)
-    _write_json(repaired.image_data, _image_list(listed.select(salvaged.images), sizes[salvaged.images]))
-    _write_json(repaired.dictionary, _dictionary_content(check.dictionary, salvaged))
+    write_image_list(repaired.image_data, _image_list(listed.select(salvaged.images), sizes[salvaged.images]))
+    write_dictionary(repaired.dictionary, salvaged.vocabulary, other=check.dictionary.content)
     return repaired
 
 
@@ -100,42 +146,29 @@ def list_changes(check: DatasetCheck) -> dict[str, int]:
     return {what: count for what, count in changes.items() if count}
 
 
-def _write_annotations(path: Path, salvaged: Salvaged, box_scale: int) -> None:
+def _write_annotations(path: Path, salvaged: UsablePart, box_scale: int) -> None:
     annotations = salvaged.annotations
-    first_box, last_box = _bounds(annotations.box_ranges)
-    first_relation, last_relation = _bounds(annotations.relation_ranges)
-    arrays = {
-        "split": annotations.split.astype(np.int32),
-        "img_to_first_box": first_box,
-        "img_to_last_box": last_box,
-        "img_to_first_rel": first_relation,
-        "img_to_last_rel": last_relation,
-        "labels": annotations.labels[:, None].astype(np.int64) + 1,
-        f"boxes_{box_scale}": salvaged.stored_boxes,
-        "relationships": annotations.pairs,
-        "predicates": annotations.predicates[:, None].astype(np.int64) + 1,
-    }
+    boxes = {box_scale: salvaged.stored_boxes}
     if salvaged.other_boxes is not None:
-        arrays[f"boxes_{1536 - box_scale}"] = salvaged.other_boxes
-    if salvaged.attributes is not None:
-        arrays["attributes"] = salvaged.attributes
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in arrays.items():
-            file.create_dataset(name, data=values, track_times=False)
+        boxes[1536 - box_scale] = salvaged.other_boxes
+    write_annotations(
+        path,
+        split=annotations.split,
+        box_ranges=annotations.box_ranges,
+        relation_ranges=annotations.relation_ranges,
+        boxes=boxes,
+        labels=annotations.labels,
+        pairs=annotations.pairs,
+        predicates=annotations.predicates,
+        attributes=salvaged.attributes,
+    )
 
 
-def _bounds(ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
-    """First and last row (inclusive) of each image, -1 for none, both int32."""
-    some = ranges.count > 0
-    first, last = np.where(some, ranges.first, -1), np.where(some, ranges.first + ranges.count - 1, -1)
-    return first.astype(np.int32), last.astype(np.int32)
-
-
-def _is_mixed(listed: ListedImages) -> bool:
+def _is_mixed(listed: ImageList) -> bool:
     return len({isinstance(name, str) for name in listed.ids}) > 1
 
 
-def _image_list(listed: ListedImages, sizes: np.ndarray) -> list[dict[str, Any]]:
+def _image_list(listed: ImageList, sizes: np.ndarray) -> list[dict[str, Any]]:
     """The entries with sound ids and sizes; what else they say stays."""
     mixed = _is_mixed(listed)
     return [
@@ -144,16 +177,6 @@ def _image_list(listed: ListedImages, sizes: np.ndarray) -> list[dict[str, Any]]
     ]
 
 
-def _dictionary_content(dictionary: Dictionary, salvaged: Salvaged) -> dict[str, Any]:
+def _dictionary_content(dictionary: Dictionary, salvaged: UsablePart) -> dict[str, Any]:
     """The dictionary with sound class tables; what else it has stays."""
-    content: dict[str, Any] = copy.deepcopy(dict(dictionary.content))
-    vocabulary = salvaged.vocabulary
-    for kind, names in (("label", vocabulary.objects), ("predicate", vocabulary.predicates)):
-        content[f"{kind}_to_idx"] = {name: number for number, name in enumerate(names, start=1)}
-        content[f"idx_to_{kind}"] = {str(number): name for number, name in enumerate(names, start=1)}
-    return content
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return {**dictionary.content, **class_tables(salvaged.vocabulary)}

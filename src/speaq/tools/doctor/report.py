@@ -12,13 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from speaq.data.findings import SEVERITIES, Finding
+from speaq.data.visual_genome import SPLITS
 from speaq.files import replacing
-from speaq.tools.doctor.dataset import DatasetCheck
-from speaq.tools.doctor.duplicates import SPLITS
-from speaq.tools.doctor.findings import SEVERITIES, Finding
+from speaq.tools.doctor.check import DatasetCheck
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-_LONGEST = 70  # characters of a value that is shown
 _TOP = 8  # classes that are shown
 _INDENT = (0, 0, 0, 4)
 
@@ -113,8 +112,8 @@ def _frequent(check: DatasetCheck) -> Text:
     salvaged = check.salvaged
     assert salvaged is not None
     for kind, names, times in (
-        ("objects", salvaged.vocabulary.objects, counts.objects),
-        ("predicates", salvaged.vocabulary.predicates, counts.predicates),
+        ("objects", salvaged.vocabulary.objects, counts.object_counts),
+        ("predicates", salvaged.vocabulary.predicates, counts.predicate_counts),
     ):
         order = np.argsort(-times, kind="stable")[:_TOP].tolist()
         listed = ", ".join(f"{names[index]} {times[index]:,}" for index in order if times[index])
@@ -129,11 +128,7 @@ def _show_finding(finding: Finding, console: Console) -> None:
     console.print(Text.assemble(severity, "  ", (finding.code, "bold"), f"  {finding.count:,}"))
     console.print(Padding(Text(finding.what), _INDENT, expand=False))
     for case in finding.examples:
-        is_named = case.image is None or f"image {case.image}" in case.place
-        image = "" if is_named else f"image {case.image}, "
-        found = case.found if isinstance(case.found, str) else json.dumps(case.found, ensure_ascii=False)
-        shown = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
-        console.print(Padding(Text(f"{image}{case.place}: {shown}", "dim"), _INDENT, expand=False))
+        console.print(Padding(Text(str(case), "dim"), _INDENT, expand=False))
     if finding.count > len(finding.examples) > 0:
         console.print(
             Padding(Text(f"and {finding.count - len(finding.examples):,} more", "dim"), _INDENT, expand=False)
@@ -163,7 +158,7 @@ def _as_json(check: DatasetCheck) -> dict[str, Any]:
             "images_without_relations": int((counts.relations_per_image == 0).sum()),
             "boxes": counts.num_boxes,
             "relations": counts.num_relations,
-            "objects": dict(zip(vocabulary.objects, counts.objects.tolist(), strict=True)),
-            "predicates": dict(zip(vocabulary.predicates, counts.predicates.tolist(), strict=True)),
+            "objects": dict(zip(vocabulary.objects, counts.object_counts.tolist(), strict=True)),
+            "predicates": dict(zip(vocabulary.predicates, counts.predicate_counts.tolist(), strict=True)),
         }
     return content

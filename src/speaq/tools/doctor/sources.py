@@ -15,7 +15,7 @@ _SECTIONS = ("visual_genome", "synthetic_genome", "visual_genome_synthetic")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a data set lies.
+    """The paths and settings of a data set.
 
     Attributes:
         name: of its section under DATASETS.
@@ -52,9 +52,9 @@ def find_sources(
     """The data sets that a command line names.
 
     Args:
-        arguments: KEY VALUE pairs where there is a configuration, else one folder or nothing.
+        arguments: KEY VALUE pairs where there is a configuration, else one folder or none.
         config_file: YAML configuration.
-        named: paths by the attributes of `GenomeSection`, None for those not given.
+        named: paths by the fields of the section, None for those not given.
 
     Raises:
         SpeaqError: the command line names none, or names one in two ways; or as `sources_of_config` and
@@ -77,7 +77,7 @@ def sources_of_config(config: Config) -> list[Source]:
     """The data sets for which the configuration has paths.
 
     Raises:
-        SpeaqError: there is none, or some of its four paths is not set or leads nowhere.
+        SpeaqError: there is none, or some of its four paths is not set or does not exist.
     """
     sections: dict[str, GenomeSection] = {name.upper(): getattr(config.datasets, name) for name in _SECTIONS}
     sections |= config.datasets.multi_dataset.sources
@@ -96,14 +96,14 @@ def sources_of_config(config: Config) -> list[Source]:
 
 
 def source_of_paths(folder: Path | None, named: Mapping[str, Path | None]) -> Source:
-    """The data set of a folder, of named paths, or of both: names win over what the folder has.
+    """The data set of a folder, of named paths, or of both: named paths take precedence.
 
     Args:
         folder: holds one HDF5 file, two JSON files and a folder of images.
-        named: paths by the attributes of `GenomeSection`.
+        named: paths by the fields of the section.
 
     Raises:
-        SpeaqError: a path is missing, leads nowhere, or the folder leaves open which file is meant.
+        SpeaqError: a path is missing, does not exist, or the folder has several candidates.
     """
     if folder is not None and not folder.is_dir():
         raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
@@ -133,9 +133,9 @@ def _find(folder: Path | None, key: str) -> Path:
     """The one file (or folder of images) of a data set that a folder has."""
     option, matches = {
         "images": ("--images", _has_images),
-        "image_data": ("--image-data", _is_image_list),
-        "mapping_dictionary": ("--mapping", _is_dictionary),
-        "vg_attribute_h5": ("--h5", _is_hdf5),
+        "image_data": ("--image-data", lambda path: path.suffix == ".json" and "image_data" in path.stem),
+        "mapping_dictionary": ("--mapping", lambda path: path.suffix == ".json" and "dict" in path.stem),
+        "vg_attribute_h5": ("--h5", lambda path: path.suffix in (".h5", ".hdf5")),
     }[key]
     if folder is None:
         raise SpeaqError(f"name the data set: a folder, --config-file, or also {option}")
@@ -144,18 +144,6 @@ def _find(folder: Path | None, key: str) -> Path:
         names = ", ".join(path.name for path in found) or "none"
         raise SpeaqError(f"{folder}: expected one file or folder for {option}, found {names}; give {option}")
     return found[0]
-
-
-def _is_hdf5(path: Path) -> bool:
-    return path.suffix in (".h5", ".hdf5")
-
-
-def _is_image_list(path: Path) -> bool:
-    return path.suffix == ".json" and "image_data" in path.stem
-
-
-def _is_dictionary(path: Path) -> bool:
-    return path.suffix == ".json" and "dict" in path.stem
 
 
 def _has_images(path: Path) -> bool:

@@ -1,141 +1,133 @@
-"""Mistakes that run through a whole file: what they look like. Mending these row by row makes nonsense.
+"""Checks for mistakes that run through a whole array, such as boxes of another format.
 
-I: images, M: boxes, T: relations, N: rows of labels or predicates.
+Repairing these row by row would give wrong data, so the data set is not repaired.
+Shape letters: see `speaq.structures`, with N and M counted over the whole file; I: images of the file.
 """
-
-from dataclasses import replace
 
 import numpy as np
 
+from speaq.data.findings import Findings
 from speaq.data.vg_annotations import corners
-from speaq.tools.doctor.arrays import RawArrays
-from speaq.tools.doctor.boxes import BoxFaults, find_box_faults, frame_limits, frames_disagree
-from speaq.tools.doctor.dictionary import ClassNames, Dictionary
-from speaq.tools.doctor.findings import Findings
-from speaq.tools.doctor.relations import RelationFaults, find_relation_faults
+from speaq.data.vg_arrays import RawArrays
+from speaq.data.vg_dictionary import ClassNames, Dictionary
+from speaq.tools.doctor.annotations import (
+    ROUNDING,
+    find_box_faults,
+    find_misplaced_relations,
+    frame_limits,
+    frames_disagree,
+    unknown_numbers,
+)
 
-_SHARE, _LEAST = 0.3, 20  # of the rows wrong, and at least so many: no accident
-_LEFT = 0.02  # of the rows wrong at most where another reading is the right one
-_ROUNDING = 2.0  # units of the frame
+# A share above _MIN_SHARE of the rows wrong, and at least _MIN_ROWS, is taken as systematic. Another format
+# explains it if with that format at most _MAX_SHARE_LEFT of the rows are wrong.
+_MIN_SHARE, _MIN_ROWS, _MAX_SHARE_LEFT = 0.3, 20, 0.02
 _EXCHANGED = "(cy, cx, h, w)"
-_ADVICE = "Correct the file, or name the one that belongs here. --fix does not repair this."
+
+Explanation = tuple[str, np.ndarray] | None
+"""What the array has instead, in words, and which of its rows are wrong; None for no systematic mistake."""
 
 
 def check_systematic(
     arrays: RawArrays, sizes: np.ndarray | None, dictionary: Dictionary, box_scale: int, findings: Findings
 ) -> list[str]:
-    """Note arrays that are wrong as a whole; the reasons, in words, why the set is not repaired.
+    """Report arrays that are wrong as a whole.
 
     Args:
         arrays: as they are in the file.
         sizes: (I, 2) height and width, 0 for unknown; None where no size is known.
         dictionary: the classes as far as they could be read.
         box_scale: long side of the frame of ``arrays.boxes``.
-        findings: where to note it.
+        findings: to report to.
+
+    Returns:
+        The reasons, in words, why the data set is not repaired.
     """
-    owners = arrays.box_ranges and arrays.box_ranges.owners
-    relation_owners = arrays.relation_ranges and arrays.relation_ranges.owners
-    key = f"boxes_{box_scale}"
-    found = (
-        ("boxes", key, arrays.boxes, owners, _check_boxes(arrays, sizes, box_scale)),
-        (
-            "labels",
-            "labels",
-            arrays.labels,
-            owners,
-            _check_numbers("labels", arrays.labels, dictionary.objects),
-        ),
-        (
-            "predicates",
-            "predicates",
-            arrays.predicates,
-            relation_owners,
-            _check_numbers("predicates", arrays.predicates, dictionary.predicates),
-        ),
-        ("relationships", "relationships", arrays.pairs, relation_owners, _check_relations(arrays)),
-    )
+    labels = _explain_numbers("labels", arrays.labels, dictionary.objects)
+    predicates = _explain_numbers("predicates", arrays.predicates, dictionary.predicates)
+    boxes, relations = _explain_boxes(arrays, sizes, box_scale), _explain_relations(arrays)
     obstacles = []
-    for name, place, values, its_owners, result in found:
-        if result is not None and values is not None:
-            what, bad = result
+    for name, key, values, owners, explanation in (
+        ("boxes", f"boxes_{box_scale}", arrays.boxes, arrays.box_owners, boxes),
+        ("labels", "labels", arrays.labels, arrays.box_owners, labels),
+        ("predicates", "predicates", arrays.predicates, arrays.relation_owners, predicates),
+        ("relationships", "relationships", arrays.pairs, arrays.relation_owners, relations),
+    ):
+        if explanation is not None and values is not None:
+            text, bad = explanation
             code = f"systematic-{name}"
-            findings.add_rows(
-                "error",
-                code,
-                f"Most or all of '{name}' are wrong in the same way: {what}.",
-                _ADVICE,
-                key=place,
-                bad=bad,
-                values=values,
-                owners=its_owners,
-            )
-            obstacles.append(f"{what} ({code}); correct the file first")
+            findings.add_rows(code, key, bad, values, owners=owners, fields={"explanation": text})
+            obstacles.append(f"{text} ({code}); correct the file first")
     return obstacles
 
 
 def _is_systematic(bad: np.ndarray) -> bool:
-    return bool(bad.sum() >= _LEAST and bad.mean() > _SHARE)
+    return bool(bad.sum() >= _MIN_ROWS and bad.mean() > _MIN_SHARE)
 
 
 def _explains(left: np.ndarray, bad: np.ndarray) -> bool:
-    """Whether a reading leaves so few rows wrong, of those that were, that it is the right one."""
-    return bool(left.mean() <= _LEFT and left.sum() < bad.sum() / 10)
+    """Whether with another format so few rows are wrong, of those that were, that it is the right one."""
+    return bool(left.mean() <= _MAX_SHARE_LEFT and left.sum() < bad.sum() / 10)
 
 
-# Boxes
-
-
-def _check_boxes(
-    arrays: RawArrays, sizes: np.ndarray | None, box_scale: int
-) -> tuple[str, np.ndarray] | None:
-    """What the boxes look like and which (M,) bool are wrong; None where they are not wrong as a whole."""
+def _explain_boxes(arrays: RawArrays, sizes: np.ndarray | None, box_scale: int) -> Explanation:
     boxes, other, other_scale = arrays.boxes, arrays.other_boxes, 1536 - box_scale
-    owners = arrays.box_ranges and arrays.box_ranges.owners
+    owners = arrays.box_owners
     if boxes is None:
         return None
 
     def misplaced(values: np.ndarray, scale: int) -> np.ndarray:
-        return _misplaced(find_box_faults(values, None, owners, sizes, None, scale))
+        return np.any(list(find_box_faults(values, owners, sizes, scale).values()), axis=0)
 
-    key, other_key, ratio = f"boxes_{box_scale}", f"boxes_{other_scale}", other_scale / box_scale
+    key = f"boxes_{box_scale}"
     bad = misplaced(boxes, box_scale)
     if other is None:
         if box_scale == 1024 and _fill_half(boxes, owners, sizes):
-            return f"'{key}' ends at half of every image, as in a frame of {other_scale}", np.full(
-                len(boxes), True
-            )
-    elif _is_systematic(apart := frames_disagree(boxes, other, ratio)):
-        if (~frames_disagree(other, boxes, ratio)).mean() >= 1 - _LEFT:
-            return f"'{key}' and '{other_key}' are exchanged", apart
-        # The one that lies worse in the images is tried first: some readings explain both ways.
-        sides = [
-            (bad.sum(), key, boxes, other, box_scale),
-            (misplaced(other, other_scale).sum(), other_key, other, boxes, other_scale),
-        ]
-        for _, name, values, against, scale in sorted(sides, key=lambda side: -side[0]):
-            for reading, read in _readings(values, scale).items():
-                if frames_disagree(read, against, (1536 - scale) / scale).mean() <= _LEFT:
-                    return f"'{name}' looks like {reading}, not (cx, cy, w, h) in a frame of {scale}", apart
-        return f"'{key}' and '{other_key}' do not show the same boxes", apart
-    if bad.sum() < _LEAST:
+            text = f"'{key}' ends at half of every image, as in a frame of {other_scale}"
+            return text, np.full(len(boxes), True)
+    elif _is_systematic(apart := frames_disagree(boxes, other, other_scale / box_scale)):
+        frames = [(boxes, other, box_scale), (other, boxes, other_scale)]
+        # The frame with more misplaced boxes is tried first: some formats explain the difference both ways.
+        if misplaced(other, other_scale).sum() > bad.sum():
+            frames.reverse()
+        return _explain_frames(boxes, other, frames, box_scale), apart
+    if bad.sum() < _MIN_ROWS:
         return None
-    for reading, read in _readings(boxes, box_scale).items():
-        # Smaller boxes always lie better: that says something only where most do not fit.
-        if reading.startswith("boxes") and not _is_systematic(bad):
+    for name, read in _other_formats(boxes, box_scale).items():
+        # Smaller boxes always fit better: that is no evidence unless most boxes do not fit.
+        if name.startswith("boxes") and not _is_systematic(bad):
             continue
         if _explains(misplaced(read, box_scale), bad):
             # With both sides of the boxes and of the images exchanged, the boxes fit as well.
-            doubt = ", or the image list has width and height exchanged" if reading == _EXCHANGED else ""
-            return f"'{key}' looks like {reading}, not (cx, cy, w, h) in a frame of {box_scale}{doubt}", bad
+            doubt = ", or the image list has width and height exchanged" if name == _EXCHANGED else ""
+            return f"'{key}' looks like {name}, not (cx, cy, w, h) in a frame of {box_scale}{doubt}", bad
     return (f"'{key}' does not fit the sizes of the images", bad) if _is_systematic(bad) else None
 
 
-def _misplaced(faults: BoxFaults) -> np.ndarray:
-    return faults.not_finite | faults.negative | faults.empty | faults.off_image | faults.outside
+def _explain_frames(
+    boxes: np.ndarray, other: np.ndarray, frames: list[tuple[np.ndarray, np.ndarray, int]], box_scale: int
+) -> str:
+    """Why the boxes of the two frames disagree.
+
+    Args:
+        boxes: (N, 4) in the frame that is read.
+        other: (N, 4) in the other frame.
+        frames: for both frames, in the order to try, its boxes, those of the other one, and its long side.
+        box_scale: long side of the frame that is read.
+    """
+    keys = f"'boxes_{box_scale}' and 'boxes_{1536 - box_scale}'"
+    agreeing = ~frames_disagree(other, boxes, (1536 - box_scale) / box_scale)
+    if agreeing.mean() >= 1 - _MAX_SHARE_LEFT:
+        return f"{keys} are exchanged"
+    for values, against, scale in frames:
+        for name, read in _other_formats(values, scale).items():
+            if frames_disagree(read, against, (1536 - scale) / scale).mean() <= _MAX_SHARE_LEFT:
+                return f"'boxes_{scale}' looks like {name}, not (cx, cy, w, h) in a frame of {scale}"
+    return f"{keys} do not show the same boxes"
 
 
-def _readings(boxes: np.ndarray, box_scale: int) -> dict[str, np.ndarray]:
-    """Boxes (M, 4) as (cx, cy, w, h) if the file has something else, by what it then has."""
+def _other_formats(boxes: np.ndarray, box_scale: int) -> dict[str, np.ndarray]:
+    """Boxes (N, 4) as (cx, cy, w, h) if the file has another format, by the name of that format."""
     boxes = boxes.astype(np.float64)
     first, second = boxes[:, :2], boxes[:, 2:]
     other_scale = 1536 - box_scale
@@ -154,17 +146,11 @@ def _fill_half(boxes: np.ndarray, owners: np.ndarray | None, sizes: np.ndarray |
     limits = frame_limits(owners, sizes, 1024)
     known = np.isfinite(limits).all(axis=1) & np.isfinite(boxes).all(axis=1)
     high = corners(boxes[known])[:, 2:]
-    return bool(known.sum() >= _LEAST and (high <= limits[known] / 2 + _ROUNDING).all())
+    return bool(known.sum() >= _MIN_ROWS and (high <= limits[known] / 2 + ROUNDING).all())
 
 
-# Class numbers
-
-
-def _check_numbers(
-    name: str, numbers: np.ndarray | None, classes: ClassNames | None
-) -> tuple[str, np.ndarray] | None:
-    """What the class numbers (N,) look like and which are wrong."""
-    if numbers is None or classes is None or len(numbers) < _LEAST:
+def _explain_numbers(name: str, numbers: np.ndarray | None, classes: ClassNames | None) -> Explanation:
+    if numbers is None or classes is None or len(numbers) < _MIN_ROWS:
         return None
     low, high, count = int(classes.numbers[0]), int(classes.numbers[-1]), len(classes.numbers)
     least, most = int(numbers.min()), int(numbers.max())
@@ -173,36 +159,30 @@ def _check_numbers(
         return f"'{name}' counts from 0 ({least} to {most}), the dictionary from 1", every
     if (low, high) == (0, count - 1) and least > 0 and most == count:
         return f"the dictionary counts from 0, '{name}' from 1 (up to {most})", every
-    unknown = classes.indices(numbers) < 0
+    unknown = unknown_numbers(numbers, classes)
     if not _is_systematic(unknown):
         return None
     return f"'{name}' has {least} to {most}, the dictionary {low} to {high}", unknown
 
 
-# Relations
-
-
-def _check_relations(arrays: RawArrays) -> tuple[str, np.ndarray] | None:
-    """What the box numbers of relations look like and which relations (T,) bool are wrong."""
-    pairs, boxes, relations = arrays.pairs, arrays.box_ranges, arrays.relation_ranges
+def _explain_relations(arrays: RawArrays) -> Explanation:
+    pairs, boxes, relations = arrays.pairs, arrays.box_rows, arrays.relation_rows
     if pairs is None:
         return None
-    bad = _astray(find_relation_faults(arrays, None))
-    if bad.sum() < _LEAST:
+
+    def misplaced(values: np.ndarray) -> np.ndarray:
+        return np.any(list(find_misplaced_relations(arrays, values).values()), axis=0)
+
+    bad = misplaced(pairs)
+    if bad.sum() < _MIN_ROWS:
         return None
     if boxes is not None and relations is not None:
         first = boxes.ranges.first[relations.owners][:, None]
-        readings = {
-            "box numbers count in each image from 0, not over the file": pairs + first,
-            "box numbers count in each image from 1, not over the file from 0": pairs + first - 1,
-            "box numbers count from 1, not from 0": pairs - 1,
-        }
-        for what, read in readings.items():
-            left = _astray(find_relation_faults(replace(arrays, pairs=read), None))
-            if _explains(left, bad):
-                return what, bad
+        for text, read in (
+            ("box numbers count in each image from 0, not over the file", pairs + first),
+            ("box numbers count in each image from 1, not over the file from 0", pairs + first - 1),
+            ("box numbers count from 1, not from 0", pairs - 1),
+        ):
+            if _explains(misplaced(read), bad):
+                return text, bad
     return ("most relations name boxes of other images, or none", bad) if _is_systematic(bad) else None
-
-
-def _astray(faults: RelationFaults) -> np.ndarray:
-    return faults.unknown_box | faults.other_image

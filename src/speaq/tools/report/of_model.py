@@ -82,7 +82,7 @@ def write_model_report(run: EvaluationRun) -> None:
         sets = []
         for result, name in enumerate(evaluation.names):
             counted = [
-                (predictions, dataset.genome)
+                (predictions, dataset.dataset)
                 for predictions, dataset, results in zip(
                     opened, evaluation.datasets, evaluation.results_of_dataset, strict=True
                 )

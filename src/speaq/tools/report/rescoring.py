@@ -58,7 +58,7 @@ def _genome_of(config: Config, predictions: Predictions) -> VisualGenome:
             "on a data set such as VG_test, SYNTHETIC_val or MULTI_test"
         ) from error
     sources = load_sources(config, name)
-    genome = next((source.genome for source in sources if source.name == (wanted or sources[0].name)), None)
+    genome = next((source.dataset for source in sources if source.name == (wanted or sources[0].name)), None)
     if genome is None:
         names = ", ".join(source.name for source in sources)
         raise SpeaqError(f"{predictions.path}: is on {predictions.dataset}, but the mix has only {names}")

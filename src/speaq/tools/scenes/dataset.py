@@ -13,11 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
+from speaq.data.vg_arrays import Ranges
+from speaq.data.vg_writer import (
+    scaled_boxes,
+    write_annotations,
+    write_dictionary,
+    write_image_list,
+    write_json,
+)
 from speaq.errors import SpeaqError
 from speaq.files import replacing
+from speaq.structures import Vocabulary
 from speaq.tools.scenes.kinds import KINDS
 from speaq.tools.scenes.scene import check_options, class_names, generate_scene
 
@@ -149,7 +157,7 @@ def generate_dataset(
     if _is_there(files, settings, ids):
         return files
 
-    _write_json(folder / _RECORD, {**settings, "complete": False})
+    write_json(folder / _RECORD, {**settings, "complete": False})
     draw = partial(_draw_images, folder=files.images, options=options)
     chunks = [list(enumerate(ids))[i : i + _CHUNK] for i in range(0, total, _CHUNK)]
     scenes: list[Annotations] = []
@@ -159,9 +167,13 @@ def generate_dataset(
             progress(len(scenes), total)
     splits = np.repeat([_SPLITS[name] for name in ("val", "test", "train")], (num_val, num_test, num_images))
     _write_annotations(files.attribute_h5, scenes, splits, size)
-    _write_json(files.image_data, _image_list(ids, size))
-    _write_json(files.mapping_dictionary, _mapping(num_classes, num_predicates))
-    _write_json(folder / _RECORD, {**settings, "complete": True})
+    write_image_list(files.image_data, _image_list(ids, size))
+    write_dictionary(
+        files.mapping_dictionary,
+        Vocabulary(*class_names(num_classes, num_predicates)),
+        attributes=[kind.attribute for kind in KINDS[:num_classes]],
+    )
+    write_json(folder / _RECORD, {**settings, "complete": True})
     return files
 
 
@@ -235,55 +247,25 @@ def _spread(
 def _write_annotations(
     path: Path, annotations: list[Annotations], splits: np.ndarray, size: tuple[int, int]
 ) -> None:
-    """Write the HDF5 file. Every image has boxes and relations, so no index is -1."""
     boxes, labels, relations = (list(parts) for parts in zip(*annotations, strict=True))
-    first_box, last_box = _ranges(boxes)
-    first_rel, last_rel = _ranges(relations)
-    pairs = [rows[:, :2] + first for rows, first in zip(relations, first_box, strict=True)]
-    label = np.concatenate(labels)[:, None] + 1
-    attributes = np.zeros((len(label), 10), dtype=np.int64)
-    attributes[:, :1] = label  # attribute i is the colour of class i
-    arrays = {
-        "split": splits.astype(np.int32),
-        "img_to_first_box": first_box,
-        "img_to_last_box": last_box,
-        "img_to_first_rel": first_rel,
-        "img_to_last_rel": last_rel,
-        "labels": label,
-        "attributes": attributes,
-        "boxes_1024": scaled_boxes(np.concatenate(boxes), size, 1024),
-        "boxes_512": scaled_boxes(np.concatenate(boxes), size, 512),
-        "relationships": np.concatenate(pairs),
-        "predicates": np.concatenate(relations)[:, 2:] + 1,
-    }
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, array in arrays.items():
-            file.create_dataset(name, data=array, track_times=False)
-
-
-def _ranges(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """First and last row (inclusive) of each image's part in all parts together, both (I,) int32."""
-    lengths = np.array([len(part) for part in parts])
-    ends = np.cumsum(lengths)
-    return (ends - lengths).astype(np.int32), (ends - 1).astype(np.int32)
-
-
-def scaled_boxes(boxes: np.ndarray, size: tuple[int, int], long_side: int) -> np.ndarray:
-    """Boxes as the published files have them.
-
-    Args:
-        boxes: (M, 4), xyxy in pixels.
-        size: width and height of the image in pixels.
-        long_side: of the image in the result's units.
-
-    Returns:
-        (M, 4) int64, (cx, cy, w, h). Readers take x1 = trunc(cx - w / 2), so cx is rounded up.
-    """
-    scale = long_side / max(size)
-    limits = np.floor(np.array((*size, *size)) * scale)
-    corners = np.minimum(np.rint(boxes * scale), limits).astype(np.int64)
-    sides = corners[:, 2:] - corners[:, :2]
-    return np.concatenate((corners[:, :2] + (sides + 1) // 2, sides), axis=1)
+    box_ranges, relation_ranges = (
+        Ranges.of_counts(np.array([len(part) for part in parts])) for parts in (boxes, relations)
+    )
+    first_boxes = np.repeat(box_ranges.first, relation_ranges.count)[:, None]
+    all_labels, all_relations = np.concatenate(labels), np.concatenate(relations)
+    attributes = np.zeros((len(all_labels), 10), dtype=np.int64)
+    attributes[:, 0] = all_labels + 1  # attribute i is the colour of class i
+    write_annotations(
+        path,
+        split=splits,
+        box_ranges=box_ranges,
+        relation_ranges=relation_ranges,
+        boxes={side: scaled_boxes(np.concatenate(boxes), size, side) for side in (1024, 512)},
+        labels=all_labels,
+        pairs=all_relations[:, :2] + first_boxes,
+        predicates=all_relations[:, 2],
+        attributes=attributes,
+    )
 
 
 def _image_list(ids: Sequence[int | str], size: tuple[int, int]) -> list[dict[str, Any]]:
@@ -293,18 +275,3 @@ def _image_list(ids: Sequence[int | str], size: tuple[int, int]) -> list[dict[st
         | ({"coco_id": None, "flickr_id": None} if isinstance(image_id, int) else {})
         for image_id in ids
     ]
-
-
-def _mapping(num_classes: int, num_predicates: int) -> dict[str, dict[str, int] | dict[str, str]]:
-    classes, predicates = class_names(num_classes, num_predicates)
-    colours = [kind.attribute for kind in KINDS[:num_classes]]
-    mapping = {}
-    for what, names in (("label", classes), ("predicate", predicates), ("attribute", colours)):
-        mapping[f"{what}_to_idx"] = {name: i for i, name in enumerate(names, start=1)}
-        mapping[f"idx_to_{what}"] = {str(i): name for i, name in enumerate(names, start=1)}
-    return mapping
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

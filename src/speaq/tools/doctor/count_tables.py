@@ -11,13 +11,14 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from speaq.data.statistics import ClassCounts
 from speaq.data.vg_annotations import read_annotations
-from speaq.data.vg_files import read_vocabulary
+from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-from speaq.tools.doctor.counts import SplitCounts, count_splits, triplet_name
+from speaq.tools.doctor.check import count_splits, triplet_name
 from speaq.tools.doctor.sources import Source
 
 Cell = str | int | float
@@ -86,7 +87,7 @@ def count_source(source: Source) -> list[CountTable]:
     ]
 
 
-def _splits(counts: dict[str, SplitCounts]) -> CountTable:
+def _splits(counts: dict[str, ClassCounts]) -> CountTable:
     columns = ("split", "images", "without boxes", "without relations", "boxes", "relations", "triplets")
     rows: list[tuple[Cell, ...]] = [
         (
@@ -103,7 +104,7 @@ def _splits(counts: dict[str, SplitCounts]) -> CountTable:
     return CountTable("splits", "Splits (triplets: distinct ones)", columns, rows)
 
 
-def _per_image(counts: dict[str, SplitCounts]) -> CountTable:
+def _per_image(counts: dict[str, ClassCounts]) -> CountTable:
     rows: list[tuple[Cell, ...]] = []
     for name, split in counts.items():
         for what, per_image in (("boxes", split.boxes_per_image), ("relations", split.relations_per_image)):
@@ -114,27 +115,27 @@ def _per_image(counts: dict[str, SplitCounts]) -> CountTable:
     return CountTable("per_image", "Boxes and relations per image", columns, rows)
 
 
-def _predicates(counts: dict[str, SplitCounts], vocabulary: Vocabulary) -> CountTable:
+def _predicates(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
     """Most frequent first, with head, body and tail as the evaluation groups them by the training split."""
     name, chief = _chief(counts)
     group = {}
-    for label, members in long_tail_groups(chief.predicates).items():
+    for label, members in long_tail_groups(chief.predicate_counts).items():
         group |= dict.fromkeys(members.tolist(), label)
-    columns, rows = _classes("predicate", vocabulary.predicates, counts, "predicates")
-    order = np.argsort(-chief.predicates, kind="stable").tolist()
+    columns, rows = _classes("predicate", vocabulary.predicates, counts, "predicate_counts")
+    order = np.argsort(-chief.predicate_counts, kind="stable").tolist()
     rows = [(*row, group[index]) for row, index in zip(rows, order, strict=True)]
     return CountTable(
         "predicates", f"Predicates (relations; group by {name})", (*columns, "group"), rows, is_long=True
     )
 
 
-def _objects(counts: dict[str, SplitCounts], vocabulary: Vocabulary) -> CountTable:
-    columns, rows = _classes("object", vocabulary.objects, counts, "objects")
+def _objects(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
+    columns, rows = _classes("object", vocabulary.objects, counts, "object_counts")
     return CountTable("objects", "Object classes (boxes)", columns, rows, is_long=True)
 
 
 def _classes(
-    kind: str, names: tuple[str, ...], counts: dict[str, SplitCounts], attribute: str
+    kind: str, names: tuple[str, ...], counts: dict[str, ClassCounts], attribute: str
 ) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
     """Counts per split and the share in the first one, by which the rows are ordered."""
     name, chief = _chief(counts)
@@ -151,7 +152,7 @@ def _classes(
     return (kind, *counts, f"{name} %"), rows
 
 
-def _triplets(counts: dict[str, SplitCounts], vocabulary: Vocabulary) -> CountTable:
+def _triplets(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
     name, chief = _chief(counts)
     shares = 100 * chief.triplet_counts / max(chief.num_relations, 1)
     rows: list[tuple[Cell, ...]] = [
@@ -165,7 +166,7 @@ def _triplets(counts: dict[str, SplitCounts], vocabulary: Vocabulary) -> CountTa
     return CountTable("triplets", f"Triplets of {name}", ("triplet", name, f"{name} %"), rows, is_long=True)
 
 
-def _chief(counts: dict[str, SplitCounts]) -> tuple[str, SplitCounts]:
+def _chief(counts: dict[str, ClassCounts]) -> tuple[str, ClassCounts]:
     """The training split, or the first one that there is."""
     return next(iter(counts.items()))
 

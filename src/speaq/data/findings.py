@@ -1,0 +1,204 @@
+"""What is wrong with a data set: a `Finding` per kind of mistake, with its number of cases and a few of them.
+
+The readers of this package report to `Findings`, which collects everything (``speaq data check``), or to
+`FirstError`, which raises the first error (training).
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speaq.data.finding_kinds import KINDS, Severity
+from speaq.errors import SpeaqError
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+_MAX_CHARACTERS = 70  # of a value in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One case.
+
+    Attributes:
+        image: id of the image, None where no image is concerned or its id is not known.
+        place: where in the file, such as ``boxes_1024[17]`` or ``entry 3``.
+        found: what is there, as JSON can hold it.
+    """
+
+    image: Any
+    place: str
+    found: Any
+
+    def __str__(self) -> str:
+        found = self.found if isinstance(self.found, str) else json.dumps(self.found, ensure_ascii=False)
+        shortened = found if len(found) <= _MAX_CHARACTERS else f"{found[:_MAX_CHARACTERS]}..."
+        is_named = self.image is None or f"image {self.image}" in self.place
+        return f"{'' if is_named else f'image {self.image}, '}{self.place}: {shortened}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One kind of mistake.
+
+    Attributes:
+        severity: an error makes training fail or its result wrong; a warning is likely a mistake; a note is
+            worth knowing.
+        code: a key of `KINDS`.
+        count: number of cases.
+        what: what is wrong.
+        advice: what to do about it.
+        examples: the first cases.
+        images: ids of all images concerned.
+    """
+
+    severity: Severity
+    code: str
+    count: int
+    what: str
+    advice: str
+    examples: tuple[Example, ...]
+    images: tuple[Any, ...]
+
+
+class Findings:
+    """Collects what the readers and checks of one data set find.
+
+    Args:
+        limit: examples to keep of each finding.
+
+    Attributes:
+        image_ids: ids of the annotation rows, as soon as they are known.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.image_ids: Sequence[Any] = ()
+        self._found: dict[tuple[Severity, str, str], Finding] = {}
+
+    def add(
+        self,
+        code: str,
+        examples: Sequence[Example] = (),
+        *,
+        count: int | None = None,
+        images: Sequence[Any] = (),
+        severity: Severity | None = None,
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
+        """Report a kind of mistake, if there is a case of it; cases of the same kind are put together.
+
+        Args:
+            code: a key of `KINDS`.
+            examples: cases.
+            count: number of cases where it is not that of the examples.
+            images: ids of the images concerned where they are not those of the examples.
+            severity: where it is not that of the kind.
+            fields: values for the fields in the texts of the kind.
+        """
+        count = len(examples) if count is None else count
+        if not count:
+            return
+        usual_severity, what, advice = KINDS[code]
+        if fields:
+            what, advice = what.format_map(fields), advice.format_map(fields)
+        concerned = images or [case.image for case in examples if case.image is not None]
+        key = severity or usual_severity, code, what
+        if former := self._found.pop(key, None):
+            count, examples = former.count + count, [*former.examples, *examples]
+            concerned = [*former.images, *concerned]
+        self._found[key] = Finding(
+            severity=key[0],
+            code=code,
+            count=int(count),
+            what=what,
+            advice=advice,
+            examples=tuple(examples[: self.limit]),
+            images=tuple(concerned),
+        )
+
+    def add_rows(
+        self,
+        code: str,
+        key: str,
+        bad: np.ndarray,
+        values: np.ndarray,
+        *,
+        owners: np.ndarray | None = None,
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
+        """Report the rows of an array that are wrong, if any.
+
+        Args:
+            code: a key of `KINDS`.
+            key: name of the array.
+            bad: (rows,) bool.
+            values: (rows, ...), what to show.
+            owners: (rows,) the image row of each row, -1 for none; by default row i belongs to image i.
+            fields: values for the fields in the texts of the kind.
+        """
+        rows = np.flatnonzero(bad)
+        if not len(rows):
+            return
+        concerned = rows if owners is None else owners[rows]
+        examples = [
+            Example(self.image_id(image), f"{key}[{row}]", _as_json(values[row].tolist()))
+            for row, image in zip(rows[: self.limit].tolist(), concerned[: self.limit].tolist(), strict=True)
+        ]
+        images = [self.image_id(image) for image in np.unique(concerned).tolist()]
+        known = [image_id for image_id in images if image_id is not None]
+        self.add(code, examples, count=len(rows), images=known, fields=fields)
+
+    def image_id(self, row: int) -> Any:
+        """The id of an annotation row, None where it is not known."""
+        return self.image_ids[row] if 0 <= row < len(self.image_ids) else None
+
+    def ordered(self) -> tuple[Finding, ...]:
+        """All findings, errors first."""
+        return tuple(sorted(self._found.values(), key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+class FirstError(Findings):
+    """Raises the first error as `SpeaqError`; warnings and notes are ignored.
+
+    Args:
+        path: the file that is read, for the message.
+        accepted: codes of errors with which a data set can still be read.
+    """
+
+    def __init__(self, path: Path, *, accepted: Sequence[str] = ()) -> None:
+        super().__init__(limit=1)
+        self.path, self.accepted = path, accepted
+
+    def add(
+        self,
+        code: str,
+        examples: Sequence[Example] = (),
+        *,
+        count: int | None = None,
+        images: Sequence[Any] = (),
+        severity: Severity | None = None,
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
+        """Raise the mistake if there is a case of it and it is an error; see `Findings.add`."""
+        if code in self.accepted:
+            return
+        super().add(code, examples, count=count, images=images, severity=severity, fields=fields)
+        for finding in self._found.values():
+            if finding.severity == "error":
+                found = f" Found {finding.examples[0]}." if finding.examples else ""
+                raise SpeaqError(
+                    f"{self.path}: {finding.what}{found} {finding.advice} 'speaq data check' lists all "
+                    "mistakes of a data set and writes a repaired copy (--fix)."
+                )
+
+
+def _as_json(value: Any) -> Any:
+    """The value with text for the numbers that JSON does not have."""
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
