@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, validators
 
 if TYPE_CHECKING:
-    from speaq.tools.convert import Conversion
+    from speaq.tools.convert import ConvertedDataset
 
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lt=1))]
 Limit = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
@@ -88,7 +88,7 @@ def convert(
     sys.stdout.write(_summary(conversion) + (_section(conversion) if target_format == "vg" else ""))
 
 
-def _summary(conversion: "Conversion") -> str:
+def _summary(conversion: "ConvertedDataset") -> str:
     """What was read, changed and written."""
     from speaq.tools.convert import describe_splits
 
@@ -111,7 +111,7 @@ def _summary(conversion: "Conversion") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(conversion: "Conversion") -> str:
+def _section(conversion: "ConvertedDataset") -> str:
     """The settings to train on the set."""
     import yaml
 

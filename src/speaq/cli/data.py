@@ -11,7 +11,7 @@ from speaq.cli.check import check
 from speaq.cli.convert_data import convert
 from speaq.cli.stats import stats
 
-app = App(name="data", help="Make, convert, check and count data sets.", help_format="plaintext")
+app = App(name="data", help="Generate, convert, check and count datasets.", help_format="plaintext")
 app.command(check)
 app.command(convert)
 app.command(stats)
@@ -32,7 +32,7 @@ def generate(
     image_ids: Literal["int", "string"] | None = None,
     workers: int | None = None,
 ) -> None:
-    """Draw a data set of little scenes, in Visual Genome format.
+    """Generate a dataset of drawn scenes in Visual Genome format.
 
     Args:
         folder: where to; made if missing.
@@ -44,7 +44,8 @@ def generate(
         num_predicates: predicates.
         style: photo is textured, shaded and noisy; flat is clean and stands for a synthetic set.
         seed: other seeds give other scenes.
-        image_ids: int as in Visual Genome, string as in synthetic sets; by default as the style suggests.
+        image_ids: int as in Visual Genome or string as in synthetic sets; by default int for photo, string
+            for flat.
         workers: processes that draw; by default one per core.
     """
     from rich.progress import Progress

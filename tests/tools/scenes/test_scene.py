@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from speaq.errors import SpeaqError
 from speaq.tools.scenes import class_names, generate_scene
-from speaq.tools.scenes.kinds import KINDS, PREDICATES, SUBJECT_ORDER
+from speaq.tools.scenes.kinds import FIXED_COLOURS, KINDS, PREDICATES, SUBJECT_ORDER, Kind
 from speaq.tools.scenes.layout import Thing, plan_scene
-from speaq.tools.scenes.pen import HEIGHT, Pen
+from speaq.tools.scenes.pen import HEIGHT, Colour, Pen
 from speaq.tools.scenes.relations import UnclearError, find_relations, pair_relation
 from speaq.tools.scenes.render import render
 
@@ -155,7 +155,7 @@ def test_mirrored_pair_swaps_left_and_right_only(data):
 
 
 def _invisible(thing: Thing) -> Thing:
-    sprite = replace(thing.sprite, layers=(lambda pen, colours: None,))
+    sprite = replace(thing.sprite, layers=((),))
     return replace(thing, kind=replace(thing.kind, sprites={thing.pose: sprite}))
 
 
@@ -192,12 +192,16 @@ def test_hidden_things_are_boxed_by_their_visible_part():
     raise AssertionError("no hidden thing in 200 scenes")
 
 
+def _first_colours(kind: Kind) -> dict[str, Colour]:
+    return FIXED_COLOURS | {part: choices[0] for part, choices in kind.colours.items()}
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_sprites_fill_their_frames(kind):
     for pose, sprite in kind.sprites.items():
         pen = Pen(size=(round(4 * sprite.width), 400), corner=(0, 0), scale=(4, 4), width=sprite.width)
         for layer in sprite.layers:
-            layer(pen, tuple(part[0] for part in kind.colours))
+            pen.draw(layer, _first_colours(kind))
         left, top, right, bottom = pen.image.getbbox()
         slack = (left, top, 4 * sprite.width - right, 4 * HEIGHT - bottom)
         assert max(slack) <= 0.03 * 4 * HEIGHT, (kind.name, pose, slack)
@@ -207,7 +211,7 @@ def test_mirrored_sprite_is_the_mirror_image():
     images = []
     for mirror in (False, True):
         pen = Pen(size=(480, 400), corner=(0, 0), scale=(4, 4), width=120, mirror=mirror)
-        BY_NAME["bird"].sprites[""].layers[0](pen, tuple(part[0] for part in BY_NAME["bird"].colours))
+        pen.draw(BY_NAME["bird"].sprites[""].layers[0], _first_colours(BY_NAME["bird"]))
         images.append(np.asarray(pen.image, dtype=int))
     difference = np.abs(images[0][:, ::-1] - images[1]).max(axis=-1) > 0
     assert difference.mean() < 0.03

@@ -1,20 +1,20 @@
 """Data sets of other projects, made into ours, and ours into theirs.
 
-The modules, in the order in which data flows: ``find_files`` and ``entries`` (reading what others wrote),
+The modules, in the order in which data flows: ``find_files`` and ``read_json`` (files of other projects),
 one module per format (``genome``, ``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``,
 ``open_images``, ``psg``, ``json_lines``) to and from ``annotated`` (a set in memory), ``classes`` and
 ``splits`` (choices), ``image_files``, ``output``, ``formats`` (the table) and ``convert`` (all of it).
 """
 
 from speaq.tools.convert.annotated import AnnotatedSet
-from speaq.tools.convert.convert import Conversion, convert_dataset
+from speaq.tools.convert.convert import ConvertedDataset, convert_dataset
 from speaq.tools.convert.formats import FORMATS, Format, format_named, format_of
 from speaq.tools.convert.splits import describe_splits
 
 __all__ = [
     "FORMATS",
     "AnnotatedSet",
-    "Conversion",
+    "ConvertedDataset",
     "Format",
     "convert_dataset",
     "describe_splits",

@@ -6,17 +6,39 @@
 crowd regions; the predicate is a position in ``rel_categories``, which begins with ``__background__``.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet
-from speaq.tools.convert.coco_images import CocoFile, coco_content, join_coco_files, read_coco_file
-from speaq.tools.convert.entries import class_table, read_object
+from speaq.tools.convert.coco_images import (
+    COCO_LAYOUT,
+    CocoFile,
+    coco_content,
+    join_coco_files,
+    read_coco_file,
+)
 from speaq.tools.convert.output import write_json
+from speaq.tools.convert.read_json import Rows, Triplet, class_table, number_triplets, read_json
 
+Relations = Mapping[str, Rows[Triplet]]
+
+
+class RelationFile(TypedDict):
+    """The content of ``rel.json``."""
+
+    train: NotRequired[Relations]
+    val: NotRequired[Relations]
+    test: NotRequired[Relations]
+    rel_categories: list[str]
+
+
+_LAYOUT = TypeAdapter(RelationFile)
 _RELATIONS = "rel.json"
 
 
@@ -34,10 +56,10 @@ def read(source: Path) -> AnnotatedSet:
     paths = [path for name in SPLITS if (path := source / f"{name}.json").is_file()]
     if not paths:
         raise SpeaqError(f"{source}: expected train.json, val.json or test.json in this folder, found none.")
-    parts = [read_coco_file(path, alone=False) for path in paths]
+    parts = [read_coco_file(path, COCO_LAYOUT, alone=False) for path in paths]
     path = source / _RELATIONS
-    relations = read_object(path, "rel_categories", *(SPLITS[part.split] for part in parts))
-    rows = {part.split: _relations_of(path, relations[SPLITS[part.split]], part) for part in parts}
+    relations = read_json(path, _LAYOUT)
+    rows = {part.split: _relations_of(path, relations, part) for part in parts}
     used = set(np.concatenate(list(rows.values()))[:, 2].tolist())
     predicates = _predicates(path, relations["rel_categories"], used)
     places = {number: place for place, number in enumerate(predicates)}
@@ -65,42 +87,39 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     return [out / f"{name}.json" for name in (*SPLITS, "rel")]
 
 
-def _relations_of(path: Path, by_image: Any, part: CocoFile) -> np.ndarray:
-    """The rows (T, 3) of a split, boxes counted over its file, predicates as they are."""
+def _relations_of(path: Path, relations: RelationFile, part: CocoFile) -> np.ndarray:
+    """The relations (M, 3) of a split, boxes counted over its file, predicates as in the file."""
     name = SPLITS[part.split]
-    if not isinstance(by_image, dict):
-        raise SpeaqError(f"{path}: expected in '{name}' an object of lists by image id.")
-    rows = {str(image_id): row for row, image_id in enumerate(part.ids)}
-    of_image: list[list[int]] = [[] for _ in rows]
-    for box, image in enumerate(part.box_images.tolist()):
-        of_image[image].append(box)
-    found: list[tuple[int, int, int]] = []
-    for image_id, triplets in by_image.items():
-        if image_id not in rows:
-            raise SpeaqError(f"{path}: '{name}' has the image {image_id!r}, which {part.path} has not.")
-        boxes = of_image[rows[image_id]]
-        for triplet in triplets if isinstance(triplets, list) else [triplets]:
-            match triplet:
-                case [int(s), int(o), int(p)] if 0 <= s < len(boxes) and 0 <= o < len(boxes):
-                    found.append((boxes[s], boxes[o], p))
-                case _:
-                    raise SpeaqError(
-                        f"{path}: '{name}', image {image_id!r} has the relation {triplet}; expected "
-                        f"[subject, object, predicate], and the image has {len(boxes)} boxes, counted from 0."
-                    )
-    return np.array(found, dtype=np.int64).reshape(-1, 3)
-
-
-def _predicates(path: Path, names: Any, used: set[int]) -> dict[int, str]:
-    """The predicate names without background by number; ``used`` are the numbers that occur."""
-    if not isinstance(names, list) or not names:
+    by_image = relations.get(name)
+    if by_image is None:
         raise SpeaqError(
-            f"{path}: expected a list of names in 'rel_categories', found {type(names).__name__}."
+            f"{path}: expected the key '{name}', since there is {part.path.name}; it is missing."
         )
-    numbered = dict(enumerate(names))
+    rows = {str(image_id): row for row, image_id in enumerate(part.ids)}
+    unknown = next((image_id for image_id in by_image if image_id not in rows), None)
+    if unknown is not None:
+        raise SpeaqError(f"{path}: {name}: expected ids of images of {part.path}, found {unknown!r}.")
+    image_ids, triplets = list(by_image), list(by_image.values())
+    images = [rows[image_id] for image_id in image_ids]
+    found, lists = number_triplets(triplets, images, part.box_images)
+    bad = np.flatnonzero((found[:, :2] < 0).any(axis=1))
+    if len(bad):
+        row = lists[bad[0]]
+        triplet = triplets[row][bad[0] - np.searchsorted(lists, row)]
+        raise SpeaqError(
+            f"{path}: {name}.{image_ids[row]}: expected [subject, object, predicate] with boxes from 0, "
+            f"of which the image has {np.count_nonzero(part.box_images == images[row])}, "
+            f"found {list(triplet)}."
+        )
+    return found
+
+
+def _predicates(path: Path, names: list[str], used: set[int]) -> dict[int, str]:
+    """The predicate names without background by number; ``used`` are the numbers that occur."""
+    first = 0
     if used and min(used) > 0 and max(used) == len(names):  # from 1, without a name for the background
-        numbered = dict(enumerate(names, start=1))
-    table = class_table(path, "rel_categories", numbered, used)
+        first = 1
+    table = class_table(path, "rel_categories", dict(enumerate(names, start=first)), used)
     unknown = used - table.keys()
     if unknown:
         raise SpeaqError(

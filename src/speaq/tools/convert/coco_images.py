@@ -1,24 +1,64 @@
-"""The part that COCO files with relations share: ``images``, ``annotations`` and ``categories`` per split.
+"""The common part of COCO files with relations: ``images``, ``annotations`` and ``categories`` per split.
 
-I: images, M: boxes, of one file.
+I: images, N: boxes, M: relations, of one file.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Generic, NotRequired, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set
-from speaq.tools.convert.entries import Entries, class_table, read_object, split_of
 from speaq.tools.convert.output import round_boxes
+from speaq.tools.convert.read_json import Box, Id, Rows, class_table, look_up, read_json, split_of
+
+
+class Image(TypedDict):
+    """An entry of ``images``."""
+
+    id: Id
+    file_name: str
+    width: int
+    height: int
+
+
+class Annotation(TypedDict):
+    """An entry of ``annotations``; the box is x, y, width and height."""
+
+    id: NotRequired[Id | None]
+    image_id: Id
+    category_id: Id
+    bbox: Box
+    iscrowd: NotRequired[int | bool | None]
+
+
+class Category(TypedDict):
+    """An entry of ``categories``."""
+
+    id: Id
+    name: str
+
+
+class CocoContent(TypedDict):
+    """The keys that all these files have."""
+
+    images: Rows[Image]
+    annotations: Rows[Annotation]
+    categories: Rows[Category]
+
+
+Content = TypeVar("Content", bound=CocoContent)
+COCO_LAYOUT = TypeAdapter(CocoContent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CocoFile:
+class CocoFile(Generic[Content]):
     """The images and boxes of one file, crowd regions left out.
 
     Attributes:
@@ -28,15 +68,15 @@ class CocoFile:
         ids: I image ids.
         files: I names of image files.
         sizes: (I, 2) int64, height and width.
-        box_images: (M,) int64, which image a box is of.
-        boxes: (M, 4) float64, xyxy in pixels.
-        categories: M category ids.
-        annotation_ids: M ids, None where the file has none.
+        box_images: (N,) int64, which image a box is of.
+        boxes: (N, 4) float64, xyxy in pixels.
+        categories: N category ids.
+        annotation_ids: N ids; None if an annotation has no id.
         num_crowds: regions that stand for many objects, left out.
     """
 
     path: Path
-    content: dict[str, Any]
+    content: Content
     split: int
     ids: list[Any]
     files: list[str]
@@ -48,44 +88,47 @@ class CocoFile:
     num_crowds: int
 
 
-def read_coco_file(path: Path, *, alone: bool, keys: Sequence[str] = ()) -> CocoFile:
+def read_coco_file(path: Path, layout: TypeAdapter[Content], *, alone: bool) -> CocoFile[Content]:
     """Read a file.
 
     Args:
         path: the file, with the split in its name.
+        layout: of the file.
         alone: it is the only file of the set.
-        keys: of the file, needed besides those of COCO.
 
     Raises:
-        SpeaqError: the file cannot be read, or has not this layout.
+        SpeaqError: the file cannot be read, or does not have this layout.
     """
-    content = read_object(path, "images", "annotations", "categories", *keys)
-    images = Entries(path, "images", content["images"])
-    ids = images.ids("id")
+    content = read_json(path, layout)
+    images, annotations = (
+        content["images"],
+        [item for item in content["annotations"] if not item.get("iscrowd")],
+    )
+    ids = [image["id"] for image in images]
     rows = {name: row for row, name in enumerate(ids)}
     if len(rows) < len(ids):
-        twice = next(number for number, name in enumerate(ids) if rows[name] != number)
-        raise images.error(twice, f"has the id {ids[twice]!r}, and so has another one.")
-    annotations = Entries(path, "annotations", content["annotations"])
-    all_items = annotations.items
-    annotations.ids("category_id")  # every entry is an object
-    items = [item for item in all_items if not item.get("iscrowd")]
-    if len(items) < len(all_items):
-        annotations = Entries(path, "annotations without crowds", items)
-    corners = annotations.boxes("bbox")
+        twice = next(row for row, name in enumerate(ids) if rows[name] != row)
+        raise SpeaqError(f"{path}: images[{twice}].id: expected different ids, found {ids[twice]!r} twice.")
+    corners = np.array([item["bbox"] for item in annotations], dtype=np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
+    box_images = [item["image_id"] for item in annotations]
+    annotation_ids = [item.get("id") for item in annotations]
     return CocoFile(
         path=path,
         content=content,
         split=split_of(path, alone=alone),
         ids=ids,
-        files=images.texts("file_name"),
-        sizes=images.sizes(),
-        box_images=annotations.indices("image_id", rows, "the id of an image of the file"),
+        files=[image["file_name"] for image in images],
+        sizes=np.array([(image["height"], image["width"]) for image in images], dtype=np.int64).reshape(
+            -1, 2
+        ),
+        box_images=look_up(
+            path, "annotations[{}].image_id", box_images, rows, "the id of an image of the file"
+        ),
         boxes=corners,
-        categories=annotations.column("category_id"),
-        annotation_ids=annotations.ids("id") if all("id" in item for item in items) else None,
-        num_crowds=len(all_items) - len(items),
+        categories=[item["category_id"] for item in annotations],
+        annotation_ids=None if None in annotation_ids else annotation_ids,
+        num_crowds=len(content["annotations"]) - len(annotations),
     )
 
 
@@ -106,7 +149,7 @@ def join_coco_files(
     Raises:
         SpeaqError: the categories of two files differ, or an annotation has an unknown one.
     """
-    tables = [_category_names(part) for part in parts]
+    tables = [{item["id"]: item["name"] for item in part.content["categories"]} for part in parts]
     used = {category for part in parts for category in part.categories}
     for part, table in zip(parts, tables, strict=True):
         if table != tables[0]:
@@ -118,11 +161,9 @@ def join_coco_files(
             )
     objects = class_table(parts[0].path, "categories", tables[0], used)
     numbers = {number: index for index, number in enumerate(objects)}
+    what = "the id of a category"
     labels = [
-        Entries(part.path, "annotations", [{"category_id": number} for number in part.categories]).indices(
-            "category_id", numbers, "the id of a category"
-        )
-        for part in parts
+        look_up(part.path, "annotations[{}].category_id", part.categories, numbers, what) for part in parts
     ]
     first_image = np.cumsum([0, *(len(part.ids) for part in parts)])
     first_box = np.cumsum([0, *(len(part.boxes) for part in parts)])
@@ -198,8 +239,3 @@ def coco_content(data: AnnotatedSet, split: int) -> dict[str, Any]:
             for number, name in enumerate(data.vocabulary.objects, start=1)
         ],
     }
-
-
-def _category_names(part: CocoFile) -> dict[Any, str]:
-    entries = Entries(part.path, "categories", part.content["categories"])
-    return dict(zip(entries.ids("id"), entries.texts("name"), strict=True))

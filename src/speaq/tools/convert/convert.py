@@ -16,7 +16,7 @@ from speaq.tools.convert.splits import draw_splits, keep_splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conversion:
+class ConvertedDataset:
     """What was converted.
 
     Attributes:
@@ -56,7 +56,7 @@ def convert_dataset(
     mapping: str | Path | None = None,
     object_aliases: str | Path | None = None,
     predicate_aliases: str | Path | None = None,
-) -> Conversion:
+) -> ConvertedDataset:
     """Convert the annotations of a data set; images stay where they are.
 
     Args:
@@ -128,7 +128,7 @@ def convert_dataset(
             raise SpeaqError("links to the images need their folder: name it with --images.")
         if count_other_names(data):
             data, folder = link_images(data, folder, out / "images"), out / "images"
-    return Conversion(
+    return ConvertedDataset(
         data=data,
         source_format=reader.name,
         target_format=writer.name,

@@ -3,19 +3,52 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Literal, NotRequired
 
 import numpy as np
+from pydantic import Field, StrictInt, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set
-from speaq.tools.convert.entries import four_numbers, split_of
 from speaq.tools.convert.output import round_boxes
+from speaq.tools.convert.read_json import Box, Id, T, describe_error, number_triplets, split_of
 
 _FORMAT = "speaq-dataset"
 _VERSION = 1
+
+
+class Object(TypedDict):
+    """An entry of ``objects``; the box is x1, y1, x2, y2."""
+
+    name: str
+    box: Box
+
+
+class ImageLine(TypedDict):
+    """The line of an image; a relation is subject, predicate, object."""
+
+    image: Annotated[str, Field(min_length=1)]
+    id: NotRequired[Id]
+    width: StrictInt
+    height: StrictInt
+    split: NotRequired[Literal["train", "val", "test"]]
+    objects: list[Object]
+    relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
+
+
+class Heading(TypedDict):
+    """A line with the class names."""
+
+    version: Literal[1]
+    objects: list[str]
+    predicates: list[str]
+
+
+_IMAGE_LINE = TypeAdapter(ImageLine)
+_HEADING = TypeAdapter(Heading)
 
 
 def recognises(source: Path) -> bool:
@@ -32,17 +65,24 @@ def read(source: Path) -> AnnotatedSet:
     paths = _paths(source)
     if not paths:
         raise SpeaqError(f"{source}: expected files *.jsonl, found none.")
-    found = _Lines()
+    vocabulary: Vocabulary | None = None
+    lines: list[ImageLine] = []
+    splits: list[int] = []
     for path in paths:
-        for number, line in _lines(path):
-            if found.take_heading(path, number, line):
+        for number, text in _lines(path):
+            where = f"{path}: line {number}"
+            if '"format"' in text and _is_heading(text):
+                heading = _parse_heading(where, text)
+                if vocabulary not in (None, heading):
+                    raise SpeaqError(f"{where}: the classes differ from those of an earlier heading.")
+                vocabulary = heading
                 continue
-            default = split_of(path, alone=len(paths) == 1) if "split" not in line else 0
-            try:
-                found.take(line, default)
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise SpeaqError(f"{path}: line {number}: {_reason(error)}") from None
-    return found.finish(source)
+            line = _parse_image(where, text)
+            splits.append(
+                SPLITS.index(line["split"]) if "split" in line else split_of(path, alone=len(paths) == 1)
+            )
+            lines.append(line)
+    return _join_lines(source, lines, splits, vocabulary)
 
 
 def write(data: AnnotatedSet, out: Path) -> list[Path]:
@@ -76,95 +116,40 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     return [path]
 
 
-class _Lines:
-    """What the lines say, in columns."""
+def _join_lines(
+    source: Path, lines: list[ImageLine], splits: list[int], vocabulary: Vocabulary | None
+) -> AnnotatedSet:
+    """The set of all lines; without a heading, the classes are those that occur, in alphabetical order."""
+    names = [item["name"] for line in lines for item in line["objects"]]
+    predicates = [predicate for line in lines for _, predicate, _ in line.get("relations", ())]
+    if vocabulary is None:
+        vocabulary = Vocabulary(tuple(sorted(set(names))), tuple(sorted(set(predicates))))
+    object_numbers = _numbers(source, "object", set(names), vocabulary.objects)
+    numbers = _numbers(source, "predicate", set(predicates), vocabulary.predicates)
+    triplets = [[(s, o, numbers[p]) for s, p, o in line.get("relations", ())] for line in lines]
+    box_images = np.repeat(np.arange(len(lines)), [len(line["objects"]) for line in lines])
+    relations, _ = number_triplets(triplets, range(len(lines)), box_images)
+    boxes = [item["box"] for line in lines for item in line["objects"]]
+    return annotated_set(
+        source,
+        vocabulary=vocabulary,
+        ids=[line.get("id", PurePosixPath(line["image"]).with_suffix("").as_posix()) for line in lines],
+        files=[line["image"] for line in lines],
+        sizes=np.array([(line["height"], line["width"]) for line in lines], dtype=np.int64).reshape(-1, 2),
+        splits=np.array(splits, dtype=np.int32),
+        box_images=box_images,
+        boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),
+        labels=np.array([object_numbers[name] for name in names], dtype=np.int64),
+        relations=relations,
+    )
 
-    def __init__(self) -> None:
-        self.heading: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-        self.ids: list[Any] = []
-        self.files: list[str] = []
-        self.sizes: list[tuple[int, int]] = []
-        self.splits: list[int] = []
-        self.box_images: list[int] = []
-        self.boxes: list[list[float]] = []
-        self.labels: list[int] = []
-        self.relations: list[tuple[int, int, int]] = []
-        self.objects: dict[str, int] = {}
-        self.predicates: dict[str, int] = {}
 
-    def take_heading(self, path: Path, number: int, line: dict[str, Any]) -> bool:
-        """Read the line if it is a heading."""
-        if line.get("format") != _FORMAT:
-            return False
-        names = line.get("objects"), line.get("predicates")
-        if line.get("version") != _VERSION or not all(
-            isinstance(kind, list)
-            and all(isinstance(name, str) for name in kind)
-            and len(set(kind)) == len(kind)
-            for kind in names
-        ):
-            raise SpeaqError(
-                f"{path}: line {number}: expected version {_VERSION} and lists of different names "
-                f"'objects' and 'predicates'; found version {line.get('version')!r}."
-            )
-        heading = tuple(names[0] or ()), tuple(names[1] or ())
-        if self.heading not in (None, heading):
-            raise SpeaqError(f"{path}: line {number}: the classes differ from those of an earlier heading.")
-        self.heading = heading
-        return True
-
-    def take(self, line: dict[str, Any], default_split: int) -> None:
-        """Add the line of an image.
-
-        Raises:
-            KeyError, TypeError, ValueError, IndexError: what is wrong with it.
-        """
-        name, first = line["image"], len(self.boxes)
-        if not isinstance(name, str) or not name:
-            raise TypeError("expected the name of a file in 'image'")
-        split = line.get("split", SPLITS[default_split])
-        if split not in SPLITS:
-            raise ValueError(f"expected train, val or test in 'split', found {split!r}")
-        size = line["height"], line["width"]
-        if not all(type(side) is int for side in size):
-            raise TypeError(f"expected whole numbers for 'width' and 'height', found {size[1]} and {size[0]}")
-        boxes = [item["box"] for item in line["objects"]]
-        if four_numbers(boxes) is None:
-            bad = next(box for box in boxes if four_numbers([box]) is None)
-            raise ValueError(f"expected [x1, y1, x2, y2] in 'box', found {bad}")
-        self.boxes += boxes
-        self.box_images += [len(self.ids)] * len(boxes)
-        self.labels += [_number(self.objects, item["name"]) for item in line["objects"]]
-        for subject, predicate, other in line.get("relations", ()):
-            if not all(type(box) is int and 0 <= box < len(boxes) for box in (subject, other)):
-                raise IndexError(
-                    f"expected [subject, predicate, object] with objects 0 to {len(boxes) - 1}, found "
-                    f"{[subject, predicate, other]}"
-                )
-            self.relations.append((first + subject, first + other, _number(self.predicates, predicate)))
-        self.ids.append(line.get("id", PurePosixPath(name).with_suffix("").as_posix()))
-        self.files.append(name)
-        self.sizes.append(size)
-        self.splits.append(default_split if "split" not in line else SPLITS.index(split))
-
-    def finish(self, source: Path) -> AnnotatedSet:
-        """The set, with the classes of the heading, else those that occur in the order of the alphabet."""
-        objects, predicates = self.heading or (tuple(sorted(self.objects)), tuple(sorted(self.predicates)))
-        labels = _places(source, "object", self.objects, objects)[self.labels]
-        relations = np.array(self.relations, dtype=np.int64).reshape(-1, 3)
-        relations[:, 2] = _places(source, "predicate", self.predicates, predicates)[relations[:, 2]]
-        return annotated_set(
-            source,
-            vocabulary=Vocabulary(objects, predicates),
-            ids=self.ids,
-            files=self.files,
-            sizes=np.array(self.sizes, dtype=np.int64).reshape(-1, 2),
-            splits=np.array(self.splits, dtype=np.int32),
-            box_images=np.array(self.box_images, dtype=np.int64),
-            boxes=np.array(self.boxes, dtype=np.float64).reshape(-1, 4),
-            labels=labels,
-            relations=relations,
-        )
+def _numbers(source: Path, what: str, used: set[str], names: tuple[str, ...]) -> dict[str, int]:
+    """The number of each class, which all used ones must have."""
+    unknown = used.difference(names)
+    if unknown:
+        raise SpeaqError(f"{source}: the {what} {min(unknown)!r} is not among those of the heading.")
+    return {name: number for number, name in enumerate(names)}
 
 
 def _paths(source: Path) -> list[Path]:
@@ -173,42 +158,49 @@ def _paths(source: Path) -> list[Path]:
     return [source] if source.suffix == ".jsonl" else []
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file and their line numbers; empty lines are passed over."""
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that are not empty, with their numbers."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, text in enumerate(file, start=1):
-                if not text.strip():
-                    continue
-                line = json.loads(text)
-                if not isinstance(line, dict):
-                    raise SpeaqError(
-                        f"{path}: line {number}: expected a JSON object, found {type(line).__name__}."
-                    )
-                yield number, line
+                if text.strip():
+                    yield number, text
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror}).") from error
-    except ValueError as error:  # not JSON, or not UTF-8
-        raise SpeaqError(f"{path}: expected one JSON object per line ({error}).") from error
+    except UnicodeDecodeError as error:
+        raise SpeaqError(f"{path}: expected text in UTF-8 ({error}).") from error
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"'{error.args[0]}' is missing."
-    return f"{error}."
+def _parse(where: str, text: str, layout: TypeAdapter[T]) -> T:
+    try:
+        return layout.validate_json(text)
+    except ValidationError as error:
+        raise SpeaqError(f"{where}: {describe_error(error)}") from None
 
 
-def _number(numbers: dict[str, int], name: Any) -> int:
-    """The number of a class; a new name gets the next one."""
-    if not isinstance(name, str):
-        raise TypeError(f"expected the name of a class, found {name!r}")
-    return numbers.setdefault(name, len(numbers))
+def _is_heading(text: str) -> bool:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(line, dict) and line.get("format") == _FORMAT
 
 
-def _places(source: Path, what: str, numbers: dict[str, int], names: tuple[str, ...]) -> np.ndarray:
-    """The place of each number's class in ``names``."""
-    places = {name: place for place, name in enumerate(names)}
-    unknown = next((name for name in numbers if name not in places), None)
-    if unknown is not None:
-        raise SpeaqError(f"{source}: the {what} {unknown!r} is not among those of the heading.")
-    return np.array([places[name] for name in numbers], dtype=np.int64)
+def _parse_heading(where: str, text: str) -> Vocabulary:
+    heading = _parse(where, text, _HEADING)
+    for key in ("objects", "predicates"):
+        if len(set(heading[key])) < len(heading[key]):
+            raise SpeaqError(f"{where}: expected different names in '{key}', found some twice.")
+    return Vocabulary(tuple(heading["objects"]), tuple(heading["predicates"]))
+
+
+def _parse_image(where: str, text: str) -> ImageLine:
+    line = _parse(where, text, _IMAGE_LINE)
+    last = len(line["objects"]) - 1
+    for subject, predicate, other in line.get("relations", ()):
+        if not (0 <= subject <= last and 0 <= other <= last):
+            raise SpeaqError(
+                f"{where}: relations: expected [subject, predicate, object] with objects 0 to {last}, found "
+                f"{[subject, predicate, other]}."
+            )
+    return line

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from speaq.errors import SpeaqError
 from speaq.images import read_image_size
 from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
-from speaq.tools.convert.entries import four_numbers, split_of
 from speaq.tools.convert.find_files import one_of
 from speaq.tools.convert.image_files import find_file
+from speaq.tools.convert.read_json import Box, Rows, split_of
 
 _RELATIONS = "*vrd*.csv"
 _DESCRIPTIONS = "*class-descriptions*.csv"
@@ -33,6 +34,7 @@ _COLUMNS = (
     *(f"{side}2" for side in _BOX),
     "RelationshipLabel",
 )
+_CORNERS = TypeAdapter(Rows[Box])
 
 
 def recognises(source: Path) -> bool:
@@ -92,7 +94,7 @@ def read(source: Path, images: Path | None) -> AnnotatedSet:
 
 @dataclass(slots=True)
 class _Found:
-    """What the lines say.
+    """What was read from the lines.
 
     Attributes:
         splits: of every image, by id.
@@ -165,10 +167,14 @@ def _read_relations(path: Path, split: int, names: dict[str, str], found: _Found
 
 
 def _boxes(source: Path, found: _Found, ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which image (M,) each box is of, and its corners (M, 4) in 0..1."""
+    """Which image (N,) each box is of, and its corners (N, 4) in 0..1."""
     rows = {name: row for row, name in enumerate(ids)}
-    corners = four_numbers([box for _, _, *box in found.boxes])
-    if corners is None:
-        image, label, *box = next(key for key in found.boxes if four_numbers([key[2:]]) is None)
-        raise SpeaqError(f"{source}: image {image}, {label}: expected four numbers in 0..1, found {box}.")
-    return np.array([rows[image] for image, *_ in found.boxes], dtype=np.int64), corners
+    keys = list(found.boxes)
+    try:
+        corners = _CORNERS.validate_python([box for _, _, *box in keys])
+    except ValidationError as error:
+        image, label, *box = keys[int(error.errors()[0]["loc"][0])]
+        raise SpeaqError(
+            f"{source}: image {image}, {label}: expected four numbers in 0..1, found {box}."
+        ) from None
+    return np.array([rows[image] for image, *_ in keys], dtype=np.int64), np.array(corners).reshape(-1, 4)

@@ -6,20 +6,63 @@
 Images of ``test_image_ids`` are for testing; ``val_image_ids``, which this project adds, are for validation.
 """
 
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
-from speaq.tools.convert.entries import Entries, class_table, read_object
 from speaq.tools.convert.find_files import files_with
 from speaq.tools.convert.output import round_boxes, write_json
+from speaq.tools.convert.read_json import (
+    Box,
+    Id,
+    Rows,
+    Triplet,
+    class_table,
+    look_up,
+    number_triplets,
+    read_json,
+)
 
 _KEY = "predicate_classes"
+
+
+class Annotation(TypedDict):
+    """An entry of ``annotations`` of an image."""
+
+    bbox: Box
+    bbox_mode: NotRequired[Literal[0, 1]]
+    category_id: int
+
+
+class Image(TypedDict):
+    """An entry of ``data``."""
+
+    image_id: Id
+    file_name: str
+    width: int
+    height: int
+    annotations: Rows[Annotation]
+    relations: Rows[Triplet]
+
+
+class Content(TypedDict):
+    """The content of the file."""
+
+    data: Rows[Image]
+    thing_classes: list[str]
+    stuff_classes: NotRequired[list[str]]
+    predicate_classes: list[str]
+    val_image_ids: NotRequired[list[Id]]
+    test_image_ids: NotRequired[list[Id]]
+
+
+_LAYOUT = TypeAdapter(Content)
 
 
 def recognises(source: Path) -> bool:
@@ -40,43 +83,43 @@ def read(source: Path) -> AnnotatedSet:
             f"{source}: expected one JSON file with '{_KEY}', found {names}. Name the file itself."
         )
     path = paths[0]
-    content = read_object(path, "data", "thing_classes", _KEY)
-    images = Entries(path, "data", content["data"])
-    ids = images.ids("image_id")
-    per_image = [_list(images, number, value) for number, value in enumerate(images.column("annotations"))]
-    counts = [len(annotations) for annotations in per_image]
-    annotations = Entries(path, "annotations of data", list(chain.from_iterable(per_image)))
-    boxes = annotations.boxes("bbox")
-    modes = np.array([item.get("bbox_mode", 0) for item in annotations.items])
-    bad = np.flatnonzero((modes != 0) & (modes != 1))
-    if len(bad):
-        raise annotations.error(
-            bad[0], f"has the 'bbox_mode' {modes[bad[0]]}; expected 0 (xyxy) or 1 (xywh)."
-        )
-    boxes[modes == 1, 2:] += boxes[modes == 1, :2]
-    for key in ("thing_classes", "stuff_classes", _KEY, "val_image_ids", "test_image_ids"):
-        if not isinstance(content.setdefault(key, []), list):
-            raise SpeaqError(f"{path}: expected a list '{key}', found {type(content[key]).__name__}.")
-    classes = dict(enumerate(content["thing_classes"] + content["stuff_classes"]))
-    objects = class_table(path, "thing_classes and stuff_classes", classes, set(classes))
-    predicates = dict(enumerate(content[_KEY]))
+    content = read_json(path, _LAYOUT)
+    images = content["data"]
+    annotations = [item for image in images for item in image["annotations"]]
+    boxes = np.array([item["bbox"] for item in annotations], dtype=np.float64).reshape(-1, 4)
+    with_sides = np.array([item.get("bbox_mode", 0) for item in annotations], dtype=np.int64) == 1
+    boxes[with_sides, 2:] += boxes[with_sides, :2]
+    names = content["thing_classes"] + content.get("stuff_classes", [])
+    objects = class_table(
+        path, "thing_classes and stuff_classes", dict(enumerate(names)), set(range(len(names)))
+    )
+    names = content[_KEY]
+    predicates = class_table(path, _KEY, dict(enumerate(names)), set(range(len(names))))
+    ids = [image["image_id"] for image in images]
     splits = np.zeros(len(ids), dtype=np.int32)
-    for split, key in ((1, "val_image_ids"), (2, "test_image_ids")):
-        splits[np.isin(np.array(ids, dtype=str), np.array(content[key], dtype=str))] = split
+    for split, listed in ((1, content.get("val_image_ids", [])), (2, content.get("test_image_ids", []))):
+        splits[np.isin(np.array(ids, dtype=str), np.array(listed, dtype=str))] = split
+    box_images = np.repeat(np.arange(len(images)), [len(image["annotations"]) for image in images])
+    categories = [item["category_id"] for item in annotations]
     return annotated_set(
         path,
-        vocabulary=Vocabulary(
-            tuple(objects.values()),
-            tuple(class_table(path, _KEY, predicates, set(predicates)).values()),
-        ),
+        vocabulary=Vocabulary(tuple(objects.values()), tuple(predicates.values())),
         ids=ids,
-        files=images.texts("file_name"),
-        sizes=images.sizes(),
+        files=[image["file_name"] for image in images],
+        sizes=np.array([(image["height"], image["width"]) for image in images], dtype=np.int64).reshape(
+            -1, 2
+        ),
         splits=splits,
-        box_images=np.repeat(np.arange(len(ids)), counts),
+        box_images=box_images,
         boxes=boxes,
-        labels=annotations.indices("category_id", {n: n for n in objects}, "the number of a class"),
-        relations=_relations(images, counts, len(predicates)),
+        labels=look_up(
+            path,
+            "category_id of annotation {} (counted over all images)",
+            categories,
+            {number: number for number in objects},
+            "the number of a class",
+        ),
+        relations=_relations(path, images, box_images, len(predicates)),
     )
 
 
@@ -130,28 +173,16 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     return [out / "psg.json"]
 
 
-def _list(entries: Entries, number: int, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise entries.error(number, f"needs a list, found {type(value).__name__}.")
-    return value
-
-
-def _relations(images: Entries, counts: list[int], num_predicates: int) -> np.ndarray:
-    """The rows (T, 3) of all images, boxes counted over all of them."""
-    found: list[tuple[int, int, int]] = []
-    first = 0
-    for number, (triplets, count) in enumerate(zip(images.column("relations"), counts, strict=True)):
-        for triplet in _list(images, number, triplets):
-            match triplet:
-                case [int(s), int(o), int(p)] if (
-                    0 <= s < count and 0 <= o < count and 0 <= p < num_predicates
-                ):
-                    found.append((first + s, first + o, p))
-                case _:
-                    raise images.error(
-                        number,
-                        f"has the relation {triplet}; expected [subject, object, predicate] from 0, below "
-                        f"{count}, {count} and {num_predicates}.",
-                    )
-        first += count
-    return np.array(found, dtype=np.int64).reshape(-1, 3)
+def _relations(path: Path, images: list[Image], box_images: np.ndarray, num_predicates: int) -> np.ndarray:
+    """The relations (M, 3) of all images, boxes counted over all of them."""
+    triplets = [image["relations"] for image in images]
+    relations, rows = number_triplets(triplets, range(len(images)), box_images)
+    bad = np.flatnonzero((relations < 0).any(axis=1) | (relations[:, 2] >= num_predicates))
+    if len(bad):
+        row = rows[bad[0]]
+        triplet, count = triplets[row][bad[0] - np.searchsorted(rows, row)], len(images[row]["annotations"])
+        raise SpeaqError(
+            f"{path}: data[{row}].relations: expected [subject, object, predicate] from 0, below {count}, "
+            f"{count} and {num_predicates}; found {list(triplet)}."
+        )
+    return relations

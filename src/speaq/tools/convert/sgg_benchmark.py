@@ -6,17 +6,45 @@ names.
 """
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet
-from speaq.tools.convert.coco_images import CocoFile, coco_content, join_coco_files, read_coco_file
-from speaq.tools.convert.entries import Entries, class_table
+from speaq.tools.convert.coco_images import (
+    Category,
+    CocoContent,
+    CocoFile,
+    coco_content,
+    join_coco_files,
+    read_coco_file,
+)
 from speaq.tools.convert.find_files import files_with
 from speaq.tools.convert.output import write_json
+from speaq.tools.convert.read_json import Id, Rows, class_table, look_up
 
 _KEY = "rel_annotations"
+
+
+class Relation(TypedDict):
+    """An entry of ``rel_annotations``."""
+
+    subject_id: Id
+    object_id: Id
+    predicate_id: Id
+
+
+class Content(CocoContent):
+    """The content of a file."""
+
+    rel_annotations: Rows[Relation]
+    rel_categories: list[str] | list[Category]
+
+
+_LAYOUT = TypeAdapter(Content)
 
 
 def recognises(source: Path) -> bool:
@@ -33,13 +61,13 @@ def read(source: Path) -> AnnotatedSet:
     paths = files_with(source, ".json", _KEY)
     if not paths:
         raise SpeaqError(f"{source}: expected JSON with '{_KEY}', one file per split, found none.")
-    parts = [read_coco_file(p, alone=len(paths) == 1, keys=(_KEY, "rel_categories")) for p in paths]
+    parts = [read_coco_file(path, _LAYOUT, alone=len(paths) == 1) for path in paths]
     splits = [part.split for part in parts]
     if len(set(splits)) < len(splits):
         names = ", ".join(path.name for path in paths)
         raise SpeaqError(f"{source}: expected one file for each of train, val and test, found {names}.")
     tables = [_predicate_names(part) for part in parts]
-    used = {number for part in parts for number in _entries(part).ids("predicate_id")}
+    used = {relation["predicate_id"] for part in parts for relation in part.content[_KEY]}
     for part, table in zip(parts, tables, strict=True):
         if table != tables[0]:
             raise SpeaqError(
@@ -83,39 +111,38 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     return written
 
 
-def _entries(part: CocoFile) -> Entries:
-    return Entries(part.path, _KEY, part.content[_KEY])
-
-
-def _predicate_names(part: CocoFile) -> dict[int, str]:
+def _predicate_names(part: CocoFile[Content]) -> dict[Id, str]:
     names = part.content["rel_categories"]
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return dict(enumerate(names))
-    entries = Entries(part.path, "rel_categories", names)
-    return dict(zip(entries.ids("id"), entries.texts("name"), strict=True))
+    if all(isinstance(name, str) for name in names):
+        return dict(enumerate(cast("list[str]", names)))
+    return {item["id"]: item["name"] for item in cast("list[Category]", names)}
 
 
-def _relations_of(part: CocoFile, predicates: dict[int, int]) -> np.ndarray:
-    """The rows (T, 3) of a file, boxes counted over the file."""
-    entries = _entries(part)
+def _relations_of(part: CocoFile[Content], predicates: dict[Id, int]) -> np.ndarray:
+    """The relations (M, 3) of a file, boxes counted over the file."""
     if part.annotation_ids is None:
         raise SpeaqError(
-            f"{part.path}: expected an 'id' in every entry of 'annotations'; relations name them."
+            f"{part.path}: expected an 'id' in every entry of 'annotations'; relations need them."
         )
     boxes = {name: row for row, name in enumerate(part.annotation_ids)}
     if len(boxes) < len(part.annotation_ids):
         raise SpeaqError(f"{part.path}: expected all different ids in 'annotations', found some twice.")
-    what = "the id of an annotation (no crowd) of the file"
-    relations = np.column_stack(
-        (
-            entries.indices("subject_id", boxes, what),
-            entries.indices("object_id", boxes, what),
-            entries.indices("predicate_id", predicates, "the id of a relation category"),
+    annotation, category = "the id of an annotation (no crowd) of the file", "the id of a relation category"
+    columns = [
+        look_up(part.path, f"{_KEY}[{{}}].{key}", [row[key] for row in part.content[_KEY]], known, expected)
+        for key, known, expected in (
+            ("subject_id", boxes, annotation),
+            ("object_id", boxes, annotation),
+            ("predicate_id", predicates, category),
         )
-    )
+    ]
+    relations = np.column_stack(columns)
     images = part.box_images[relations[:, :2]]
     apart = np.flatnonzero(images[:, 0] != images[:, 1])
     if len(apart):
         first, second = (part.ids[image] for image in images[apart[0]])
-        raise entries.error(apart[0], f"is between boxes of two images, {first!r} and {second!r}.")
+        raise SpeaqError(
+            f"{part.path}: {_KEY}[{apart[0]}]: expected two boxes of one image, found boxes of the images "
+            f"{first!r} and {second!r}."
+        )
     return relations

@@ -1,9 +1,8 @@
-"""A data set that one can make anywhere: little scenes of known things, drawn, in Visual Genome format.
+"""Generates datasets of drawn scenes in Visual Genome format.
 
-The modules, in the order in which data flows: ``kind`` and ``kinds`` (what there is and where it can be),
-``layout`` (a plan of a scene), ``render`` (its picture, with ``pen``, ``creatures``, ``things``,
-``landmarks`` and ``backdrop``), ``relations`` (what is true of the picture), ``scene`` (one picture with its
-annotation), ``dataset`` (many, on disk).
+The modules, in the order in which data flows: ``kinds`` (object classes and predicates, read from
+``kinds.yaml``), ``layout`` (plans a scene), ``render`` (draws it, with ``pen`` and ``backdrop``),
+``relations`` (finds the relations), ``scene`` (one image with its annotation), ``dataset`` (many, on disk).
 """
 
 from speaq.tools.scenes.dataset import GeneratedDataset, generate_dataset

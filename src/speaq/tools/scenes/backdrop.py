@@ -1,4 +1,4 @@
-"""What is behind the things: sky and ground, or wall and floor, in two rendering styles.
+"""Draws the background of a scene: sky and ground, or wall and floor.
 
 H, W: height and width of the image in pixels.
 """
@@ -117,6 +117,6 @@ def _cloud(rng: np.random.Generator, size: tuple[int, int], cells: int, strength
 
 @lru_cache(maxsize=4)
 def vignette(size: tuple[int, int]) -> np.ndarray:
-    """How much light reaches each pixel (H, W, 1): 1 in the middle, less towards the corners."""
+    """Brightness factor of each pixel (H, W, 1): 1 in the middle, less towards the corners."""
     x, y = (np.linspace(-1, 1, n, dtype=np.float32) for n in size)
     return (1 - 0.06 * (x[None, :] ** 2 + y[:, None] ** 2))[..., None]

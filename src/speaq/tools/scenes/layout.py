@@ -1,9 +1,9 @@
 """Planning a scene: which things, how large, and where.
 
 A scene is a row of two or three groups on the ground. A group is a thing that stands there, its base, and up
-to two guests: on it, in it, under it, above it, before it or behind it. What is planned here is only where
-things are drawn; which relations hold is decided from the boxes (``relations``), first from the planned ones,
-to discard unclear scenes early, and in the end from what one sees.
+to two guests: on it, in it, under it, above it, before it or behind it. Only the places are planned here;
+which relations hold is decided from the boxes (``relations``), first from the planned ones, to discard
+unclear scenes early, and in the end from those of the visible parts.
 
 Lengths are in units of the image's shorter side; y runs down from the top of the image.
 """
@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from speaq.tools.scenes.kind import Kind, Range, Spot, Sprite
-from speaq.tools.scenes.kinds import SUBJECT_ORDER
+from speaq.tools.scenes.kinds import SUBJECT_ORDER, Kind, Range, Spot, Sprite
 from speaq.tools.scenes.pen import HEIGHT
 from speaq.tools.scenes.relations import UnclearError, find_relations, pair_relation
 
@@ -42,7 +41,7 @@ _GAPS = (0.04, 0.17)  # between neighbouring groups
 _THREE_GROUPS = 0.2  # share of scenes with a third group
 _SORTED = 0.3  # share of scenes whose groups stand in subject order; the others in any order
 _ATTEMPTS = 80
-# When a guest is drawn; the base's layers are at 0 and 1.
+# Drawing order of guests; the base's layers are at 0 and 1.
 _DRAWN = {"behind": -2.0, "inside": 0.4, "before": 3.0}
 
 
@@ -59,8 +58,7 @@ class Thing:
         box: (4,) xyxy of the whole thing, hidden parts included.
         pose: how it is drawn, a key of ``kind.sprites``.
         mirror: whether it faces left.
-        order: when it is drawn; higher numbers later. Its second layer comes ``layer_step`` later.
-        layer_step: see ``order``.
+        order: when it is drawn; higher numbers later.
         rests: whether it stands on something, and so has a shadow at its foot.
         peeks: whether it must be partly hidden.
     """
@@ -70,7 +68,6 @@ class Thing:
     pose: str = ""
     mirror: bool = False
     order: float = 0.0
-    layer_step: float = 1.0
     rests: bool = True
     peeks: bool = False
 
@@ -78,6 +75,12 @@ class Thing:
     def sprite(self) -> Sprite:
         """How it is drawn."""
         return self.kind.sprites[self.pose]
+
+    @property
+    def layer_orders(self) -> list[float]:
+        """When each of its layers is drawn; a guest inside its host comes between the host's two layers."""
+        step = 0.1 if self.order else 1.0
+        return [self.order + step * layer for layer in range(len(self.sprite.layers))]
 
     @property
     def width(self) -> float:
@@ -105,8 +108,8 @@ def plan_scene(
         3 to 5 things of different kinds, inside the image.
     """
     while True:
-        ways = _draw_ways(rng, predicates)
-        # Large groups fit less often: they get many attempts, lest most scenes be small ones.
+        ways = _choose_groups(rng, predicates)
+        # Large groups fit less often; without many attempts most scenes would be small.
         for _ in range(_ATTEMPTS):
             try:
                 return _attempt(rng, ways, list(kinds), width, height)
@@ -114,8 +117,8 @@ def plan_scene(
                 continue
 
 
-def _draw_ways(rng: np.random.Generator, predicates: Sequence[str]) -> list[tuple[str, ...]]:
-    """What the groups of a scene are made of, the most demanding first."""
+def _choose_groups(rng: np.random.Generator, predicates: Sequence[str]) -> list[tuple[str, ...]]:
+    """The predicates of each group's guests, the largest group first."""
     ways = [way for way in _GROUPS if set(way) <= set(predicates)]
     weights = np.array([_GROUPS[way] for way in ways])
     while True:
@@ -126,12 +129,12 @@ def _draw_ways(rng: np.random.Generator, predicates: Sequence[str]) -> list[tupl
 
 
 def _attempt(
-    rng: np.random.Generator, ways: list[tuple[str, ...]], left: list[Kind], width: float, height: float
+    rng: np.random.Generator, ways: list[tuple[str, ...]], available: list[Kind], width: float, height: float
 ) -> list[Thing]:
-    bases = [_place_base(rng, way, left) for way in ways]
+    bases = [_place_base(rng, way, available) for way in ways]
     if sum(base.width for base in bases) + 2 * MARGIN + _GAPS[0] * (len(bases) - 1) > width:
         raise CannotPlaceError
-    groups = [_place_guests(rng, way, base, left) for way, base in zip(ways, bases, strict=True)]
+    groups = [_place_guests(rng, way, base, available) for way, base in zip(ways, bases, strict=True)]
     groups = _arrange(rng, groups, width, height)
     things = [thing for group in groups for thing in group]
     expected = np.concatenate([_expected_boxes(group) for group in groups])
@@ -139,25 +142,25 @@ def _attempt(
     return things
 
 
-def _place_base(rng: np.random.Generator, way: tuple[str, ...], left: list[Kind]) -> Thing:
-    """A thing that stands at (0, 0) and can have such guests; takes its kind out of ``left``."""
-    names = {kind.name for kind in left}
-    standing = [kind for kind in left if kind.stands]
+def _place_base(rng: np.random.Generator, way: tuple[str, ...], available: list[Kind]) -> Thing:
+    """A thing that stands at (0, 0) and can have such guests; takes its kind out of ``available``."""
+    names = {kind.name for kind in available}
+    standing = [kind for kind in available if kind.stands]
     kind = _pick(rng, [kind for kind in standing if all(offers(kind, predicate, names) for predicate in way)])
-    left.remove(kind)
+    available.remove(kind)
     pose = next((spot.host_pose for spot in kind.spots if spot.predicate in way and spot.host_pose), "")
     return Thing(kind=kind, pose=pose, box=_size(rng, kind, pose), mirror=bool(rng.integers(2)))
 
 
 def _place_guests(
-    rng: np.random.Generator, way: tuple[str, ...], base: Thing, left: list[Kind]
+    rng: np.random.Generator, way: tuple[str, ...], base: Thing, available: list[Kind]
 ) -> list[Thing]:
-    """The base and its guests, whose kinds are taken out of ``left``."""
+    """The base and its guests, whose kinds are taken out of ``available``."""
     group = [base]
     for predicate in way:
         spot = next((spot for spot in base.kind.spots if spot.predicate == predicate), None)
-        group.append(_attach(rng, predicate, spot, group, left))
-        left.remove(group[-1].kind)
+        group.append(_attach(rng, predicate, spot, group, available))
+        available.remove(group[-1].kind)
     return group
 
 
@@ -184,17 +187,17 @@ def _size(
 
 
 def _attach(
-    rng: np.random.Generator, predicate: str, spot: Spot | None, group: list[Thing], left: list[Kind]
+    rng: np.random.Generator, predicate: str, spot: Spot | None, group: list[Thing], available: list[Kind]
 ) -> Thing:
     """A guest for the group's base whose pairs with the group's other guests are clear."""
     base = group[0]
     for _ in range(8):
         if spot is not None:
-            guest = _at_spot(rng, spot, base, left)
+            guest = _at_spot(rng, spot, base, available)
         elif predicate == "above":
-            guest = _above(rng, group, left)
+            guest = _above(rng, group, available)
         else:
-            guest = _in_depth(rng, predicate, base, left)
+            guest = _in_depth(rng, predicate, base, available)
         try:
             for other in group[1:]:
                 first, second = sorted((guest, other), key=lambda thing: SUBJECT_ORDER.index(thing.kind.name))
@@ -222,11 +225,11 @@ def _between(rng: np.random.Generator, bounds: Range, low: float, high: float) -
     return low + (high - low) * rng.uniform(*bounds)
 
 
-def _at_spot(rng: np.random.Generator, spot: Spot, host: Thing, left: list[Kind]) -> Thing:
+def _at_spot(rng: np.random.Generator, spot: Spot, host: Thing, available: list[Kind]) -> Thing:
     """A guest that fits this spot of the host."""
     x1, y1, x2, y2 = host.box
     room = ((x2 - x1) * spot.room[0], (y2 - y1) * spot.room[1])
-    kind = _pick(rng, [kind for kind in left if kind.name in spot.guests])
+    kind = _pick(rng, [kind for kind in available if kind.name in spot.guests])
     box = _size(rng, kind, spot.guest_pose, room)
     mirror = host.mirror if spot.guest_pose else bool(rng.integers(2))
     across = (1 - spot.across[1], 1 - spot.across[0]) if host.mirror else spot.across
@@ -237,43 +240,37 @@ def _at_spot(rng: np.random.Generator, spot: Spot, host: Thing, left: list[Kind]
     return Thing(
         kind=kind,
         pose=spot.guest_pose,
-        box=box + np.array((x, y, x, y)),
+        box=box,
         mirror=mirror,
         order=_DRAWN[spot.depth],
-        layer_step=0.1,
         rests=spot.predicate in ("on", "under"),
-    )
+    ).moved(x, y)
 
 
-def _above(rng: np.random.Generator, group: list[Thing], left: list[Kind]) -> Thing:
+def _above(rng: np.random.Generator, group: list[Thing], available: list[Kind]) -> Thing:
     """A guest in the air over the last thing of the group."""
-    kind = _pick(rng, [kind for kind in left if kind.flies is not None])
+    kind = _pick(rng, [kind for kind in available if kind.flies is not None])
     pose = kind.flies or ""
     below = group[-1].box
     box = _size(rng, kind, pose)
     x = _between(rng, (0.3, 0.7), below[0], below[2])
     y = below[1] - rng.uniform(0.04, 0.15)
     mirror = bool(rng.integers(2))
-    return Thing(
-        kind=kind,
-        pose=pose,
-        box=box + np.array((x, y, x, y)),
-        mirror=mirror,
-        order=_DRAWN["before"],
-        layer_step=0.1,
-        rests=False,
-    )
+    guest = Thing(kind=kind, pose=pose, box=box, mirror=mirror, order=_DRAWN["before"], rests=False)
+    return guest.moved(x, y)
 
 
-def _in_depth(rng: np.random.Generator, predicate: str, base: Thing, left: list[Kind]) -> Thing:
+def _in_depth(rng: np.random.Generator, predicate: str, base: Thing, available: list[Kind]) -> Thing:
     """A guest in front of a landmark, or looking out from behind it at one side."""
     x1, _, x2, ground = base.box
     hidden = predicate == "behind"
     if hidden:
         # Of the landmarks, trees hide, and only a house is large enough for them.
-        kinds = [kind for kind in left if kind.hides and (not kind.landmark or base.kind.name == "house")]
+        kinds = [
+            kind for kind in available if kind.hides and (not kind.landmark or base.kind.name == "house")
+        ]
     else:
-        kinds = [kind for kind in left if kind.stands and not kind.landmark]
+        kinds = [kind for kind in available if kind.stands and not kind.landmark]
     kind = _pick(rng, kinds)
     box = _size(rng, kind, "", ((1.0 if hidden else 0.65) * (x2 - x1), 9.0))
     if hidden:
@@ -284,12 +281,11 @@ def _in_depth(rng: np.random.Generator, predicate: str, base: Thing, left: list[
         x, y = _between(rng, (0.2, 0.8), x1, x2), ground + rng.uniform(0.05, 0.075)
     return Thing(
         kind=kind,
-        box=box + np.array((x, y, x, y)),
+        box=box,
         mirror=bool(rng.integers(2)),
         order=_DRAWN["behind" if hidden else "before"],
-        layer_step=0.1,
         peeks=hidden,
-    )
+    ).moved(x, y)
 
 
 def _arrange(
@@ -318,7 +314,7 @@ def _arrange(
 
 
 def _expected_boxes(group: list[Thing]) -> np.ndarray:
-    """About what one will see (N, 4): a guest inside ends at its host's rim."""
+    """The approximate boxes (N, 4) of the visible parts: a guest inside ends at its host's rim."""
     boxes = np.array([thing.box for thing in group])
     top, bottom = boxes[0, 1], boxes[0, 3]
     rim = next((spot.rim for spot in group[0].kind.spots if spot.depth == "inside"), 1.0)

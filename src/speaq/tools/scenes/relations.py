@@ -1,4 +1,4 @@
-"""Which relations hold in a scene, decided from the boxes one sees and the classes alone.
+"""Finds the relations of a scene from the visible boxes and the classes alone.
 
 Every pair of things has one predicate, none, or is unclear; scenes with an unclear pair are not used. A
 pair that touches is looked up in the spots of its two kinds (a cup whose bottom is at the top of a table is
@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from speaq.tools.scenes.kind import Kind
-from speaq.tools.scenes.kinds import SUBJECT_ORDER
+from speaq.tools.scenes.kinds import SUBJECT_ORDER, Kind
 
 # (clearly holds up to, clearly fails from)
 GAP = (0.016, 0.03)  # between touching things
@@ -32,7 +31,7 @@ Relation = tuple[int, str, int]
 
 
 class UnclearError(Exception):
-    """A pair for which one might argue about the predicate."""
+    """The predicate of a pair is ambiguous: the pair is within the margin of a rule."""
 
 
 def find_relations(kinds: Sequence[Kind], boxes: np.ndarray) -> list[Relation]:
@@ -40,7 +39,7 @@ def find_relations(kinds: Sequence[Kind], boxes: np.ndarray) -> list[Relation]:
 
     Args:
         kinds: of the N things.
-        boxes: (N, 4), xyxy, of what one sees of them, in scene units.
+        boxes: (N, 4), xyxy, of their visible parts, in scene units.
 
     Raises:
         UnclearError: a pair is within the margin of a rule.

@@ -1,4 +1,4 @@
-"""From a planned scene to a picture, and to the boxes of what one sees in it.
+"""Renders a planned scene, and finds the boxes of what is visible in the image.
 
 N: things of a scene. H, W: height and width of the image in pixels.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from speaq.tools.scenes.backdrop import draw_backdrop, vignette
-from speaq.tools.scenes.kind import Colours, Kind
+from speaq.tools.scenes.kinds import FIXED_COLOURS, Kind
 from speaq.tools.scenes.layout import Thing
 from speaq.tools.scenes.pen import HEIGHT, Colour, Pen
 
@@ -29,16 +29,14 @@ def render(
         photo: textured, shaded and noisy rather than flat.
 
     Returns:
-        The RGB image; boxes (N, 4) int64, xyxy in pixels, around the pixels in which each thing is what one
-        mostly sees (all zero if there are none); the share (N,) of each thing that is not hidden by others.
+        The RGB image; boxes (N, 4) int64, xyxy in pixels, around the pixels of which each thing covers at
+        least half (all zero if there are none); the share (N,) of each thing that is not hidden by others.
     """
     unit = min(size)
     canvas = draw_backdrop(rng, size, any(thing.kind.outdoors for thing in things), photo)
     colours = [_pick_colours(rng, thing.kind) for thing in things]
     layers = [
-        (thing.order + thing.layer_step * layer, i, layer)
-        for i, thing in enumerate(things)
-        for layer in range(len(thing.sprite.layers))
+        (order, i, layer) for i, thing in enumerate(things) for layer, order in enumerate(thing.layer_orders)
     ]
     seen = np.zeros((len(things), size[1], size[0]), dtype=np.float32)
     whole = np.zeros_like(seen)
@@ -48,25 +46,26 @@ def render(
         patch, corner = _draw_sprite(things[i], layer, colours[i], unit)
         alpha = np.asarray(patch.getchannel("A"), dtype=np.float32) / 255
         if photo:
-            patch = _model_in_light(patch, alpha)
+            patch = _shade_in_light(patch, alpha)
         canvas.paste(patch, corner, patch)
         area = (slice(corner[1], corner[1] + patch.height), slice(corner[0], corner[0] + patch.width))
         seen[:, *area] *= 1 - alpha
         seen[i, *area] += alpha
         whole[i, *area] = 1 - (1 - whole[i, *area]) * (1 - alpha)
     if photo:
-        canvas = _photograph(rng, canvas)
+        canvas = _add_camera_effects(rng, canvas)
     share = seen.sum(axis=(1, 2)) / whole.sum(axis=(1, 2))
     return canvas, np.array([_bounds(mask >= 0.5) for mask in seen]), share
 
 
-def _pick_colours(rng: np.random.Generator, kind: Kind) -> Colours:
-    """One colour for each part, all moved a little in one direction: colour tells the class, not exactly."""
+def _pick_colours(rng: np.random.Generator, kind: Kind) -> dict[str, Colour]:
+    """One colour for each part, all shifted by the same small random amount."""
     hue, saturation, value = rng.uniform((-0.02, -0.08, -0.07), (0.02, 0.08, 0.05))
-    return tuple(
-        _move(part[rng.integers(len(part))], float(hue), float(saturation), float(value))
-        for part in kind.colours
-    )
+    own = {
+        part: _move(choices[rng.integers(len(choices))], float(hue), float(saturation), float(value))
+        for part, choices in kind.colours.items()
+    }
+    return FIXED_COLOURS | own
 
 
 def _move(colour: Colour, hue: float, saturation: float, value: float) -> Colour:
@@ -78,7 +77,7 @@ def _move(colour: Colour, hue: float, saturation: float, value: float) -> Colour
 
 
 def _draw_sprite(
-    thing: Thing, layer: int, colours: Colours, unit: int
+    thing: Thing, layer: int, colours: dict[str, Colour], unit: int
 ) -> tuple[Image.Image, tuple[int, int]]:
     """One layer of a thing as an RGBA patch, and where its top left pixel goes."""
     fine = 4 if unit <= 192 else 3 if unit <= 512 else 2
@@ -93,7 +92,7 @@ def _draw_sprite(
         width=width,
         mirror=thing.mirror,
     )
-    thing.sprite.layers[layer](pen, colours)
+    pen.draw(thing.sprite.layers[layer], colours)
     return pen.image.reduce(fine), (left, top)
 
 
@@ -109,7 +108,7 @@ def _cast_shadow(canvas: Image.Image, box: np.ndarray) -> None:
     canvas.paste((30, 26, 44), (left, top), spot)
 
 
-def _model_in_light(patch: Image.Image, alpha: np.ndarray) -> Image.Image:
+def _shade_in_light(patch: Image.Image, alpha: np.ndarray) -> Image.Image:
     """Shade a flat patch as if it were soft clay, lit from the upper left.
 
     The blurred outline serves as a height map; its slope towards the light brightens or darkens.
@@ -127,8 +126,8 @@ def _model_in_light(patch: Image.Image, alpha: np.ndarray) -> Image.Image:
     return Image.fromarray(np.dstack((lit, alpha * 255)).astype(np.uint8))
 
 
-def _photograph(rng: np.random.Generator, canvas: Image.Image) -> Image.Image:
-    """What a small camera makes of it: a little blur, uneven light, tinted white and noise."""
+def _add_camera_effects(rng: np.random.Generator, canvas: Image.Image) -> Image.Image:
+    """Add what a small camera adds: a little blur, uneven light, a colour cast and noise."""
     sharpness, noise = rng.uniform(0.001, 0.0028) * min(canvas.size), rng.uniform(2.5, 5.0)
     pixels = np.asarray(canvas.filter(ImageFilter.GaussianBlur(sharpness)), dtype=np.float32)
     tint = rng.uniform(0.98, 1.08, size=3).astype(np.float32)

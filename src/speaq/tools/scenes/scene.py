@@ -1,4 +1,4 @@
-"""One generated picture with its annotation, from a seed and a number.
+"""Generates one image with its annotation from a seed and an index.
 
 N: things of a scene, M: relations.
 """
@@ -18,7 +18,7 @@ STYLES = ("photo", "flat")
 RELATIONS = (2, 6)  # least and most of a scene
 MIN_CLASSES = 8  # fewer do not offer every usual predicate
 MIN_PREDICATES = 3
-SIDES = (64, 2048)  # pixels; a cup in a smaller picture would be a blot
+SIDES = (64, 2048)  # pixels; things in smaller images could not be recognised
 _LEAST_SEEN = 0.45  # of each thing
 _MOST_SEEN = 0.82  # of a thing that should be partly hidden
 _LEAST_SIZE = 0.1  # of each side of a box, in units of the image's shorter side
@@ -26,11 +26,11 @@ _LEAST_SIZE = 0.1  # of each side of a box, in units of the image's shorter side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A picture and what is in it.
+    """An image with its annotation.
 
     Attributes:
         image: RGB.
-        boxes: (N, 4) int64, xyxy in pixels, around what one sees of each thing.
+        boxes: (N, 4) int64, xyxy in pixels, around the visible part of each thing.
         labels: (N,) int64, from 0.
         relations: (M, 3) int64, rows (subject box, object box, predicate from 0).
     """
@@ -49,7 +49,7 @@ def class_names(num_classes: int, num_predicates: int) -> tuple[tuple[str, ...],
 def check_options(
     *, seed: int, image_size: tuple[int, ...], num_classes: int, num_predicates: int, style: str
 ) -> None:
-    """Check what `generate_scene` takes.
+    """Check the options of `generate_scene`.
 
     Raises:
         SpeaqError: an option is out of range.
@@ -87,13 +87,13 @@ def generate_scene(
     num_predicates: int = 9,
     style: str = "photo",
 ) -> Scene:
-    """Draw picture number ``index`` of the endless series that ``seed`` begins.
+    """Draw image number ``index`` of the series with this seed.
 
-    A pure function: the same arguments give the same picture and annotation, whatever was drawn before.
+    The same arguments always give the same image and annotation.
 
     Args:
         seed: of the series.
-        index: of the picture in the series.
+        index: of the image in the series.
         image_size: width and height in pixels.
         num_classes: object classes that may occur (`class_names`).
         num_predicates: predicates that are annotated.
