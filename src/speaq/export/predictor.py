@@ -15,7 +15,7 @@ from speaq.data.transforms import resize_shortest_edge
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
 from speaq.images import ImageSource, is_one_image, iterate_sources, read_image
-from speaq.inference.pooling import GraphBuilder
+from speaq.inference.graph_builder import GraphBuilder
 from speaq.scene_graph import SceneGraph
 
 
