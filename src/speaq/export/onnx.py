@@ -105,7 +105,7 @@ def _write(program: ExportedProgram, network: ExportNetwork, path: Path, opset: 
 
 
 def _quantize(path: Path) -> None:
-    """Quantize the weight matrices of a file to 8-bit integers per channel; activations are quantized at run time.
+    """Quantize the weight matrices of a file to 8-bit integers, per channel; activations at run time.
 
     Weights use 7 of the 8 bits (``reduce_range``). On x86 processors without VNNI, onnxruntime multiplies
     unsigned by signed 8-bit integers with VPMADDUBSW, which adds two products in a signed 16-bit integer and
@@ -115,15 +115,11 @@ def _quantize(path: Path) -> None:
 
     Convolutions stay in float32: onnxruntime has only a slow integer convolution for the CPU.
     """
-    onnx, quantization = require("onnx"), require("onnxruntime.quantization")
-    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    quantization = require("onnxruntime.quantization")
     with quietly():
         quantization.quantize_dynamic(
             path, path, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True
         )
-    proto = onnx.load(path)
-    onnx.helper.set_model_props(proto, properties)  # quantize_dynamic drops or duplicates them
-    onnx.save(proto, path)
 
 
 def load_onnx(path: Path) -> Run:
