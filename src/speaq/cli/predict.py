@@ -106,7 +106,7 @@ def _predict_all(
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from speaq.inference.predictor import predict_each
-    from speaq.inference.results import summarise
+    from speaq.inference.results import summarize
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
@@ -136,6 +136,6 @@ def _predict_all(
                 sys.stdout.write("\n".join([*lines, *(f"  {triplet}" for triplet in best.triplets)]) + "\n")
             bar.advance(task)
     kept = len(results.places) - len(images)
-    sys.stdout.write(f"{summarise(len(images) - len(unreadable), kept, unreadable)}\n")
+    sys.stdout.write(f"{summarize(len(images) - len(unreadable), kept, unreadable)}\n")
     sys.stdout.write(f"written to {results.folder}\n")
     return unreadable

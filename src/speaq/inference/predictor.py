@@ -76,7 +76,7 @@ def predict(
     Args:
         model: the trained network.
         images: a path, the bytes of a file, a PIL image, an array (H, W, C) or a tensor (C, H, W); a folder,
-            a pattern such as "photos/*.jpg", an array or a tensor of several images; or any iterable of those.
+            a pattern such as "photos/*.jpg", an array or a tensor of several images; any iterable of those.
         score: minimum triplet score. If ``score`` or ``top`` is given, entities without a relation are
             dropped, too.
         top: maximum number of relations per image, best first; by default all.
@@ -140,8 +140,8 @@ def predict_each(
         raise SpeaqError(
             f"batch_size {batch_size}, dtype {dtype}: expected batch_size >= 1 and dtype float32 or bfloat16"
         )
-    min_size = model.config.min_size if min_size is None else min_size
-    max_size = model.config.max_size if max_size is None else max_size
+    shortest: int = model.config.min_size if min_size is None else min_size
+    longest: int = model.config.max_size if max_size is None else max_size
     if postprocess is None:
         postprocess = PostProcessor(nms_threshold=model.config.nms_threshold)
     if device is not None:
@@ -158,7 +158,7 @@ def predict_each(
             (index, (item.source, graph)) for (index, item), graph in zip(batch.items(), graphs, strict=True)
         )
 
-    for index, item in enumerate(_load_images(images, min_size, max_size, on_unreadable)):
+    for index, item in enumerate(_load_images(images, shortest, longest, on_unreadable)):
         shape = item.pixels.shape
         waiting.setdefault(shape, {})[index] = item
         if len(waiting[shape]) == batch_size:
