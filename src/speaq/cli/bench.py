@@ -38,9 +38,8 @@ def bench(
         predicates: with config_file, number of predicate classes.
     """
     if (model is None) == (config_file is None):
-        raise SpeaqError(
-            "expected either a model or --config-file FILE, found " + ("none" if model is None else "both")
-        )
+        found = "neither" if model is None else "both"
+        raise SpeaqError(f"expected a model or --config-file FILE, found {found}; name one of them")
 
     import torch
     from rich.console import Console

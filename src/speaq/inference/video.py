@@ -15,7 +15,7 @@ from PIL import Image
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.images import to_rgb
+from speaq.images import PILLOW_ERRORS, to_rgb
 from speaq.inference.predictor import Network, Precision, predict_each
 from speaq.scene_graph import SceneGraph
 
@@ -63,7 +63,7 @@ def _animation_frames(path: Path) -> LazyFrames:
                 image.load()
                 yield time, lambda: to_rgb(image)
                 time += image.info.get("duration", 0) / 1000 or _DEFAULT_DURATION
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
         raise SpeaqError(f"{path}: the video cannot be read ({error}); replace the file") from error
 
 
