@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +169,15 @@ def annotate_video(
             lines.append(start.removesuffix("}") + "," + graph.to_json().replace("\n", "")[1:] + "\n")
             yield Frame(frame.time, graph.draw(top=top, score=score, panel=None) if draw else frame.picture)
 
+    frames = drawn()
+    first = list(islice(frames, 1))  # an unreadable video fails here, before the folder is created
+    frames = chain(first, frames)
     if draw:
         with replacing(target) as temporary:
             write = _write_mp4 if suffix == ".mp4" else _write_animation
-            write(temporary, _pad_to_first(drawn()), every)
+            write(temporary, _pad_to_first(frames), every)
     else:
-        deque(drawn(), maxlen=0)
+        deque(frames, maxlen=0)
     with replacing(folder / f"{path.stem}.jsonl") as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
     return len(lines)
