@@ -1,4 +1,4 @@
-"""The device that a name stands for."""
+"""Choose a device by name."""
 
 import torch
 
@@ -6,10 +6,10 @@ from speaq.errors import SpeaqError
 
 
 def find_device(name: str) -> torch.device:
-    """The device called ``name``: cpu, or an accelerator that this machine has, such as cuda, cuda:1 or mps.
+    """The device ``name``: cpu, or an accelerator of this machine such as cuda, cuda:1 or mps.
 
     Raises:
-        SpeaqError: there is no such device.
+        SpeaqError: this machine has no such device.
     """
     accelerator = torch.accelerator.current_accelerator()
     count = torch.accelerator.device_count()

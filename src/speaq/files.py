@@ -1,4 +1,4 @@
-"""Files and folders are written beside their final place and moved there whole; no reader meets a half."""
+"""Write files and folders atomically, and read tensors without running code."""
 
 import pickle
 import shutil
@@ -24,15 +24,15 @@ DAMAGE = (
     OverflowError,
     struct.error,
 )
-"""What unpickling, torch.load included, has been seen to raise on damaged files."""
+"""Exceptions that unpickling and torch.load raise for damaged files."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path to write to, which becomes ``path`` at the end of the block, or goes if that fails.
+    """Give a temporary path to write to, which replaces ``path`` at the end of the block if it succeeds.
 
-    Missing parent folders are made. The temporary name keeps the ending, from which some writers tell the
-    format.
+    Missing parent folders are created. The temporary path has the same file name, as some writers choose the
+    format by the suffix.
 
     Raises:
         SpeaqError: the file cannot be written.
@@ -50,9 +50,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to write to, which becomes ``path`` at the end of the block.
+    """Give a temporary folder to write to, which replaces ``path`` at the end of the block if it succeeds.
 
-    A folder that is there already stays until then. What a killed run left of the temporary folder goes.
+    An existing folder is kept until then. The temporary folder of an interrupted run is deleted.
 
     Raises:
         SpeaqError: the folder cannot be written.
@@ -74,14 +74,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def read_tensors(path: Path, advice: str) -> Any:
-    """What torch.save wrote: tensors in plain containers. No code that the file may hold is run.
+    """Read tensors in plain containers that torch.save wrote, without running code from the file.
 
     Args:
         path: the file.
-        advice: what to do about a file that cannot be read, for the message.
+        advice: end of the error message: what to do about a file that cannot be read.
 
     Raises:
-        SpeaqError: the file is missing, damaged, or holds other Python objects.
+        SpeaqError: the file is missing, damaged, or contains other Python objects.
     """
     import torch
 

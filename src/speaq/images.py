@@ -1,4 +1,4 @@
-"""Images in every form a user may have them in, as upright RGB pictures."""
+"""Read images of any source and format as upright RGB images."""
 
 import glob
 import io
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     import torch
 
 ImageSource: TypeAlias = Union[str, Path, bytes, Image.Image, np.ndarray, "torch.Tensor"]
-"""One image: a file, the bytes of a file, a picture, an array (height, width, channels) or a tensor
-(channels, height, width); these hold RGB, RGBA or grey, as integers in 0..255 or floats in 0..1."""
+"""One image: a path, the bytes of a file, a PIL image, an array (height, width, channels) or a tensor
+(channels, height, width). Arrays and tensors are RGB, RGBA or grey, integers in 0..255 or floats in 0..1."""
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError)  # what Pillow may raise
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
+"""What Pillow raises for damaged files."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 def is_one_image(images: ImageSource | Iterable[ImageSource]) -> bool:
-    """Whether ``images`` is a single image rather than a folder, a pattern, a batch or several images."""
+    """Whether ``images`` is one image, not a folder, a pattern, a batch or an iterable."""
     if isinstance(images, str | Path):
         return not Path(images).is_dir() and not is_pattern(images)
     if isinstance(images, np.ndarray) or _is_tensor(images):
@@ -36,27 +37,27 @@ def is_one_image(images: ImageSource | Iterable[ImageSource]) -> bool:
 
 
 def is_pattern(path: str | Path) -> bool:
-    """Whether ``path`` is text that stands for all matching files, such as "photos/*.jpg" or "photos/**".
+    """Whether ``path`` is a glob pattern such as "photos/*.jpg" or "photos/**" and not an existing file.
 
-    A ``Path`` names one file, whatever letters are in its name.
+    A ``Path`` always names one file or folder.
     """
     return isinstance(path, str) and glob.has_magic(path) and not Path(path).exists()
 
 
 def split_pattern(pattern: str) -> tuple[Path, str]:
-    """The folder that a pattern begins with, and what follows it."""
+    """The folder before the first wildcard of a pattern, and the rest of the pattern."""
     parts = Path(pattern).parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:first]), "/".join(parts[first:])
 
 
 def image_files(place: str | Path) -> list[Path]:
-    """The image files of a folder and of the folders in it, or those that match a pattern, by name.
+    """The image files in a folder, searched recursively, or those that match a pattern, sorted by path.
 
-    Hidden files and folders are left out; links to folders are not followed.
+    Hidden files and folders are skipped; links to folders are not followed.
 
     Raises:
-        SpeaqError: there is none.
+        SpeaqError: there is no image file.
     """
     if isinstance(place, str) and is_pattern(place):
         root, rest = split_pattern(place)
@@ -64,7 +65,7 @@ def image_files(place: str | Path) -> list[Path]:
         try:
             matches = [match for match in root.glob(rest) if not _is_hidden(match, root)]
         except ValueError as error:
-            raise SpeaqError(f"{place}: not a pattern of files ({error})") from error
+            raise SpeaqError(f"{place}: not a valid pattern ({error})") from error
         files = {file for match in matches for file in (_below(match) if match.is_dir() else [match])}
     else:
         files, where = set(_below(Path(place))), "no image in this folder"
@@ -83,14 +84,14 @@ def _is_hidden(path: Path, folder: Path) -> bool:
 
 
 def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[ImageSource]:
-    """The single images of a source, one by one, none of them opened yet.
+    """Iterate over single images, without opening them.
 
     Args:
-        images: an image; a folder (its image files by name, those in its folders too); a pattern such as
-            "photos/*.jpg"; an array or a tensor of several images (B, ...); or any iterable of those.
+        images: an image; a folder, searched recursively; a pattern such as "photos/*.jpg"; an array or a
+            tensor of several images (B, ...); or any iterable of those.
 
     Raises:
-        SpeaqError: a folder holds no image, or nothing matches a pattern.
+        SpeaqError: a folder has no image, or no image matches a pattern.
     """
     if isinstance(images, str | Path) and not is_one_image(images):
         yield from image_files(images)
@@ -103,19 +104,19 @@ def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[Ima
             yield from iterate_sources(image)
     else:
         raise SpeaqError(
-            f"expected an image (path, bytes, picture, array or tensor), a folder or a list of those, "
+            f"expected an image (path, bytes, PIL image, array or tensor), a folder or a list of those, "
             f"found {type(images).__name__}"
         )
 
 
 @contextmanager
 def pixel_limit(pixels: int) -> Iterator[None]:
-    """Images of up to so many pixels are read inside the block, whatever Pillow takes for a bomb.
+    """Set the size above which Pillow refuses an image as a decompression bomb, inside the block.
 
-    Pillow's own limit is 178,956,970 pixels. A picture needs 4 bytes per pixel.
+    The default of Pillow is 178,956,970 pixels. An image needs 4 bytes per pixel.
     """
     before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = pixels // 2  # Pillow warns of more, and refuses more than twice as many
+    Image.MAX_IMAGE_PIXELS = pixels // 2  # Pillow warns above it and refuses above twice as many
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -125,17 +126,17 @@ def pixel_limit(pixels: int) -> Iterator[None]:
 
 
 def read_image(source: ImageSource) -> Image.Image:
-    """The picture in RGB: turned upright as its EXIF orientation says, transparency put on white.
+    """Read an image as RGB, with its EXIF orientation applied and transparency blended with white.
 
     Args:
-        source: see ``ImageSource``.
+        source: see `ImageSource`.
 
     Raises:
-        SpeaqError: the file is missing, damaged or no image, or the array has a shape or values that no
-            image has.
+        SpeaqError: the file is missing, damaged or not an image, or the shape or the values of the array are
+            not those of an image.
     """
     if isinstance(source, Image.Image):
-        return _from_picture(source)
+        return _from_pil(source)
     if _is_tensor(source):
         array = source.detach().cpu()
         array = array.float() if array.is_floating_point() else array  # NumPy has no bfloat16
@@ -146,28 +147,28 @@ def read_image(source: ImageSource) -> Image.Image:
         return _from_array(source, "array (H, W, C)")
     if isinstance(source, bytes):
         return read_image_file(source)
-    source = Path(source)  # pyright: ignore[reportArgumentType]  # it is no tensor, which a guard cannot say
+    source = Path(source)  # pyright: ignore[reportArgumentType]  # a TypeGuard does not narrow the other branch
     if not source.is_file():
         raise SpeaqError(f"{source}: there is no such image file")
     return read_image_file(source)
 
 
 def _is_tensor(image: object) -> TypeGuard["torch.Tensor"]:
-    """Whether it is a tensor, which it can only be where torch has been imported: nothing here needs it."""
+    """Whether ``image`` is a tensor, without importing torch: tensors exist only where it is imported."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(image, torch.Tensor)
 
 
-def _from_picture(picture: Image.Image) -> Image.Image:
+def _from_pil(image: Image.Image) -> Image.Image:
     try:
-        return to_rgb(picture)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file when its pixels are wanted
-        name = getattr(picture, "filename", "") or "a picture"
+        return to_rgb(image)
+    except PILLOW_ERRORS as error:  # Pillow reads the pixels of a file at the first access
+        name = getattr(image, "filename", "") or "PIL image"
         raise SpeaqError(f"{name}: the image cannot be read ({error}); replace the file") from error
 
 
 def _from_array(array: np.ndarray, kind: str) -> Image.Image:
-    """The picture of an array (H, W) or (H, W, C) with 1, 3 or 4 channels."""
+    """The image of an array (H, W) or (H, W, C) with 1, 3 or 4 channels."""
     found = f"found shape {tuple(array.shape)}, {array.dtype}"
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
@@ -177,7 +178,7 @@ def _from_array(array: np.ndarray, kind: str) -> Image.Image:
         raise SpeaqError(f"expected an image of integers in 0..255 or floats in 0..1, {found}")
     low, high = array.min(), array.max()
     if array.dtype.kind == "f":
-        if not (low > -1e-3 and high < 1 + 1e-3):  # NaN fails too; resizing leaves values a little beyond 1
+        if not (low > -1e-3 and high < 1 + 1e-3):  # False for NaN; resized images may exceed 1 slightly
             raise SpeaqError(f"expected image values in 0..1 for {array.dtype}, found {low:g} to {high:g}")
         array = (array * 255).round().clip(0, 255)
     elif low < 0 or high > 255:
@@ -186,10 +187,10 @@ def _from_array(array: np.ndarray, kind: str) -> Image.Image:
 
 
 def read_image_file(file: Path | bytes) -> Image.Image:
-    """The image, RGB, as `to_rgb` makes it.
+    """Read an image file as RGB, see `to_rgb`.
 
     Args:
-        file: its path, or its content.
+        file: path or content of the file.
 
     Raises:
         SpeaqError: the file cannot be read.
@@ -199,23 +200,23 @@ def read_image_file(file: Path | bytes) -> Image.Image:
 
 
 def read_image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright image, from the header of its file.
+    """Width and height of the upright image, from the header of the file.
 
     Raises:
         SpeaqError: the file cannot be read.
     """
     with _opened(path) as image:
         width, height = image.size
-        lies_on_its_side = _orientation(image) >= 5
-    return (height, width) if lies_on_its_side else (width, height)
+        transposed = _orientation(image) >= 5
+    return (height, width) if transposed else (width, height)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture in RGB: turned upright as its EXIF orientation says, transparency put on white."""
+    """Convert an image to RGB, with its EXIF orientation applied and transparency blended with white."""
     image.load()
     if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):  # 16 bits per pixel: Pillow would cut everything above 255 to white
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits per pixel; Pillow would clip at 255
         values = np.asarray(image, np.float64)
         values = values * (255 / 65535 if values.max() > 255 else 1)
         image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
@@ -236,14 +237,14 @@ def _opened(file: Path | bytes) -> Iterator[Image.Image]:
             f"{name}: the image cannot be read: it is too large to be safe ({error}); make it smaller, or "
             "allow more with --max-pixels on the command line, PIL.Image.MAX_IMAGE_PIXELS in Python"
         ) from error
-    except _BROKEN as error:
+    except PILLOW_ERRORS as error:
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "not an image of a known format" if unknown else error
         raise SpeaqError(f"{name}: the image cannot be read ({reason}); replace the file") from error
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8; 1 where the file does not say, or only says nonsense."""
+    """The EXIF orientation from 1 (upright) to 8; 1 if it is missing or invalid."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except (SyntaxError, ValueError, KeyError):

@@ -65,11 +65,11 @@ def test_an_onnx_file_is_what_is_written_by_default(monkeypatch, capsys, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "torch", "--int8"], "--int8 and --opset are for --format onnx"),
-        (["--format", "torch", "--opset", "20"], "--int8 and --opset are for --format onnx"),
-        (["TEST.NUM_REL", "2"], "TEST.NUM_REL 2: these belong to a configuration"),
-        (["--config-file", "x.yaml"], "--config-file compares recalls"),
-        (["--int8", "--no-postprocess", "--config-file", "x.yaml"], "--config-file compares recalls"),
+        (["--format", "torch", "--int8"], "--int8 and --opset need --format onnx"),
+        (["--format", "torch", "--opset", "20"], "--int8 and --opset need --format onnx"),
+        (["TEST.NUM_REL", "2"], "TEST.NUM_REL 2: overrides need a configuration"),
+        (["--config-file", "x.yaml"], "--config-file is for comparing recalls"),
+        (["--int8", "--no-postprocess", "--config-file", "x.yaml"], "--config-file is for comparing recalls"),
         (["--num-rel", "0"], "--num-rel"),
         (["--format", "tensorflow"], "--format"),
     ],

@@ -48,7 +48,7 @@ def onnx_file(small_model, tmp_path_factory) -> Path:
 
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"
     report = export_onnx(small_model, path, num_rel=NUM_REL)
-    assert report.loss == []
+    assert report.quantization == []
     assert len(report.parity) == 6
     return path
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speaq.errors import SpeaqError
-from speaq.inference.postprocess import PostProcessor, greedy_keep, keep_triplets, merge_boxes, same_key_pairs
+from speaq.inference.postprocess import PostProcessor
 from speaq.structures import RawOutput, Vocabulary
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -269,50 +269,6 @@ def test_impossible_options_are_explained():
     output.predicate_logits = output.predicate_logits[:, :, :7]
     with pytest.raises(ValueError, match="7 predicate queries are not a multiple of 4"):
         PostProcessor()(output, [(8, 8)])
-
-
-def test_merge_boxes_by_hand():
-    boxes = np.array(
-        [[0, 0, 10, 10], [0, 0, 10, 6], [0, 4, 10, 12], [0, 0, 10, 9], [50, 50, 50, 60]], np.float32
-    )
-    labels = np.array([1, 1, 1, 2, 1])
-    scores = np.array([0.5, 0.9, 0.8, 0.1, 0.3], np.float32)
-    kept, owner = merge_boxes(boxes, labels, scores, 0.5)
-    # Box 0 goes because of box 1 (IoU 0.6). Box 2 overlaps it by 6 / 12 = 0.5, which is not larger than 0.5.
-    assert kept.tolist() == [1, 2, 4, 3]
-    assert owner.tolist() == [0, 0, 1, 3, 2]
-
-
-def test_a_box_goes_to_the_closest_kept_box_even_if_that_is_not_the_best():
-    boxes = np.array([[0, 0, 10, 10], [4, 0, 14, 10], [3, 0, 13, 10]], np.float32)
-    scores = np.array([0.9, 0.5, 0.8], np.float32)
-    kept, owner = merge_boxes(boxes, np.zeros(3, np.int64), scores, 0.5)
-    # Box 2 is suppressed by box 0 (0.54), so box 1 stays (0.43), and box 2 is closer to box 1 (0.82).
-    assert kept.tolist() == [0, 1]
-    assert owner.tolist() == [0, 1, 1]
-
-
-def test_suppression_goes_by_kept_items_only():
-    # 0 suppresses 1, which therefore cannot suppress 2, which suppresses 3.
-    keep = greedy_keep(np.array([0, 1, 2]), np.array([1, 2, 3]), 5)
-    assert keep.tolist() == [True, False, True, False, True]
-
-
-def test_pnms_by_hand():
-    box, near, far = [0, 0, 10, 10], [0, 0, 10, 8], [20, 0, 30, 10]
-    boxes = np.array([[box, box], [box, near], [near, near], [box, far], [box, box]], np.float32)
-    triplets = np.array([[0, 1, 2]] * 4 + [[0, 1, 3]])
-    # 0.8 goes, 0.8 * 0.8 = 0.64 stays, no overlap stays, another predicate stays.
-    assert keep_triplets(boxes, triplets, 0.7).tolist() == [True, False, True, True, True]
-
-
-@given(st.lists(st.integers(0, 4), max_size=20))
-@settings(max_examples=50)
-def test_same_key_pairs(keys):
-    earlier, later = same_key_pairs(np.array(keys, np.int64))
-    expected = {(i, j) for j in range(len(keys)) for i in range(j) if keys[i] == keys[j]}
-    assert len(earlier) == len(expected)
-    assert set(zip(earlier.tolist(), later.tolist(), strict=True)) == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -23,22 +23,23 @@ def bench(
     objects: Annotated[int, AtLeastOne] = 150,
     predicates: Annotated[int, AtLeastOne] = 50,
 ) -> None:
-    """Measure what a model costs: parameters, computation, time and memory.
+    """Measure the parameters, computation, time and memory of a model.
 
     Args:
         model: folder of a saved model, output folder of a training, or a model id on the hub.
-        config_file: instead of a model, a YAML configuration; its weights are random then.
+        config_file: a YAML configuration instead of a model; the weights are random.
         size: height and width of the images in pixels.
-        batch: images at once.
-        runs: times are medians over so many runs, after two that do not count.
+        batch: images per forward pass.
+        runs: number of timed runs, after two for warm-up; times are medians.
         device: cpu, cuda, cuda:1, ...
-        dtype: bfloat16 is faster on a GPU and a little less exact.
-        threads: of the CPU; by default as many as PyTorch takes.
-        objects: object classes of the model of a configuration.
-        predicates: predicate classes of the model of a configuration.
+        dtype: bfloat16 is faster on a GPU and slightly less accurate.
+        threads: number of CPU threads; by default that of PyTorch.
+        objects: with config_file, number of object classes.
+        predicates: with config_file, number of predicate classes.
     """
     if (model is None) == (config_file is None):
-        raise SpeaqError("measure what? Give the folder of a model, or --config-file FILE")
+        found = "neither" if model is None else "both"
+        raise SpeaqError(f"expected a model or --config-file FILE, found {found}; name one of them")
 
     import torch
     from rich.console import Console
@@ -58,27 +59,23 @@ def bench(
         network = Speaq.from_pretrained(str(model), device=place)
     cost = measure(network, size=size, batch=batch, runs=runs, dtype=dtype)
 
-    where = f"cpu, {_counted(torch.get_num_threads(), 'thread')}"
+    where = f"cpu, {_count(torch.get_num_threads(), 'thread')}"
     if place.type == "cuda":
         where = torch.cuda.get_device_name(place)
-    title = f"{config_file or model}: {_counted(batch, 'image')} of {size[0]}x{size[1]}, {dtype}, {where}"
+    title = f"{config_file or model}: {_count(batch, 'image')} of {size[0]}x{size[1]}, {dtype}, {where}"
     table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    rows = (
-        ("parameters", f"{cost.parameters / 1e6:.2f} M"),
-        ("computation", f"{cost.gflops:.1f} GFLOPs"),
-        ("forward", f"{cost.forward_ms:,.1f} ms"),
-        ("post-processing", f"{cost.postprocess_ms:,.1f} ms"),
-        ("predict, whole", f"{cost.predict_ms:,.1f} ms"),
-        ("peak memory", "unknown" if cost.memory_mb is None else f"{cost.memory_mb:,.0f} MB"),
-    )
-    for row in rows:
-        table.add_row(*row)
+    table.add_row("parameters", f"{cost.parameters / 1e6:.2f} M")
+    table.add_row("computation", f"{cost.gflops:.1f} GFLOPs")
+    table.add_row("forward", f"{cost.forward_ms:,.1f} ms")
+    table.add_row("post-processing", f"{cost.postprocess_ms:,.1f} ms")
+    table.add_row("predict, whole", f"{cost.predict_ms:,.1f} ms")
+    table.add_row("peak memory", "unknown" if cost.memory_mb is None else f"{cost.memory_mb:,.0f} MB")
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(Text(title), soft_wrap=True)
     console.print(table)
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

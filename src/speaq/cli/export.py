@@ -26,43 +26,42 @@ def export(
     check: bool = True,
     config_file: Path | None = None,
 ) -> None:
-    """Write a model as one file for onnxruntime or torch.export, and compare the file with the model.
+    """Export a model as an ONNX file or a torch.export program, and compare the file with the model.
 
-    The file takes images (batch, 3, height, width), RGB in 0..255: any number of images of any one size. It
-    holds the class names and everything else that speaq.export.OnnxPredictor needs to predict without torch.
+    The file takes images (batch, 3, height, width), RGB in 0..255, of any batch size and image size. Its
+    metadata has the class names and all else that speaq.export.OnnxPredictor needs to predict without torch.
 
     Args:
         model: folder of a saved model, output folder of a training, or a model id on the hub.
         output: the file, such as model.onnx or model.pt2.
-        overrides: KEY VALUE pairs that win over the configuration file.
+        overrides: KEY VALUE pairs that override the configuration file.
         format_: onnx, or torch for a torch.export program.
-        postprocess: give scores, labels, boxes in 0..1 and the best predicates, ready to be pooled into
-            entities; otherwise the logits and boxes of the network.
+        postprocess: output scores, labels, boxes in 0..1 and the best predicates, all but the NMS; otherwise
+            the logits and boxes of the network.
         num_rel: with postprocess, predicates kept per query.
-        pixels: type of the images, with values in 0..255 either way.
-        int8: write the matrices of the transformer as 8-bit integers, and print what that costs.
+        pixels: data type of the images, with values in 0..255 for both.
+        int8: quantize the weight matrices of the transformer to 8 bits, and print the loss of accuracy.
         opset: version of the ONNX operators, 18 or later.
-        check: refuse to write a file that differs from the model by more than 0.001 anywhere.
-        config_file: with int8, a configuration whose DATASETS.TEST is predicted by the model and by the file.
+        check: write no file whose outputs differ from those of the model by more than 0.001.
+        config_file: with int8, a configuration; print recalls of the model and of the file on its
+            DATASETS.TEST.
     """
     from rich.console import Console
 
     if format_ == "torch" and (int8 or opset is not None):
-        raise SpeaqError("--int8 and --opset are for --format onnx; leave them out, or write an ONNX file")
+        raise SpeaqError("--int8 and --opset need --format onnx; leave them out, or use --format onnx")
     if config_file is None and overrides:
-        raise SpeaqError(
-            f"{' '.join(overrides)}: these belong to a configuration; name it with --config-file"
-        )
+        raise SpeaqError(f"{' '.join(overrides)}: overrides need a configuration; name it with --config-file")
     if config_file is not None and not (int8 and postprocess):
         raise SpeaqError(
-            "--config-file compares recalls, which is for --int8 with --postprocess; leave it out"
+            "--config-file is for comparing recalls and needs --int8 and --postprocess; leave it out"
         )
 
     from speaq.pretrained import Speaq
 
     console = Console(highlight=False, markup=False, emoji=False)
     network = Speaq.from_pretrained(model)
-    with Console(stderr=True).status("exporting; a large model takes minutes"):
+    with Console(stderr=True).status("exporting (minutes for a large model)"):
         tables = _write(
             network,
             output,
@@ -94,17 +93,17 @@ def _write(
     opset: int | None,
     check: bool,
 ) -> "list[Table]":
-    """Write the file, and give the tables that say how faithful it is."""
+    """Write the file, and return the tables of its differences from the model."""
     if format_ == "torch":
-        from speaq.export.check import parity_table
+        from speaq.export.parity import parity_table
         from speaq.export.program import export_program
 
         cases = export_program(model, output, num_rel=num_rel, pixels=pixels, check=check)
         return [parity_table(cases)] if cases else []
 
-    from speaq.export.check import loss_table, parity_table
     from speaq.export.onnx import export_onnx
+    from speaq.export.parity import parity_table, quantization_table
 
     report = export_onnx(model, output, num_rel=num_rel, pixels=pixels, opset=opset, int8=int8, check=check)
     tables = [parity_table(report.parity)] if report.parity else []
-    return tables + ([loss_table(report.loss)] if report.loss else [])
+    return tables + ([quantization_table(report.quantization)] if report.quantization else [])

@@ -34,30 +34,29 @@ def predict(
     max_pixels: Annotated[int, Parameter(validator=AtLeastOne)] = 178_956_970,
     every: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
 ) -> None:
-    """Print the scene graph of images, and write each as JSON and as a picture.
+    """Predict the scene graphs of images, print them, and write them as JSON files and drawings.
 
-    An image that cannot be read is reported and left out; the exit code is then 1.
+    Images that cannot be read are reported and skipped; the exit code is then 1.
 
     Args:
-        images: image files, folders (with the folders in them), or patterns such as 'photos/*.jpg'.
+        images: image files, folders (searched recursively), or patterns such as 'photos/*.jpg'.
         model: folder of a saved model, output folder of a training, or a model id on the hub.
         list_file: a text file with the paths of more images, one per line.
-        output_dir: where results are written, in the same folders as the images; not a folder of the images.
-        top: how many triplets of each image to print and draw, best first.
-        score: print and draw no triplets with a lower score; the JSON has all of them.
-        keep: write only so many relations of each image to the JSON, the best ones.
-        format_: json: a file for each image; jsonl: all in predictions.jsonl, a line for each.
-        draw: also write pictures.
-        picture: their kind.
+        output_dir: output folder, which must not contain the images; their subfolders are mirrored in it.
+        top: maximum number of triplets per image to print and draw, best first.
+        score: minimum score of the triplets to print and draw; the JSON has all of them.
+        keep: maximum number of relations per image in the JSON, best first; by default all.
+        format_: json: one file per image; jsonl: predictions.jsonl with one line per image.
+        draw: also write drawings of the graphs.
+        picture: file format of the drawings.
         quiet: print no triplets.
-        resume: leave out images whose results are there and not older than the image (jsonl: whose line is
-            there).
+        resume: skip images whose results exist and are not older than the image (jsonl: whose line exists).
         device: cpu, cuda, cuda:1, ...
-        dtype: bfloat16 is faster on a GPU and a little less exact.
-        batch_size: images that are computed at once; results do not depend on it.
-        max_pixels: refuse larger images; each pixel needs 4 bytes.
-        every: read the files as videos (GIF, WebP; others with PyAV), a frame every so many seconds, and
-            write for each a JSON file with a line per frame and a video with the graphs drawn into it.
+        dtype: bfloat16 is faster on a GPU and slightly less accurate.
+        batch_size: images per forward pass; the results do not depend on it.
+        max_pixels: refuse images with more pixels; each pixel needs 4 bytes.
+        every: read the files as videos (GIF, WebP; others with PyAV), one frame per so many seconds, and
+            write for each a JSON file with one line per frame and a video with the graphs drawn into it.
     """
     from speaq.devices import find_device
     from speaq.images import pixel_limit
@@ -69,11 +68,11 @@ def predict(
         if every is not None:
             from speaq.inference.video import annotate_video
 
-            shown = {"draw": draw, "top": top, "score": score}
+            options = {"draw": draw, "top": top, "score": score}
             network = Speaq.from_pretrained(model, device=find_device(device))
             for path in (*map(Path, images or ()), *listed):
                 number = annotate_video(
-                    network, path, output_dir, every=every, batch_size=batch_size, dtype=dtype, **shown
+                    network, path, output_dir, every=every, batch_size=batch_size, dtype=dtype, **options
                 )
                 sys.stdout.write(f"{path}: {number} frames, written to {output_dir}\n")
             return
@@ -101,30 +100,30 @@ def _predict_all(
     dtype: Literal["float32", "bfloat16"],
     quiet: bool,
 ) -> list[Path]:
-    """Predict what is to be done, with a bar on a terminal; the images that could not be read."""
+    """Predict the images that are not done yet, with a progress bar; return the unreadable ones."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from speaq.inference.predictor import predict_each
-    from speaq.inference.results import summarise
+    from speaq.inference.results import summarize
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(
+    progress = Progress(
         *columns,
         console=console,
         transient=True,
         disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # else it would send to the terminal what goes to a file
+        redirect_stdout=sys.stdout.isatty(),  # so that redirected output stays in its file
     )
     unreadable: list[Path] = []
-    with results.opened() as images, bar:
-        task = bar.add_task("predicting", total=len(images))
+    with results.opened() as images, progress:
+        task = progress.add_task("predicting", total=len(images))
 
         def report(image: object, error: "SpeaqError") -> None:
             unreadable.append(Path(str(image)))
             sys.stderr.write(f"speaq: {error}\n")
-            bar.advance(task)
+            progress.advance(task)
 
         for path, graph in predict_each(
             network, images, batch_size=batch_size, dtype=dtype, on_unreadable=report
@@ -134,8 +133,8 @@ def _predict_all(
                 best = graph.filter(score=results.score, top=results.top)
                 lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
                 sys.stdout.write("\n".join([*lines, *(f"  {triplet}" for triplet in best.triplets)]) + "\n")
-            bar.advance(task)
+            progress.advance(task)
     kept = len(results.places) - len(images)
-    sys.stdout.write(f"{summarise(len(images) - len(unreadable), kept, unreadable)}\n")
+    sys.stdout.write(f"{summarize(len(images) - len(unreadable), kept, unreadable)}\n")
     sys.stdout.write(f"written to {results.folder}\n")
     return unreadable

@@ -1,8 +1,7 @@
-"""Models for other programs: ONNX files, torch.export programs, and prediction without torch.
+"""Export models as ONNX files and torch.export programs, and predict with ONNX files without torch.
 
-In this order: ``description`` (what a file says of itself), ``network`` (what is exported, traced), ``onnx``
-and ``program`` (the two kinds of files), ``check`` (whether a file says what the model says) and
-``predictor`` (ONNX files at work; neither it nor this module needs torch).
+``network`` traces the model, ``onnx`` and ``program`` write the files with their ``description``, ``parity``
+and ``recall`` compare them with the model, ``predictor`` (which needs no torch) predicts with them.
 """
 
 from speaq.export.predictor import OnnxPredictor

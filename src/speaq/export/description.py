@@ -1,7 +1,4 @@
-"""What an exported file says of itself, so that the file alone is enough to make scene graphs.
-
-R: predicate classes.
-"""
+"""The metadata of an exported file: what prediction needs besides the network."""
 
 import json
 from collections.abc import Mapping
@@ -18,14 +15,14 @@ class Description:
     """The metadata of an exported file.
 
     Attributes:
-        version: of the speaq that wrote it.
+        version: version of speaq that wrote the file.
         objects: C object class names.
         predicates: R predicate names.
-        min_size, max_size: the shortest edge of an image becomes ``min_size`` pixels, the longest at most
-            ``max_size``.
-        nms_threshold: class-wise suppression, IoU.
-        num_rel: predicates kept per query; None where the outputs are the raw ones of the network.
-        format: number of this format.
+        min_size: length of the shortest edge of the images in pixels.
+        max_size: limit of the longest edge in pixels.
+        nms_threshold: IoU threshold of the class-wise NMS.
+        num_rel: predicates kept per query; None if the outputs are the raw outputs of the network.
+        format: version of this metadata.
     """
 
     version: str
@@ -43,16 +40,16 @@ class Description:
         return Vocabulary(self.objects, self.predicates)
 
     def to_properties(self) -> dict[str, str]:
-        """Keys such as "speaq.objects", and values as JSON: what an ONNX file can hold."""
+        """Strings as ONNX metadata needs them: keys such as "speaq.objects", and values as JSON."""
         return {f"{_PREFIX}{key}": json.dumps(value) for key, value in asdict(self).items()}
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str]) -> "Description":
-        """Read what ``to_properties`` wrote; other keys are passed over.
+        """Read what ``to_properties`` wrote; other keys are ignored.
 
         Raises:
             KeyError: a key is missing.
-            ValueError: a value is not JSON, or the format is a later one.
+            ValueError: a value is not JSON, or the format is newer than this speaq.
         """
         values = {field.name: json.loads(properties[f"{_PREFIX}{field.name}"]) for field in fields(cls)}
         if values["format"] > FORMAT:

@@ -1,7 +1,6 @@
-"""What is exported: a network that takes images of one size and gives plain tensors, traced once.
+"""The network that is exported: images of one size in, plain tensors out.
 
-B: images, H, W: their size, Q: entity queries, P: predicate queries, C: object classes, R: predicate classes,
-K: predicates kept per query.
+Shape letters: see `speaq.structures`; K are the predicates kept per query.
 """
 
 import copy
@@ -31,16 +30,16 @@ RAW = (
     "predicate_logits",
     "predicate_boxes",
 )
-"""Names of the raw outputs: those of ``RawOutput`` without its first axis."""
+"""Names of the raw outputs: the fields of ``RawOutput``, of the last decoder layer."""
 
 
 class ExportNetwork(nn.Module):
-    """A copy of a model on the CPU in evaluation mode, whose last layer comes as a tuple of tensors.
+    """A copy of a model on the CPU in evaluation mode, which outputs the last decoder layer as tensors.
 
     Args:
-        model: the trained one.
-        num_rel: K, where the part of post-processing that does not depend on the image is included and the
-            outputs are those of ``Reduced``; None for the raw outputs, with boxes as cxcywh in 0..1.
+        model: the trained model.
+        num_rel: K, to include `reduce_output` and output the fields of `Reduced`; None for the raw outputs,
+            with boxes as cxcywh relative to the image size.
     """
 
     def __init__(self, model: Speaq, *, num_rel: int | None = 1):
@@ -50,7 +49,7 @@ class ExportNetwork(nn.Module):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Of the outputs, in their order."""
+        """Names of the outputs in their order."""
         return RAW if self.num_rel is None else Reduced._fields
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -61,7 +60,7 @@ class ExportNetwork(nn.Module):
         return tuple(reduce_output(output, self.num_rel))
 
     def describe(self) -> Description:
-        """What the exported file is to say of itself."""
+        """The metadata for the exported file."""
         config = self.model.config
         return Description(
             version=version("speaq"),
@@ -75,32 +74,32 @@ class ExportNetwork(nn.Module):
 
 
 def image_axes(network: ExportNetwork) -> dict[int, Dim]:
-    """The axes of the images that may have any length.
+    """The dynamic axes of the images.
 
-    Along an axis of one cell the feature map would be broadcast, so the graph is for two or more, which a
-    backbone without padding has from twice its stride on.
+    Height and width start at twice the stride of the backbone: torch.export specializes axes of length 1,
+    and this is the smallest size for which every backbone has at least two feature cells per axis.
     """
     shortest = 2 * network.model.backbone.stride
     return {0: Dim("batch", min=1), 2: Dim("height", min=shortest), 3: Dim("width", min=shortest)}
 
 
 def trace(network: ExportNetwork, pixels: Pixels = "uint8") -> ExportedProgram:
-    """The network as a graph of tensor operations, for any number of images of any one size.
+    """Trace the network with torch.export, for any batch size and image size.
 
     Args:
-        network: to export.
-        pixels: type of the images; in 0..255 either way.
+        network: the network to export.
+        pixels: dtype of the images, with values in 0..255.
 
     Raises:
-        SpeaqError: torch cannot trace it, which may happen with an unusual backbone.
+        SpeaqError: torch.export cannot trace the model, for instance because of its backbone.
     """
     stride = network.model.backbone.stride
     images = torch.zeros(2, 3, 3 * stride, 4 * stride, dtype=getattr(torch, pixels))
     shapes = {"images": image_axes(network)}
     try:
-        with quietly(), torch.no_grad():
+        with silenced(), torch.no_grad():
             return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)
-    except RuntimeError as error:  # torch's own errors are all of this kind
+    except RuntimeError as error:  # the base class of torch's errors
         reason = str(error).strip().partition("\n")[0]
         family = network.model.config.backbone.get("model_type")
         raise SpeaqError(
@@ -110,8 +109,8 @@ def trace(network: ExportNetwork, pixels: Pixels = "uint8") -> ExportedProgram:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Without the exporters' advice to their own developers, and about libraries that are not needed."""
+def silenced() -> Iterator[None]:
+    """Silence the warnings and log messages of the exporters inside the block."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

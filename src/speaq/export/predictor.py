@@ -1,6 +1,6 @@
-"""Scene graphs from an ONNX file, with NumPy, Pillow and onnxruntime alone: no torch.
+"""Predict scene graphs with an ONNX file and onnxruntime, without torch.
 
-B: images, H, W: their size as the network sees them.
+Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,30 +9,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from speaq.data.transforms import resize_shortest_edge
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
-from speaq.images import ImageSource, is_one_image, iterate_sources, read_image
-from speaq.inference.pooling import GraphBuilder
+from speaq.images import ImageSource, is_one_image, iterate_sources
+from speaq.inference.graph_builder import GraphBuilder
+from speaq.inference.preprocess import load_image
 from speaq.scene_graph import SceneGraph
 
 
 class OnnxPredictor:
-    """A model in an ONNX file of ``speaq export``, at work.
+    """Predicts scene graphs with an ONNX file that ``speaq export`` wrote.
+
+    It imports NumPy, Pillow and onnxruntime only; ``SceneGraph.draw`` also needs Matplotlib and SciPy. torch
+    is a dependency of the package, so an installation without it takes two commands::
+
+        pip install --no-deps speaq
+        pip install numpy pillow onnxruntime matplotlib scipy
 
     Args:
         path: the file.
-        providers: of onnxruntime, the preferred one first, such as "CUDAExecutionProvider".
-        threads: of onnxruntime; 0 for as many as there are cores.
+        providers: execution providers of onnxruntime by preference, such as "CUDAExecutionProvider".
+        threads: number of threads of onnxruntime; 0 for the number of cores.
 
     Attributes:
-        description: what the file says of itself: class names, sizes and so on.
-        postprocess: how the outputs become graphs; its attributes may be changed.
+        description: the metadata of the file: class names, image sizes, NMS threshold.
+        postprocess: builds the graphs from the outputs; its attributes may be changed.
 
     Raises:
-        SpeaqError: onnxruntime is not installed, or this is not a file of ``speaq export``.
+        SpeaqError: onnxruntime is not installed, or ``speaq export`` did not write the file.
 
     Example:
         >>> predictor = OnnxPredictor("model.onnx")  # doctest: +SKIP
@@ -44,15 +49,14 @@ class OnnxPredictor:
     ):
         self.path = Path(path)
         self.session = open_session(self.path, providers=providers, threads=threads)
-        properties = self.session.get_modelmeta().custom_metadata_map
         try:
-            self.description = Description.from_properties(properties)
+            self.description = Description.from_properties(self.session.get_modelmeta().custom_metadata_map)
         except (KeyError, ValueError) as error:
             raise SpeaqError(f"{path}: not written by this version of speaq export ({error})") from error
         if self.description.num_rel is None:
             raise SpeaqError(
-                f"{path}: was exported with --no-postprocess, so its outputs are the network's own; "
-                "export it with --postprocess to make scene graphs of it"
+                f"{path}: was exported with --no-postprocess and has the raw outputs of the network; export "
+                "the model with --postprocess to predict scene graphs"
             )
         self.postprocess = GraphBuilder(
             nms_threshold=self.description.nms_threshold, vocabulary=self.description.vocabulary
@@ -66,15 +70,17 @@ class OnnxPredictor:
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> SceneGraph | list[SceneGraph]:
-        """The scene graph of an image, or those of several images in their order.
+        """Predict the scene graph of an image, or of each of several images.
 
         Args:
-            images: whatever ``Speaq.predict`` takes.
-            min_size: the shortest edge becomes so many pixels; by default the model's.
-            max_size: the longest edge becomes at most so many pixels; by default the model's.
+            images: a path, the bytes of a file, a PIL image, an array (H, W, C) or a tensor (C, H, W); a
+                folder, a pattern such as "photos/*.jpg", an array or a tensor of several images; or any
+                iterable of those.
+            min_size: length of the shortest edge in pixels after resizing; by default that of the model.
+            max_size: limit of the longest edge in pixels after resizing; by default that of the model.
 
         Returns:
-            One graph for one image, a list for a folder or several images.
+            One graph for one image; a list, in the order of the images, for everything else.
 
         Raises:
             SpeaqError: an image cannot be read.
@@ -89,37 +95,43 @@ class OnnxPredictor:
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> Iterator[tuple[ImageSource, SceneGraph]]:
-        """Like ``predict``, but one by one, however many images there are.
+        """Like `predict`, one by one; images are read when they are needed, however many there are.
 
         Yields:
             Each image as it was given (those of a folder as paths) and its graph, in order.
+
+        Raises:
+            SpeaqError: an image cannot be read.
         """
-        shortest = self.description.min_size if min_size is None else min_size
-        longest = self.description.max_size if max_size is None else max_size
+        min_size = self.description.min_size if min_size is None else min_size
+        max_size = self.description.max_size if max_size is None else max_size
         for source in iterate_sources(images):
-            picture = read_image(source)
-            height, width = resize_shortest_edge(picture.height, picture.width, shortest, longest)
-            resized = picture.resize((width, height), Image.Resampling.BILINEAR)
-            outputs = self.run(np.asarray(resized).transpose(2, 0, 1)[None])
+            item = load_image(source, min_size, max_size)
+            outputs = self.run(item.pixels[None])
             graph = self.postprocess.build(
-                *(
-                    outputs[name][0]
-                    for name in ("scores", "labels", "boxes", "predicate_probs", "predicates")
-                ),
-                image_size=(picture.height, picture.width),
+                scores=outputs["scores"][0],
+                labels=outputs["labels"][0],
+                boxes=outputs["boxes"][0],
+                predicate_probs=outputs["predicate_probs"][0],
+                predicates=outputs["predicates"][0],
+                image_size=item.size,
             )
-            graph.image = Path(source) if isinstance(source, str | Path) else picture
+            graph.image = item.image
             yield source, graph
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs of the network by name, for images (B, 3, H, W) of one size, RGB in 0..255."""
+        """The outputs of the network by name.
+
+        Args:
+            images: (B, 3, H, W) RGB in 0..255, without padding.
+        """
         names = [output.name for output in self.session.get_outputs()]
         pixels = np.ascontiguousarray(images, self._pixels)
         return dict(zip(names, self.session.run(names, {"images": pixels}), strict=True))
 
 
 def require(name: str) -> Any:
-    """A module of the extra "onnx".
+    """Import a module of the extra "onnx".
 
     Raises:
         SpeaqError: it is not installed.
@@ -133,14 +145,14 @@ def require(name: str) -> Any:
 def open_session(
     path: Path, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0
 ) -> Any:
-    """An onnxruntime session of a file.
+    """Open an ONNX file with onnxruntime.
 
     Raises:
         SpeaqError: onnxruntime is not installed, or cannot read the file.
     """
     runtime = require("onnxruntime")
     if not path.is_file():
-        raise SpeaqError(f"{path}: there is no such ONNX file; write one with speaq export")
+        raise SpeaqError(f"{path}: no such ONNX file; write one with speaq export")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only

@@ -1,11 +1,11 @@
-"""Models as torch.export programs (.pt2), which run in Python or C++ without the code of the model."""
+"""Write models as torch.export programs (.pt2), which run in Python or C++ without the model code."""
 
 from pathlib import Path
 
 import torch
 
-from speaq.export.check import Case, Run, compare, require_parity
-from speaq.export.network import ExportNetwork, Pixels, quietly, trace
+from speaq.export.network import ExportNetwork, Pixels, silenced, trace
+from speaq.export.parity import Case, Run, compare, require_parity
 from speaq.files import replacing
 from speaq.pretrained import Speaq
 
@@ -13,28 +13,27 @@ from speaq.pretrained import Speaq
 def export_program(
     model: Speaq, path: str | Path, *, num_rel: int | None = 1, pixels: Pixels = "uint8", check: bool = True
 ) -> list[Case]:
-    """Write a model as a torch.export program, with its description as extra files.
+    """Write a model as a torch.export program, with the metadata as extra files.
 
-    ``torch.export.load(path).module()`` takes images (batch, 3, height, width), any number of any one size.
+    ``torch.export.load(path).module()`` takes images (B, 3, H, W) of any batch size and image size.
 
     Args:
-        model: the trained one.
-        path: the file, written whole or not at all; torch wants its name to end in .pt2.
-        num_rel: K, predicates kept per query, for outputs that are ready to be pooled (see ``Reduced``); None
-            for the raw outputs.
-        pixels: type of the images.
+        model: the trained model.
+        path: the file, written atomically; torch expects the suffix .pt2.
+        num_rel: predicates kept per query; the outputs are the fields of `Reduced`. None for the raw outputs.
+        pixels: dtype of the images.
         check: compare the file with the model before it is written.
 
     Returns:
         The comparison; empty without ``check``.
 
     Raises:
-        SpeaqError: the model cannot be traced, or the file says something else than the model.
+        SpeaqError: the model cannot be traced, or the outputs of the file differ from those of the model.
     """
     network = ExportNetwork(model, num_rel=num_rel)
     program = trace(network, pixels)
     cases = []
-    with replacing(path) as temporary, quietly():
+    with replacing(path) as temporary, silenced():
         torch.export.save(program, temporary, extra_files=dict(network.describe().to_properties()))
         if check:
             cases = compare(network, load_program(temporary, network.output_names), pixels)
@@ -43,11 +42,11 @@ def export_program(
 
 
 def load_program(path: Path, names: tuple[str, ...]) -> Run:
-    """The network of a file, ready to run.
+    """Load a program.
 
     Args:
         path: the file.
-        names: of its outputs.
+        names: names of its outputs.
     """
     module = torch.export.load(path).module()
     return lambda images: dict(

@@ -1,4 +1,4 @@
-"""How much of the recall on a data set is left in an exported file."""
+"""Compare the recall of an ONNX file on a data set with that of the model."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,15 +22,15 @@ Predict = Callable[[Image.Image], SceneGraph | list[SceneGraph]]
 
 
 def recall_table(config: Config, model: Speaq, path: Path) -> Table:
-    """Recalls on DATASETS.TEST of the model and of an ONNX file of it, in percent.
+    """Recalls on DATASETS.TEST of the model and of its ONNX file, in percent.
 
     Args:
-        config: the data, and how to predict and measure; TEST.NUM_REL is that of the file.
-        model: that was exported.
-        path: the file.
+        config: data, image sizes, post-processing and metrics; TEST.NUM_REL is replaced by that of the file.
+        model: the exported model.
+        path: the ONNX file.
 
     Raises:
-        SpeaqError: DATASETS.TEST is empty, cannot be read, or is of other classes.
+        SpeaqError: DATASETS.TEST is empty, cannot be read, or has other classes than the model.
     """
     predictor = OnnxPredictor(path)
     postprocess = build_postprocessor(config, model.vocabulary)
@@ -44,27 +44,26 @@ def recall_table(config: Config, model: Speaq, path: Path) -> Table:
     for name in ("", "model", "file", "change"):
         table.add_column(name, justify="right")
     for name, value in before.items():
-        figures = (100 * value, 100 * after[name], 100 * (after[name] - value))
-        table.add_row(name, f"{figures[0]:.2f}", f"{figures[1]:.2f}", f"{figures[2]:+.2f}")
+        change = after[name] - value
+        table.add_row(name, f"{100 * value:.2f}", f"{100 * after[name]:.2f}", f"{100 * change:+.2f}")
     return table
 
 
 def recalls(config: Config, predict: Predict, vocabulary: Vocabulary) -> dict[str, float]:
-    """R@k and mR@k of predictions over all images of DATASETS.TEST.
+    """R@k and mR@k over all images of DATASETS.TEST.
 
     Raises:
-        SpeaqError: see ``recall_table``.
+        SpeaqError: see `recall_table`.
     """
-    genomes = [source.dataset for name in config.datasets.test for source in load_sources(config, name)]
-    if not genomes:
+    datasets = [source.dataset for name in config.datasets.test for source in load_sources(config, name)]
+    if not datasets:
         raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
     metrics, _ = build_metrics(config, vocabulary, None, None)
-    for genome in genomes:
-        differences = vocabulary.differences(genome.vocabulary)
+    for dataset in datasets:
+        differences = vocabulary.differences(dataset.vocabulary)
         if differences:
             raise SpeaqError(f"the model has other classes than the data set: {'; '.join(differences)}")
-        for index in range(len(genome)):
-            image, annotation = genome.read(index)
+        for index in range(len(dataset)):
+            image, annotation = dataset.read(index)
             metrics.update([predict(image)], [annotation])  # pyright: ignore[reportArgumentType]  # one image
-    figures = metrics.compute()
-    return {name: float(value) for name, value in figures.items() if name.startswith(("R@", "mR@"))}
+    return {name: float(value) for name, value in metrics.compute().items() if name.startswith(("R@", "mR@"))}

@@ -1,4 +1,4 @@
-"""From a configuration to the post-processing."""
+"""Build the post-processing from a configuration."""
 
 from speaq.config import Config
 from speaq.inference.postprocess import PostProcessor
@@ -6,7 +6,7 @@ from speaq.structures import Vocabulary
 
 
 def build_postprocessor(config: Config, vocabulary: Vocabulary) -> PostProcessor:
-    """The post-processing that a configuration describes."""
+    """The post-processing of a configuration (keys under TEST, and MODEL.ROI_HEADS.NMS_THRESH_TEST)."""
     test = config.test
     return PostProcessor(
         num_rel=test.num_rel,

@@ -1,10 +1,9 @@
-"""From the network's output to scene graphs.
+"""From the output of the network to scene graphs.
 
-The network's figures are reduced on its device and copied to the host once per batch; the rest is irregular,
-small and done there, by ``pooling``.
+The output is reduced on its device and copied to the host once per batch; the rest is done there in NumPy by
+`speaq.inference.graph_builder`.
 
-B: images, Q: entity queries, P = m * Q: predicate queries, C: object classes, R: predicate classes,
-K: predicates kept per query (TEST.NUM_REL).
+Shape letters: see `speaq.structures`; K are the predicates kept per query (TEST.NUM_REL).
 """
 
 from collections.abc import Sequence
@@ -17,28 +16,18 @@ from torch import Tensor
 
 from speaq.boxes import cxcywh_to_xyxy
 from speaq.errors import SpeaqError
-from speaq.inference.pooling import GraphBuilder, greedy_keep, keep_triplets, merge_boxes, same_key_pairs
+from speaq.inference.graph_builder import GraphBuilder
 from speaq.scene_graph import SceneGraph
 from speaq.structures import RawOutput
 
-__all__ = [
-    "PostProcessor",
-    "Reduced",
-    "greedy_keep",
-    "keep_triplets",
-    "merge_boxes",
-    "reduce_output",
-    "same_key_pairs",
-]
-
 
 class Reduced(NamedTuple):
-    """What of the network's output a scene graph is made of; the 2 is subject, object.
+    """The part of a network output that a scene graph is built from; the axis of size 2 is subject, object.
 
     Attributes:
         scores: (B, 2, Q), probability of the best object class.
         labels: (B, 2, Q) int64, that class.
-        boxes: (B, 2, Q, 4), xyxy in 0..1 of the image.
+        boxes: (B, 2, Q, 4), xyxy relative to the image size.
         predicate_probs: (B, P, R + 1); the last column is "no relation".
         predicates: (B, P, K) int64, the best predicates of each query, best first.
     """
@@ -51,7 +40,7 @@ class Reduced(NamedTuple):
 
 
 def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
-    """Reduce the last layer of a network output.
+    """Scores, labels, boxes and best predicates of the last decoder layer.
 
     Args:
         output: of the network, on any device.
@@ -64,11 +53,11 @@ def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
     entity_queries, queries = output.subject_logits.shape[2], output.predicate_logits.shape[2]
     if queries % entity_queries:
         raise ValueError(f"{queries} predicate queries are not a multiple of {entity_queries} entity queries")
-    predicate_count = output.predicate_logits.shape[-1] - 1
-    if not 1 <= num_rel <= predicate_count:
+    num_predicates = output.predicate_logits.shape[-1] - 1
+    if not 1 <= num_rel <= num_predicates:
         raise SpeaqError(
-            f"TEST.NUM_REL is {num_rel}, expected 1 to {predicate_count}, "
-            "the number of predicates that the model knows"
+            f"TEST.NUM_REL is {num_rel}, expected 1 to {num_predicates}, "
+            "the number of predicate classes of the model"
         )
     logits = torch.stack((output.subject_logits[-1], output.object_logits[-1]), dim=1).float()
     boxes = torch.stack((output.subject_boxes[-1], output.object_boxes[-1]), dim=1).float()
@@ -80,7 +69,7 @@ def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
 
 @dataclass(kw_only=True, eq=False)
 class PostProcessor(GraphBuilder):
-    """Turns the last layer of a network output into one scene graph per image.
+    """Builds one scene graph per image from the last decoder layer.
 
     Attributes:
         num_rel: predicates kept per query, the best ones (TEST.NUM_REL).
@@ -94,7 +83,7 @@ class PostProcessor(GraphBuilder):
 
         Args:
             output: of the network, on any device.
-            sizes: (B, 2) height and width in pixels of the original images, to which boxes are scaled.
+            sizes: (B, 2) height and width of the original images in pixels.
 
         Raises:
             SpeaqError: ``num_rel`` is not between 1 and R.
@@ -105,9 +94,9 @@ class PostProcessor(GraphBuilder):
 
 
 def _to_host(*tensors: Tensor) -> list[np.ndarray]:
-    """Copies tensors (B, ...) to the host in one transfer, so that the device is waited for once.
+    """Copy tensors (B, ...) to the host in one transfer, which synchronizes with the device only once.
 
-    Integers travel as float32, which is exact up to 2^24.
+    Integers are transferred as float32, which is exact up to 2^24.
     """
     rows = [tensor.flatten(1).float() for tensor in tensors]
     packed = torch.cat(rows, dim=1).cpu().numpy()

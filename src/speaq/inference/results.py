@@ -1,8 +1,9 @@
-"""Many images in, files out: which images, where the results of each go, and which are there already."""
+"""Write the scene graphs of many images to files, and resume where a run was interrupted."""
 
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +19,10 @@ _IMAGE_OF_LINE = re.compile(r'.*?"image": ("(?:[^"\\]|\\.)*")')
 
 
 def read_list(file: Path) -> list[Path]:
-    """The paths in a text file, one per line.
+    """Read a text file with one path per line.
 
     Raises:
-        SpeaqError: the file cannot be read, or holds none.
+        SpeaqError: the file cannot be read, or has no path.
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -34,19 +35,18 @@ def read_list(file: Path) -> list[Path]:
 
 
 def place_images(arguments: Sequence[str], listed: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """The images, and under which name below ``folder`` the results of each are written.
+    """Map each image to the path of its results, relative to ``folder`` and without suffix.
 
-    The folders of the images are mirrored below the one that all arguments share. The name is that of the
-    image without its ending; where two would be equal (a.jpg and a.png), with it.
+    The results mirror the folders of the images below their common parent. Images whose names differ in the
+    suffix alone (a.jpg and a.png) keep it in the names of their results.
 
     Args:
-        arguments: files, folders and patterns. What lies in ``folder`` is not found in a folder around it:
-            results are no images.
+        arguments: files, folders and patterns. Where they contain ``folder``, the files in it are skipped.
         listed: more files, which may be missing, and folders.
-        folder: of the results.
+        folder: output folder.
 
     Raises:
-        SpeaqError: an argument leads nowhere, or results would lie among the images.
+        SpeaqError: an argument does not exist, or an image is directly in ``folder``.
     """
     for argument in arguments:
         if is_one_image(argument) and not Path(argument).is_file():
@@ -63,18 +63,18 @@ def place_images(arguments: Sequence[str], listed: Sequence[Path], folder: Path)
                 continue
             if absolute.parent == output:
                 raise SpeaqError(
-                    f"--output-dir {folder}: {image} is in this folder; write to another one, so that "
-                    "results and images are not mixed up"
+                    f"--output-dir {folder}: {image} is in this folder; choose another output folder, "
+                    "so that results are not taken for images"
                 )
             images.setdefault(absolute, image)
     if not images:
-        raise SpeaqError("no images: name files, folders or patterns, or give a list with --list")
+        raise SpeaqError("no images: name files, folders or patterns, or pass a list with --list")
     base = os.path.commonpath(roots)
-    return _named({image: absolute.relative_to(base) for absolute, image in images.items()})
+    return _result_names({image: absolute.relative_to(base) for absolute, image in images.items()})
 
 
 def _root(source: str | Path) -> Path:
-    """The folder of a file, a folder itself, or the folder that a pattern begins with."""
+    """The folder of a file, the folder itself, or the folder before the first wildcard of a pattern."""
     if isinstance(source, str) and is_pattern(source):
         return split_pattern(source)[0]
     return Path(source).parent if is_one_image(source) else Path(source)
@@ -84,43 +84,37 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  (links stay as they are)
 
 
-def _named(relative: dict[Path, Path]) -> dict[Path, Path]:
-    """Names without endings, where they differ (on systems, too, for which "A" is "a")."""
-    times: dict[str, int] = {}
-    for place in relative.values():
-        key = str(place.with_suffix("")).casefold()
-        times[key] = times.get(key, 0) + 1
-    alone = {key for key, count in times.items() if count == 1}
-    names = {
-        image: place.with_suffix("") if str(place.with_suffix("")).casefold() in alone else place
-        for image, place in relative.items()
-    }
-    taken: dict[str, Path] = {}
-    for image, place in names.items():
-        other = taken.setdefault(str(place).casefold(), image)
+def _result_names(relative: dict[Path, Path]) -> dict[Path, Path]:
+    """The paths without suffix where that is unique, ignoring case as some file systems do, else with it."""
+    times = Counter(str(path.with_suffix("")).casefold() for path in relative.values())
+    names, images = {}, {}
+    for image, path in relative.items():
+        stem = path.with_suffix("")
+        names[image] = name = stem if times[str(stem).casefold()] == 1 else path
+        other = images.setdefault(str(name).casefold(), image)
         if other != image:
             raise SpeaqError(
-                f"{other} and {image}: the results of both would be written to {place}.json; rename one"
+                f"{other} and {image}: the results of both would be written to {name}.json; rename one"
             )
     return names
 
 
 @dataclass(kw_only=True)
 class Results:
-    """Where the scene graphs of many images are written: use it as ``with results.opened():``.
+    """Writes scene graphs as JSON files and drawings; use it inside ``with results.opened() as images:``.
 
-    A file is there whole or not at all, the picture before the JSON: an image is done when its JSON is there,
-    is not older than the image, and so is its picture, where pictures are wanted. In ``predictions.jsonl`` it
-    is done when its line is there whole.
+    Files are written atomically, the drawing before the JSON. An image is done if its JSON file, and its
+    drawing unless ``picture`` is None, exist and are not older than the image; with ``lines``, if
+    ``predictions.jsonl`` has its complete line.
 
     Attributes:
-        folder: of all results.
-        places: the name below it of each image.
-        lines: all graphs in one file, one per line, instead of a JSON file for each.
-        picture: kind of the pictures; None for none.
-        top, score: what is drawn; see :meth:`SceneGraph.draw`.
-        keep: relations of each image in the JSON, the best ones; None for all.
-        resume: keep what is there already.
+        folder: output folder.
+        places: path of the results of each image, relative to ``folder`` and without suffix.
+        lines: write one ``predictions.jsonl`` with a line per image instead of a JSON file per image.
+        picture: file format of the drawings; None for no drawings.
+        top, score: which relations are drawn; see :meth:`SceneGraph.draw`.
+        keep: maximum number of relations per image in the JSON, best first; None for all.
+        resume: skip images that are done, and append to ``predictions.jsonl``.
     """
 
     folder: Path
@@ -135,7 +129,7 @@ class Results:
 
     @contextmanager
     def opened(self) -> Iterator[list[Path]]:
-        """The images that are still to be done."""
+        """The images that are not done yet."""
         images = list(self.places)
         if self.lines:
             path = self.folder / LINES_FILE
@@ -150,7 +144,7 @@ class Results:
             yield [image for image in images if not (self.resume and self._is_done(image))]
 
     def write(self, image: Path, graph: SceneGraph) -> None:
-        """Write the results of one image.
+        """Write the JSON and the drawing of one image.
 
         Raises:
             SpeaqError: a file cannot be written.
@@ -161,26 +155,26 @@ class Results:
         if self._file is None:
             kept.to_json(self._path(image, "json"))
         else:
-            self._file.write(kept.to_json().replace("\n", "") + "\n")  # in JSON no text holds a line end
+            self._file.write(kept.to_json().replace("\n", "") + "\n")  # JSON strings escape line ends
             self._file.flush()
 
-    def _path(self, image: Path, ending: str) -> Path:
-        return self.folder / f"{self.places[image]}.{ending}"
+    def _path(self, image: Path, suffix: str) -> Path:
+        return self.folder / f"{self.places[image]}.{suffix}"
 
     def _is_done(self, image: Path) -> bool:
         try:
             changed = image.stat().st_mtime
-            endings = ["json", *([self.picture] if self.picture else [])]
-            return all(self._path(image, ending).stat().st_mtime >= changed for ending in endings)
+            suffixes = ["json", self.picture] if self.picture else ["json"]
+            return all(self._path(image, suffix).stat().st_mtime >= changed for suffix in suffixes)
         except OSError:
             return False
 
 
 def _lines_in(path: Path) -> set[str]:
-    """The images of the whole lines of a file; half a line at its end is cut off.
+    """The images of all complete lines of a file; an incomplete line at its end is removed.
 
     Raises:
-        SpeaqError: the file is there, but cannot be read.
+        SpeaqError: the file exists but cannot be read.
     """
     if not path.exists():
         return set()
@@ -199,8 +193,8 @@ def _lines_in(path: Path) -> set[str]:
     return images
 
 
-def summarise(done: int, kept: int, unreadable: Iterable[Path]) -> str:
-    """A line on how it went, such as "198 of 200 images; 2 could not be read: a.jpg, b.jpg"."""
+def summarize(done: int, kept: int, unreadable: Iterable[Path]) -> str:
+    """The number of images, such as "198 of 200 images; 2 could not be read: a.jpg, b.jpg"."""
     failed = list(unreadable)
     text = f"{done + kept} of {done + kept + len(failed)} images"
     if kept:

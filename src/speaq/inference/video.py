@@ -1,6 +1,6 @@
-"""Videos: scene graphs of frames, with their times, and a video with the graphs drawn into it.
+"""Predict scene graphs of video frames, and draw them into the video.
 
-Animated GIF, WebP and PNG files are read and written by Pillow, all other videos by PyAV.
+Pillow reads and writes animated GIF, WebP and PNG files; PyAV all other videos.
 """
 
 import json
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,24 @@ from PIL import Image
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.images import to_rgb
+from speaq.images import PILLOW_ERRORS, to_rgb
 from speaq.inference.predictor import Network, Precision, predict_each
 from speaq.scene_graph import SceneGraph
 
 ANIMATIONS = frozenset({".gif", ".png", ".webp"})
 _MILLISECONDS = Fraction(1, 1000)
-Lazy = Iterator[tuple[float, Callable[[], Image.Image]]]
-_USUAL_DURATION = 0.1  # seconds, of a frame that does not say; as browsers do
+_DEFAULT_DURATION = 0.1  # seconds, of a frame without a duration; as browsers do
+LazyFrames = Iterator[tuple[float, Callable[[], Image.Image]]]
+"""Times of frames, and functions that convert each to RGB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A picture of a video.
+    """A frame of a video.
 
     Attributes:
-        time: when it is shown, in seconds from the beginning.
-        picture: RGB.
+        time: seconds since the beginning of the video.
+        picture: RGB image.
     """
 
     time: float
@@ -39,10 +41,10 @@ class Frame:
 
 
 def read_frames(path: Path, *, every: float) -> Iterator[Frame]:
-    """The first frame, and then the first one at or after each multiple of ``every`` seconds.
+    """The first frame at or after each multiple of ``every`` seconds, from 0.
 
     Raises:
-        SpeaqError: the file is missing, damaged or no video, or PyAV is needed and not installed.
+        SpeaqError: the file is missing, damaged or not a video, or needs PyAV, which is not installed.
     """
     _check(path)
     frames = _animation_frames(path) if path.suffix.lower() in ANIMATIONS else _video_frames(path)
@@ -53,7 +55,7 @@ def read_frames(path: Path, *, every: float) -> Iterator[Frame]:
             due = every * (int((time + 1e-6) / every) + 1)
 
 
-def _animation_frames(path: Path) -> Lazy:
+def _animation_frames(path: Path) -> LazyFrames:
     time = 0.0
     try:
         with Image.open(path) as image:
@@ -61,19 +63,19 @@ def _animation_frames(path: Path) -> Lazy:
                 image.seek(index)
                 image.load()
                 yield time, lambda: to_rgb(image)
-                time += image.info.get("duration", 0) / 1000 or _USUAL_DURATION
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+                time += image.info.get("duration", 0) / 1000 or _DEFAULT_DURATION
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
         raise SpeaqError(f"{path}: the video cannot be read ({error}); replace the file") from error
 
 
-def _video_frames(path: Path) -> Lazy:
+def _video_frames(path: Path) -> LazyFrames:
     av = _pyav(path)
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise SpeaqError(f"{path}: there is no video in this file")
+                raise SpeaqError(f"{path}: this file has no video stream")
             for index, frame in enumerate(container.decode(video=0)):
-                yield (index * _USUAL_DURATION if frame.time is None else frame.time), frame.to_image
+                yield (index * _DEFAULT_DURATION if frame.time is None else frame.time), frame.to_image
     except (OSError, av.FFmpegError) as error:
         raise SpeaqError(f"{path}: the video cannot be read ({error}); replace the file") from error
 
@@ -99,17 +101,17 @@ def _pyav(path: Path) -> Any:
 def predict_video(
     model: Network, path: Path, *, every: float = 1.0, batch_size: int = 8, dtype: Precision = "float32"
 ) -> Iterator[tuple[Frame, SceneGraph]]:
-    """Frames of a video and their scene graphs.
+    """Predict the scene graphs of the frames of a video.
 
     Args:
         model: the trained network.
-        path: the file.
-        every: seconds from one frame to the next.
-        batch_size: frames that are computed at once.
+        path: the video.
+        every: seconds between two frames.
+        batch_size: frames per forward pass.
         dtype: see :func:`speaq.inference.predictor.predict`.
 
     Raises:
-        SpeaqError: see ``read_frames``.
+        SpeaqError: see `read_frames`.
     """
     waiting: deque[Frame] = deque()
 
@@ -136,28 +138,28 @@ def annotate_video(
 ) -> int:
     """Write the scene graphs of a video as ``<name>.jsonl``, and the video with the graphs drawn into it.
 
-    A line of the JSON is a scene graph with ``video`` (the file) and ``time`` (in seconds) before it.
+    Each line is the JSON of a scene graph with the additional keys ``video`` (path) and ``time`` (seconds).
 
     Args:
         model: the trained network.
         path: the video.
-        folder: where to write.
-        every: seconds from one frame to the next.
-        draw: also write the video: a GIF, WebP or PNG as what it was, any other one as MP4.
-        top: how many relations are drawn at most.
-        score: the least score of what is drawn.
-        batch_size: frames that are computed at once.
+        folder: output folder.
+        every: seconds between two frames.
+        draw: also write the video, as GIF, WebP or PNG if it is one, else as MP4.
+        top: maximum number of relations that are drawn.
+        score: minimum score of the relations that are drawn.
+        batch_size: frames per forward pass.
         dtype: see :func:`speaq.inference.predictor.predict`.
 
     Returns:
-        The number of frames.
+        Number of frames.
 
     Raises:
         SpeaqError: the video cannot be read, or the results cannot be written.
     """
     _check(path)
-    ending = path.suffix.lower() if path.suffix.lower() in ANIMATIONS else ".mp4"
-    target, lines = folder / f"{path.stem}{ending}", []
+    suffix = path.suffix.lower() if path.suffix.lower() in ANIMATIONS else ".mp4"
+    target, lines = folder / f"{path.stem}{suffix}", []
     if target.resolve() == path.resolve():
         raise SpeaqError(f"{path}: would be replaced by its results; choose another output folder")
 
@@ -165,27 +167,31 @@ def annotate_video(
         for frame, graph in predict_video(model, path, every=every, batch_size=batch_size, dtype=dtype):
             start = json.dumps({"video": str(path), "time": round(frame.time, 6)}, ensure_ascii=False)
             lines.append(start.removesuffix("}") + "," + graph.to_json().replace("\n", "")[1:] + "\n")
-            shown = graph.draw(top=top, score=score, panel=None) if draw else frame.picture
-            yield Frame(frame.time, shown)
+            yield Frame(frame.time, graph.draw(top=top, score=score, panel=None) if draw else frame.picture)
 
+    frames = drawn()
+    first = list(islice(frames, 1))  # an unreadable video fails here, before the folder is created
+    frames = chain(first, frames)
     if draw:
         with replacing(target) as temporary:
-            (_write_mp4 if ending == ".mp4" else _write_animation)(temporary, _of_one_size(drawn()), every)
+            write = _write_mp4 if suffix == ".mp4" else _write_animation
+            write(temporary, _pad_to_first(frames), every)
     else:
-        deque(drawn(), maxlen=0)
+        deque(frames, maxlen=0)
     with replacing(folder / f"{path.stem}.jsonl") as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
     return len(lines)
 
 
-def _of_one_size(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """All on white of the size of the first one, made even; the notes below the pictures differ in height."""
+def _pad_to_first(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Pad or crop all frames to the size of the first one, rounded up to even numbers as H.264 needs.
+
+    Drawings differ in height, as the text below the image does.
+    """
     size = None
     for frame in frames:
-        size = size or (
-            frame.picture.width + frame.picture.width % 2,
-            frame.picture.height + frame.picture.height % 2,
-        )
+        width, height = frame.picture.size
+        size = size or (width + width % 2, height + height % 2)
         canvas = Image.new("RGB", size, "white")
         canvas.paste(frame.picture)
         yield Frame(frame.time, canvas)
@@ -193,7 +199,7 @@ def _of_one_size(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 def _write_animation(path: Path, frames: Iterable[Frame], every: float) -> None:
     first, *others = frames
-    times = [frame.time for frame in (first, *others)]
+    times = [first.time, *(frame.time for frame in others)]
     ends = [*times[1:], times[-1] + every]
     first.picture.save(
         path,

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, computation, time and memory."""
+"""Measure the parameters, computation, time and memory of a model."""
 
 import copy
 import statistics
@@ -22,22 +22,22 @@ from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
 
 WARM_UP = 2
-"""Runs before the ones that are timed."""
+"""Number of runs before the timed ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a model costs on one machine.
+    """The cost of a model on one machine. Times are medians over the runs.
 
     Attributes:
-        parameters: numbers that are learnt or could be; buffers such as frozen batch norms excluded.
-        gflops: billions of floating-point operations in the forward pass of a batch, a multiplication and an
-            addition counting as two; matrix products and convolutions alone are counted.
-        forward_ms: from images on the device to the network's output, median over the runs.
-        postprocess_ms: from there to scene graphs.
-        predict_ms: from pictures to scene graphs, resizing and transfers included.
-        memory_mb: most memory so far, in 10^6 bytes: of the process on the CPU, of PyTorch's tensors on a
-            GPU; None where it is not known.
+        parameters: number of parameters, trainable or frozen; without buffers such as frozen batch norms.
+        gflops: 10^9 floating-point operations of matrix products and convolutions in the forward pass of a
+            batch; a multiply-add counts as two.
+        forward_ms: from images on the device to the output of the network.
+        postprocess_ms: from the output to scene graphs.
+        predict_ms: from PIL images to scene graphs, with resizing and transfers.
+        memory_mb: peak memory in 10^6 bytes: of the process on the CPU, of the tensors of PyTorch on a GPU;
+            None where it is unknown.
     """
 
     parameters: int
@@ -49,12 +49,12 @@ class Cost:
 
 
 def build_model(file: Path, *, objects: int, predicates: int) -> Speaq:
-    """The model of a configuration, with random weights and classes without names.
+    """Build the model of a configuration, with random weights and numbered class names.
 
     Args:
         file: YAML configuration.
-        objects: C, object classes.
-        predicates: R, predicate classes.
+        objects: number of object classes.
+        predicates: number of predicate classes.
     """
     from speaq.model.build import model_config
 
@@ -73,54 +73,52 @@ def measure(
     runs: int = 5,
     dtype: Precision = "float32",
 ) -> Cost:
-    """Measure a model where it is.
+    """Measure a model on its current device.
 
     Args:
-        model: in evaluation mode; its weights matter little, but the more entities it sees, the longer
-            post-processing takes.
+        model: a model in evaluation mode. Post-processing takes longer the more entities it detects.
         size: height and width of the images in pixels.
-        batch: images at once.
-        runs: how many runs the median is over.
+        batch: images per forward pass.
+        runs: number of timed runs.
         dtype: see :func:`speaq.inference.predictor.predict`.
     """
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (batch, *size, 3), dtype=np.uint8)
-    pictures = [Image.fromarray(one) for one in pixels]
+    pil_images = [Image.fromarray(array) for array in pixels]
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(model.device)
     sizes = torch.tensor([size] * batch)
     postprocess = PostProcessor(nms_threshold=model.config.nms_threshold)
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
-    lower = torch.autocast(model.device.type, torch.bfloat16, enabled=dtype == "bfloat16")
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=dtype == "bfloat16")
     with torch.inference_mode():
-        with lower:
+        with autocast:
             output = model(images, sizes)
             forward_ms = _median_ms(lambda: model(images, sizes), runs, model.device)
         postprocess_ms = _median_ms(lambda: postprocess(output, sizes), runs, model.device)
         predict_ms = _median_ms(
             lambda: predict(
-                model, pictures, batch_size=batch, min_size=min(size), max_size=max(size), dtype=dtype
+                model, pil_images, batch_size=batch, min_size=min(size), max_size=max(size), dtype=dtype
             ),
             runs,
             model.device,
         )
-    memory_mb = _peak_memory_mb(model.device)
     return Cost(
+        memory_mb=_peak_memory_mb(model.device),  # before the counter of operations adds to it
         parameters=parameter_count(model.parameters()),
         gflops=_gflops(model, images, sizes),
         forward_ms=forward_ms,
         postprocess_ms=postprocess_ms,
         predict_ms=predict_ms,
-        memory_mb=memory_mb,
     )
 
 
 def _gflops(model: Speaq, images: torch.Tensor, sizes: torch.Tensor) -> float:
-    """Billions of operations in the forward pass."""
-    fixed = copy.deepcopy(model).requires_grad_(False)  # the counter asks what requires a gradient for one
-    # Fused attention is a black box to the counter on the CPU; taken apart, it is matrix products.
+    """10^9 floating-point operations of a forward pass."""
+    frozen = copy.deepcopy(model).requires_grad_(False)  # the counter fails on inference with gradients
+    # The counter does not know fused attention on the CPU; the math backend consists of matrix products.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        fixed(images, sizes)
+        frozen(images, sizes)
     return counter.get_total_flops() / 1e9
 
 

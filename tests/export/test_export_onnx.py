@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from speaq.errors import SpeaqError
-from speaq.export import check, onnx
-from speaq.export.check import compare, require_parity
+from speaq.export import onnx, parity
 from speaq.export.network import ExportNetwork
 from speaq.export.onnx import export_onnx, load_onnx
+from speaq.export.parity import compare, require_parity
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def test_colours_and_places_matter(network, onnx_file):
     """The check would see it if channels were exchanged or normalisation forgotten."""
     run = load_onnx(onnx_file)
     cases = compare(network, lambda images: run(np.ascontiguousarray(images[:, ::-1])), "uint8")
-    assert min(case.worst for case in cases) > check.TOLERANCE
-    with pytest.raises(SpeaqError, match=r"x.onnx: \w+ differs from the model's by .* nothing was written"):
+    assert min(case.worst for case in cases) > parity.TOLERANCE
+    with pytest.raises(SpeaqError, match=r"x.onnx: \w+ differs from the output of .* not written"):
         require_parity(cases, "x.onnx")
 
 
@@ -45,7 +45,7 @@ def test_values_that_are_no_numbers_are_no_parity(network, onnx_file):
     cases = compare(
         network, lambda images: {**run(images), "boxes": np.full_like(run(images)["boxes"], np.nan)}, "uint8"
     )
-    with pytest.raises(SpeaqError, match="boxes differs from the model's by nan"):
+    with pytest.raises(SpeaqError, match="boxes differs from the output of the model by nan"):
         require_parity(cases, "x.onnx")
 
 
@@ -89,7 +89,7 @@ def test_eight_bits_lose_a_little(network, onnx_file, tmp_path):
     files = (runtime.InferenceSession(file).get_modelmeta() for file in (path, onnx_file))
     objects = [file.custom_metadata_map["speaq.objects"] for file in files]
     assert objects[0] == objects[1]
-    table = check.loss_table(cases)
+    table = parity.quantization_table(cases)
     assert [column.header for column in table.columns] == ["output", "largest", "mean", "same class"]
     assert table.row_count == 5
 
@@ -97,7 +97,7 @@ def test_eight_bits_lose_a_little(network, onnx_file, tmp_path):
 def test_a_file_that_differs_is_not_written(monkeypatch, small_model, onnx_file, tmp_path):
     monkeypatch.setattr(onnx, "trace", lambda network, pixels: None)
     monkeypatch.setattr(onnx, "_write", lambda program, network, path, opset: shutil.copy(onnx_file, path))
-    monkeypatch.setattr(check, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(parity, "TOLERANCE", 1e-9)
     with pytest.raises(SpeaqError, match="expected at most 1e-09"):
         export_onnx(small_model, tmp_path / "x.onnx", num_rel=2)
     assert list(tmp_path.iterdir()) == []

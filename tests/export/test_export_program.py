@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from speaq.errors import SpeaqError
-from speaq.export.check import compare
 from speaq.export.network import RAW, ExportNetwork
+from speaq.export.parity import compare
 from speaq.export.program import export_program
 from speaq.model.backbone import resnet_config
 from speaq.pretrained import Speaq

@@ -1,6 +1,6 @@
-"""Whether an exported file says what the model says: differences on images of several sizes and batches.
+"""Compare an exported file with the model, on random images of several sizes and batch sizes.
 
-B: images, H, W: their size, N: values of an output.
+Shape letters: see `speaq.structures`; V are the values of an output.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,24 +17,24 @@ from speaq.export.network import RAW, ExportNetwork
 from speaq.inference.postprocess import reduce_output
 
 Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
-"""An exported file at work: outputs by name of images (B, 3, H, W)."""
+"""Runs an exported file: images (B, 3, H, W) to outputs by name."""
 
 TOLERANCE = 1e-3
-"""The largest difference of any output at which a file counts as faithful."""
+"""Largest absolute difference of any output that a float32 file may have."""
 
 BATCHES = (1, 3)
-CELLS = ((4, 6), (7.2, 4.9), (9.5, 12.4))  # height and width in cells of the feature map, whole ones or not
+CELLS = ((4, 6), (7.2, 4.9), (9.5, 12.4))  # height and width in multiples of the stride, whole ones or not
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a file said of a batch of images.
+    """The comparison of one batch.
 
     Attributes:
         shape: B, H, W.
-        differences: (N,) float64 by name of output, of what the file and what the model say; where the output
-            is the index of a class, of the probabilities of the two classes.
-        agreement: (N,) bool by name of the outputs that are indices: where they are equal.
+        differences: absolute differences (V,) float64 by name of output. For class indices, of the
+            probabilities of the two classes.
+        agreement: (V,) bool by name of the outputs that are class indices: whether the two are equal.
     """
 
     shape: tuple[int, int, int]
@@ -43,17 +43,17 @@ class Case:
 
     @property
     def worst(self) -> float:
-        """The largest difference of all outputs; NaN where one is not a number."""
+        """The largest difference of all outputs; NaN if any output is NaN."""
         return float(np.max([values.max() for values in self.differences.values()]))
 
 
 def compare(network: ExportNetwork, run: Run, pixels: str) -> list[Case]:
-    """Run a file and the model on noise, in three sizes and two batch sizes.
+    """Compare a file with the model on noise, in three image sizes and two batch sizes.
 
     Args:
-        network: what was exported.
+        network: the exported network.
         run: the file.
-        pixels: type of the images.
+        pixels: dtype of the images.
     """
     rng = np.random.default_rng(0)
     stride = network.model.backbone.stride
@@ -68,27 +68,26 @@ def compare(network: ExportNetwork, run: Run, pixels: str) -> list[Case]:
 
 @torch.no_grad()
 def _differences(
-    network: ExportNetwork, images: np.ndarray, found: Mapping[str, np.ndarray]
+    network: ExportNetwork, images: np.ndarray, outputs: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """See ``Case``."""
-    output = network.model(torch.from_numpy(images), all_layers=False)
+    raw = network.model(torch.from_numpy(images), all_layers=False)
     if network.num_rel is None:
-        return {name: _distance(getattr(output, name)[-1], found[name]) for name in RAW}, {}
-    expected = reduce_output(output, network.num_rel)
-    # Where two classes are equally likely either is right: what counts is how likely the chosen one is.
-    logits = torch.stack((output.subject_logits[-1], output.object_logits[-1]), dim=1)
-    labels = torch.from_numpy(found["labels"])
-    predicates = torch.from_numpy(found["predicates"])
+        return {name: _distance(getattr(raw, name)[-1], outputs[name]) for name in RAW}, {}
+    expected = reduce_output(raw, network.num_rel)
+    # Equally likely classes may be exchanged, so probabilities are compared instead of indices.
+    logits = torch.stack((raw.subject_logits[-1], raw.object_logits[-1]), dim=1)
+    labels, predicates = (torch.from_numpy(outputs[name]) for name in ("labels", "predicates"))
     label_probs = logits.softmax(-1).gather(-1, labels[..., None])[..., 0]
-    wanted, chosen = (
+    expected_probs, found_probs = (
         expected.predicate_probs.gather(-1, index) for index in (expected.predicates, predicates)
     )
     differences = {
-        "scores": _distance(expected.scores, found["scores"]),
+        "scores": _distance(expected.scores, outputs["scores"]),
         "labels": _distance(expected.scores, label_probs.numpy()),
-        "boxes": _distance(expected.boxes, found["boxes"]),
-        "predicate_probs": _distance(expected.predicate_probs, found["predicate_probs"]),
-        "predicates": _distance(wanted, chosen.numpy()),
+        "boxes": _distance(expected.boxes, outputs["boxes"]),
+        "predicate_probs": _distance(expected.predicate_probs, outputs["predicate_probs"]),
+        "predicates": _distance(expected_probs, found_probs.numpy()),
     }
     agreement = {
         "labels": (expected.labels == labels).numpy().ravel(),
@@ -101,11 +100,11 @@ def _distance(expected: Tensor, found: np.ndarray) -> np.ndarray:
     return np.abs(expected.numpy().astype(np.float64) - found).ravel()
 
 
-def require_parity(cases: Sequence[Case], what: str) -> None:
-    """See that no output differs by more than ``TOLERANCE``.
+def require_parity(cases: Sequence[Case], file: str) -> None:
+    """Check that no output differs by more than ``TOLERANCE``.
 
     Raises:
-        SpeaqError: one does, or is not a number.
+        SpeaqError: an output differs by more, or is NaN.
     """
     for case in cases:
         if not case.worst <= TOLERANCE:
@@ -113,27 +112,27 @@ def require_parity(cases: Sequence[Case], what: str) -> None:
             largest = {name: values.max() for name, values in case.differences.items()}
             name = max(largest, key=lambda name: np.nan_to_num(largest[name], nan=np.inf))
             raise SpeaqError(
-                f"{what}: {name} differs from the model's by {largest[name]:.2g} for {batch} "
-                f"images of {width}x{height}, expected at most {TOLERANCE:g}; nothing was written. "
-                "--no-check writes it all the same"
+                f"{file}: {name} differs from the output of the model by {largest[name]:.2g} for {batch} "
+                f"images of {width}x{height}, expected at most {TOLERANCE:g}; the file was not written. "
+                "Use --no-check to write it anyway"
             )
 
 
 def parity_table(cases: Sequence[Case]) -> Table:
-    """The largest difference of every output, a row per size and batch size."""
+    """The largest difference of each output, with a row per image size and batch size."""
     table = Table(title="Largest difference from the model", title_justify="left", box=box.SIMPLE_HEAD)
     table.pad_edge, table.collapse_padding = False, True  # six outputs fit 80 columns
     for name in ("images", "size", *cases[0].differences):
         table.add_column(name.replace("_", "\n", 1), justify="right")
     for case in cases:
         batch, height, width = case.shape
-        figures = [f"{values.max():.1e}" for values in case.differences.values()]
-        table.add_row(str(batch), f"{width}x{height}", *figures)
+        largest = [f"{values.max():.1e}" for values in case.differences.values()]
+        table.add_row(str(batch), f"{width}x{height}", *largest)
     return table
 
 
-def loss_table(cases: Sequence[Case]) -> Table:
-    """Largest and mean difference of every output over all cases, and how often the same class is chosen."""
+def quantization_table(cases: Sequence[Case]) -> Table:
+    """Largest and mean difference of each output of an 8-bit file, and how often the class is the same."""
     title = "Difference of the 8-bit file from the model"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("output")

@@ -1,0 +1,136 @@
+"""From the predictions of one image to its scene graph, in NumPy and without torch.
+
+The subject and object boxes of all queries are pooled and merged by class-wise NMS. The kept boxes are the
+entities of the graph, and the subject and object of each relation are two of them.
+
+Shape letters: see `speaq.structures`; K are the predicates kept per query (TEST.NUM_REL).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speaq.inference.nms import classwise_nms, triplet_nms
+from speaq.scene_graph import SceneGraph
+from speaq.structures import Vocabulary
+
+
+@dataclass(kw_only=True, eq=False)
+class GraphBuilder:
+    """Merges the predicted boxes of an image into entities and builds its scene graph.
+
+    Attributes:
+        nms_threshold: IoU threshold of the class-wise NMS (MODEL.ROI_HEADS.NMS_THRESH_TEST).
+        pnms: apply NMS to triplets instead of boxes (TEST.PNMS).
+        pnms_threshold: threshold of the product of subject and object IoU (TEST.RELATION.PNMS_THRESHOLD).
+        clip_boxes: clip boxes to the image; the published algorithm does not.
+        drop_self_relations: drop relations whose subject and object are the same entity; the published
+            algorithm does not.
+        vocabulary: class names for the graphs.
+    """
+
+    nms_threshold: float = 0.5
+    pnms: bool = False
+    pnms_threshold: float = 0.7
+    clip_boxes: bool = False
+    drop_self_relations: bool = False
+    vocabulary: Vocabulary | None = None
+
+    def build(
+        self,
+        scores: np.ndarray,
+        labels: np.ndarray,
+        boxes: np.ndarray,
+        predicate_probs: np.ndarray,
+        predicates: np.ndarray,
+        image_size: Sequence[int],
+    ) -> SceneGraph:
+        """The scene graph of one image. Axis 0 of size 2 is subject, object.
+
+        Args:
+            scores: (2, Q) probability of the best object class.
+            labels: (2, Q) that class.
+            boxes: (2, Q, 4) xyxy, relative to the image size.
+            predicate_probs: (P, R + 1).
+            predicates: (P, K) the best predicates of each query, best first.
+            image_size: height and width in pixels.
+        """
+        height, width = image_size
+        multiplier = len(predicate_probs) // scores.shape[1]
+        scale = np.array((width, height, width, height), np.float32)
+        boxes = boxes * scale
+        if self.clip_boxes:
+            boxes = boxes.clip(0, scale)
+        boxes, labels, box_scores, box_of_query = _pool(boxes, labels, scores, multiplier)
+
+        # A candidate relation is a predicate query with one of its K predicates.
+        predicate = predicates.ravel()
+        query = np.repeat(np.arange(len(predicates)), predicates.shape[1])
+        pair_scores = scores[:, query // multiplier].T
+        triplet_scores = pair_scores[:, 0] * pair_scores[:, 1] * predicate_probs[query, predicate]
+        order = np.argsort(-triplet_scores, kind="stable")
+        pairs = box_of_query[:, query].T
+
+        if self.pnms:
+            triplets = np.column_stack((labels[pairs], predicate))[order]
+            order = order[triplet_nms(boxes[pairs[order]], triplets, self.pnms_threshold)]
+            keep = np.unique(pairs[order])
+            keep = keep[np.argsort(-box_scores[keep], kind="stable")]
+            assignment = np.zeros(len(boxes), np.int64)
+            assignment[keep] = np.arange(len(keep))
+        else:
+            keep, assignment = classwise_nms(boxes, labels, box_scores, self.nms_threshold)
+        pairs = assignment[pairs]
+
+        if self.drop_self_relations:
+            order = order[pairs[order, 0] != pairs[order, 1]]
+        relations = np.column_stack((pairs, predicate))[order]
+        _, first = np.unique(relations, axis=0, return_index=True)  # the best one of equal relations
+        order = order[np.sort(first)]
+        return SceneGraph(
+            boxes=boxes[keep],
+            labels=labels[keep],
+            scores=box_scores[keep],
+            pairs=pairs[order],
+            predicates=predicate[order],
+            predicate_probs=predicate_probs[query[order]],
+            image_size=(height, width),
+            queries=order,
+            pair_scores=pair_scores[order],
+            vocabulary=self.vocabulary,
+        )
+
+
+def _pool(
+    boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, multiplier: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pool subject and object predictions into one list, subjects first.
+
+    The published algorithm pools m copies of every prediction, one per predicate query. NMS merges the copies
+    of a box anyway, so one is enough, except for boxes without area: their IoU is 0 even with their own
+    copies, and all m of them become entities.
+
+    Args:
+        boxes: (2, Q, 4) xyxy of subjects and objects.
+        labels: (2, Q).
+        scores: (2, Q).
+        multiplier: m.
+
+    Returns:
+        boxes (N, 4), labels (N,), scores (N,), and the indices (2, P) in this list of the subject and the
+        object of each predicate query.
+    """
+    num_queries = scores.shape[1]
+    sides = boxes[..., 2:] - boxes[..., :2]
+    empty = (sides.prod(axis=-1) <= 0).ravel()
+    copies = np.where(empty, multiplier, 1)
+    query = np.arange(multiplier * num_queries)
+    prediction = query // multiplier + np.array([[0], [num_queries]])
+    index = (np.cumsum(copies) - copies)[prediction] + query % multiplier * empty[prediction]
+    return (
+        np.repeat(boxes.reshape(-1, 4), copies, axis=0),
+        np.repeat(labels.ravel(), copies),
+        np.repeat(scores.ravel(), copies),
+        index,
+    )
