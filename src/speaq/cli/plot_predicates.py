@@ -8,7 +8,7 @@ from speaq.errors import SpeaqError
 
 if TYPE_CHECKING:
     from speaq.config.data import GenomeSection
-    from speaq.tools.distribution.counts import What
+    from speaq.tools.distribution.comparison import What
 
 
 def predicates(

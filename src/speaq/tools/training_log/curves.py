@@ -74,7 +74,7 @@ class Panel:
         percent: values are in 0..1 and shown in percent.
         smoothed: noise is smoothed.
         from_zero: the axis begins at 0.
-        single: the panel shows one run even if the figure shows several: colours distinguish curves, not runs.
+        single: the panel shows one run even if the figure shows several: colours tell curves apart.
     """
 
     title: str

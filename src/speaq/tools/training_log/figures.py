@@ -22,7 +22,6 @@ from speaq.tools.training_log.curves import (
 from speaq.tools.training_log.history import (
     BOX_METRICS,
     RECALL_KINDS,
-    Metric,
     TrainingHistory,
     metric_names,
     split_metric,
@@ -215,7 +214,8 @@ def _metric_panel(
 ) -> Panel:
     """A panel of metrics on a data set: (label, metric, colour) of each."""
     curves = [
-        curve(label, colour, histories, Metric(dataset, name).column) for label, name, colour in metrics
+        Curve(label, [history.evaluations(dataset, name) for history in histories], colour)
+        for label, name, colour in metrics
     ]
     about = dataset if len(_datasets(histories)) > 1 else ""
     return Panel(title, curves, about=about, evaluated=True, percent=True, from_zero=True)

@@ -1,7 +1,7 @@
 """What a training logged, by iteration, with the names of metrics.json.
 
-A row holds scalars ("total_loss", "lr") and evaluation metrics in 0..1: "VG_val/SG/R@20", "VG_val/bbox/AP50" and
-"VG_val/recall@100/on" (recall of one predicate), without "VG_val/" where the data set is not known.
+A row holds scalars ("total_loss", "lr") and evaluation metrics in 0..1: "VG_val/SG/R@20", "VG_val/bbox/AP50"
+and "VG_val/recall@100/on" (recall of one predicate), without "VG_val/" where the data set is not known.
 """
 
 import re
@@ -71,7 +71,7 @@ class TrainingHistory:
 
     Attributes:
         rows: values by iteration, ascending, then by name.
-        predicate_images: by data set and iteration, the number of images that have each predicate, where known.
+        predicate_images: by data set and iteration, the images that have each predicate, where known.
         resumed: (first replaced iteration, last iteration before) for every time the log goes back.
         notes: problems found in the files.
         weighted_terms: whether loss terms were logged times their weights, as the published training script
@@ -122,6 +122,11 @@ class TrainingHistory:
     def series(self, *names: str) -> "pd.Series":
         """One value, or the sum of several, indexed by iteration."""
         return self.table(*names).sum(axis=1, skipna=False)
+
+    def evaluations(self, dataset: str, metric: str) -> "pd.Series":
+        """A metric on a data set where it is a number, indexed by iteration."""
+        series = self.series(Metric(dataset, metric).column)
+        return series[np.isfinite(series)]
 
     def columns(self) -> list[str]:
         """The names in all rows, in the order of their first appearance."""

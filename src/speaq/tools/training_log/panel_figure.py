@@ -1,6 +1,7 @@
 """Draws figures of panels, for one run or several.
 
-With one run the colour tells which curve it is; with several it tells which run, and the line style which curve.
+With one run the colour tells the curves apart; with several it tells the runs apart, and the line style the
+curves.
 """
 
 from collections.abc import Sequence
@@ -100,7 +101,7 @@ class PanelFigure:
         factor = 100 if panel.percent else 1
         lines = [
             (
-                factor * (series[np.isfinite(series)] if panel.evaluated else series),
+                factor * series,
                 {
                     "color": run_colour(run) if by_run else curve.colour,
                     "linestyle": _LINE_STYLES[number % len(_LINE_STYLES) if by_run else 0],

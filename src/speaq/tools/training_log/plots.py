@@ -24,15 +24,6 @@ from speaq.tools.training_log.reading import read_histories
 from speaq.visualize.charts import chart_look
 
 TABLE = "training_log.csv"
-_REASONS = {
-    "training_overview": "none of its values was logged",
-    "detailed_loss_components": "no loss terms were logged",
-    "relation_loss_components": "no loss terms of relations were logged",
-    "real_vs_synthetic_losses": "no losses by source of data were logged; trainings on several do that",
-    "validation_metrics_detailed": "no evaluation was logged",
-    "recall_per_predicate": "no recalls by predicate were logged (the lines below SGG eval in log.txt)",
-    "training_dynamics": "neither learning rate nor speed was logged",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +67,36 @@ def plot_training_logs(
     if not 20 <= dpi <= 600:
         raise SpeaqError(f"expected 20 to 600 dots per inch, found {dpi}")
     histories, folder = read_histories(paths), Path(output_dir)
-    figures: dict[str, Callable[[Sequence[TrainingHistory]], Figure | None]] = {
-        "training_overview": partial(draw_overview, smooth=smooth),
-        "detailed_loss_components": partial(draw_loss_terms, smooth=smooth),
-        "relation_loss_components": partial(draw_layers, smooth=smooth),
-        "real_vs_synthetic_losses": partial(draw_sources, smooth=smooth),
-        "validation_metrics_detailed": draw_metrics,
-        "recall_per_predicate": draw_predicate_recalls,
-        "training_dynamics": partial(draw_dynamics, smooth=smooth),
+    # By file name: how to draw it, and why it may be left out.
+    figures: dict[str, tuple[Callable[[Sequence[TrainingHistory]], Figure | None], str]] = {
+        "training_overview": (partial(draw_overview, smooth=smooth), "none of its values was logged"),
+        "detailed_loss_components": (partial(draw_loss_terms, smooth=smooth), "no loss terms were logged"),
+        "relation_loss_components": (
+            partial(draw_layers, smooth=smooth),
+            "no loss terms of relations were logged",
+        ),
+        "real_vs_synthetic_losses": (
+            partial(draw_sources, smooth=smooth),
+            "no losses by source of data were logged; trainings on several do that",
+        ),
+        "validation_metrics_detailed": (draw_metrics, "no evaluation was logged"),
+        "recall_per_predicate": (
+            draw_predicate_recalls,
+            "no recalls by predicate were logged (the lines below SGG eval in log.txt)",
+        ),
+        "training_dynamics": (
+            partial(draw_dynamics, smooth=smooth),
+            "neither learning rate nor speed was logged",
+        ),
     }
     names = [name for history in histories for name in (history.name, *history.columns())]
     pictures, left_out = [], {}
-    for stem, draw in figures.items():
+    for stem, (draw, reason) in figures.items():
         path = folder / f"{stem}.png"
         with chart_look(names):
             figure = draw(histories)
             if figure is None:
-                left_out[stem] = _REASONS[stem]
+                left_out[stem] = reason
                 path.unlink(missing_ok=True)
                 continue
             with replacing(path) as temporary:

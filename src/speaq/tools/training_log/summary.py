@@ -11,7 +11,6 @@ from rich.table import Table
 from speaq.tools.training_log.history import (
     BOX_METRICS,
     RECALL_KINDS,
-    Metric,
     TrainingHistory,
     metric_names,
     parse_metric,
@@ -128,18 +127,13 @@ def _main_metrics(names: Sequence[str]) -> list[str]:
     return [deepest[kind] for kind in ("R", "mR", "zR", "F", "AP50") if kind in deepest]
 
 
-def _evaluations(history: TrainingHistory, dataset: str, metric: str) -> pd.Series:
-    series = 100 * history.series(Metric(dataset, metric).column)
-    return series[np.isfinite(series)]
-
-
 def _best_value(history: TrainingHistory, dataset: str, metric: str) -> str:
-    percent = _evaluations(history, dataset, metric)
+    percent = 100 * history.evaluations(dataset, metric)
     return "-" if percent.empty else f"{percent.max():.2f}"
 
 
 def _best_and_last(history: TrainingHistory, dataset: str, metric: str) -> tuple[str, str]:
-    percent = _evaluations(history, dataset, metric)
+    percent = 100 * history.evaluations(dataset, metric)
     if percent.empty:
         return "-", "-"
     best, last = (f"{percent.iloc[i]:.2f} ({percent.index[i]:,})" for i in (percent.to_numpy().argmax(), -1))

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from counted_sets import VG_PREDICATES, long_tail
-from speaq.tools.distribution.counts import Comparison, Distribution, compare
+from speaq.tools.distribution.comparison import Comparison, Distribution, compare
 from speaq.tools.distribution.pictures import draw_all, draw_cumulative, draw_top, save_pictures
 from speaq.tools.distribution.summary import draw_summary, missing_rows, summary_rows, summary_tables
 from speaq.visualize.charts import chart_look, plain_number, rgb, set_colours
