@@ -110,7 +110,7 @@ def test_recalls_are_in_percent():
     assert {"@20", "@100", "iteration   |   star: best"} <= set(texts(figure))
 
 
-def test_terms_layers_and_sources():
+def test_figures_of_terms_layers_and_sources():
     history = make_history()
     (term,) = lines(draw_loss_terms([history]), "object: box GIoU")
     assert term[1][:2] == [70.0, 69.0]
@@ -126,7 +126,7 @@ def test_terms_layers_and_sources():
     assert draw_sources([make_history(sources=False)]) is None
 
 
-def test_dynamics():
+def test_draw_dynamics():
     figure = draw_dynamics([make_history()])
     (speed,) = lines(figure, "images per second")
     np.testing.assert_allclose(speed[1], 10 / 10 / 0.5)  # 10 images in 10 steps of half a second
@@ -204,7 +204,7 @@ def test_weighted_terms_are_noted_in_the_picture():
         assert not any("do not compare" in text for text in texts(draw(runs)))
 
 
-def test_smoothing():
+def test_running_median_keeps_steps_and_removes_spikes():
     values = np.array([1.0, 2.0, 90.0, 4.0, 5.0])
     assert running_median(values, 3).tolist() == [1.0, 2.0, 4.0, 5.0, 5.0]
     assert running_median(values, 1).tolist() == values.tolist()
@@ -231,7 +231,7 @@ def test_spikes_and_numbers_that_are_not_finite_are_marked():
     assert marks == {"x": [609], "^": [509]}
 
 
-def test_predicates():
+def test_draw_predicate_recalls():
     history = make_history()
     figure = draw_predicate_recalls([history])
     assert figure is not None
@@ -265,7 +265,7 @@ def test_fifty_predicates_have_a_line_each():
     assert figure.get_figheight() / 50 > 0.2  # inches for a line of text
 
 
-def test_table(tmp_path):
+def test_write_table(tmp_path):
     history = make_history()
     history.rows[19]["total_loss"] = float("nan")
     write_table([history, make_history("other", points=1)], tmp_path / "a.csv")
@@ -280,7 +280,7 @@ def test_table(tmp_path):
     assert rows[0]["VG_val/SG/R@100"] == ""
 
 
-def test_summary():
+def test_summary_tables_of_one_run():
     history = make_history()
     cells = dict(row[:2] for row in printed(training_table([history])) if len(row) == 2)
     assert cells["last iteration"] == "119"
@@ -317,7 +317,7 @@ def test_many_runs_have_a_row_each():
     assert (rows[0], rows[6]) == (["run 0", "75.00", "25.00", "12.50"], ["run 6", "12.50", "-", "-"])
 
 
-def test_remarks():
+def test_remarks_on_resumed_and_weighted_logs():
     golden = read_history(GOLDEN / "detectron2_metrics.json")
     history = make_history()
     history.resumed = [(40, 59)]
@@ -327,7 +327,7 @@ def test_remarks():
     assert weights.startswith("detectron2_metrics: loss terms were logged times their weights")
 
 
-def test_all_files(tmp_path):
+def test_plot_training_logs_writes_figures_with_data(tmp_path):
     line = {"iteration": 9, "total_loss": 4.0, "lr": 0.1, "loss_relation": 1.0}
     (tmp_path / "metrics.json").write_text(json.dumps(line) + "\n")
     output = tmp_path / "plots"

@@ -74,7 +74,7 @@ def metrics_at(history: TrainingHistory, dataset: str, iteration: int) -> dict[s
     }
 
 
-def test_detectron2_log():
+def test_read_history_of_a_detectron2_log():
     history = read_history(GOLDEN / "detectron2_log.txt")
     assert history.name == "detectron2_log"
     assert totals(history) == {19: 278.9, 39: 272.9, 59: 272.2, 79: 271.9, 99: 269.5}
@@ -103,7 +103,7 @@ def test_detectron2_log():
     assert history.weighted_terms
 
 
-def test_detectron2_metrics():
+def test_read_history_of_detectron2_metrics():
     history = read_history(GOLDEN / "detectron2_metrics.json")
     assert list(history.rows) == [19, 39, 59, 79, 99]
     assert history.series("total_loss").tolist() == [
@@ -120,14 +120,14 @@ def test_detectron2_metrics():
     assert history.weighted_terms
 
 
-def test_the_two_forms_agree():
+def test_log_and_metrics_agree():
     log, metrics = (read_history(GOLDEN / f"detectron2_{name}") for name in ("log.txt", "metrics.json"))
     for name in log.scalars():
         if "loss" in name or name == "lr":
             np.testing.assert_allclose(log.series(name), metrics.series(name), rtol=6e-4, err_msg=name)
 
 
-def test_our_log(tmp_path):
+def test_read_history_of_our_log(tmp_path):
     path = write(
         tmp_path / "run" / "log.txt", row(9, 4.5), row(19, 3.25), evaluation(19, 0.125), row(29, 3.0)
     )
@@ -181,7 +181,7 @@ def test_several_data_sets_and_an_evaluation_after_the_training(tmp_path):
     assert metrics_at(history, "B", 19)["R@20"] == 0.5
 
 
-def test_detectron2_killed_after_an_evaluation(tmp_path):
+def test_evaluation_before_a_killed_line_is_placed(tmp_path):
     text = (GOLDEN / "detectron2_log.txt").read_text()
     cut = text[: text.index("iter: 39") - 80]
     history = read_history(write(tmp_path / "d2.txt", cut))
@@ -239,7 +239,7 @@ def test_a_second_training_in_the_same_log_replaces_the_first(tmp_path):
     assert history.resumed == [(0, 19)]
 
 
-def test_damage_other_lines_and_line_ends(tmp_path):
+def test_damaged_and_other_lines_are_skipped(tmp_path):
     lines = [
         "\ufeffsome banner\n",
         "epoch 3 | loss: what\n",
@@ -261,7 +261,7 @@ def test_damage_other_lines_and_line_ends(tmp_path):
     assert history.rows[49]["skipped_steps"] == 0
 
 
-def test_our_metrics(tmp_path):
+def test_read_history_of_our_metrics(tmp_path):
     lines = [
         {"iteration": 9, "total_loss": 4.0, "loss_relation_real": 1.5, "samples_real": 70, "lr": 0.1},
         {"iteration": 19, "total_loss": None, "loss_relation_a b": 2.5, "samples_real": 140, "text": "x"},
@@ -276,13 +276,13 @@ def test_our_metrics(tmp_path):
     assert metrics_at(history, "VG_test", 19) == {"R@20": 0.125, "AP50": 0.25}
 
 
-def test_metrics_of_detectron2_have_ap_in_percent(tmp_path):
+def test_ap_of_detectron2_metrics_is_scaled_from_percent(tmp_path):
     line = {"iteration": 19, "total_loss": 1.0, "bbox/AP": 12.5, "bbox/APs": 5.0, "SG/SGMeanRecall@20": 0.25}
     path = write(tmp_path / "metrics.json", json.dumps(line) + "\n")
     assert metrics_at(read_history(path), "", 19) == {"AP": 0.125, "APs": 0.05, "mR@20": 0.25}
 
 
-def test_metrics_of_killed_and_resumed_runs(tmp_path):
+def test_metrics_of_killed_and_resumed_runs_are_joined(tmp_path):
     lines = [json.dumps({"iteration": i, "total_loss": float(i), "lr": 0.5}) + "\n" for i in (9, 19, 29, 39)]
     again = [json.dumps({"iteration": i, "total_loss": i + 0.5}) + "\n" for i in (29, 29, 39, 49)]
     cut = '{"iteration": 49, "total_lo'
@@ -322,7 +322,7 @@ def test_the_files_of_a_run_are_joined(tmp_path):
     assert read_history(tmp_path).datasets() == [""]
 
 
-def test_names_of_terms():
+def test_parse_term():
     assert parse_term("total_loss_synthetic") == Term("total_loss", source="synthetic")
     assert parse_term("loss_bbox_relation_4") == Term("loss_bbox_relation", layer=4)
     assert parse_term("loss_relation") == Term("loss_relation")
@@ -332,7 +332,7 @@ def test_names_of_terms():
     assert parse_term("k_log_layer1") is None
 
 
-def test_names_of_runs(tmp_path):
+def test_run_names_are_unique(tmp_path):
     for name in ("a/x", "b/x", "b/y"):
         write(tmp_path / name / "log.txt", row(9, 1.0))
     a, b, y = (tmp_path / name / "log.txt" for name in ("a/x", "b/x", "b/y"))
@@ -343,7 +343,7 @@ def test_names_of_runs(tmp_path):
     assert [history.name for history in read_histories([a, a, y])] == ["x", "y"]
 
 
-def test_mistakes(tmp_path):
+def test_read_history_refuses_other_files(tmp_path):
     with pytest.raises(SpeaqError, match=r"gone/log\.txt: no such file; expected the log\.txt of a training"):
         read_history(tmp_path / "gone" / "log.txt")
     with pytest.raises(SpeaqError, match=r"neither log\.txt nor metrics\.json in this folder"):

@@ -18,7 +18,7 @@ from speaq.files import replacing
 from speaq.graph.colours import GREY, Colour
 from speaq.tools.distribution.comparison import Comparison, Distribution, classes_to_cover, shares
 from speaq.tools.distribution.summary import draw_summary
-from speaq.visualize.charts import Rgb, chart_look, plain_number, rgb, set_colours, short
+from speaq.visualize.charts import Rgb, chart_style, dataset_colours, plain_number, rgb, short
 
 TOP = 20  # classes of a set in `draw_top`
 ROW = 50  # classes in a row of `draw_all`
@@ -47,7 +47,7 @@ def save_pictures(comparison: Comparison, folder: Path, *, ending: str = "png") 
         f"cumulative_{comparison.stem}_distribution": draw_cumulative,
         f"{comparison.stem}_statistics_summary": draw_summary,
     }
-    with chart_look([*comparison.sets, *comparison.names]):
+    with chart_style([*comparison.sets, *comparison.names]):
         for name, draw in pictures.items():
             with replacing(folder / f"{name}.{ending}") as temporary:
                 draw(comparison).savefig(temporary)
@@ -55,7 +55,7 @@ def save_pictures(comparison: Comparison, folder: Path, *, ending: str = "png") 
 
 def draw_top(comparison: Comparison) -> Figure:
     """A panel for each data set with its most frequent classes, and their shares in the other data sets."""
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     columns = min(len(comparison.sets), 3)
     rows = -(-len(comparison.sets) // columns)
     percent = {name: 100 * shares(x) for name, x in zip(comparison.sets, comparison.counts, strict=True)}
@@ -123,7 +123,7 @@ def draw_all(comparison: Comparison) -> Figure:
 
     Of triplets and of very many classes only the most frequent ones are shown; the title tells how many.
     """
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     percent = 100 * np.array([shares(x) for x in comparison.counts])
     most_frequent = np.argsort(-np.nan_to_num(percent).max(axis=0), kind="stable")
     shown = np.sort(most_frequent[: MOST[comparison.what]])
@@ -180,7 +180,7 @@ def _draw_bars(
 ) -> None:
     """Bars of the classes in one row, a bar per set."""
     positions, width = np.arange(len(classes)), 0.8 / len(percent)
-    colours = set_colours(list(comparison.sets)).values()
+    colours = dataset_colours(list(comparison.sets)).values()
     for number, (heights, known, colour) in enumerate(
         zip(percent, comparison.known[:, classes], colours, strict=True)
     ):
@@ -211,7 +211,7 @@ def draw_cumulative(comparison: Comparison) -> Figure:
     """Cumulative share of the k most frequent classes of every data set, over k."""
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.add_subplot()
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     for name, distribution in comparison.sets.items():
         _draw_curve(axes, name, distribution, rgb(colours[name]))
     most = max(1, *(len(distribution.names) for distribution in comparison.sets.values()))

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from speaq.graph.colours import FAINT, GREY, INK, WHITE, Colour, mixed, text_colour
 from speaq.tools.distribution.comparison import Comparison, Statistics, shares
-from speaq.visualize.charts import rgb, set_colours, short
+from speaq.visualize.charts import dataset_colours, rgb, short
 from speaq.visualize.text import clean, wrapped
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _draw_table(axes: Axes, comparison: Comparison) -> None:
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_title(f"{comparison.classes.capitalize()}: {comparison.items} of {comparison.counted}")
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     rows = summary_rows(comparison)
     between = divergence_rows(comparison) if len(comparison.sets) > 1 else []
     step = 1 / (len(rows) + len(between) + 1.6)
@@ -149,7 +149,7 @@ def _draw_row(axes: Axes, y: float, height: float, texts: Sequence[str], ends: S
 
 def _draw_groups(axes: Axes, comparison: Comparison) -> None:
     """Shares of head, body and tail: a bar for every data set, also in the groups of the first."""
-    sets, colours = list(comparison.sets), set_colours(list(comparison.sets))
+    sets, colours = list(comparison.sets), dataset_colours(list(comparison.sets))
     bars = [
         (short(name, 20), colours[name], one.group_shares) for name, one in comparison.statistics().items()
     ]
@@ -189,7 +189,7 @@ def _draw_stack(axes: Axes, y: float, colour: Colour, group_shares: dict[str, fl
 
 def _draw_differences(axes: Axes, comparison: Comparison, other: str) -> None:
     """The classes whose shares differ most between the first data set and another one."""
-    first, colours = next(iter(comparison.sets)), set_colours(list(comparison.sets))
+    first, colours = next(iter(comparison.sets)), dataset_colours(list(comparison.sets))
     x, y = comparison.counts[0], comparison.counts[list(comparison.sets).index(other)]
     gain = 100 * (shares(y) - shares(x))
     order = np.argsort(-np.nan_to_num(gain), kind="stable")
@@ -216,7 +216,7 @@ def _draw_missing(axes: Axes, comparison: Comparison) -> None:
     axes.set_axis_off()
     rows = missing_rows(comparison)
     axes.set_title(f"{comparison.classes.capitalize()} that a set lacks" + ("" if rows else ": none"))
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     below = 4  # points under the title
     for name, words, names in rows:
         text = wrapped(_listed(names, 40), 88, lines=3)

@@ -36,7 +36,7 @@ from speaq.tools.training_log.loss_terms import (
     term_name,
 )
 from speaq.tools.training_log.panel_figure import PanelFigure
-from speaq.visualize.charts import Rgb, rgb, set_colours
+from speaq.visualize.charts import Rgb, dataset_colours, rgb
 
 Histories = Sequence[TrainingHistory]
 
@@ -112,7 +112,7 @@ def draw_sources(histories: Histories, *, smooth: int | None = None) -> Figure |
     """
     sources = dict.fromkeys(source for history in histories for source in history.sources())
     ordered = sorted(sources, key=lambda source: source != "real")
-    colours = {source: rgb(colour) for source, colour in set_colours(ordered).items()}
+    colours = {source: rgb(colour) for source, colour in dataset_colours(ordered).items()}
 
     def terms(title: str, *names: str) -> Panel:
         curves = [

@@ -167,10 +167,9 @@ class TrainingHistory:
         times = self.series("time")
         if times.empty:
             return float("nan")
-        iterations = times.index.to_numpy()
-        gaps = np.diff(iterations)
-        period = float(np.median(gaps)) if len(gaps) else float(iterations[0] + 1)
-        steps = np.diff(iterations, prepend=iterations[0] - min(period, iterations[0] + 1))
+        iterations = times.index.to_series()
+        steps = iterations.diff()
+        steps.iloc[0] = np.fmin(steps.median(), iterations.iloc[0] + 1)
         return float((times * steps).sum())
 
 

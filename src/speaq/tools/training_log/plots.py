@@ -21,7 +21,7 @@ from speaq.tools.training_log.figures import (
 from speaq.tools.training_log.history import TrainingHistory, parse_metric
 from speaq.tools.training_log.predicate_recalls import draw_predicate_recalls
 from speaq.tools.training_log.reading import read_histories
-from speaq.visualize.charts import chart_look
+from speaq.visualize.charts import chart_style
 
 TABLE = "training_log.csv"
 
@@ -93,7 +93,7 @@ def plot_training_logs(
     pictures, left_out = [], {}
     for stem, (draw, reason) in figures.items():
         path = folder / f"{stem}.png"
-        with chart_look(names):
+        with chart_style(names):
             figure = draw(histories)
             if figure is None:
                 left_out[stem] = reason
