@@ -1,4 +1,4 @@
-"""Draw the course of a training: `python vis_train_log.py --log-file outputs/my_training/log.txt`."""
+"""Plot a training: `python vis_train_log.py --log-file outputs/my_training/log.txt`."""
 
 from speaq.cli import run
 from speaq.cli.plot_log import log

@@ -1,4 +1,4 @@
-"""Draw predicate distributions: `python visualize_predicate_distribution.py --config-file FILE ...`."""
+"""Plot predicate distributions: `python visualize_predicate_distribution.py --config-file FILE ...`."""
 
 from speaq.cli import run
 from speaq.cli.plot_predicates import predicates

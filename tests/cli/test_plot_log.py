@@ -23,7 +23,7 @@ def log(tmp_path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
-def test_the_script_of_old(capsys, monkeypatch, tmp_path, log):
+def test_vis_train_log_writes_all_figures(capsys, monkeypatch, tmp_path, log):
     monkeypatch.chdir(tmp_path)
     script = str(ROOT / "vis_train_log.py")
     monkeypatch.setattr(sys, "argv", [script, "--log-file", "outputs/multi/log.txt", "--dpi", "30"])
@@ -44,13 +44,13 @@ def test_the_script_of_old(capsys, monkeypatch, tmp_path, log):
 
 
 @pytest.mark.parametrize("option", ["--log-file", "--log-path"])
-def test_names_of_the_option(option):
+def test_log_file_takes_several_paths(option):
     for arguments in ([option, "a", "b"], [option, "a", option, "b"]):
         _, bound, _ = app.parse_args(["plot", "log", *arguments, "--output-dir", "c"])
         assert bound.arguments["log_file"] == (Path("a"), Path("b"))
 
 
-def test_several_runs(capsys, tmp_path):
+def test_several_runs_are_in_one_table(capsys, tmp_path):
     for name in ("first", "second"):
         lines = [json.dumps({"iteration": iteration, "total_loss": 2.5}) for iteration in (19, 39)]
         (tmp_path / name).mkdir()
@@ -65,9 +65,9 @@ def test_several_runs(capsys, tmp_path):
     ]
 
 
-def test_mistakes_are_told(capsys, tmp_path):
+def test_wrong_arguments_end_with_a_message(capsys, tmp_path):
     for arguments, message in (
-        ([], "name the log of a training"),
+        ([], "no log is given"),
         (["--log-file", str(tmp_path / "log.txt")], "log.txt: no such file"),
         ([str(tmp_path)], "neither log.txt nor metrics.json"),
         ([str(GOLDEN / "config_defaults.json")], "no line of a training in this file"),

@@ -54,7 +54,7 @@ def failing(capsys, *arguments: object) -> str:
     return captured.err
 
 
-def test_files_of_two_sets(capsys, tmp_path, paths):
+def test_two_data_sets_by_their_files(capsys, tmp_path, paths):
     plot(*options(paths, "--real", "--synthetic"), "--output-dir", tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | TABLES
     assert totals(tmp_path / "out") == {"real": 100, "synthetic": 40}
@@ -67,7 +67,7 @@ def test_files_of_two_sets(capsys, tmp_path, paths):
 
 
 @pytest.mark.parametrize(("name", "total"), [("real", 100), ("synthetic", 40)])
-def test_files_of_one_set(tmp_path, paths, name, total):
+def test_one_data_set_by_its_files(tmp_path, paths, name, total):
     plot(*options(paths, f"--{name}"), "--output-dir", tmp_path / "out")
     assert totals(tmp_path / "out") == {name: total}
     assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | TABLES
@@ -87,7 +87,7 @@ ALONE = ["DATASETS.MULTI_DATASET.ENABLED", "False"]
         ),
     ],
 )
-def test_sets_of_a_configuration(tmp_path, paths, overrides, expected):
+def test_data_sets_of_a_configuration(tmp_path, paths, overrides, expected):
     config = f"""
 DATASETS:
   TYPE: "MULTI_DATASET"
@@ -108,7 +108,7 @@ DATASETS:
     assert totals(tmp_path / "out") == expected
 
 
-def test_other_classes_and_vector_pictures(tmp_path, paths):
+def test_what_and_format_name_the_files(tmp_path, paths):
     words = ["--what", "objects,triplets", "--format", "svg", "--output-dir", tmp_path / "out"]
     plot(*options(paths, "--real"), *words)
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -121,11 +121,11 @@ def test_other_classes_and_vector_pictures(tmp_path, paths):
     }
 
 
-def test_mistakes_are_named(capsys, tmp_path, paths):
+def test_wrong_arguments_end_with_a_message(capsys, tmp_path, paths):
     real = options(paths, "--real")
-    assert "which data sets?" in failing(capsys)
-    assert "which data sets?" in failing(capsys, "--config-file", "x.yaml", *real)
-    assert "--real-mapping needs --real-h5 too" in failing(capsys, *real[:2])
+    assert "found no data set" in failing(capsys)
+    assert "both a configuration and files" in failing(capsys, "--config-file", "x.yaml", *real)
+    assert "--real-mapping also needs --real-h5" in failing(capsys, *real[:2])
     assert "found 'attributes'" in failing(capsys, *real, "--what", "attributes")
     assert "none.yaml: no such configuration file" in failing(capsys, "--config-file", "none.yaml")
     assert "no.h5: cannot read the annotations: there is no such file" in failing(
@@ -146,7 +146,7 @@ def test_mistakes_are_named(capsys, tmp_path, paths):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_script_of_existing_users_is_the_command(tmp_path, paths):
+def test_visualize_predicate_distribution_is_the_same_command(tmp_path, paths):
     script = [sys.executable, str(ROOT / "visualize_predicate_distribution.py")]
     arguments = [*options(paths, "--real", "--synthetic"), "--output-dir", str(tmp_path / "out")]
     result = subprocess.run([*script, *arguments], capture_output=True, text=True, check=False)

@@ -15,14 +15,14 @@ def log(
     smooth: int | None = None,
     dpi: int = 150,
 ) -> None:
-    """Draw the course of a training: losses, learning rate, recalls. Several runs are overlaid.
+    """Plot a training: losses, learning rate, recalls. Several runs are overlaid.
 
     Args:
         logs: log.txt, metrics.json or the output folder of a training.
-        log_file: the same, by name; several may follow.
-        output_dir: where pictures and training_log.csv are written.
-        smooth: logged points of the running median that smooths losses; 1 for none; by default 1/60 of a run.
-        dpi: dots per inch of the pictures.
+        log_file: the same as an option; it takes several paths.
+        output_dir: where the figures (PNG) and training_log.csv are written.
+        smooth: window of the running median in logged points; 1 for none, by default 1/60 of a run.
+        dpi: dots per inch of the figures.
     """
     from rich.console import Console
 
@@ -32,12 +32,12 @@ def log(
 
     paths = [*logs, *log_file]
     if not paths:
-        raise SpeaqError("name the log of a training, such as --log-file outputs/my_training/log.txt")
+        raise SpeaqError("no log is given; expected, for example, --log-file outputs/my_training/log.txt")
     console = Console(markup=False, emoji=False, highlight=False)
     with console.status("drawing"):
         plots = plot_training_logs(paths, output_dir, smooth=smooth, dpi=dpi)
     if not console.is_terminal:
-        console.width = 200  # a file has room for the figures of many runs
+        console.width = 200  # a file has room for the columns of many runs
     console.print(training_table(plots.histories), *metrics_tables(plots.histories))
     for remark in remarks(plots.histories):
         console.print(f"Note: {remark}", soft_wrap=True)

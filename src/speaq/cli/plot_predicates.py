@@ -8,7 +8,7 @@ from speaq.errors import SpeaqError
 
 if TYPE_CHECKING:
     from speaq.config.data import GenomeSection
-    from speaq.tools.distribution.counts import What
+    from speaq.tools.distribution.comparison import What
 
 
 def predicates(
@@ -23,29 +23,30 @@ def predicates(
     what: str = "predicates",
     format: Literal["png", "pdf", "svg"] = "png",
 ) -> None:
-    """Draw and tabulate how often predicates occur in a data set, or in several beside each other.
+    """Plot the distribution of predicates in one data set or several, and write statistics and counts.
 
-    Name the sets by a configuration, whose DATASETS.TYPE and DATASETS.TRAIN say which, or by their files.
+    Data sets are given by a configuration (DATASETS.TYPE and DATASETS.TRAIN) or by their files.
 
     Args:
-        overrides: KEY VALUE pairs that win over the configuration file.
+        overrides: KEY VALUE pairs that override the configuration file.
         config_file: YAML configuration of a training.
-        real_mapping: mapping dictionary (JSON) of the real set.
-        real_h5: annotations (HDF5) of the real set.
-        synthetic_mapping: mapping dictionary of the synthetic set.
-        synthetic_h5: annotations of the synthetic set.
-        output_dir: where the pictures, the figures (JSON) and the counts (CSV) are written.
-        split: images to count, as the file marks them; those a training sets aside for validation are train.
-        what: predicates, objects, triplets, or several of them with commas between.
-        format: of the pictures; pdf and svg are vectors, for a paper.
+        real_mapping: mapping dictionary (JSON) of the real data set.
+        real_h5: annotations (HDF5) of the real data set.
+        synthetic_mapping: mapping dictionary of the synthetic data set.
+        synthetic_h5: annotations of the synthetic data set.
+        output_dir: where the charts, the statistics (JSON) and the counts (CSV) are written.
+        split: images to count, as marked in the file; validation images that a training sets aside are train.
+        what: predicates, objects, triplets, or several of them, separated by commas.
+        format: of the charts; pdf and svg are vector formats for papers.
     """
     kinds = _kinds(what)
     files = {"real": (real_mapping, real_h5), "synthetic": (synthetic_mapping, synthetic_h5)}
     by_files = any(path for paths in files.values() for path in paths)
     if by_files == bool(config_file or overrides):
         raise SpeaqError(
-            "which data sets? Give either --config-file FILE, or the files of a set or two: --real-mapping "
-            "and --real-h5, --synthetic-mapping and --synthetic-h5."
+            f"found {'both a configuration and files' if by_files else 'no data set'}; expected either "
+            "--config-file FILE, or the files of one or two data sets: --real-mapping and --real-h5, "
+            "--synthetic-mapping and --synthetic-h5."
         )
 
     from rich.console import Console
@@ -66,7 +67,7 @@ def predicates(
 
 
 def _kinds(what: str) -> "list[What]":
-    """The kinds of class to count, from words with commas between."""
+    """The kinds of class in a comma-separated list."""
     known: list[What] = ["predicates", "objects", "triplets"]
     words = {word.strip() for word in what.split(",")}
     if not words <= set(known):
@@ -75,7 +76,7 @@ def _kinds(what: str) -> "list[What]":
 
 
 def _named_files(files: dict[str, tuple[Path | None, Path | None]]) -> "dict[str, GenomeSection]":
-    """The sets whose two files are named."""
+    """The data sets that are given by their files."""
     from speaq.config.data import GenomeSection
 
     sets = {}
@@ -84,5 +85,5 @@ def _named_files(files: dict[str, tuple[Path | None, Path | None]]) -> "dict[str
             sets[name] = GenomeSection(mapping_dictionary=str(mapping), vg_attribute_h5=str(h5))
         elif mapping or h5:
             given, lacking = ("mapping", "h5") if mapping else ("h5", "mapping")
-            raise SpeaqError(f"--{name}-{given} needs --{name}-{lacking} too.")
+            raise SpeaqError(f"--{name}-{given} also needs --{name}-{lacking}.")
     return sets

@@ -1,4 +1,4 @@
-"""The look of charts of data sets: fonts, lines, colours, and names and numbers on axes."""
+"""Style of charts: fonts, lines, colours, and names and numbers on axes."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +15,11 @@ Rgb = tuple[float, float, float]
 
 
 @contextmanager
-def chart_look(names: Iterable[str]) -> Iterator[None]:
-    """Settings to make and to write charts with.
+def chart_style(names: Iterable[str]) -> Iterator[None]:
+    """Matplotlib settings for making and saving charts.
 
     Args:
-        names: what will be written in them besides our own words, to choose fonts that have the letters.
+        names: user-defined names in the charts; fonts are chosen that have their letters.
     """
     letters = "".join(sorted({letter for name in names for letter in clean(name)}))
     settings: dict[Any, Any] = {
@@ -46,17 +46,17 @@ def chart_look(names: Iterable[str]) -> Iterator[None]:
         "ytick.color": rgb(INK),
     }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # families has said so
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # families() has logged it
         yield
 
 
 def rgb(colour: Colour) -> Rgb:
-    """A colour as matplotlib has it."""
+    """A colour in the format of matplotlib."""
     return colour[0] / 255, colour[1] / 255, colour[2] / 255
 
 
-def set_colours(sets: Sequence[str]) -> dict[str, Colour]:
-    """The colours of sets by name; "real" and "synthetic" have the same ones whatever else there is."""
+def dataset_colours(sets: Sequence[str]) -> dict[str, Colour]:
+    """Colours of data sets by name; those of "real" and "synthetic" are always the same."""
     names = list(dict.fromkeys(("real", "synthetic", *sets)))
     return {name: PALETTE[names.index(name) % len(PALETTE)] for name in sets}
 
@@ -67,5 +67,5 @@ def short(name: str, length: int = 32) -> str:
 
 
 def plain_number(value: float, _position: int | None = None) -> str:
-    """0.001 and 10,000, for axes."""
+    """A tick label without exponent: 0.001, 10,000."""
     return f"{value:,.6g}" if value >= 1 else np.format_float_positional(value, precision=6, trim="-")

@@ -1,1 +1,1 @@
-"""How often predicates, object classes and triplets occur, in one data set or several."""
+"""Distributions of predicates, object classes and triplets in one data set or several."""

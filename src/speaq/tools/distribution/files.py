@@ -1,14 +1,12 @@
-"""Distributions from the files of data sets, and their figures as JSON and CSV."""
+"""Reads the annotations of data sets, and writes statistics as JSON and counts as CSV."""
 
-import csv
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from speaq.config import Config
 from speaq.config.data import GenomeSection
@@ -17,7 +15,7 @@ from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.tools.distribution.counts import (
+from speaq.tools.distribution.comparison import (
     SPLIT_NUMBERS,
     Comparison,
     CountedSplit,
@@ -28,7 +26,7 @@ from speaq.tools.distribution.counts import (
     shares,
 )
 
-_NAMES_LISTED = 1000  # of what a set lacks, in JSON; the table of counts has all of it
+_MAX_LISTED = 1000  # missing classes in JSON; the CSV table has all of them
 
 
 def sets_of(config: Config) -> dict[str, GenomeSection]:
@@ -49,13 +47,13 @@ def sets_of(config: Config) -> dict[str, GenomeSection]:
 def compare_sets(
     sets: Mapping[str, GenomeSection], kinds: Sequence[What], *, split: CountedSplit = "train"
 ) -> list[Comparison]:
-    """Read the annotations of data sets, and compare how their classes are distributed.
+    """Read the annotations of data sets, and compare their class distributions.
 
-    Images and image lists are not needed, so no filter of a section is applied.
+    Image lists are not read, so the filters of a section are not applied.
 
     Args:
         sets: where the files of each set are (MAPPING_DICTIONARY, VG_ATTRIBUTE_H5), by its name.
-        kinds: what to count, a comparison each.
+        kinds: of classes; a comparison is made for each.
         split: which images, as the files mark them: validation images that a training sets aside are "train".
 
     Raises:
@@ -84,7 +82,7 @@ def _images_of(path: Path, marks: np.ndarray, split: CountedSplit) -> np.ndarray
 
 
 def save_statistics(comparison: Comparison, path: Path) -> None:
-    """Write all figures of a comparison as JSON.
+    """Write the statistics of a comparison as JSON.
 
     Raises:
         SpeaqError: the file cannot be written.
@@ -96,9 +94,9 @@ def save_statistics(comparison: Comparison, path: Path) -> None:
         sets[name] = asdict(statistics) | {
             "shares_in_groups_of_first_set": by_first,
             "num_not_in_vocabulary": len(unknown),
-            "not_in_vocabulary": unknown[:_NAMES_LISTED],
+            "not_in_vocabulary": unknown[:_MAX_LISTED],
             "num_never_occur": len(unseen),
-            "never_occur": unseen[:_NAMES_LISTED],
+            "never_occur": unseen[:_MAX_LISTED],
         }
     content = {
         "what": comparison.what,
@@ -106,21 +104,11 @@ def save_statistics(comparison: Comparison, path: Path) -> None:
         "sets": sets,
         "divergences": [asdict(divergence) for divergence in comparison.divergences()],
     }
+    # JSON has no NaN: null instead
+    content = json.loads(json.dumps(content), parse_constant=lambda _: None)
     with replacing(path) as temporary:
-        text = json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(content, indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-
-
-def _without_nan(value: Any) -> Any:
-    """The same with None for NaN, which JSON does not have."""
-    match value:
-        case dict():
-            return {key: _without_nan(member) for key, member in value.items()}
-        case list() | tuple():
-            return [_without_nan(member) for member in value]
-        case float() if math.isnan(value):
-            return None
-    return value
 
 
 def save_counts(comparison: Comparison, path: Path) -> None:
@@ -133,18 +121,14 @@ def save_counts(comparison: Comparison, path: Path) -> None:
     """
     groups = [group for group, size in comparison.group_sizes.items() for _ in range(size)]
     groups += ["none"] * (len(comparison.names) - len(groups))
-    columns = {comparison.stem: comparison.names, f"group in {next(iter(comparison.sets))}": groups}
+    table = pd.DataFrame(
+        {
+            comparison.stem: pd.Series(comparison.names, dtype=object),
+            f"group in {next(iter(comparison.sets))}": groups,
+        }
+    )
     for name, x, known in zip(comparison.sets, comparison.counts, comparison.known, strict=True):
-        columns[f"{name} count"] = _cells(x, known)
-        columns[f"{name} share"] = _cells(shares(x), known & (x.sum() > 0))
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-
-
-def _cells(values: np.ndarray, given: np.ndarray) -> list[Any]:
-    return [value if there else "" for value, there in zip(values.tolist(), given.tolist(), strict=True)]
+        table[f"{name} count"] = pd.Series(x).astype("Int64").where(known)
+        table[f"{name} share"] = pd.Series(shares(x)).where(known)
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, encoding="utf-8", errors="backslashreplace")

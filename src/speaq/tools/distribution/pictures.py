@@ -1,6 +1,6 @@
-"""Pictures of how often predicates, object classes and triplets occur in data sets.
+"""Charts of the distributions of predicates, object classes and triplets in data sets.
 
-S: sets, K: classes of all sets together. A set has the same colour in every picture.
+A data set has the same colour in every chart.
 """
 
 from pathlib import Path
@@ -16,9 +16,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from speaq.files import replacing
 from speaq.graph.colours import GREY, Colour
-from speaq.tools.distribution.counts import Comparison, Distribution, classes_to_cover, shares
+from speaq.tools.distribution.comparison import Comparison, Distribution, classes_to_cover, shares
 from speaq.tools.distribution.summary import draw_summary
-from speaq.visualize.charts import Rgb, chart_look, plain_number, rgb, set_colours, short
+from speaq.visualize.charts import Rgb, chart_style, dataset_colours, plain_number, rgb, short
 
 TOP = 20  # classes of a set in `draw_top`
 ROW = 50  # classes in a row of `draw_all`
@@ -31,12 +31,12 @@ _UNKNOWN: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4,
 
 
 def save_pictures(comparison: Comparison, folder: Path, *, ending: str = "png") -> None:
-    """Draw a comparison in four pictures.
+    """Write the four charts of a comparison.
 
     Args:
         comparison: what to draw.
-        folder: where they are written; made if missing.
-        ending: png, pdf or svg.
+        folder: where they are written; created if missing.
+        ending: file type: png, pdf or svg.
 
     Raises:
         SpeaqError: they cannot be written.
@@ -47,15 +47,15 @@ def save_pictures(comparison: Comparison, folder: Path, *, ending: str = "png") 
         f"cumulative_{comparison.stem}_distribution": draw_cumulative,
         f"{comparison.stem}_statistics_summary": draw_summary,
     }
-    with chart_look([*comparison.sets, *comparison.names]):
+    with chart_style([*comparison.sets, *comparison.names]):
         for name, draw in pictures.items():
             with replacing(folder / f"{name}.{ending}") as temporary:
                 draw(comparison).savefig(temporary)
 
 
 def draw_top(comparison: Comparison) -> Figure:
-    """The most frequent classes of every set, a panel each, and their shares in the other sets."""
-    colours = set_colours(list(comparison.sets))
+    """A panel for each data set with its most frequent classes, and their shares in the other data sets."""
+    colours = dataset_colours(list(comparison.sets))
     columns = min(len(comparison.sets), 3)
     rows = -(-len(comparison.sets) // columns)
     percent = {name: 100 * shares(x) for name, x in zip(comparison.sets, comparison.counts, strict=True)}
@@ -119,11 +119,11 @@ def _draw_top_of(
 
 
 def draw_all(comparison: Comparison) -> Figure:
-    """All classes side by side in all sets, in the order of the first set and in its head, body and tail.
+    """All classes in all data sets side by side, in the order and the groups of the first one.
 
-    Of very many, or of triplets, only the most frequent of all sets are shown, as the title says.
+    Of triplets and of very many classes only the most frequent ones are shown; the title tells how many.
     """
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     percent = 100 * np.array([shares(x) for x in comparison.counts])
     most_frequent = np.argsort(-np.nan_to_num(percent).max(axis=0), kind="stable")
     shown = np.sort(most_frequent[: MOST[comparison.what]])
@@ -158,7 +158,7 @@ def draw_all(comparison: Comparison) -> Figure:
 
 
 def _share_axis(axes: Axes, percent: np.ndarray) -> tuple[float, float]:
-    """Scale the axis of shares, shared by all rows, and give its ends."""
+    """Scale the axis of shares, which all rows have in common; returns its limits."""
     present = percent[percent > 0]
     if not len(present) or present.max() < LONG_TAIL * present.min():
         low, high = 0.0, 1.2 * present.max(initial=1)
@@ -180,7 +180,7 @@ def _draw_bars(
 ) -> None:
     """Bars of the classes in one row, a bar per set."""
     positions, width = np.arange(len(classes)), 0.8 / len(percent)
-    colours = set_colours(list(comparison.sets)).values()
+    colours = dataset_colours(list(comparison.sets)).values()
     for number, (heights, known, colour) in enumerate(
         zip(percent, comparison.known[:, classes], colours, strict=True)
     ):
@@ -195,7 +195,7 @@ def _draw_bars(
 
 
 def _mark_groups(axes: Axes, comparison: Comparison, classes: np.ndarray, high: float, column: float) -> None:
-    """Lines between head, body and tail of the first set, and their names; a column has so many inches."""
+    """Mark head, body and tail of the first data set; ``column`` is the width of a class in inches."""
     names = [*comparison.group_sizes, f"not in {short(next(iter(comparison.sets)), 16)}"]
     groups = np.searchsorted(np.cumsum(list(comparison.group_sizes.values())), classes, side="right")
     for group in np.unique(groups):
@@ -208,15 +208,15 @@ def _mark_groups(axes: Axes, comparison: Comparison, classes: np.ndarray, high: 
 
 
 def draw_cumulative(comparison: Comparison) -> Figure:
-    """Which share the k most frequent classes of every set have together, over k."""
+    """Cumulative share of the k most frequent classes of every data set, over k."""
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.add_subplot()
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     for name, distribution in comparison.sets.items():
         _draw_curve(axes, name, distribution, rgb(colours[name]))
     most = max(1, *(len(distribution.names) for distribution in comparison.sets.values()))
     ranks = np.arange(most + 1)
-    if most > 1:  # a single class has no shares to compare
+    if most > 1:
         label = f"{most:,} {comparison.classes} of equal shares"
         axes.plot(ranks, 100 * ranks / most, color=rgb(GREY), linewidth=1, linestyle=(0, (4, 3)), label=label)
     for percent in COVERED:

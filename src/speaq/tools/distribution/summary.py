@@ -1,4 +1,4 @@
-"""What the figures of distributions come to, on one page: as a picture, and as tables for a terminal."""
+"""Summary of a comparison: as a chart, and as tables for a terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from speaq.graph.colours import FAINT, GREY, INK, WHITE, Colour, mixed, text_colour
-from speaq.tools.distribution.counts import Comparison, Statistics, shares
-from speaq.visualize.charts import rgb, set_colours, short
+from speaq.tools.distribution.comparison import Comparison, Statistics, shares
+from speaq.visualize.charts import dataset_colours, rgb, short
 from speaq.visualize.text import clean, wrapped
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _TINTS = {"head": 1.0, "body": 0.6, "tail": 0.3}  # share of a set's colour, the
 
 
 def summary_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """The figures of every set in words: (what, [one text per set])."""
+    """Rows of the table of statistics: (name, [text for each data set])."""
     statistics = list(comparison.statistics().values())
     classes, items = comparison.classes, comparison.items
 
@@ -49,7 +49,7 @@ def summary_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
 
 
 def divergence_rows(comparison: Comparison) -> list[list[str]]:
-    """How far the sets are apart, in words: a row of headings, and one for every two sets."""
+    """Rows of the table of divergences: the headings, and a row for every pair of data sets."""
     headings = ["Between", "Jensen-Shannon (bits)", "Total variation", "Only in one (%)"]
     return [headings] + [
         [
@@ -63,7 +63,7 @@ def divergence_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def missing_rows(comparison: Comparison) -> list[tuple[str, str, list[str]]]:
-    """What sets lack: (set, what it means, the names), where there is any."""
+    """Missing classes, where there are any: (data set, description, class names)."""
     unknown = "not in" if comparison.what == "triplets" else "not in the vocabulary of"
     return [
         (name, f"{words} {short(name, 20)} ({len(names):,})", names)
@@ -74,7 +74,7 @@ def missing_rows(comparison: Comparison) -> list[tuple[str, str, list[str]]]:
 
 
 def summary_tables(comparison: Comparison) -> "RenderableType":
-    """The same for a rich console."""
+    """The summary for a rich console."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -100,7 +100,7 @@ def summary_tables(comparison: Comparison) -> "RenderableType":
 
 
 def draw_summary(comparison: Comparison) -> Figure:
-    """A page of figures: the table, the shares of head, body and tail, differences, and what sets lack."""
+    """Statistics, shares of head, body and tail, largest differences, and missing classes."""
     others = list(comparison.sets)[1:]
     num_rows = len(summary_rows(comparison)) + len(comparison.divergences())
     lower = 4.4 if others else 0.6 + 0.8 * len(missing_rows(comparison))
@@ -122,7 +122,7 @@ def _draw_table(axes: Axes, comparison: Comparison) -> None:
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_title(f"{comparison.classes.capitalize()}: {comparison.items} of {comparison.counted}")
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     rows = summary_rows(comparison)
     between = divergence_rows(comparison) if len(comparison.sets) > 1 else []
     step = 1 / (len(rows) + len(between) + 1.6)
@@ -141,15 +141,15 @@ def _draw_table(axes: Axes, comparison: Comparison) -> None:
 
 
 def _draw_row(axes: Axes, y: float, height: float, texts: Sequence[str], ends: Sequence[float]) -> None:
-    """A line of a table with a rule above it; all texts but the first end at their place."""
+    """A table row with a rule above it: the first text begins, the others end at ``ends``."""
     axes.axhline(y + height / 2, color=rgb(FAINT), linewidth=1)
     for column, (text, end) in enumerate(zip(texts, ends, strict=True)):
         axes.text(end, y, text, ha="right" if column else "left", va="center", fontsize=9.5)
 
 
 def _draw_groups(axes: Axes, comparison: Comparison) -> None:
-    """Shares of head, body and tail, a bar for every set; and again in the groups of the first set."""
-    sets, colours = list(comparison.sets), set_colours(list(comparison.sets))
+    """Shares of head, body and tail: a bar for every data set, also in the groups of the first."""
+    sets, colours = list(comparison.sets), dataset_colours(list(comparison.sets))
     bars = [
         (short(name, 20), colours[name], one.group_shares) for name, one in comparison.statistics().items()
     ]
@@ -172,11 +172,11 @@ def _draw_groups(axes: Axes, comparison: Comparison) -> None:
 
 
 def _draw_stack(axes: Axes, y: float, colour: Colour, group_shares: dict[str, float]) -> None:
-    """One bar of shares, with those written in it that have room."""
+    """One stacked bar; shares are written in it where they fit."""
     left = 0.0
     for group, share in group_shares.items():
         width = 100 * share
-        if not width > 0:  # or nothing was counted
+        if not width > 0:  # NaN if no class occurs
             continue
         fill = mixed(colour, WHITE, _TINTS.get(group, 0.0))
         edge = rgb(colour) if group == "none" else "white"
@@ -188,8 +188,8 @@ def _draw_stack(axes: Axes, y: float, colour: Colour, group_shares: dict[str, fl
 
 
 def _draw_differences(axes: Axes, comparison: Comparison, other: str) -> None:
-    """The classes whose shares differ most between the first set and another one."""
-    first, colours = next(iter(comparison.sets)), set_colours(list(comparison.sets))
+    """The classes whose shares differ most between the first data set and another one."""
+    first, colours = next(iter(comparison.sets)), dataset_colours(list(comparison.sets))
     x, y = comparison.counts[0], comparison.counts[list(comparison.sets).index(other)]
     gain = 100 * (shares(y) - shares(x))
     order = np.argsort(-np.nan_to_num(gain), kind="stable")
@@ -212,11 +212,11 @@ def _draw_differences(axes: Axes, comparison: Comparison, other: str) -> None:
 
 
 def _draw_missing(axes: Axes, comparison: Comparison) -> None:
-    """What sets lack, in words."""
+    """Missing classes as text."""
     axes.set_axis_off()
     rows = missing_rows(comparison)
     axes.set_title(f"{comparison.classes.capitalize()} that a set lacks" + ("" if rows else ": none"))
-    colours = set_colours(list(comparison.sets))
+    colours = dataset_colours(list(comparison.sets))
     below = 4  # points under the title
     for name, words, names in rows:
         text = wrapped(_listed(names, 40), 88, lines=3)

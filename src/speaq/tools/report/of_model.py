@@ -7,8 +7,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from speaq.config import Config
 from speaq.evaluation.analysis import analyse
 from speaq.evaluation.metrics import SceneGraphMetrics
@@ -117,5 +115,6 @@ def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:
     """How many queries answered for a relation in the course of training, where its log is at hand."""
     if not metrics.is_file():
         return None
-    iterations, copies = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
-    return AssignmentHistory(iterations=iterations, copies=np.transpose(copies)) if len(iterations) else None
+    table = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
+    iterations, copies = table.index.to_numpy(), table.to_numpy().T
+    return AssignmentHistory(iterations=iterations, copies=copies) if len(iterations) else None

@@ -1,7 +1,6 @@
-"""The course of trainings: read from their logs, drawn, tabulated and summed up.
+"""Figures, a table and a summary of trainings, from their logs.
 
-``history`` holds what was logged. ``classic`` and ``json_lines`` read the two forms of logs, ``reading``
-joins the files of a run. ``page`` draws panels of curves; ``overview``, ``losses``, ``validation``,
-``predicates`` and ``dynamics`` are the pictures, ``table`` and ``summary`` the numbers. ``plots`` does it
-all.
+``log_txt`` and ``metrics_json`` read the two kinds of logs, ``reading`` joins the files of a run to a
+``TrainingHistory`` (``history``). ``figures`` and ``predicate_recalls`` are the figures, drawn with
+``panel_figure``; ``summary`` has the tables for a terminal. ``plots`` writes everything.
 """

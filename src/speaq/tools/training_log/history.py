@@ -1,179 +1,193 @@
-"""What the log of a training says, in whatever form it was written.
+"""What a training logged, by iteration, with the names of metrics.json.
 
-N: logged points.
+A row holds scalars ("total_loss", "lr") and evaluation metrics in 0..1: "VG_val/SG/R@20", "VG_val/bbox/AP50"
+and "VG_val/recall@100/on" (recall of one predicate), without "VG_val/" where the data set is not known.
 """
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from speaq.tools.training_log.terms import parse_term
+from speaq.tools.training_log.loss_terms import parse_term
 
-SCENE_GRAPH_FIGURES = ("R", "mR", "zR", "ng-R", "ng-mR", "ng-zR", "F")
-"""Kinds of recall, in the order of tables and pictures; mR-head and the like come after them."""
-BOX_FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+if TYPE_CHECKING:
+    import pandas as pd  # imported when a table is asked for: it takes half a second
 
-Series = tuple[np.ndarray, np.ndarray]
-"""(N,) iterations, ascending, and (N,) values; a value that was logged but is not finite stays as it is."""
+RECALL_KINDS = ("R", "mR", "zR", "ng-R", "ng-mR", "ng-zR", "F")
+"""In the order of tables and figures; mR-head and other kinds come after them."""
+BOX_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+_METRIC = re.compile(r"(?:(?P<dataset>.*)/)?(?:SG|bbox)/(?P<metric>[^/]+)", re.DOTALL)
+_PREDICATE = re.compile(r"(?:(?P<dataset>.*?)/)?(?P<metric>recall@\d+)/(?P<predicate>.*)", re.DOTALL)
 
 
-@dataclass(slots=True)
-class Evaluation:
-    """One evaluation on one data set.
+class Metric(NamedTuple):
+    """An evaluation metric, as its name in a row tells it.
 
     Attributes:
-        figures: ``R@20``, ``mR@100``, ``AP50``, ... in 0..1.
-        predicates: recall of every predicate in 0..1, NaN where it is known to be absent from the data.
-        depth: the k of these recalls, 0 where there are none.
-        images: images that have the predicate, where known.
+        dataset: what was evaluated on, empty where it is not known.
+        metric: "R@20", "AP50", and "recall@100" of a single predicate.
+        predicate: the predicate whose recall this is; None for metrics of the whole data set.
     """
 
-    figures: dict[str, float] = field(default_factory=dict)
-    predicates: dict[str, float] = field(default_factory=dict)
-    depth: int = 0
-    images: dict[str, int] = field(default_factory=dict)
+    dataset: str
+    metric: str
+    predicate: str | None = None
+
+    @property
+    def column(self) -> str:
+        """Its name in a row."""
+        folder = f"{self.dataset}/" if self.dataset else ""
+        if self.predicate is not None:
+            return f"{folder}{self.metric}/{self.predicate}"
+        return f"{folder}{'SG' if '@' in self.metric else 'bbox'}/{self.metric}"
+
+
+@cache
+def parse_metric(column: str) -> Metric | None:
+    """The metric that a name in a row stands for, None for a scalar of the training.
+
+    >>> parse_metric("VG_val/SG/R@20")
+    Metric(dataset='VG_val', metric='R@20', predicate=None)
+    """
+    if found := _METRIC.fullmatch(column):
+        return Metric(found["dataset"] or "", found["metric"])
+    if found := _PREDICATE.fullmatch(column):
+        return Metric(found["dataset"] or "", found["metric"], found["predicate"])
+    return None
 
 
 class TrainingHistory:
-    """Scalars by iteration, and evaluations by data set and iteration.
+    """The rows of one training.
 
-    Where a log goes back, because a training was resumed from a checkpoint or started anew in the same
-    folder, what was logged from there on is superseded and forgotten.
+    Where a log goes back to an earlier iteration, because the training was resumed from a checkpoint or
+    restarted in the same folder, the rows from there on are replaced.
 
     Args:
         name: of the run, for legends.
 
     Attributes:
-        scalars: by iteration, ascending, then by name.
-        evaluations: by data set (empty where the log does not name it), then by iteration, ascending.
-        resumed: where the log goes back: to which iteration, and how far it had come before.
-        notes: what was wrong with the files.
-        weighted_terms: whether the loss terms were logged times their weights, as the published training
-            script does, and not bare.
+        rows: values by iteration, ascending, then by name.
+        predicate_images: by data set and iteration, the images that have each predicate, where known.
+        resumed: (first replaced iteration, last iteration before) for every time the log goes back.
+        notes: problems found in the files.
+        weighted_terms: whether loss terms were logged times their weights, as the published training script
+            does, or unweighted.
+        last_iteration: the last one with a row, -1 without any.
     """
 
     def __init__(self, name: str):
         self.name = name
-        self.scalars: dict[int, dict[str, float]] = {}
-        self.evaluations: dict[str, dict[int, Evaluation]] = {}
+        self.rows: dict[int, dict[str, float]] = {}
+        self.predicate_images: dict[tuple[str, int], dict[str, int]] = {}
         self.resumed: list[tuple[int, int]] = []
         self.notes: list[str] = []
         self.weighted_terms = False
-        self._latest = -1
-        self._starts_at: int | None = None
-
-    def __bool__(self) -> bool:
-        """Whether there is anything in it."""
-        return bool(self.scalars or self.evaluations)
+        self.last_iteration = -1
+        self._started_at: int | None = None
 
     def start(self, iteration: int) -> None:
-        """A process begins to train at ``iteration``; what it supersedes goes when it logs something."""
-        self._starts_at = iteration
+        """A process starts to train at ``iteration``; later rows are replaced once it logs something."""
+        self._started_at = iteration
 
-    def add_scalars(self, iteration: int, values: dict[str, float]) -> None:
-        """Take in a logged line."""
-        self._reach(iteration)
-        if values:
-            self.scalars.setdefault(iteration, {}).update(values)
-
-    def evaluation(self, iteration: int, dataset: str = "") -> Evaluation:
-        """The evaluation on ``dataset`` at ``iteration``, new where there was none."""
-        self._reach(iteration)
-        return self.evaluations.setdefault(dataset, {}).setdefault(iteration, Evaluation())
-
-    def _reach(self, iteration: int) -> None:
-        if iteration < self._latest:
-            first = iteration if self._starts_at is None else min(iteration, self._starts_at)
-            self._forget(first)
+    def add(self, iteration: int, values: dict[str, float]) -> None:
+        """Add values to the row of an iteration."""
+        if not values:
+            return
+        if iteration < self.last_iteration:
+            first = iteration if self._started_at is None else min(iteration, self._started_at)
+            self.rows = {earlier: row for earlier, row in self.rows.items() if earlier < first}
             self.resumed = [resumed for resumed in self.resumed if resumed[0] < first]
-            self.resumed.append((first, self._latest))
-        if iteration != self._latest:
-            self._starts_at = None
-        self._latest = iteration
+            self.resumed.append((first, self.last_iteration))
+        if iteration != self.last_iteration:
+            self._started_at = None
+        self.last_iteration = iteration
+        self.rows.setdefault(iteration, {}).update(values)
 
-    def _forget(self, first: int) -> None:
-        for iteration in [iteration for iteration in self.scalars if iteration >= first]:
-            del self.scalars[iteration]
-        for dataset, evaluations in list(self.evaluations.items()):
-            kept = {iteration: value for iteration, value in evaluations.items() if iteration < first}
-            if kept:
-                self.evaluations[dataset] = kept
-            else:
-                del self.evaluations[dataset]
+    def table(self, *names: str) -> "pd.DataFrame":
+        """Values side by side, indexed by iteration: one column per name, the iterations that have them all.
 
-    @property
-    def iterations(self) -> np.ndarray:
-        """(N,) those that have scalars."""
-        return np.fromiter(self.scalars, dtype=np.int64, count=len(self.scalars))
+        NaN and infinity are values that were logged as such.
+        """
+        import pandas as pd
 
-    @property
-    def last_iteration(self) -> int:
-        """The last one that anything was logged for, -1 where nothing was."""
-        return self._latest
-
-    def names(self) -> list[str]:
-        """Of all scalars, in the order of their first appearance."""
-        return list(dict.fromkeys(name for values in self.scalars.values() for name in values))
-
-    def table(self, *names: str) -> Series:
-        """Scalars side by side: (N,) iterations that have them all, and (N, number of names) values."""
-        rows = {i: row for i, row in self.scalars.items() if names and all(name in row for name in names)}
+        rows = {i: row for i, row in self.rows.items() if names and all(name in row for name in names)}
         values = np.array([[row[name] for name in names] for row in rows.values()], dtype=np.float64)
-        return np.array(list(rows), dtype=np.int64), values.reshape(len(rows), len(names))
+        index = pd.Index(list(rows), dtype=np.int64, name="iteration")
+        return pd.DataFrame(values.reshape(len(rows), len(names)), index=index, columns=list(names))
 
-    def series(self, *names: str) -> Series:
-        """A scalar, or the sum of several."""
-        iterations, values = self.table(*names)
-        return iterations, values.sum(axis=1)
+    def series(self, *names: str) -> "pd.Series":
+        """One value, or the sum of several, indexed by iteration."""
+        return self.table(*names).sum(axis=1, skipna=False)
 
-    def figure_series(self, dataset: str, figure: str) -> Series:
-        """A figure of the evaluations on ``dataset``, where it is a number."""
-        points = [
-            (iteration, evaluation.figures[figure])
-            for iteration, evaluation in self.evaluations.get(dataset, {}).items()
-            if np.isfinite(evaluation.figures.get(figure, np.nan))
-        ]
-        return np.array([i for i, _ in points], dtype=np.int64), np.array([value for _, value in points])
+    def evaluations(self, dataset: str, metric: str) -> "pd.Series":
+        """A metric on a data set where it is a number, indexed by iteration."""
+        series = self.series(Metric(dataset, metric).column)
+        return series[np.isfinite(series)]
+
+    def columns(self) -> list[str]:
+        """The names in all rows, in the order of their first appearance."""
+        return list(dict.fromkeys(name for row in self.rows.values() for name in row))
+
+    def scalars(self) -> list[str]:
+        """The names that are no evaluation metrics."""
+        return [name for name in self.columns() if parse_metric(name) is None]
+
+    def metrics(self) -> list[Metric]:
+        """The evaluation metrics."""
+        return [metric for name in self.columns() if (metric := parse_metric(name)) is not None]
+
+    def datasets(self) -> list[str]:
+        """The data sets that were evaluated on."""
+        return list(dict.fromkeys(metric.dataset for metric in self.metrics()))
+
+    def predicate_recalls(self, dataset: str) -> dict[int, dict[str, float]]:
+        """By iteration, the recall of every predicate, NaN for those that are not in the data."""
+        columns = {
+            m.column: m.predicate for m in self.metrics() if m.dataset == dataset and m.predicate is not None
+        }
+        recalls = {
+            i: {columns[name]: v for name, v in row.items() if name in columns}
+            for i, row in self.rows.items()
+        }
+        return {iteration: found for iteration, found in recalls.items() if found}
 
     def sources(self) -> list[str]:
-        """Sources of data whose losses or images were logged, "real" first."""
-        found: dict[str, None] = {}
-        for name in self.names():
-            term = parse_term(name)
-            if term is not None and term.source is not None:
-                found[term.source] = None
-            elif name.startswith("samples_"):
-                found[name.removeprefix("samples_")] = None
-        return sorted(found, key=lambda source: source != "real")
+        """The sources of training data whose losses or images were logged, "real" first."""
+        terms = [parse_term(name) for name in self.scalars()]
+        found = [term.source for term in terms if term is not None and term.source is not None]
+        found += [name.removeprefix("samples_") for name in self.scalars() if name.startswith("samples_")]
+        return sorted(dict.fromkeys(found), key=lambda source: source != "real")
 
-    @property
     def seconds(self) -> float:
-        """Time spent in steps, about: logged seconds per step times steps. Evaluations are not in it."""
-        iterations, times = self.series("time")
-        if not len(iterations):
+        """Approximate time in training steps: logged seconds per step times steps, evaluations excluded."""
+        times = self.series("time")
+        if times.empty:
             return float("nan")
-        gaps = np.diff(iterations)
-        period = float(np.median(gaps)) if len(gaps) else float(iterations[0] + 1)
-        steps = np.diff(iterations, prepend=iterations[0] - min(period, iterations[0] + 1))
-        return float(np.nansum(steps * times))
+        iterations = times.index.to_series()
+        steps = iterations.diff()
+        steps.iloc[0] = np.fmin(steps.median(), iterations.iloc[0] + 1)
+        return float((times * steps).sum())
 
 
-def figure_names(histories: Iterable[TrainingHistory], dataset: str) -> list[str]:
-    """Figures of any evaluation on ``dataset``: kinds of recall by depth, then boxes, then others."""
-    evaluations = [found for history in histories for found in history.evaluations.get(dataset, {}).values()]
-    return sorted({name for evaluation in evaluations for name in evaluation.figures}, key=_figure_order)
+def metric_names(histories: Iterable[TrainingHistory], dataset: str) -> list[str]:
+    """Metrics of the whole data set in any run: kinds of recall by k, then those of boxes, then others."""
+    found = {m.metric for h in histories for m in h.metrics() if m.dataset == dataset and m.predicate is None}
+    return sorted(found, key=_metric_order)
 
 
-def split_figure(figure: str) -> tuple[str, int]:
-    """Kind and depth: ``mR@100`` is ("mR", 100); of a figure without depth it is 0."""
-    kind, _, depth = figure.partition("@")
-    return kind, int(depth) if depth.isdecimal() else 0
+def split_metric(metric: str) -> tuple[str, int]:
+    """Kind and k: ("mR", 100) for "mR@100"; k is 0 for a metric without one."""
+    kind, _, k = metric.partition("@")
+    return kind, int(k) if k.isdecimal() else 0
 
 
-def _figure_order(figure: str) -> tuple[int, int, str, int]:
-    kind, depth = split_figure(figure)
-    if kind in BOX_FIGURES:
-        return 2, BOX_FIGURES.index(kind), "", 0
-    main = kind in SCENE_GRAPH_FIGURES
-    return (0, SCENE_GRAPH_FIGURES.index(kind), "", depth) if main else (1 if depth else 3, 0, kind, depth)
+def _metric_order(metric: str) -> tuple[int, int, str, int]:
+    kind, k = split_metric(metric)
+    if kind in BOX_METRICS:
+        return 2, BOX_METRICS.index(kind), "", 0
+    main = kind in RECALL_KINDS
+    return (0, RECALL_KINDS.index(kind), "", k) if main else (1 if k else 3, 0, kind, k)

@@ -1,4 +1,4 @@
-"""From the files of a run to its history: log.txt, the metrics.json and the results.json beside it."""
+"""Reads the files of a training: log.txt, and the metrics.json and results.json beside it."""
 
 import json
 import math
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from speaq.errors import SpeaqError
-from speaq.tools.training_log.classic import read_classic
-from speaq.tools.training_log.history import Evaluation, TrainingHistory
-from speaq.tools.training_log.json_lines import read_metrics
+from speaq.tools.training_log.history import Metric, TrainingHistory, parse_metric
+from speaq.tools.training_log.log_txt import read_log
+from speaq.tools.training_log.metrics_json import read_metrics
 
 LOG, METRICS, RESULTS = "log.txt", "metrics.json", "results.json"
 _EXPECTED = (
@@ -20,7 +20,7 @@ _EXPECTED = (
 
 
 def read_histories(paths: Sequence[str | Path]) -> list[TrainingHistory]:
-    """The histories of several runs, under names that tell them apart.
+    """The histories of several runs, with names that are unique.
 
     Raises:
         SpeaqError: see :func:`read_history`.
@@ -30,13 +30,14 @@ def read_histories(paths: Sequence[str | Path]) -> list[TrainingHistory]:
 
 
 def read_history(path: str | Path, name: str | None = None) -> TrainingHistory:
-    """The history of a run.
+    """The history of one run.
 
-    The metrics.json beside a log.txt has more digits and more figures and goes first; the log.txt adds the
-    recalls by predicate and what metrics.json lacks; results.json tells absent predicates from missed ones.
+    The metrics.json beside a log.txt has more digits and more values, and takes precedence. The log.txt adds
+    the recall of every predicate and what metrics.json lacks; results.json tells which predicates are absent
+    from the data.
 
     Args:
-        path: a log.txt, whatever its name, a metrics.json, or a folder that holds one of them.
+        path: a log.txt (by any name), a metrics.json, or a folder that holds one of them.
         name: of the run; by default that of its folder.
 
     Raises:
@@ -50,33 +51,30 @@ def read_history(path: str | Path, name: str | None = None) -> TrainingHistory:
         path = found[0]
     if not path.is_file():
         raise SpeaqError(f"{path}: no such file; {_EXPECTED}")
-    own = _read_file(path, name or run_names([path])[0])
-    if path.name not in (LOG, METRICS):
-        if not own:
-            raise SpeaqError(f"{path}: {_whats_there(path)}; {_EXPECTED}")
-        return own
-    other_path = path.with_name(METRICS if path.name == LOG else LOG)
-    other = _read_file(other_path, own.name) if other_path.is_file() else None
-    if not own and not other:
-        raise SpeaqError(f"{path}: {_whats_there(path)}; {_EXPECTED}")
-    if other is not None:
-        own = _join(own, other) if path.name == LOG else _join(other, own)
-    _add_results(own, path.with_name(RESULTS))
-    return own
+    name = name or run_names([path])[0]
+    in_run_folder = path.name in (LOG, METRICS)
+    files = [path.with_name(LOG), path.with_name(METRICS)] if in_run_folder else [path]
+    histories = [_read_file(file, name) for file in files if file.is_file()]
+    if not any(history.rows for history in histories):
+        raise SpeaqError(f"{path}: {_describe_content(path)}; {_EXPECTED}")
+    history = histories[0] if len(histories) == 1 else _join(*histories)
+    if in_run_folder:
+        _add_results(history, path.with_name(RESULTS))
+    return history
 
 
 def run_names(paths: Sequence[Path]) -> list[str]:
-    """The names of the runs' folders, with as many parents as it takes to tell them apart.
+    """Unique names of runs: their folders, with as many parents as needed.
 
-    A file that has its own name, such as first.log, gives the name itself.
+    A file with another name than log.txt or metrics.json, such as first.log, gives its own name.
     """
     parts = []
     for path in paths:
-        whole = path.resolve()
+        resolved = path.resolve()
         if path.is_dir() or path.name not in (LOG, METRICS):
-            parts.append([*whole.parent.parts, whole.name if path.is_dir() else whole.stem])
+            parts.append([*resolved.parent.parts, resolved.name if path.is_dir() else resolved.stem])
         else:
-            parts.append(list(whole.parent.parts))
+            parts.append(list(resolved.parent.parts))
     for length in range(1, max(map(len, parts), default=0) + 1):
         names = ["/".join(part[-length:]) for part in parts]
         if len(set(names)) == len(names):
@@ -88,8 +86,9 @@ def _read_file(path: Path, name: str) -> TrainingHistory:
     history = TrainingHistory(name)
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
-            is_json = _first_character(path) == "{"
-            damaged = (read_metrics if is_json else read_classic)(file, history)
+            is_json = file.read(1000).lstrip()[:1] == "{"
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            damaged = (read_metrics if is_json else read_log)(file, history)
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
     if damaged:
@@ -97,12 +96,7 @@ def _read_file(path: Path, name: str) -> TrainingHistory:
     return history
 
 
-def _first_character(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.read(1000).lstrip()[:1]
-
-
-def _whats_there(path: Path) -> str:
+def _describe_content(path: Path) -> str:
     with path.open(encoding="utf-8", errors="backslashreplace") as file:
         lines = [line.strip() for line in file.read(10_000).splitlines() if line.strip()]
     if not lines:
@@ -112,60 +106,65 @@ def _whats_there(path: Path) -> str:
 
 
 def _join(log: TrainingHistory, metrics: TrainingHistory) -> TrainingHistory:
-    """One history of two: metrics.json wins."""
+    """One history of both files of a run; where both have a value, that of metrics.json is kept."""
     joined = TrainingHistory(log.name)
     joined.resumed = log.resumed or metrics.resumed
     joined.notes = [*log.notes, *metrics.notes]
     joined.weighted_terms = log.weighted_terms or metrics.weighted_terms
-    main = _main_dataset(log)
-    named = {dataset or main: evaluations for dataset, evaluations in metrics.evaluations.items()}
-    points = {iteration for evaluations in named.values() for iteration in evaluations}
-    points |= {iteration for evaluations in log.evaluations.values() for iteration in evaluations}
-    for iteration in sorted({*log.scalars, *metrics.scalars, *points}):
-        scalars = log.scalars.get(iteration, {}) | metrics.scalars.get(iteration, {})
-        joined.add_scalars(iteration, scalars)
-        for source in (log.evaluations, named):
-            for dataset, evaluations in source.items():
-                if iteration in evaluations:
-                    _merge(joined.evaluation(iteration, dataset), evaluations[iteration])
+    evaluations = Counter(dataset for row in log.rows.values() for dataset in _datasets_of(row))
+    if evaluations:  # metrics.json does not name the data set if it is the only one
+        _name_dataset(metrics, evaluations.most_common(1)[0][0])
+    for iteration in sorted({*log.rows, *metrics.rows}):
+        joined.add(iteration, log.rows.get(iteration, {}) | metrics.rows.get(iteration, {}))
     return joined
 
 
-def _merge(into: Evaluation, other: Evaluation) -> None:
-    into.figures |= other.figures
-    if other.predicates:
-        into.predicates, into.depth, into.images = other.predicates, other.depth, other.images
+def _datasets_of(row: dict[str, float]) -> list[str]:
+    metrics = map(parse_metric, row)
+    return list(dict.fromkeys(metric.dataset for metric in metrics if metric is not None))
 
 
-def _main_dataset(history: TrainingHistory) -> str:
-    """That of most evaluations: metrics.json does not name a data set where there is one alone."""
-    counts = Counter({dataset: len(points) for dataset, points in history.evaluations.items()})
-    return counts.most_common(1)[0][0] if counts else ""
+def _name_dataset(history: TrainingHistory, dataset: str) -> None:
+    """Name the data set of metrics that do not tell theirs."""
+
+    def renamed(column: str) -> str:
+        metric = parse_metric(column)
+        return column if metric is None or metric.dataset else metric._replace(dataset=dataset).column
+
+    history.rows = {i: {renamed(name): v for name, v in row.items()} for i, row in history.rows.items()}
 
 
 def _add_results(history: TrainingHistory, path: Path) -> None:
-    """Take the recalls by predicate of the last evaluation from results.json, if that is what it holds."""
+    """Take the recall of every predicate from results.json, if it belongs to an evaluation in the log."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return  # the log has everything that is needed
+        return  # results.json is optional
     if not isinstance(content, dict) or type(content.get("iteration")) is not int:
         return
+    iteration = content["iteration"]
     datasets = {name: value for name, value in content.items() if isinstance(value, dict)}
-    if len(datasets) == 1 and list(history.evaluations) == [""]:
-        history.evaluations = {next(iter(datasets)): history.evaluations[""]}
+    if len(datasets) == 1 and history.datasets() == [""]:
+        _name_dataset(history, next(iter(datasets)))
     for dataset, results in datasets.items():
-        evaluation = history.evaluations.get(dataset, {}).get(content["iteration"])
-        if evaluation is not None and isinstance(results.get("predicates"), dict):
-            _add_predicates(evaluation, results["predicates"])
+        is_evaluated = dataset in _datasets_of(history.rows.get(iteration, {}))
+        if is_evaluated and isinstance(results.get("predicates"), dict):
+            _add_predicates(history, iteration, dataset, results["predicates"])
 
 
-def _add_predicates(evaluation: Evaluation, predicates: dict[str, Any]) -> None:
-    depths = {int(key[2:]) for entry in predicates.values() for key in entry if key.startswith("R@")}
-    if not depths:
+def _add_predicates(
+    history: TrainingHistory, iteration: int, dataset: str, predicates: dict[str, dict[str, Any]]
+) -> None:
+    ks = {int(key[2:]) for entry in predicates.values() for key in entry if key.startswith("R@")}
+    if not ks:
         return
-    depth = max(depths)
-    recalls = {name: entry.get(f"R@{depth}") for name, entry in predicates.items()}
-    evaluation.depth = depth
-    evaluation.predicates = {name: math.nan if value is None else value for name, value in recalls.items()}
-    evaluation.images = {name: entry["images"] for name, entry in predicates.items() if "images" in entry}
+    row, k = history.rows[iteration], max(ks)
+    for column in list(row):  # of the log: with fewer digits, and absent predicates have a recall of 0
+        metric = parse_metric(column)
+        if metric is not None and metric.dataset == dataset and metric.predicate is not None:
+            del row[column]
+    for name, entry in predicates.items():
+        value = entry.get(f"R@{k}")
+        row[Metric(dataset, f"recall@{k}", name).column] = math.nan if value is None else value
+    images = {name: entry["images"] for name, entry in predicates.items() if "images" in entry}
+    history.predicate_images[dataset, iteration] = images

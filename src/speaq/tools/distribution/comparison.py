@@ -1,10 +1,9 @@
-"""How often predicates, object classes and triplets occur in data sets, and how far the sets differ.
+"""Class distributions of data sets, their statistics, and how far data sets differ.
 
-A class is here a predicate, an object class or a triplet. Classes of several sets are the same where their
-names are, whatever their numbers.
+A class is a predicate, an object class or a triplet. Classes of several data sets are matched by name.
 
-S: sets, K: classes of one set, or of all sets together. x: (K,) how often each class occurs, n = sum(x),
-p = x / n. Figures of a set in which nothing occurs (n = 0) are NaN, and null in JSON.
+S: data sets, K: classes of one or of all data sets. x: (K,) how often each class occurs, n = sum(x),
+p = x / n. Statistics that are undefined for n = 0 are NaN, and null in JSON.
 """
 
 import math
@@ -37,7 +36,7 @@ def _share(part: np.ndarray, x: np.ndarray) -> float:
 
 
 def entropy(x: np.ndarray) -> float:
-    """H = -sum_k p_k log2 p_k in bits: 0 where one class has all, log2 K where all K have the same."""
+    """H = -sum_k p_k log2 p_k in bits: 0 for a single occurring class, log2 K for equal shares."""
     return float(entr(shares(x)).sum() / math.log(2))
 
 
@@ -48,21 +47,21 @@ def gini(x: np.ndarray) -> float:
 
 
 def classes_to_cover(x: np.ndarray, percent: int) -> int:
-    """The least number of classes that have at least ``percent`` of all n together; 0 where n = 0."""
+    """The least number of classes that together make up ``percent`` of n; 0 for n = 0."""
     if not x.sum():
         return 0
     return int(np.searchsorted(100 * np.cumsum(-np.sort(-x)), percent * x.sum())) + 1
 
 
 def jensen_shannon(x: np.ndarray, y: np.ndarray) -> float:
-    """JS = (KL(p || m) + KL(q || m)) / 2 in bits, m = (p + q) / 2: 0 for p = q, 1 for nothing in common."""
+    """JS = (KL(p || m) + KL(q || m)) / 2 in bits, m = (p + q) / 2: 0 for p = q, 1 for disjoint classes."""
     p, q = shares(x), shares(y)
     middle = (p + q) / 2
     return float((rel_entr(p, middle) + rel_entr(q, middle)).sum() / 2 / math.log(2))
 
 
 def total_variation(x: np.ndarray, y: np.ndarray) -> float:
-    """TV = sum_k |p_k - q_k| / 2, from 0 to 1: the share that would have to change class to make p of q."""
+    """TV = sum_k |p_k - q_k| / 2, from 0 to 1."""
     return float(np.abs(shares(x) - shares(y)).sum() / 2)
 
 
@@ -85,18 +84,18 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """What is said of one distribution.
+    """Statistics of one distribution.
 
     Attributes:
-        images: how many were counted.
+        images: number of images.
         total: n.
-        classes: how many there could be.
+        classes: number of possible classes.
         occurring: classes with x > 0.
         coverage: occurring / classes.
         entropy_bits: see `entropy`.
-        effective_classes: 2^H, the number of equally frequent classes with this entropy.
-        gini: see `gini`; over the vocabulary, or over the triplets that occur.
-        imbalance: the greatest x over the least that is not 0.
+        effective_classes: 2^H, the number of equally frequent classes with the same entropy.
+        gini: see `gini`; over the vocabulary, or over the occurring triplets.
+        imbalance: greatest x / least nonzero x.
         classes_for_percent: by percentage, see `classes_to_cover`.
         group_shares: of n in "head", "body" and "tail" by this set's own ranking (`long_tail_groups`).
     """
@@ -136,12 +135,12 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """How far two sets are apart.
+    """Divergence of two data sets.
 
     Attributes:
         sets: their names.
         jensen_shannon_bits, total_variation: see the functions.
-        only_in: by name of a set, the share of its n in classes that never occur in the other.
+        only_in: by data set, the share of its n in classes that never occur in the other.
     """
 
     sets: tuple[str, str]
@@ -152,12 +151,12 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Distributions of one kind of class in several sets, aligned by name.
+    """Distributions of one kind of class in several data sets, aligned by class name.
 
     Attributes:
         what: the kind of class.
         split: which images were counted.
-        sets: the distributions by name of the set, S of them.
+        sets: S distributions by the name of the data set.
         names: K classes of all sets together: head, body and tail of the first set, the most frequent first,
             then those that it does not have.
         counts: (S, K) int64.
@@ -175,32 +174,32 @@ class Comparison:
 
     @property
     def stem(self) -> str:
-        """One of the classes, for names of files: "predicate"."""
+        """The singular, for file names: "predicate"."""
         return self.what.removesuffix("s")
 
     @property
     def classes(self) -> str:
-        """What the classes are called."""
+        """The classes in words."""
         return "object classes" if self.what == "objects" else self.what
 
     @property
     def items(self) -> str:
-        """What is counted."""
+        """The counted items in words."""
         return "boxes" if self.what == "objects" else "relations"
 
     @property
     def counted(self) -> str:
-        """Which images, in words."""
+        """The counted images in words."""
         if self.split == "all":
             return "all images"
         return f"{self.split} images (split {SPLIT_NUMBERS[self.split]})"
 
     def statistics(self) -> dict[str, Statistics]:
-        """Of every set, by name."""
+        """Statistics by data set."""
         return {name: Statistics.of(distribution) for name, distribution in self.sets.items()}
 
     def divergences(self) -> list[Divergence]:
-        """Of every two sets."""
+        """Divergences of all pairs of data sets."""
         found = []
         for (first, x), (second, y) in combinations(zip(self.sets, self.counts, strict=True), 2):
             only_in = {first: _share(x[y == 0], x), second: _share(y[x == 0], y)}
@@ -215,7 +214,7 @@ class Comparison:
         return found
 
     def shares_by_first(self) -> dict[str, np.ndarray]:
-        """Shares (S,) of every set's n in the head, the body and the tail of the first set, and in none."""
+        """Shares (S,) of n in the head, body and tail of the first data set, and in none of them."""
         ends = np.cumsum(list(self.group_sizes.values()))
         groups = np.split(self.counts, ends, axis=1)
         return {
@@ -224,10 +223,10 @@ class Comparison:
         }
 
     def missing(self, name: str) -> tuple[list[str], list[str]]:
-        """The classes that a set lacks: those out of its vocabulary, and those in it that never occur."""
+        """The missing classes of a data set: not in its vocabulary, and in it but never occurring."""
         row = list(self.sets).index(name)
         known, x = self.known[row], self.counts[row]
-        unknown = ~known & self.counts.any(axis=0)  # what occurs nowhere is not missed
+        unknown = ~known & self.counts.any(axis=0)  # a class that occurs nowhere is not missing
         lacking = unknown, known & (x == 0)
         unknown_names, unseen_names = ([self.names[k] for k in np.flatnonzero(mask)] for mask in lacking)
         return unknown_names, unseen_names
@@ -265,7 +264,7 @@ def count(
 
 
 def compare(what: What, sets: Mapping[str, Distribution], *, split: CountedSplit = "train") -> Comparison:
-    """Align the distributions of one or more sets by the names of their classes."""
+    """Align the distributions of one or more data sets by class name."""
     first, *others = sets.values()
     groups = long_tail_groups(first.counts)
     names = [first.names[k] for group in groups.values() for k in group]
@@ -274,7 +273,7 @@ def compare(what: What, sets: Mapping[str, Distribution], *, split: CountedSplit
         for name, share in zip(other.names, np.nan_to_num(shares(other.counts)).tolist(), strict=True):
             if name not in known_names:
                 rest[name] = max(share, rest.get(name, 0.0))
-    names += sorted(rest, key=rest.__getitem__, reverse=True)
+    names += sorted(rest, key=rest.__getitem__, reverse=True)  # most frequent first
     columns = {name: column for column, name in enumerate(names)}
     counts = np.zeros((len(sets), len(names)), dtype=np.int64)
     known = np.zeros_like(counts, dtype=bool)

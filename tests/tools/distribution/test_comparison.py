@@ -19,7 +19,7 @@ from golden_dataset import TINY
 from speaq.config import load_config
 from speaq.config.data import GenomeSection
 from speaq.errors import SpeaqError
-from speaq.tools.distribution.counts import (
+from speaq.tools.distribution.comparison import (
     Distribution,
     Statistics,
     classes_to_cover,

@@ -12,10 +12,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from counted_sets import VG_PREDICATES, long_tail
-from speaq.tools.distribution.counts import Comparison, Distribution, compare
+from speaq.tools.distribution.comparison import Comparison, Distribution, compare
 from speaq.tools.distribution.pictures import draw_all, draw_cumulative, draw_top, save_pictures
 from speaq.tools.distribution.summary import draw_summary, missing_rows, summary_rows, summary_tables
-from speaq.visualize.charts import chart_look, plain_number, rgb, set_colours
+from speaq.visualize.charts import chart_style, dataset_colours, plain_number, rgb
 
 DRAWINGS = (draw_top, draw_all, draw_cumulative, draw_summary)
 
@@ -57,7 +57,7 @@ SETS = {
 
 def drawn(draw, comparison: Comparison) -> Figure:
     """The figure, laid out."""
-    with chart_look([*comparison.sets, *comparison.names]):
+    with chart_style([*comparison.sets, *comparison.names]):
         figure = draw(comparison)
         FigureCanvasAgg(figure).draw()
     return figure
@@ -188,10 +188,10 @@ def test_summary_says_the_figures():
 
 
 def test_a_set_has_one_colour_in_all_pictures():
-    assert set_colours(["synthetic"])["synthetic"] == set_colours(["real", "synthetic"])["synthetic"]
-    assert len(set(set_colours(["rendered", "real", "synthetic", "x"]).values())) == 4
+    assert dataset_colours(["synthetic"])["synthetic"] == dataset_colours(["real", "synthetic"])["synthetic"]
+    assert len(set(dataset_colours(["rendered", "real", "synthetic", "x"]).values())) == 4
     comparison = SETS["one"]
-    expected = rgb(set_colours(["synthetic"])["synthetic"])
+    expected = rgb(dataset_colours(["synthetic"])["synthetic"])
     assert to_rgb(drawn(draw_top, comparison).get_axes()[0].patches[0].get_facecolor()) == expected
     assert to_rgb(drawn(draw_all, comparison).get_axes()[0].patches[0].get_facecolor()) == expected
     assert to_rgb(drawn(draw_cumulative, comparison).get_axes()[0].lines[0].get_color()) == expected

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.tools.training_log.history import TrainingHistory, figure_names
+from speaq.tools.training_log.history import Metric, TrainingHistory, metric_names, parse_metric
+from speaq.tools.training_log.loss_terms import ENTITY_TERMS, RELATION_TERMS, Term, parse_term
 from speaq.tools.training_log.reading import read_histories, read_history, run_names
-from speaq.tools.training_log.terms import ENTITY_TERMS, RELATION_TERMS, Term, parse_term
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 STAMP = "[11/21 23:18:30] speaq.training INFO:"
@@ -51,73 +51,95 @@ def write(path: Path, *texts: str) -> Path:
 
 
 def totals(history: TrainingHistory) -> dict[int, float]:
-    iterations, values = history.series("total_loss")
-    return dict(zip(iterations.tolist(), values.tolist(), strict=True))
+    return history.series("total_loss").to_dict()
 
 
-def test_detectron2_log():
+def evaluations(history: TrainingHistory) -> dict[str, list[int]]:
+    """The iterations of evaluations by data set."""
+    found: dict[str, list[int]] = {}
+    for iteration, row in history.rows.items():
+        metrics = [metric for name in row if (metric := parse_metric(name)) is not None]
+        for dataset in dict.fromkeys(metric.dataset for metric in metrics):
+            found.setdefault(dataset, []).append(iteration)
+    return found
+
+
+def metrics_at(history: TrainingHistory, dataset: str, iteration: int) -> dict[str, float]:
+    """The metrics of the whole data set in a row."""
+    found = {parse_metric(name): value for name, value in history.rows[iteration].items()}
+    return {
+        metric.metric: value
+        for metric, value in found.items()
+        if metric is not None and metric.dataset == dataset and metric.predicate is None
+    }
+
+
+def test_read_history_of_a_detectron2_log():
     history = read_history(GOLDEN / "detectron2_log.txt")
     assert history.name == "detectron2_log"
     assert totals(history) == {19: 278.9, 39: 272.9, 59: 272.2, 79: 271.9, 99: 269.5}
-    assert history.scalars[39]["loss_relation"] == 2.931
-    assert history.scalars[79]["loss_bbox_object_0"] == 2.9
-    last = history.scalars[99]
+    assert history.rows[39]["loss_relation"] == 2.931
+    assert history.rows[79]["loss_bbox_object_0"] == 2.9
+    last = history.rows[99]
     assert last["loss_giou_relation_1"] == 1.908
     assert (last["time"], last["last_data_time"], last["lr"]) == (0.522, 0.0171, 1e-5)
-    assert len(last) == 1 + 27 + 5  # the total, 9 terms in 3 layers, times and learning rate
+    scalars = [name for name in last if parse_metric(name) is None]
+    assert len(scalars) == 1 + 27 + 5  # the total, 9 terms in 3 layers, times and learning rate
     assert "eta" not in last
-    assert history.series(*ENTITY_TERMS)[1][0] == pytest.approx(17.637)  # 4.019 2.614 2.002 4.073 2.807 2.122
-    assert history.series(*RELATION_TERMS)[1][0] == pytest.approx(8.117)  # 3.198 3.01 1.909
-    assert history.seconds == pytest.approx(20 * (0.5218 + 0.5237 + 0.5077 + 0.5229 + 0.5220))
+    assert history.series(*ENTITY_TERMS).iloc[0] == pytest.approx(
+        17.637
+    )  # 4.019 2.614 2.002 4.073 2.807 2.122
+    assert history.series(*RELATION_TERMS).iloc[0] == pytest.approx(8.117)  # 3.198 3.01 1.909
+    assert history.seconds() == pytest.approx(20 * (0.5218 + 0.5237 + 0.5077 + 0.5229 + 0.5220))
     # Each evaluation comes before the line of its iteration; the last one came after the training.
-    assert {name: list(points) for name, points in history.evaluations.items()} == {
+    assert evaluations(history) == {
         "VG_val": [39, 79, 99],
         "VG_test": [99],
     }
-    assert history.evaluations["VG_val"][79].figures == dict.fromkeys(
+    assert metrics_at(history, "VG_val", 79) == dict.fromkeys(
         ("AP", "AP50", "AP75", "APs", "APm", "APl", "mR@20", "mR@50", "mR@100", "R@20", "R@50", "R@100"), 0.0
     )
     assert history.notes == history.resumed == []
     assert history.weighted_terms
 
 
-def test_detectron2_metrics():
+def test_read_history_of_detectron2_metrics():
     history = read_history(GOLDEN / "detectron2_metrics.json")
-    assert history.iterations.tolist() == [19, 39, 59, 79, 99]
-    assert history.series("total_loss")[1].tolist() == [
+    assert list(history.rows) == [19, 39, 59, 79, 99]
+    assert history.series("total_loss").tolist() == [
         278.8706266283989,
         272.9104211330414,
         272.1959493160248,
         271.8592955470085,
         269.50073635578156,
     ]
-    assert history.scalars[19]["loss_bbox_object"] == 2.8068655729293823
-    assert history.scalars[99]["k_log_layer2"] == 1.1214286088943481
-    assert history.scalars[39]["class_error_subject"] == 100.0
-    assert history.evaluations == {}
+    assert history.rows[19]["loss_bbox_object"] == 2.8068655729293823
+    assert history.rows[99]["k_log_layer2"] == 1.1214286088943481
+    assert history.rows[39]["class_error_subject"] == 100.0
+    assert evaluations(history) == {}
     assert history.weighted_terms
 
 
-def test_the_two_forms_agree():
+def test_log_and_metrics_agree():
     log, metrics = (read_history(GOLDEN / f"detectron2_{name}") for name in ("log.txt", "metrics.json"))
-    for name in log.names():
+    for name in log.scalars():
         if "loss" in name or name == "lr":
-            np.testing.assert_allclose(log.series(name)[1], metrics.series(name)[1], rtol=6e-4, err_msg=name)
+            np.testing.assert_allclose(log.series(name), metrics.series(name), rtol=6e-4, err_msg=name)
 
 
-def test_our_log(tmp_path):
+def test_read_history_of_our_log(tmp_path):
     path = write(
         tmp_path / "run" / "log.txt", row(9, 4.5), row(19, 3.25), evaluation(19, 0.125), row(29, 3.0)
     )
     history = read_history(path)
     assert history.name == "run"
     assert totals(history) == {9: 4.5, 19: 3.25, 29: 3.0}
-    assert history.scalars[9]["skipped_steps"] == 0
+    assert history.rows[9]["skipped_steps"] == 0
     assert not history.weighted_terms
-    found = history.evaluations["VG_val"][19]
-    assert np.isnan(found.figures.pop("zR@20"))
-    assert np.isnan(found.figures.pop("APs"))
-    assert found.figures == {
+    found = metrics_at(history, "VG_val", 19)
+    assert np.isnan(found.pop("zR@20"))
+    assert np.isnan(found.pop("APs"))
+    assert found == {
         "R@20": 0.125,
         "R@100": 0.25,
         "mR@20": 0.125,
@@ -131,18 +153,18 @@ def test_our_log(tmp_path):
         "APm": 0.01,
         "APl": 0.02,
     }
-    assert (found.depth, found.predicates) == (100, {"on": 0.125, "sitting on": 0.0})
-    assert history.figure_series("VG_val", "R@100")[0].tolist() == [19]
-    assert history.figure_series("VG_val", "zR@20")[0].tolist() == []
-    names = figure_names([history], "VG_val")
-    assert names[:5] == ["R@20", "R@100", "mR@20", "mR@100", "zR@100"]
-    assert names[-5:] == ["AP", "AP50", "AP75", "APm", "APl"]
+    assert history.predicate_recalls("VG_val") == {19: {"on": 0.125, "sitting on": 0.0}}
+    assert Metric("VG_val", "recall@100", "sitting on") in history.metrics()
+    assert history.series("VG_val/SG/R@100").to_dict() == {19: 0.25}
+    names = metric_names([history], "VG_val")
+    assert names[:6] == ["R@20", "R@100", "mR@20", "mR@100", "zR@20", "zR@100"]
+    assert names[-6:] == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
 
 
 def test_predicates_may_have_any_name(tmp_path):
     odd = "(a (b):0.1000) ($x_1$:0.2000) (c:d:0.3000) ( :0.4000) (위에:nan)"
     history = read_history(write(tmp_path / "log.txt", row(19, 1.0), evaluation(19, 0.5, predicates=odd)))
-    found = history.evaluations["VG_val"][19].predicates
+    found = history.predicate_recalls("VG_val")[19]
     assert list(found) == ["a (b)", "$x_1$", "c:d", " ", "위에"]
     assert list(found.values())[:4] == [0.1, 0.2, 0.3, 0.4]
 
@@ -151,22 +173,22 @@ def test_several_data_sets_and_an_evaluation_after_the_training(tmp_path):
     a, b = evaluation(19, 0.25, "A"), evaluation(19, 0.5, "B")
     after = evaluation(0, 0.75, "VG_test").rsplit("[", 1)[0]  # no line tells the iteration
     history = read_history(write(tmp_path / "log.txt", row(19, 1.0), a, b, row(29, 1.0), after))
-    assert {name: list(points) for name, points in history.evaluations.items()} == {
+    assert evaluations(history) == {
         "A": [19],
         "B": [19],
         "VG_test": [29],
     }
-    assert history.evaluations["B"][19].figures["R@20"] == 0.5
+    assert metrics_at(history, "B", 19)["R@20"] == 0.5
 
 
-def test_detectron2_killed_after_an_evaluation(tmp_path):
+def test_evaluation_before_a_killed_line_is_placed(tmp_path):
     text = (GOLDEN / "detectron2_log.txt").read_text()
     cut = text[: text.index("iter: 39") - 80]
     history = read_history(write(tmp_path / "d2.txt", cut))
     assert totals(history) == {19: 278.9}
     longer = text[: text.index("iter: 79") - 80]
     history = read_history(write(tmp_path / "d2.txt", longer))
-    assert list(history.evaluations["VG_val"]) == [39, 79]  # the line of 79 would have followed
+    assert evaluations(history)["VG_val"] == [39, 79]  # the line of 79 would have followed
 
 
 @pytest.mark.parametrize("end", [7, 30, 80, 95])
@@ -175,8 +197,8 @@ def test_a_cut_line_gives_no_wrong_number(tmp_path, end):
     start = line.index("total_loss")
     history = read_history(write(tmp_path / "log.txt", row(9, 4.5), line[: start + end]))
     assert totals(history).get(19, 3.25) == 3.25
-    assert history.scalars.get(19, {}).get("loss_relation", 1.234567) == 1.234567
-    assert history.scalars.get(19, {}).get("time", 0.5) == 0.5
+    assert history.rows.get(19, {}).get("loss_relation", 1.234567) == 1.234567
+    assert history.rows.get(19, {}).get("time", 0.5) == 0.5
     assert history.notes == ["log.txt: 1 cut or damaged line"]
 
 
@@ -199,7 +221,7 @@ def test_where_a_log_goes_back_the_later_wins(tmp_path):
     start = f"{STAMP} Starting training from iteration 20\n"
     history = read_history(write(tmp_path / "log.txt", *first, start, row(29, 2.0), row(39, 1.75)))
     assert totals(history) == {9: 4.0, 19: 3.0, 29: 2.0, 39: 1.75}
-    assert list(history.evaluations["VG_val"]) == [19]
+    assert evaluations(history)["VG_val"] == [19]
     assert history.resumed == [(20, 39)]
     # Even where the second run has not come as far as the first.
     history = read_history(write(tmp_path / "log.txt", *first, start, row(29, 2.0)))
@@ -213,11 +235,11 @@ def test_a_second_training_in_the_same_log_replaces_the_first(tmp_path):
     text = [start, row(9, 4.0), row(19, 3.0), evaluation(19, 0.25), start, row(9, 5.0)]
     history = read_history(write(tmp_path / "log.txt", *text))
     assert totals(history) == {9: 5.0}
-    assert history.evaluations == {}
+    assert evaluations(history) == {}
     assert history.resumed == [(0, 19)]
 
 
-def test_damage_other_lines_and_line_ends(tmp_path):
+def test_damaged_and_other_lines_are_skipped(tmp_path):
     lines = [
         "\ufeffsome banner\n",
         "epoch 3 | loss: what\n",
@@ -234,12 +256,12 @@ def test_damage_other_lines_and_line_ends(tmp_path):
     assert list(found) == [9, 19, 29, 39, 49]
     assert np.isnan(found[29])
     assert found[39] == float("inf")
-    assert history.scalars[39]["skipped_steps"] == 3
-    assert history.scalars[39]["max_mem"] == 1234
-    assert history.scalars[49]["skipped_steps"] == 0
+    assert history.rows[39]["skipped_steps"] == 3
+    assert history.rows[39]["max_mem"] == 1234
+    assert history.rows[49]["skipped_steps"] == 0
 
 
-def test_our_metrics(tmp_path):
+def test_read_history_of_our_metrics(tmp_path):
     lines = [
         {"iteration": 9, "total_loss": 4.0, "loss_relation_real": 1.5, "samples_real": 70, "lr": 0.1},
         {"iteration": 19, "total_loss": None, "loss_relation_a b": 2.5, "samples_real": 140, "text": "x"},
@@ -248,26 +270,26 @@ def test_our_metrics(tmp_path):
     ]
     history = read_history(write(tmp_path / "metrics.json", *(json.dumps(line) + "\n" for line in lines)))
     assert history.sources() == ["real", "a b"]
-    assert np.isnan(history.scalars[19]["total_loss"])
-    assert "text" not in history.scalars[19]
-    assert history.evaluations["VG_val"][19].figures["AP50"] == 0.5
-    assert history.evaluations["VG_test"][19].figures == {"R@20": 0.125, "AP50": 0.25}
+    assert np.isnan(history.rows[19]["total_loss"])
+    assert "text" not in history.rows[19]
+    assert metrics_at(history, "VG_val", 19)["AP50"] == 0.5
+    assert metrics_at(history, "VG_test", 19) == {"R@20": 0.125, "AP50": 0.25}
 
 
-def test_metrics_of_detectron2_have_ap_in_percent(tmp_path):
+def test_ap_of_detectron2_metrics_is_scaled_from_percent(tmp_path):
     line = {"iteration": 19, "total_loss": 1.0, "bbox/AP": 12.5, "bbox/APs": 5.0, "SG/SGMeanRecall@20": 0.25}
     path = write(tmp_path / "metrics.json", json.dumps(line) + "\n")
-    assert read_history(path).evaluations[""][19].figures == {"AP": 0.125, "APs": 0.05, "mR@20": 0.25}
+    assert metrics_at(read_history(path), "", 19) == {"AP": 0.125, "APs": 0.05, "mR@20": 0.25}
 
 
-def test_metrics_of_killed_and_resumed_runs(tmp_path):
+def test_metrics_of_killed_and_resumed_runs_are_joined(tmp_path):
     lines = [json.dumps({"iteration": i, "total_loss": float(i), "lr": 0.5}) + "\n" for i in (9, 19, 29, 39)]
     again = [json.dumps({"iteration": i, "total_loss": i + 0.5}) + "\n" for i in (29, 29, 39, 49)]
     cut = '{"iteration": 49, "total_lo'
     path = write(tmp_path / "metrics.json", *lines, cut, *again, "\n", "NaN\n", '{"no": "iteration"}\n')
     history = read_history(path)
     assert totals(history) == {9: 9.0, 19: 19.0, 29: 29.5, 39: 39.5, 49: 49.5}
-    assert "lr" not in history.scalars[29]
+    assert "lr" not in history.rows[29]
     assert history.resumed == [(29, 39)]
     assert history.notes == ["metrics.json: 3 cut or damaged lines"]
 
@@ -283,22 +305,24 @@ def test_the_files_of_a_run_are_joined(tmp_path):
     for path in (tmp_path, tmp_path / "log.txt", tmp_path / "metrics.json"):
         history = read_history(path)
         assert totals(history) == {19: 3.2512345, 29: 3.0}
-        assert history.scalars[19]["k_log_layer1"] == 1.5
-        assert history.scalars[19]["last_time"] == 0.5
-        assert list(history.evaluations) == ["VG_val"]
-        found = history.evaluations["VG_val"][19]
-        assert (found.figures["R@20"], found.figures["mR@20"]) == (1 / 3, 0.3333)
-        assert (found.figures["AP"], found.figures["AP50"]) == (0.1234567, 0.25)
-        assert (found.depth, found.images) == (100, {"on": 5, "by": 0})
-        assert found.predicates["on"] == 0.33333
-        assert np.isnan(found.predicates["by"])
+        assert history.rows[19]["k_log_layer1"] == 1.5
+        assert history.rows[19]["last_time"] == 0.5
+        assert history.datasets() == ["VG_val"]
+        found = metrics_at(history, "VG_val", 19)
+        assert (found["R@20"], found["mR@20"]) == (1 / 3, 0.3333)
+        assert (found["AP"], found["AP50"]) == (0.1234567, 0.25)
+        assert history.predicate_images == {("VG_val", 19): {"on": 5, "by": 0}}
+        assert history.rows[19]["VG_val/recall@100/on"] == 0.33333
+        recalls = history.predicate_recalls("VG_val")[19]
+        assert list(recalls) == ["on", "by"]
+        assert np.isnan(recalls["by"])
     (tmp_path / "log.txt").unlink()
-    assert list(read_history(tmp_path).evaluations) == ["VG_val"]  # results.json tells the name
+    assert read_history(tmp_path).datasets() == ["VG_val"]  # results.json tells the name
     write(tmp_path / "results.json", json.dumps(results | {"iteration": None}))
-    assert list(read_history(tmp_path).evaluations) == [""]
+    assert read_history(tmp_path).datasets() == [""]
 
 
-def test_names_of_terms():
+def test_parse_term():
     assert parse_term("total_loss_synthetic") == Term("total_loss", source="synthetic")
     assert parse_term("loss_bbox_relation_4") == Term("loss_bbox_relation", layer=4)
     assert parse_term("loss_relation") == Term("loss_relation")
@@ -308,7 +332,7 @@ def test_names_of_terms():
     assert parse_term("k_log_layer1") is None
 
 
-def test_names_of_runs(tmp_path):
+def test_run_names_are_unique(tmp_path):
     for name in ("a/x", "b/x", "b/y"):
         write(tmp_path / name / "log.txt", row(9, 1.0))
     a, b, y = (tmp_path / name / "log.txt" for name in ("a/x", "b/x", "b/y"))
@@ -319,7 +343,7 @@ def test_names_of_runs(tmp_path):
     assert [history.name for history in read_histories([a, a, y])] == ["x", "y"]
 
 
-def test_mistakes(tmp_path):
+def test_read_history_refuses_other_files(tmp_path):
     with pytest.raises(SpeaqError, match=r"gone/log\.txt: no such file; expected the log\.txt of a training"):
         read_history(tmp_path / "gone" / "log.txt")
     with pytest.raises(SpeaqError, match=r"neither log\.txt nor metrics\.json in this folder"):

@@ -11,18 +11,21 @@ from PIL import Image
 from rich.console import Console
 
 from speaq.errors import SpeaqError
-from speaq.tools.training_log.dynamics import draw_dynamics
-from speaq.tools.training_log.history import Evaluation, TrainingHistory
-from speaq.tools.training_log.losses import draw_components, draw_layers, draw_sources
-from speaq.tools.training_log.overview import draw_overview
-from speaq.tools.training_log.page import running_median
-from speaq.tools.training_log.plots import plot_training_logs
-from speaq.tools.training_log.predicates import draw_predicates
+from speaq.tools.training_log.figures import (
+    draw_dynamics,
+    draw_layers,
+    draw_loss_terms,
+    draw_metrics,
+    draw_overview,
+    draw_sources,
+)
+from speaq.tools.training_log.history import Metric, TrainingHistory
+from speaq.tools.training_log.loss_terms import LOSSES, PARTS, term_name
+from speaq.tools.training_log.panel_figure import running_median
+from speaq.tools.training_log.plots import plot_training_logs, write_table
+from speaq.tools.training_log.predicate_recalls import draw_predicate_recalls
 from speaq.tools.training_log.reading import read_history
 from speaq.tools.training_log.summary import metrics_tables, remarks, training_table
-from speaq.tools.training_log.table import write_table
-from speaq.tools.training_log.terms import KINDS, PARTS, term_name
-from speaq.tools.training_log.validation import draw_metrics
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RECALLS = {39: 0.25, 79: 0.5, 119: 0.375}
@@ -34,7 +37,7 @@ def make_history(
     history = TrainingHistory(name)
     for number in range(points):
         values = {"total_loss": scale * (100.0 - number), "lr": 1e-4, "time": 0.5, "data_time": 0.1}
-        terms = [term_name(part, kind) for part in PARTS for kind in KINDS]
+        terms = [term_name(part, kind) for part in PARTS for kind in LOSSES]
         values |= {term: scale * (10.0 * index - number) for index, term in enumerate(terms, start=2)}
         values |= {f"loss_relation_{layer}": 50.0 + layer - number for layer in range(2)}
         values |= {f"k_log_layer{layer}": layer + 0.5 for layer in (1, 2, 3)}
@@ -42,14 +45,22 @@ def make_history(
             values |= {f"loss_relation_{source}": 7.0 - number for source in ("synthetic", "real")}
             values |= {"samples_real": 7.0 * (number + 1), "samples_synthetic": 3.0 * (number + 1)}
         iteration = 10 * number + 9
-        history.add_scalars(iteration, values | {"skipped_steps": 2.0})
+        history.add(iteration, values | {"skipped_steps": 2.0})
         if iteration in RECALLS:
             recall = RECALLS[iteration]
-            found = history.evaluation(iteration, "VG_val")
-            found.figures |= {"R@20": recall, "R@100": 1.5 * recall, "mR@100": recall / 2, "AP50": 0.125}
-            found.predicates = {"on": recall, "_near_": 1 - recall, "$x": 0.0, "absent": float("nan")}
-            found.depth = 100
+            metrics = {"R@20": recall, "R@100": 1.5 * recall, "mR@100": recall / 2, "AP50": 0.125}
+            history.add(iteration, evaluated("VG_val", metrics))
+            predicates = {"on": recall, "_near_": 1 - recall, "$x": 0.0, "absent": float("nan")}
+            history.add(iteration, predicate_recalls("VG_val", predicates))
     return history
+
+
+def evaluated(dataset: str, metrics: dict[str, float]) -> dict[str, float]:
+    return {Metric(dataset, metric).column: value for metric, value in metrics.items()}
+
+
+def predicate_recalls(dataset: str, recalls: dict[str, float]) -> dict[str, float]:
+    return {Metric(dataset, "recall@100", name).column: value for name, value in recalls.items()}
 
 
 def lines(figure: Figure | None, title: str) -> list[tuple[list[float], list[float]]]:
@@ -99,9 +110,9 @@ def test_recalls_are_in_percent():
     assert {"@20", "@100", "iteration   |   star: best"} <= set(texts(figure))
 
 
-def test_terms_layers_and_sources():
+def test_figures_of_terms_layers_and_sources():
     history = make_history()
-    (term,) = lines(draw_components([history]), "object: box GIoU")
+    (term,) = lines(draw_loss_terms([history]), "object: box GIoU")
     assert term[1][:2] == [70.0, 69.0]
     first, second, final = lines(draw_layers([history]), "relation, classification")
     assert (first[1][0], second[1][0], final[1][0]) == (50.0, 51.0, 80.0)
@@ -115,7 +126,7 @@ def test_terms_layers_and_sources():
     assert draw_sources([make_history(sources=False)]) is None
 
 
-def test_dynamics():
+def test_draw_dynamics():
     figure = draw_dynamics([make_history()])
     (speed,) = lines(figure, "images per second")
     np.testing.assert_allclose(speed[1], 10 / 10 / 0.5)  # 10 images in 10 steps of half a second
@@ -139,10 +150,13 @@ def test_several_runs_are_overlaid():
 def test_titles_stay_within_their_panels():
     runs = [make_history("a"), make_history("b")]
     for run in runs:
-        recalls = run.evaluations.pop("VG_val")
-        run.evaluations = {"MULTI_val_synthetic": recalls, "W" * 60: recalls, "": recalls}
-        for evaluation in recalls.values():
-            evaluation.figures["F@20"] = 0.5
+        for iteration, recall in RECALLS.items():
+            row = run.rows[iteration]
+            run.rows[iteration] = {
+                name: value for name, value in row.items() if not name.startswith("VG_val/")
+            }
+            for dataset in ("MULTI_val_synthetic", "W" * 60, ""):
+                run.rows[iteration] |= evaluated(dataset, {"R@20": recall, "F@20": 0.5})
     figure = draw_metrics(runs)
     assert figure is not None
     figure.draw_without_rendering()
@@ -169,7 +183,7 @@ def test_runs_of_one_colour_have_markers_of_their_own():
     assert len({(sample.get_color(), sample.get_marker()) for sample in samples}) == 18
     marks = [str(line.get_marker()) for line in figure.axes[0].lines]
     assert marks == ["o"] * 8 + ["s"] * 8 + ["D"] * 2
-    golden = draw_predicates(equal_runs(9))
+    golden = draw_predicate_recalls(equal_runs(9))
     assert golden is not None
     assert golden.axes[0].lines[8].get_marker() == "s"
 
@@ -183,14 +197,14 @@ def test_weighted_terms_are_noted_in_the_picture():
     assert not any("do not compare" in text for text in texts(draw_overview(runs)))
     runs[0].weighted_terms = True
     note = "do not compare loss terms: run 0 logged them times their weights, the other runs without"
-    for draw in (draw_overview, draw_components, draw_layers):
+    for draw in (draw_overview, draw_loss_terms, draw_layers):
         found = " ".join(texts(draw(runs))).replace("\n", " ")
         assert note in found
     for draw in (draw_metrics, draw_dynamics):
         assert not any("do not compare" in text for text in texts(draw(runs)))
 
 
-def test_smoothing():
+def test_running_median_keeps_steps_and_removes_spikes():
     values = np.array([1.0, 2.0, 90.0, 4.0, 5.0])
     assert running_median(values, 3).tolist() == [1.0, 2.0, 4.0, 5.0, 5.0]
     assert running_median(values, 1).tolist() == values.tolist()
@@ -207,8 +221,8 @@ def test_smoothing():
 
 def test_spikes_and_numbers_that_are_not_finite_are_marked():
     history = make_history(points=100)
-    history.scalars[509]["total_loss"] = 1e6
-    history.scalars[609]["total_loss"] = float("nan")
+    history.rows[509]["total_loss"] = 1e6
+    history.rows[609]["total_loss"] = float("nan")
     figure = draw_overview([history], smooth=1)
     assert figure is not None
     axes = figure.axes[0]
@@ -217,9 +231,9 @@ def test_spikes_and_numbers_that_are_not_finite_are_marked():
     assert marks == {"x": [609], "^": [509]}
 
 
-def test_predicates():
+def test_draw_predicate_recalls():
     history = make_history()
-    figure = draw_predicates([history])
+    figure = draw_predicate_recalls([history])
     assert figure is not None
     over_time, last = figure.axes[:2]
     assert [label.get_text() for label in over_time.get_yticklabels()] == ["_near_", "on", "$x"]
@@ -229,29 +243,31 @@ def test_predicates():
     )
     assert "1 of 4 predicates are absent from these images" in texts(figure)
     other = make_history("other")
-    other.evaluations["VG_val"][119].predicates = {"on": 0.75, "by": 0.5}
-    figure = draw_predicates([history, other, TrainingHistory("without")])
+    row = other.rows[119]
+    other.rows[119] = {name: value for name, value in row.items() if "/recall@100/" not in name}
+    other.add(119, predicate_recalls("VG_val", {"on": 0.75, "by": 0.5}))
+    figure = draw_predicate_recalls([history, other, TrainingHistory("without")])
     assert figure is not None
     (dots,) = figure.axes
     assert [label.get_text() for label in dots.get_yticklabels()] == ["on", "_near_", "by", "$x"]
     assert [line.get_xdata()[0] for line in dots.lines][:2] == [37.5, 75.0]  # type: ignore[index]
-    assert draw_predicates([TrainingHistory("empty")]) is None
+    assert draw_predicate_recalls([TrainingHistory("empty")]) is None
 
 
 def test_fifty_predicates_have_a_line_each():
     history = TrainingHistory("run")
     names = {f"predicate {number}": number / 50 for number in range(50)}
-    history.evaluations["VG_test"] = {9: Evaluation(predicates=names, depth=100)}
-    figure = draw_predicates([history])
+    history.add(9, predicate_recalls("VG_test", names))
+    figure = draw_predicate_recalls([history])
     assert figure is not None
     (axes,) = figure.axes
     assert len(axes.get_yticklabels()) == 50
     assert figure.get_figheight() / 50 > 0.2  # inches for a line of text
 
 
-def test_table(tmp_path):
+def test_write_table(tmp_path):
     history = make_history()
-    history.scalars[19]["total_loss"] = float("nan")
+    history.rows[19]["total_loss"] = float("nan")
     write_table([history, make_history("other", points=1)], tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -264,7 +280,7 @@ def test_table(tmp_path):
     assert rows[0]["VG_val/SG/R@100"] == ""
 
 
-def test_summary():
+def test_summary_tables_of_one_run():
     history = make_history()
     cells = dict(row[:2] for row in printed(training_table([history])) if len(row) == 2)
     assert cells["last iteration"] == "119"
@@ -294,23 +310,24 @@ def test_many_runs_have_a_row_each():
     ]
     assert [row[0] for row in rows] == [run.name for run in runs]
     assert rows[0][1:4] == ["119", "0:01:00", "89"]
-    runs[6].evaluations["VG_val"] = {9: Evaluation({"R@100": 0.125})}
+    runs[6] = TrainingHistory("run 6")
+    runs[6].add(9, evaluated("VG_val", {"R@100": 0.125}))
     header, *rows = printed(*metrics_tables(runs))
     assert header == ["", "R@100", "mR@100", "AP50"]
     assert (rows[0], rows[6]) == (["run 0", "75.00", "25.00", "12.50"], ["run 6", "12.50", "-", "-"])
 
 
-def test_remarks():
+def test_remarks_on_resumed_and_weighted_logs():
     golden = read_history(GOLDEN / "detectron2_metrics.json")
     history = make_history()
     history.resumed = [(40, 59)]
     added, resumed, weights = remarks([golden, history])
-    assert "total_loss is 203.2 more than its terms come to" in added  # 200 of class errors, 3.2 of mean k
+    assert "total_loss is 203.2 more than the sum of its terms" in added  # 200 of class errors, 3.2 of mean k
     assert resumed.startswith("run: the log goes back to iteration 40 after 59")
     assert weights.startswith("detectron2_metrics: loss terms were logged times their weights")
 
 
-def test_all_files(tmp_path):
+def test_plot_training_logs_writes_figures_with_data(tmp_path):
     line = {"iteration": 9, "total_loss": 4.0, "lr": 0.1, "loss_relation": 1.0}
     (tmp_path / "metrics.json").write_text(json.dumps(line) + "\n")
     output = tmp_path / "plots"
