@@ -20,7 +20,7 @@ from torch import Tensor
 from speaq.boxes import box_giou, box_iou, cxcywh_to_xyxy
 from speaq.losses.criterion import Criterion
 from speaq.matching.groups import QueryGroups, group_queries
-from speaq.matching.matcher import OUTSIDE_GROUP, Matcher
+from speaq.matching.matcher import OUT_OF_GROUP_COST, Matcher
 from speaq.matching.published import VG_PREDICATE_COUNTS
 from speaq.structures import RawOutput, Target
 
@@ -96,7 +96,7 @@ def plain(output: RawOutput, targets: list[Target], groups: QueryGroups, weights
                 overlap = box_giou(cxcywh_to_xyxy(found)[:, None], cxcywh_to_xyxy(want)[None])
                 cost = cost + 5 * torch.cdist(found, want, p=1) - 2 * overlap
             inside = in_query[:, None] == of_predicate[predicates][None]
-            cost = (cost.view(batch, queries, -1) + OUTSIDE_GROUP * ~inside).split(sizes, -1)
+            cost = (cost.view(batch, queries, -1) + OUT_OF_GROUP_COST * ~inside).split(sizes, -1)
             overlaps = [
                 box_iou(
                     cxcywh_to_xyxy(boxes[side].flatten(0, 1))[:, None], cxcywh_to_xyxy(wanted[side])[None]
@@ -158,9 +158,28 @@ def main() -> None:
     weights = torch.ones(PREDICATES + 1)
     weights[-1] = 0.1
     matcher = Matcher(
-        copies=4, dynamic=True, quality_scheme="max", predicate_weight=-0.5, independent=True, groups=groups
+        class_weight=1.0,
+        l1_weight=5.0,
+        giou_weight=2.0,
+        one2many_scheme="dynamic",
+        one2many_k=4,
+        quality_scheme="max",
+        predicate_weight=-0.5,
+        match_independent=True,
+        groups=groups,
     )
-    criterion = Criterion(matcher=matcher, num_objects=OBJECTS, predicate_weights=weights)
+    criterion = Criterion(
+        matcher=matcher,
+        num_objects=OBJECTS,
+        predicate_weights=weights,
+        no_object_weight=0.1,
+        relation_loss_weight=1.0,
+        l1_weight=5.0,
+        giou_weight=2.0,
+        dense_loss_weight=0.0,
+        deep_supervision=True,
+        source_names=("real",),
+    )
     ours = criterion(output, targets).total.item()
     theirs = plain(output, targets, groups, weights).item()
     print(f"loss {ours:.4f}, plain version {theirs:.4f}")

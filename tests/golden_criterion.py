@@ -7,35 +7,33 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speaq.losses.classification import predicate_weights
+from speaq.config import load_config
+from speaq.losses.build import build_criterion
 from speaq.losses.criterion import Criterion
-from speaq.matching.groups import group_queries
 from speaq.matching.matcher import Matcher
+from speaq.model.config import ModelConfig
 from speaq.structures import RawOutput, Target
 
 GOLDEN = Path(__file__).parent / "golden"
 RECORD = json.loads((GOLDEN / "criterion.json").read_text())
 CASES = [name for name in RECORD if name != "published_predicate_counts"]
 COUNTS = RECORD["published_predicate_counts"]
-SPEAQ = {
-    "ONE2MANY_SCHEME": "dynamic",
-    "ONE2MANY_DYNAMIC_SCHEME": "max",
-    "ONE2MANY_K": 4,
-    "MATCH_INDEPENDENT": True,
-    "USE_GROUP_MASK": True,
-    "NUM_GROUPS": 4,
-    "ONE2MANY_PREDICATE_SCORE": True,
-    "ONE2MANY_PREDICATE_WEIGHT": -0.5,
-}
-BASELINE = {
-    "ONE2MANY_SCHEME": "static",
-    "ONE2MANY_DYNAMIC_SCHEME": "min",
-    "ONE2MANY_K": 1,
-    "MATCH_INDEPENDENT": False,
-    "USE_GROUP_MASK": False,
-    "NUM_GROUPS": 5,
-    "ONE2MANY_PREDICATE_SCORE": False,
-    "ONE2MANY_PREDICATE_WEIGHT": 1.0,
+BASELINE = ["REWEIGHT_RELATIONS", "True", "OVERSAMPLE_PARAM", "0.07", "UNDERSAMPLE_PARAM", "1.5"]
+SPEAQ = [
+    *("ONE2MANY_SCHEME", "dynamic", "ONE2MANY_DYNAMIC_SCHEME", "max", "ONE2MANY_K", "4"),
+    *("MATCH_INDEPENDENT", "True", "USE_GROUP_MASK", "True", "NUM_GROUPS", "4"),
+    *("ONE2MANY_PREDICATE_SCORE", "True", "ONE2MANY_PREDICATE_WEIGHT", "-0.5"),
+]
+PLAIN_MATCHER = {
+    "class_weight": 1.0,
+    "l1_weight": 5.0,
+    "giou_weight": 2.0,
+    "one2many_scheme": "static",
+    "one2many_k": 1,
+    "quality_scheme": "min",
+    "predicate_weight": 0.0,
+    "match_independent": False,
+    "groups": None,
 }
 
 
@@ -44,32 +42,26 @@ def figures() -> dict[str, np.ndarray]:
     return dict(np.load(GOLDEN / "criterion.npz"))
 
 
-def settings(case: str) -> dict:
-    opts = RECORD[case]["opts"]
-    chosen = {key.split(".")[-1]: value for key, value in zip(opts[::2], opts[1::2], strict=True)}
-    base = SPEAQ if RECORD[case]["multiply_query"] == 2 else BASELINE
-    return {"REWEIGHT_RELATIONS": True, **base, **chosen}
+def matcher(**changes) -> Matcher:
+    """The matcher of the baseline, but for some settings."""
+    return Matcher(**{**PLAIN_MATCHER, **changes})
 
 
-def criterion(case: str, **options) -> Criterion:
-    s = settings(case)
+def criterion(case: str, source_names=("real",)) -> Criterion:
+    """The criterion of a golden case, by way of its configuration."""
     m = RECORD[case]["multiply_query"]
-    groups = group_queries(counts=COUNTS, num_groups=s["NUM_GROUPS"], num_queries=40, multiplier=m)
-    matcher = Matcher(
-        copies=s["ONE2MANY_K"],
-        dynamic=s["ONE2MANY_SCHEME"] == "dynamic",
-        quality_scheme=s["ONE2MANY_DYNAMIC_SCHEME"],
-        predicate_weight=s["ONE2MANY_PREDICATE_WEIGHT"] if s["ONE2MANY_PREDICATE_SCORE"] else 0.0,
-        independent=s["MATCH_INDEPENDENT"],
-        groups=groups if s["USE_GROUP_MASK"] else None,
+    chosen = [str(value) for value in RECORD[case]["opts"]]
+    overrides = [*BASELINE, *(SPEAQ if m == 2 else [])]
+    keys = [f"MODEL.DETR.{key}" if i % 2 == 0 else key for i, key in enumerate(overrides)]
+    config = load_config(None, [*keys, *chosen])
+    model = ModelConfig(
+        objects=tuple(f"object {i}" for i in range(150)),
+        predicates=tuple(f"predicate {i}" for i in range(50)),
+        backbone={},
+        num_queries=40,
+        query_multiplier=m,
     )
-    weights = torch.ones(51)
-    weights[-1] = 0.1
-    if s["REWEIGHT_RELATIONS"]:
-        weights, _ = predicate_weights(
-            torch.tensor(COUNTS), threshold=0.07, power=1.5, no_relation=0.1, maximum=100.0
-        )
-    return Criterion(matcher=matcher, num_objects=150, predicate_weights=weights, **options)
+    return build_criterion(config, model, np.array(COUNTS), source_names)
 
 
 def output(multiplier: int, dtype: torch.dtype = torch.float32) -> RawOutput:
@@ -101,3 +93,13 @@ def targets(dtype: torch.dtype = torch.float32) -> list[Target]:
         )
         for i in range(5)
     ]
+
+
+def matches(assignment, layer: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Matched queries and relations (K,) of a layer, image by image; relations count from 0 in each image."""
+    first, result = 0, []
+    for image, target in enumerate(targets()):
+        chosen = (assignment.layer == layer) & (assignment.image == image)
+        result.append((assignment.query[chosen].numpy(), assignment.relation[chosen].numpy() - first))
+        first += len(target.relations)
+    return result

@@ -1,4 +1,4 @@
-"""Box formats and overlaps.
+"""Box formats, IoU and generalised IoU.
 
 Formats: ``xyxy`` is (x1, y1, x2, y2), ``cxcywh`` is (centre x, centre y, width, height). Boxes are
 continuous: a box covers x2 - x1 by y2 - y1, with no added pixel. Every function works on any device,

@@ -1,7 +1,27 @@
-"""The things that flow through the system, from an annotated image to a scene graph.
+"""Data structures shared by the whole package: vocabulary, annotation, target, batch and network output.
 
-B: images of a batch, N: boxes of an image, M: relations of an image, L: decoder layers, Q: entity queries,
-P: predicate queries (a multiple of Q), C: object classes, R: predicate classes.
+Shape letters, the same in every module:
+
+====  =================================================================================================
+B     images of a batch
+H, W  height and width of the (padded) images, in pixels
+h, w  height and width of the feature map, in cells
+T     encoder tokens, T = h * w
+D     hidden size of the transformer
+L     decoder layers
+Q     entity queries; entity query i has one subject and one object
+P     predicate queries, P = m * Q with m = MODEL.DETR.MULTIPLY_QUERY; query j belongs to entity query j // m
+C     object classes; index C is "no object"
+R     predicate classes; index R is "no relation"
+N     ground-truth boxes of an image
+M     ground-truth relations of an image, or of all images of a batch one after another
+K     matched pairs of a predicate query and a relation
+S     sources of data, such as real and synthetic
+E     entities of a scene graph
+...   any leading dimensions
+====  =================================================================================================
+
+Boxes are ``xyxy`` (x1, y1, x2, y2) or ``cxcywh`` (centre x, centre y, width, height).
 """
 
 from __future__ import annotations  # so that a program without torch can have scene graphs
@@ -31,7 +51,7 @@ class Vocabulary:
     predicates: tuple[str, ...]
 
     def differences(self, other: Vocabulary) -> list[str]:
-        """Where another vocabulary is not this one, in words; empty where they are equal."""
+        """Sentences that describe how another vocabulary differs from this one; empty if they are equal."""
         return [
             difference
             for what in ("objects", "predicates")
@@ -62,7 +82,7 @@ def _name_differences(what: str, names: tuple[str, ...], others: tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """The ground truth of one image as the data set has it, in pixels of the original image.
+    """The ground truth of one image, in pixels of the original image.
 
     Attributes:
         image_id: integer in Visual Genome, string in synthetic sets.
@@ -71,8 +91,8 @@ class Annotation:
         boxes: (N, 4) float32, xyxy.
         labels: (N,) int64, object class from 0.
         relations: (M, 3) int64, rows (subject box, object box, predicate class from 0).
-        source: which data set it is from, such as "real" or "synthetic".
-        loss_weight: the weight of this image in the training loss.
+        source: name of the source of data, such as "real" or "synthetic".
+        loss_weight: weight of this image in the training loss.
     """
 
     image_id: int | str
@@ -88,16 +108,17 @@ class Annotation:
 
 @dataclass(slots=True, kw_only=True)
 class Target:
-    """What the network should find in one (augmented, resized) image.
+    """The training target of one (augmented, resized) image.
 
     Attributes:
-        image_id: of the image.
+        image_id: as in the annotation.
         boxes: (N, 4) float32, cxcywh in 0..1 of the image.
         labels: (N,) int64.
         relations: (M, 3) int64, rows (subject box, object box, predicate).
-        relation_boxes: (M, 4) float32, cxcywh in 0..1: the box from centre to centre.
-        source: which data set it is from.
-        loss_weight: the weight of this image in the loss.
+        relation_boxes: (M, 4) float32, cxcywh in 0..1, the predicate boxes: from the subject's centre to the
+            object's centre.
+        source: name of the source of data.
+        loss_weight: weight of this image in the loss.
     """
 
     image_id: int | str
@@ -124,7 +145,7 @@ class Batch:
     Attributes:
         images: (B, 3, H, W) uint8, RGB; padding is 0.
         sizes: (B, 2) int64, height and width of each image without the padding; stays on the CPU, where the
-            model looks whether there is any padding.
+            model checks whether there is any padding.
         targets: B targets of the images as they are here.
         annotations: B annotations of the original images.
     """
@@ -150,18 +171,18 @@ class Batch:
 
 @dataclass(slots=True, kw_only=True)
 class RawOutput:
-    """What the network says, for all decoder layers; the last layer is the final one.
+    """Outputs of the network for L decoder layers, the final one last.
 
-    Predicate query j speaks of the entities of entity query j // (P // Q).
+    Predicate query j belongs to entity query j // m.
 
     Attributes:
         subject_logits, object_logits: (L, B, Q, C + 1); class C is "no object".
         subject_boxes, object_boxes: (L, B, Q, 4), cxcywh in 0..1.
         predicate_logits: (L, B, P, R + 1); class R is "no relation".
         predicate_boxes: (L, B, P, 4), cxcywh in 0..1.
-        token_logits, token_boxes, token_points: (B, T, C + 1), (B, T, 4), (B, T, 2) of the T encoder tokens
-            for the dense auxiliary loss in training, None otherwise; a point is the token's centre (x, y) in
-            0..1, beyond 1 in the padding.
+        token_logits, token_boxes, token_points: (B, T, C + 1), (B, T, 4) and (B, T, 2), the encoder tokens'
+            class logits, boxes and centres (x, y) in 0..1 (beyond 1 in the padding), for the dense auxiliary
+            loss in training; None otherwise.
     """
 
     subject_logits: Tensor
@@ -184,16 +205,3 @@ class RawOutput:
         layered = ("subject_logits", "object_logits", "subject_boxes", "object_boxes")
         layered += ("predicate_logits", "predicate_boxes")
         return replace(self, **{name: getattr(self, name)[-1:] for name in layered})
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Which predicate queries answer for which relations of one image.
-
-    Attributes:
-        queries: (K,) int64, predicate query indices, distinct.
-        relations: (K,) int64, indices into the image's relations; one relation may appear several times.
-    """
-
-    queries: Tensor
-    relations: Tensor

@@ -1,17 +1,17 @@
-"""Matching and loss agree with the published implementation; sample weights are linear."""
+"""The criterion against golden figures; sample weights, sources, edge cases."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from golden_criterion import CASES, COUNTS, RECORD, criterion, figures, output, targets
+from golden_criterion import CASES, COUNTS, RECORD, criterion, figures, matches, output, targets
 from speaq.losses.classification import predicate_weights
 from speaq.matching.groups import group_queries
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_term_agrees(case):
+def test_criterion_terms_equal_golden(case):
     losses = criterion(case)(output(RECORD[case]["multiply_query"]), targets())
     expected = dict(RECORD[case]["losses"])
     assert losses.total.item() == pytest.approx(expected.pop("total_weighted"), rel=1e-4)
@@ -21,22 +21,20 @@ def test_every_term_agrees(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_matchings_agree(case):
+def test_criterion_matching_equals_golden(case):
     losses = criterion(case)(output(RECORD[case]["multiply_query"]), targets())
-    counts = [len(target.relations) for target in targets()]
-    for i, match in enumerate(losses.assignment.matches(2, counts)):
+    for i, (matched_queries, matched_relations) in enumerate(matches(losses.assignment, 2)):
         relations = figures()[f"target{i}.image_relations"]
         repeated = figures()[f"{case}.aug{i}.image_relations"]
         queries, chosen = figures()[f"{case}.match{i}.query"], figures()[f"{case}.match{i}.target"]
         theirs = sorted((int(q), *repeated[t].tolist()) for q, t in zip(queries, chosen, strict=True))
-        ours = sorted(
-            (int(q), *relations[t].tolist()) for q, t in zip(match.queries, match.relations, strict=True)
-        )
+        pairs = zip(matched_queries, matched_relations, strict=True)
+        ours = sorted((int(q), *relations[t].tolist()) for q, t in pairs)
         assert ours == theirs
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_groups_and_weights_agree(case):
+def test_groups_and_predicate_weights_equal_golden(case):
     record = RECORD[case]
     groups = group_queries(
         counts=COUNTS,
@@ -59,7 +57,7 @@ def weighted(weights: list[float]):
     return [replace(target, loss_weight=w) for target, w in zip(items, weights, strict=True)]
 
 
-def test_the_loss_is_linear_in_the_sample_weights():
+def test_criterion_is_linear_in_the_sample_weights():
     loss, predictions = criterion("speaq"), output(2, torch.float64)
     single = [loss(predictions, weighted([float(i == j) for j in range(5)])).total for i in range(5)]
     mixed = loss(predictions, weighted([1.0, 0.5, 0.25, 0.0, 2.0])).total
@@ -70,7 +68,7 @@ def test_the_loss_is_linear_in_the_sample_weights():
 
 @pytest.mark.parametrize("weight", [0.1, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("case", ["baseline", "speaq"])
-def test_equal_weights_scale_the_loss_with_nothing_left_out(case, weight):
+def test_criterion_with_equal_weights_scales_every_part_of_the_loss(case, weight):
     loss, plain = criterion(case), output(1 if case == "baseline" else 2, torch.float64)
     unweighted = loss(plain, targets(torch.float64))
     predictions = output(1 if case == "baseline" else 2, torch.float64)
@@ -88,11 +86,11 @@ def test_equal_weights_scale_the_loss_with_nothing_left_out(case, weight):
         rows = matched.query if name == "predicate_logits" else matched.query // predictions.query_multiplier
         unmatched = torch.ones(gradient.shape[:3], dtype=torch.bool)
         unmatched[matched.layer, matched.image, rows] = False
-        # Every unmatched query learns to say "no object" or "no relation".
+        # Every unmatched query is trained towards "no object" or "no relation".
         assert (gradient[..., -1][unmatched] < 0).all()
 
 
-def test_an_image_of_weight_zero_gives_no_gradient():
+def test_criterion_gives_no_gradient_to_an_image_of_weight_zero():
     predictions = output(2, torch.float64)
     for name in ("subject_logits", "object_boxes", "predicate_logits", "predicate_boxes"):
         getattr(predictions, name).requires_grad_(True)
@@ -103,7 +101,7 @@ def test_an_image_of_weight_zero_gives_no_gradient():
         assert gradient[:, [0, 4]].abs().max() > 0
 
 
-def test_no_relation_and_no_box_anywhere_still_teaches_no_object():
+def test_criterion_trains_no_object_where_a_batch_has_no_boxes():
     empty = [
         replace(
             target,
@@ -125,7 +123,7 @@ def test_no_relation_and_no_box_anywhere_still_teaches_no_object():
     assert (gradient[..., -1] < 0).all()
 
 
-def test_sources_are_what_they_would_be_alone():
+def test_source_terms_equal_the_loss_of_that_source_alone():
     items = targets()
     names = ["real", "synthetic", "real", "synthetic", "real"]
     mixed = [replace(t, source=name, loss_weight=0.5) for t, name in zip(items, names, strict=True)]
@@ -143,7 +141,7 @@ def test_sources_are_what_they_would_be_alone():
     assert not any(name.endswith(("_0_real", "_1_real")) for name in both.source_terms)
 
 
-def test_a_source_without_images_has_no_loss():
+def test_source_terms_are_nan_for_a_source_without_images():
     losses = criterion("speaq", source_names=("real", "synthetic"))(output(2), targets())
     assert losses.source_images.tolist() == [5, 0]
     assert losses.source_terms["total_loss_synthetic"].isnan()
@@ -151,7 +149,7 @@ def test_a_source_without_images_has_no_loss():
     torch.testing.assert_close(losses.source_terms["total_loss_real"], losses.total)
 
 
-def test_what_is_no_number_in_one_source_stays_there():
+def test_source_terms_keep_nan_within_its_source():
     items = [replace(t, source="synthetic" if i == 1 else "real") for i, t in enumerate(targets())]
     predictions = output(2)
     predictions.subject_logits[:, 1] = torch.nan
@@ -168,7 +166,7 @@ def replace_images(predictions, keep):
     return type(predictions)(**chosen)
 
 
-def test_rare_predicates_are_lifted_no_further_than_the_maximum():
+def test_predicate_weights_are_limited_to_the_maximum():
     weights, limited = predicate_weights(
         torch.tensor([1000, 10, 0]), threshold=0.07, power=1.5, no_relation=0.1, maximum=100.0
     )

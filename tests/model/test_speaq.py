@@ -12,7 +12,7 @@ from speaq.model import speaq
 from speaq.model.attention import Attention
 from speaq.model.backbone import FrozenBatchNorm2d
 from speaq.model.decoder import Conditioning, Memory
-from speaq.model.position import grid_code
+from speaq.model.position import grid_embedding
 from speaq.pretrained import Speaq
 from speaq.structures import RawOutput
 from tiny_model import tiny_config
@@ -116,7 +116,7 @@ def test_a_model_can_be_made_without_autograd(context):
 
 
 def test_position_code_is_that_of_detr():
-    code = grid_code(torch.tensor([[2, 3]]), 2, 3, 8)[0, 1, 0]
+    code = grid_embedding(torch.tensor([[2, 3]]), 2, 3, 8)[0, 1, 0]
     y, x = 2 / (2 + 1e-6) * 2 * math.pi, 1 / (3 + 1e-6) * 2 * math.pi
     expected = [f(v / 10000 ** (i / 4)) for v in (y, x) for i in (0, 2) for f in (math.sin, math.cos)]
     torch.testing.assert_close(code, torch.tensor(expected), atol=1e-5, rtol=0)

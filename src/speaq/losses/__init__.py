@@ -1,1 +1,1 @@
-"""What training minimises: classes and boxes of matched queries."""
+"""The training loss: classes and boxes of matched queries."""

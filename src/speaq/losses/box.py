@@ -1,7 +1,4 @@
-"""L1 and generalised IoU of matched boxes.
-
-L: layers, B: images, q: queries, K: matched queries over layers and images.
-"""
+"""L1 and generalised IoU losses of matched boxes."""
 
 from torch import Tensor
 
@@ -9,24 +6,26 @@ from speaq.boxes import box_giou, cxcywh_to_xyxy
 from speaq.matching.matcher import Assignment
 
 
-def box_sums(boxes: Tensor, wanted: Tensor, assignment: Assignment, multiplier: int) -> tuple[Tensor, Tensor]:
-    """Sums over the matched boxes of every image.
+def box_losses(
+    boxes: Tensor, target_boxes: Tensor, assignment: Assignment, multiplier: int
+) -> tuple[Tensor, Tensor]:
+    """L1 and GIoU losses, summed over the matched boxes of every image (DETR, equation 4).
 
     Args:
-        boxes: (L, B, q, 4) predicted, cxcywh in 0..1.
-        wanted: (K, 4) the box that each matched query should give.
-        assignment: of K matched queries.
-        multiplier: matchable queries per row of ``boxes``.
+        boxes: (L, B, q, 4) predicted boxes, cxcywh in 0..1.
+        target_boxes: (K, 4) target of each matched query.
+        assignment: K matched queries.
+        multiplier: predicate queries per row of ``boxes``: m for entities (q = Q), 1 for predicates (q = P).
 
     Returns:
-        L1 distances (L, B) and 1 - GIoU (L, B).
+        L1 loss (L, B) and GIoU loss, 1 - GIoU, (L, B).
     """
-    matched = boxes[assignment.layer, assignment.image, assignment.query // multiplier]
-    where = (assignment.layer, assignment.image)
+    index = (assignment.layer, assignment.image)
+    matched = boxes[(*index, assignment.query // multiplier)]
+    l1_loss = (matched - target_boxes).abs().sum(-1)
+    giou_loss = 1 - box_giou(cxcywh_to_xyxy(matched), cxcywh_to_xyxy(target_boxes))
     zeros = boxes.new_zeros(boxes.shape[:2])
-    distance = (matched - wanted).abs().sum(-1)
-    overlap = 1 - box_giou(cxcywh_to_xyxy(matched), cxcywh_to_xyxy(wanted))
     return (
-        zeros.index_put(where, distance, accumulate=True),
-        zeros.index_put(where, overlap, accumulate=True),
+        zeros.index_put(index, l1_loss, accumulate=True),
+        zeros.index_put(index, giou_loss, accumulate=True),
     )

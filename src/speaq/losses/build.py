@@ -42,10 +42,10 @@ def build_criterion(
         num_objects=len(model.objects),
         predicate_weights=_predicate_weights(config, model, _frequencies(config, predicate_counts)),
         no_object_weight=detr.no_object_weight,
-        relation_weight=detr.relation_loss_weight,
+        relation_loss_weight=detr.relation_loss_weight,
         l1_weight=detr.l1_weight,
         giou_weight=detr.giou_weight,
-        dense_weight=detr.dense_loss_weight,
+        dense_loss_weight=detr.dense_loss_weight,
         deep_supervision=detr.deep_supervision,
         source_names=source_names,
     )
@@ -54,7 +54,7 @@ def build_criterion(
 def build_groups(
     config: Config, model: ModelConfig, predicate_counts: Sequence[int] | np.ndarray
 ) -> QueryGroups | None:
-    """Which queries speak of which predicates; None where all speak of all.
+    """Groups of queries and predicates (MODEL.DETR.USE_GROUP_MASK); None for no groups.
 
     Args:
         config: its MODEL.DETR section.
@@ -90,11 +90,11 @@ def _build_matcher(config: Config, groups: QueryGroups | None) -> Matcher:
         class_weight=detr.cost_class,
         l1_weight=detr.l1_weight,
         giou_weight=detr.giou_weight,
-        copies=detr.one2many_k,
-        dynamic=detr.one2many_scheme == "dynamic",
+        one2many_scheme=detr.one2many_scheme,
+        one2many_k=detr.one2many_k,
         quality_scheme=detr.one2many_dynamic_scheme,
         predicate_weight=detr.one2many_predicate_weight if detr.one2many_predicate_score else 0.0,
-        independent=detr.match_independent,
+        match_independent=detr.match_independent,
         groups=groups,
     )
 

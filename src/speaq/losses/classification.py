@@ -1,7 +1,4 @@
-"""Cross-entropy over all queries, where a query that answers for nothing should say "nothing".
-
-L: layers, B: images, q: queries, c: classes with "nothing" last, K: matched queries over layers and images.
-"""
+"""Cross-entropy over all queries; unmatched ones have the target "no object" or "no relation"."""
 
 import torch
 from torch import Tensor
@@ -9,56 +6,54 @@ from torch import Tensor
 from speaq.matching.matcher import Assignment
 
 
-def classification_sums(
-    logits: Tensor, classes: Tensor, assignment: Assignment, weights: Tensor, multiplier: int
+def cross_entropy(
+    logits: Tensor, target_classes: Tensor, assignment: Assignment, class_weights: Tensor, multiplier: int
 ) -> tuple[Tensor, Tensor]:
-    """Weighted cross-entropy of every image, and the sum of the class weights it is to be divided by.
+    """Weighted cross-entropy summed over the queries of every image, and the sum of their class weights.
 
-    Unmatched queries only need the log-sum-exp and one logit, and repeated queries are counted instead of
-    being copied.
+    The loss of an unmatched query needs only the log-sum-exp and one logit, and the m repetitions of an
+    entity query are counted instead of copied.
 
     Args:
-        logits: (L, B, q, c).
-        classes: (K,) the class that each matched query should give.
-        assignment: of K matched queries, which count q * multiplier per image.
-        weights: (c,) class weights.
-        multiplier: how many matchable queries share one row of ``logits`` (m for entities, 1 for predicates).
+        logits: (L, B, q, c), the last class being "no object" or "no relation".
+        target_classes: (K,) target of each matched query.
+        assignment: K matched queries, out of q * multiplier per image.
+        class_weights: (c,).
+        multiplier: predicate queries per row of ``logits``: m for entities (q = Q), 1 for predicates (q = P).
 
     Returns:
-        Sums (L, B) and normalisers (L, B).
+        Cross-entropy (L, B) and its normalizer (L, B), the sum of the class weights.
     """
-    layers, batch, queries, _ = logits.shape
-    log_sum = logits.logsumexp(-1)
-    where = (assignment.layer, assignment.image, assignment.query // multiplier)
-    matched = torch.zeros(layers, batch, queries, device=logits.device, dtype=logits.dtype)
-    matched = matched.index_put(where, matched.new_ones(()), accumulate=True)
-    nothing = weights[-1] * (multiplier - matched)
-    sums = (nothing * (log_sum - logits[..., -1])).sum(-1)
-    own = weights[classes]
-    entropy = own * (log_sum[where] - logits[(*where, classes)])
-    image = where[:2]
+    log_sum_exp = logits.logsumexp(-1)
+    index = (assignment.layer, assignment.image, assignment.query // multiplier)
+    num_matched = torch.zeros(logits.shape[:3], device=logits.device, dtype=logits.dtype)
+    num_matched = num_matched.index_put(index, num_matched.new_ones(()), accumulate=True)
+    unmatched_weight = class_weights[-1] * (multiplier - num_matched)
+    unmatched_loss = (unmatched_weight * (log_sum_exp - logits[..., -1])).sum(-1)
+    matched_weight = class_weights[target_classes]
+    matched_loss = matched_weight * (log_sum_exp[index] - logits[(*index, target_classes)])
     return (
-        sums.index_put(image, entropy, accumulate=True),
-        nothing.sum(-1).index_put(image, own, accumulate=True),
+        unmatched_loss.index_put(index[:2], matched_loss, accumulate=True),
+        unmatched_weight.sum(-1).index_put(index[:2], matched_weight, accumulate=True),
     )
 
 
 def predicate_weights(
     counts: Tensor, *, threshold: float, power: float, no_relation: float, maximum: float
 ) -> tuple[Tensor, Tensor]:
-    """Class weights that lift rare predicates: w_p = max(sqrt(t / (f_p + 1e-5)), 1) ** power.
+    """Class weights that increase for rare predicates: w_p = max(sqrt(t / (f_p + 1e-5)), 1) ** power.
 
     Args:
         counts: (R,) occurrences in the training data.
-        threshold: t, OVERSAMPLE_PARAM: the share above which a predicate is not lifted.
-        power: UNDERSAMPLE_PARAM.
-        no_relation: weight of "no relation".
-        maximum: a predicate that (almost) never occurs is lifted no further.
+        threshold: t, the relative frequency above which the weight is 1 (MODEL.DETR.OVERSAMPLE_PARAM).
+        power: exponent (UNDERSAMPLE_PARAM).
+        no_relation: weight of "no relation" (REWEIGHT_REL_EOS_COEF).
+        maximum: upper limit, for predicates that (almost) never occur (MAX_RELATION_WEIGHT).
 
     Returns:
-        Weights (R + 1,) and which of them (R,) were limited to ``maximum``.
+        Weights (R + 1,), and which of them (R,) were limited to ``maximum``.
     """
-    share = counts.double() / counts.sum().clamp(min=1)
-    lifted = (threshold / (share + 1e-5)).sqrt().clamp(min=1) ** power
-    weights = torch.cat((lifted.clamp(max=maximum), lifted.new_tensor([no_relation])))
-    return weights.float(), lifted > maximum
+    frequency = counts.double() / counts.sum().clamp(min=1)
+    weight = (threshold / (frequency + 1e-5)).sqrt().clamp(min=1) ** power
+    weights = torch.cat((weight.clamp(max=maximum), weight.new_tensor([no_relation])))
+    return weights.float(), weight > maximum

@@ -1,9 +1,7 @@
-"""The dense auxiliary loss: every encoder token says what stands on it, and where.
+"""The dense auxiliary loss: every encoder token predicts the class and the box of the object at its place.
 
-A training aid beyond the published model, off in its configurations. It teaches the backbone and the encoder
-from the first step on, while the queries still learn where to look.
-
-B: images, T: encoder tokens, C: object classes, N: boxes of an image.
+A training aid beyond the published model, off in its configurations. It trains the backbone and the encoder
+from the first step on, while the queries still learn where to attend.
 """
 
 from collections.abc import Sequence
@@ -17,26 +15,28 @@ from speaq.structures import Target
 
 
 @dataclass(frozen=True, slots=True)
-class DenseSums:
-    """Sums of every image, (B,) each, and what they are to be divided by.
+class DenseLosses:
+    """Sums over the tokens of every image, (B,) each.
 
     Attributes:
-        entropy, entropy_weight: weighted cross-entropy of the tokens, and the sum of their weights.
-        l1, giou, positives: L1 and 1 - GIoU of the tokens that stand on something, and their number.
+        cross_entropy: weighted cross-entropy of all tokens.
+        class_weight: its normalizer, the sum of the tokens' class weights.
+        l1_loss, giou_loss: L1 distance and 1 - GIoU of the foreground tokens.
+        num_foreground: their normalizer.
     """
 
-    entropy: Tensor
-    entropy_weight: Tensor
-    l1: Tensor
-    giou: Tensor
-    positives: Tensor
+    cross_entropy: Tensor
+    class_weight: Tensor
+    l1_loss: Tensor
+    giou_loss: Tensor
+    num_foreground: Tensor
 
 
 def assign_tokens(points: Tensor, boxes: Tensor) -> Tensor:
-    """Which box each token speaks of: the smallest around its centre; every box also gets its nearest token.
+    """Assign a box to each token: the smallest one around its centre; every box also gets its nearest token.
 
     Args:
-        points: (T, 2), (x, y) in 0..1, beyond 1 in the padding.
+        points: (T, 2), token centres (x, y) in 0..1, beyond 1 in the padding.
         boxes: (N, 4) cxcywh in 0..1.
 
     Returns:
@@ -47,49 +47,50 @@ def assign_tokens(points: Tensor, boxes: Tensor) -> Tensor:
         return assigned
     corners = cxcywh_to_xyxy(boxes)
     inside = ((points[:, None] >= corners[:, :2]) & (points[:, None] <= corners[:, 2:])).all(-1)
-    area = (boxes[:, 2] * boxes[:, 3]).expand(len(points), -1)
-    smallest = area.masked_fill(~inside, torch.inf).min(1)
+    area = boxes[:, 2] * boxes[:, 3]
+    smallest = area.expand(len(points), -1).masked_fill(~inside, torch.inf).min(1)
     assigned = torch.where(inside.any(1), smallest.indices, assigned)
     in_padding = (points > 1).any(-1)
     distance = (points[:, None] - boxes[None, :, :2]).square().sum(-1)
-    distance = distance.masked_fill(in_padding[:, None], torch.inf)
-    nearest = distance.argmin(0)
+    nearest = distance.masked_fill(in_padding[:, None], torch.inf).argmin(0)
     # Larger boxes first: where two boxes have the same nearest token, the smaller one keeps it.
-    order = (boxes[:, 2] * boxes[:, 3]).argsort(descending=True, stable=True)
-    for box in order.tolist():
+    for box in area.argsort(descending=True, stable=True).tolist():
         assigned[nearest[box]] = box
     return assigned
 
 
-def dense_sums(
-    logits: Tensor, boxes: Tensor, points: Tensor, targets: Sequence[Target], *, background: float = 0.3
-) -> DenseSums:
-    """Class and box terms of every image's tokens.
+def dense_losses(
+    logits: Tensor,
+    boxes: Tensor,
+    points: Tensor,
+    targets: Sequence[Target],
+    *,
+    background_weight: float = 0.3,
+) -> DenseLosses:
+    """Class and box losses of the encoder tokens.
 
     Args:
         logits: (B, T, C + 1).
         boxes: (B, T, 4) cxcywh in 0..1.
-        points: (B, T, 2) centres; tokens beyond 1 are padding and left out.
+        points: (B, T, 2) token centres; tokens beyond 1 are padding and left out.
         targets: B targets.
-        background: class weight of tokens that stand on nothing.
+        background_weight: class weight of background tokens.
     """
-    nothing = logits.shape[-1] - 1
-    classes, wanted = [], []
-    for point, target in zip(points, targets, strict=True):
-        assigned = assign_tokens(point, target.boxes)
-        padded_labels = torch.cat((target.labels, target.labels.new_tensor([nothing])))
-        padded_boxes = torch.cat((target.boxes, target.boxes.new_full((1, 4), 0.5)))
-        classes.append(padded_labels[assigned])
-        wanted.append(padded_boxes[assigned])
-    wanted_class, wanted_box = torch.stack(classes), torch.stack(wanted)
-    positive = (wanted_class != nothing).to(logits.dtype)
-    weight = (positive + background * (1 - positive)) * (points <= 1).all(-1)
-    entropy = logits.logsumexp(-1) - logits.gather(-1, wanted_class[..., None]).squeeze(-1)
-    overlap = 1 - box_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(wanted_box))
-    return DenseSums(
-        entropy=(weight * entropy).sum(-1),
-        entropy_weight=weight.sum(-1),
-        l1=(positive * (boxes - wanted_box).abs().sum(-1)).sum(-1),
-        giou=(positive * overlap).sum(-1),
-        positives=positive.sum(-1),
+    no_object = logits.shape[-1] - 1
+    class_list, box_list = [], []
+    for image_points, target in zip(points, targets, strict=True):
+        assigned = assign_tokens(image_points, target.boxes)  # -1 is the last row of what follows
+        class_list.append(torch.cat((target.labels, target.labels.new_tensor([no_object])))[assigned])
+        box_list.append(torch.cat((target.boxes, target.boxes.new_full((1, 4), 0.5)))[assigned])
+    target_classes, target_boxes = torch.stack(class_list), torch.stack(box_list)
+    foreground = (target_classes != no_object).to(logits.dtype)
+    weight = (foreground + background_weight * (1 - foreground)) * (points <= 1).all(-1)
+    cross_entropy = logits.logsumexp(-1) - logits.gather(-1, target_classes[..., None]).squeeze(-1)
+    giou_loss = 1 - box_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(target_boxes))
+    return DenseLosses(
+        cross_entropy=(weight * cross_entropy).sum(-1),
+        class_weight=weight.sum(-1),
+        l1_loss=(foreground * (boxes - target_boxes).abs().sum(-1)).sum(-1),
+        giou_loss=(foreground * giou_loss).sum(-1),
+        num_foreground=foreground.sum(-1),
     )

@@ -1,1 +1,1 @@
-"""Which queries learn which relations: cost, groups, multi-assignment."""
+"""Matching of predicate queries with ground-truth relations (SpeaQ, CVPR 2024, section 3)."""

@@ -1,8 +1,7 @@
-"""How badly each query answers for each relation.
+"""The matching cost between predicate queries and ground-truth relations.
 
-The relations of all images stand in one row; a query is compared with the relations of its own image only.
-
-L: layers, B: images, T: relations of all images, Q: entity queries, P = m * Q: predicate queries.
+The relations of all images of a batch are concatenated; a query is compared with the relations of its own
+image only. Shape letters: see `speaq.structures`; M is the relations of the whole batch here.
 """
 
 from collections.abc import Sequence
@@ -17,13 +16,13 @@ from speaq.structures import RawOutput, Target
 
 @dataclass(frozen=True, slots=True)
 class Relations:
-    """The relations of a batch in one row, T in all.
+    """The ground-truth relations of a batch, concatenated over its images.
 
     Attributes:
         counts: B numbers of relations per image.
-        image: (T,) index of the image.
-        subject_labels, object_labels, predicates: (T,) classes.
-        subject_boxes, object_boxes, predicate_boxes: (T, 4) cxcywh in 0..1.
+        image: (M,) index of the image.
+        subject_labels, object_labels, predicates: (M,) classes.
+        subject_boxes, object_boxes, predicate_boxes: (M, 4) cxcywh in 0..1.
     """
 
     counts: list[int]
@@ -36,8 +35,8 @@ class Relations:
     predicate_boxes: Tensor
 
     @classmethod
-    def of(cls, targets: Sequence[Target]) -> "Relations":
-        """Gather the relations of B targets."""
+    def from_targets(cls, targets: Sequence[Target]) -> "Relations":
+        """Concatenate the relations of B targets."""
         counts = [len(target.relations) for target in targets]
         boxes = torch.cat([target.boxes for target in targets])
         labels = torch.cat([target.labels for target in targets])
@@ -46,12 +45,13 @@ class Relations:
             offsets.append(offsets[-1] + len(target.boxes))
         relations = torch.cat([target.relations for target in targets])
         device = relations.device
-        repeats = torch.tensor(counts, device=device)
         image = torch.repeat_interleave(
-            torch.arange(len(targets), device=device), repeats, output_size=sum(counts)
+            torch.arange(len(targets), device=device),
+            torch.tensor(counts, device=device),
+            output_size=sum(counts),
         )
-        first = torch.tensor(offsets, device=device)[image]
-        subject, object_ = relations[:, 0] + first, relations[:, 1] + first
+        first_box = torch.tensor(offsets, device=device)[image]
+        subject, object_ = relations[:, 0] + first_box, relations[:, 1] + first_box
         return cls(
             counts=counts,
             image=image,
@@ -64,28 +64,14 @@ class Relations:
         )
 
 
-def _probability(logits: Tensor, image: Tensor, classes: Tensor) -> Tensor:
-    """Softmax probability (L, T, q) of class classes[t] in image image[t]; logits (L, B, q, c)."""
-    chosen = logits[:, image, :, classes].transpose(0, 1)  # indexing by two tensors puts T first
-    return (chosen - logits.logsumexp(-1)[:, image]).exp()
-
-
-def _box_cost(predicted: Tensor, boxes: Tensor, image: Tensor, l1: float, giou: float) -> Tensor:
-    """l1 * L1 - giou * GIoU, (L, T, q), of predicted boxes (L, B, q, 4) against (T, 4)."""
-    candidates = predicted[:, image]
-    wanted = boxes[None, :, None]
-    distance = (candidates - wanted).abs().sum(-1)
-    return l1 * distance - giou * box_giou(cxcywh_to_xyxy(candidates), cxcywh_to_xyxy(wanted))
-
-
 @dataclass(frozen=True, slots=True)
 class PairCost:
-    """What the assignment needs to know, for every relation and predicate query.
+    """Costs of all pairs of a relation and a predicate query of its image, and what the quality needs.
 
     Attributes:
-        cost: (L, T, P).
-        subject_iou, object_iou: (L, T, Q).
-        predicate_probability: (L, T, P), of the relation's predicate.
+        cost: (L, M, P).
+        subject_iou, object_iou: (L, M, Q) IoU of the query's and the relation's subject (object) boxes.
+        predicate_probability: (L, M, P) probability of the relation's predicate.
     """
 
     cost: Tensor
@@ -97,24 +83,23 @@ class PairCost:
 def pair_cost(
     output: RawOutput, relations: Relations, *, class_weight: float, l1_weight: float, giou_weight: float
 ) -> PairCost:
-    """Cost of every predicate query for every relation of its image (BEHAVIOUR of SpeaQ's matcher).
+    """Matching cost of every predicate query for every relation of its image.
 
-    cost = -class_weight * (prob_r + prob_s + prob_o) + l1_weight * L1 - giou_weight * GIoU, where L1 and GIoU
-    are summed over the subject, object and predicate boxes. What concerns entities is computed for Q queries
-    and then repeated m times.
+    cost = -class_weight * (prob_r + prob_s + prob_o) + l1_weight * L1 - giou_weight * GIoU (SpeaQ, section
+    3.1, after DETR, equation 1), where L1 and GIoU are summed over the subject, object and predicate boxes.
+    The costs of subject and object are computed for Q entity queries and repeated m times.
 
     Args:
-        output: of L layers; no gradient flows.
-        relations: of the batch.
-        class_weight: of the probabilities.
-        l1_weight: of the L1 distances.
-        giou_weight: of the generalised IoUs.
+        output: outputs of L layers, detached.
+        relations: M relations.
+        class_weight: weight of the class probabilities.
+        l1_weight: weight of the L1 distances between cxcywh boxes.
+        giou_weight: weight of the generalised IoUs.
     """
     image = relations.image
-    m = output.query_multiplier
-    prob_r = _probability(output.predicate_logits, image, relations.predicates)
-    prob_s = _probability(output.subject_logits, image, relations.subject_labels)
-    prob_o = _probability(output.object_logits, image, relations.object_labels)
+    prob_r = _class_probability(output.predicate_logits, image, relations.predicates)
+    prob_s = _class_probability(output.subject_logits, image, relations.subject_labels)
+    prob_o = _class_probability(output.object_logits, image, relations.object_labels)
     weights = (l1_weight, giou_weight)
     entity = _box_cost(output.subject_boxes, relations.subject_boxes, image, *weights)
     entity = entity + _box_cost(output.object_boxes, relations.object_boxes, image, *weights)
@@ -122,12 +107,28 @@ def pair_cost(
     predicate = _box_cost(output.predicate_boxes, relations.predicate_boxes, image, *weights)
     predicate = predicate - class_weight * prob_r
     return PairCost(
-        cost=predicate + entity.repeat_interleave(m, dim=-1),
+        cost=predicate + entity.repeat_interleave(output.query_multiplier, dim=-1),
         subject_iou=_pair_iou(output.subject_boxes, relations.subject_boxes, image),
         object_iou=_pair_iou(output.object_boxes, relations.object_boxes, image),
         predicate_probability=prob_r,
     )
 
 
-def _pair_iou(predicted: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
-    return box_iou(cxcywh_to_xyxy(predicted[:, image]), cxcywh_to_xyxy(boxes)[None, :, None])
+def _class_probability(logits: Tensor, image: Tensor, classes: Tensor) -> Tensor:
+    """Softmax probability (L, M, q) of the relations' classes (M,) under logits (L, B, q, c)."""
+    class_logits = logits[:, image, :, classes].transpose(0, 1)  # indexing by two tensors puts M first
+    return (class_logits - logits.logsumexp(-1)[:, image]).exp()
+
+
+def _box_cost(
+    boxes: Tensor, target_boxes: Tensor, image: Tensor, l1_weight: float, giou_weight: float
+) -> Tensor:
+    """l1_weight * L1 - giou_weight * GIoU (L, M, q) of boxes (L, B, q, 4) and target boxes (M, 4)."""
+    boxes, target_boxes = boxes[:, image], target_boxes[None, :, None]
+    l1 = (boxes - target_boxes).abs().sum(-1)
+    return l1_weight * l1 - giou_weight * box_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(target_boxes))
+
+
+def _pair_iou(boxes: Tensor, target_boxes: Tensor, image: Tensor) -> Tensor:
+    """IoU (L, M, q) of boxes (L, B, q, 4) and target boxes (M, 4)."""
+    return box_iou(cxcywh_to_xyxy(boxes[:, image]), cxcywh_to_xyxy(target_boxes)[None, :, None])

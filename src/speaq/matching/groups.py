@@ -1,6 +1,6 @@
-"""Groupwise query specialization (SpeaQ, CVPR 2024, section 3.2): which queries speak of which predicates.
+"""Groupwise query specialization (SpeaQ, CVPR 2024, section 3.2): the partition of predicates and queries.
 
-R: predicate classes, G: groups, Q: entity queries, m: predicate queries per entity query, P = m * Q.
+Shape letters: see `speaq.structures`; G is the number of groups.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ class QueryGroups:
     Attributes:
         group_of_predicate: R group indices; group 0 holds the most frequent predicates.
         predicates_per_group: G sizes.
-        queries_per_group: G numbers of entity queries; the blocks lie one after the other.
-        multiplier: m.
+        queries_per_group: G numbers of entity queries, in contiguous blocks.
+        multiplier: m, predicate queries per entity query.
     """
 
     group_of_predicate: tuple[int, ...]
@@ -34,7 +34,7 @@ class QueryGroups:
 def group_queries(
     *, counts: Sequence[int], num_groups: int, num_queries: int, multiplier: int
 ) -> QueryGroups:
-    """Split predicates by frequency into groups, and share the queries among the groups.
+    """Partition the predicates by frequency into groups, and divide the queries among the groups.
 
     Predicates are taken in order of falling frequency (ties by index). A group takes predicates while its
     sum stays below half of what is left; the last group takes the rest. Every group gets a share of the

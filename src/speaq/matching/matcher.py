@@ -1,6 +1,6 @@
-"""The matcher of SpeaQ: which queries learn which relations.
+"""Hungarian matching with query groups and quality-aware multi-assignment (SpeaQ, CVPR 2024, section 3).
 
-L: layers, B: images, T: relations of all images, Q: entity queries, P: predicate queries.
+Shape letters: see `speaq.structures`; M is the relations of the whole batch here.
 """
 
 from collections.abc import Sequence
@@ -15,39 +15,31 @@ from torch import Tensor
 from speaq.errors import SpeaqError
 from speaq.matching.cost import PairCost, Relations, pair_cost
 from speaq.matching.groups import QueryGroups
-from speaq.structures import Match, RawOutput
+from speaq.structures import RawOutput
 
-# Added to the cost of a query outside the relation's group. In float32 it leaves steps of 0.06 of the cost
-# itself, which decide among queries outside the group: part of the published algorithm.
-OUTSIDE_GROUP = 1e6
+# Added to the cost of a query outside the relation's group. In float32 this rounds the cost itself to
+# multiples of 0.06, which decides among queries outside the group: part of the published algorithm.
+OUT_OF_GROUP_COST = 1e6
 
+Scheme = Literal["static", "dynamic"]
 QualityScheme = Literal["min", "max", "gm", "am"]
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Who answers for what, in all layers.
+    """Matched (layer, image, query, relation) indices.
 
     Attributes:
-        layer, image, query, relation: (K,) int64; query ``query`` of image ``image`` answers in layer
-            ``layer`` for relation ``relation`` of the batch's row of relations.
-        copies: (L, T) float32, how many queries each relation asked for.
+        layer, image, query, relation: (K,) int64; predicate query ``query`` of image ``image`` is matched in
+            layer ``layer`` with relation ``relation`` of the batch.
+        num_copies: (L, M) float32, k: how many queries each relation is to be assigned to.
     """
 
     layer: Tensor
     image: Tensor
     query: Tensor
     relation: Tensor
-    copies: Tensor
-
-    def matches(self, layer: int, counts: Sequence[int]) -> list[Match]:
-        """The assignment of one layer, image by image; ``counts`` are the relations per image."""
-        first, result = 0, []
-        for image, count in enumerate(counts):
-            chosen = (self.layer == layer) & (self.image == image)
-            result.append(Match(self.query[chosen], self.relation[chosen] - first))
-            first += count
-        return result
+    num_copies: Tensor
 
 
 def quality(
@@ -59,83 +51,90 @@ def quality(
     predicate_weight: float,
     in_group: Tensor | None = None,
 ) -> Tensor:
-    """Quality of a query for a relation (SpeaQ, section 3.3): f(IoU_s, IoU_o) + predicate_weight * prob.
+    """Quality of each query for each relation (SpeaQ, section 3.3): f(IoU_s, IoU_o) + predicate_weight *
+    prob.
 
     Args:
-        subject_iou: (L, T, P) of the query's and the relation's subject boxes.
-        object_iou: (L, T, P) of their object boxes.
-        predicate_probability: (L, T, P) of the relation's predicate.
+        subject_iou: (L, M, P) IoU of the query's and the relation's subject boxes.
+        object_iou: (L, M, P) IoU of their object boxes.
+        predicate_probability: (L, M, P) probability of the relation's predicate.
         scheme: f: minimum, maximum, geometric or arithmetic mean.
-        predicate_weight: 0 leaves the predicate out.
-        in_group: (T, P) bool; IoUs outside the group count as 0, the predicate term does not change.
+        predicate_weight: weight of the probability; 0 leaves it out.
+        in_group: (M, P) bool; outside the group IoUs count as 0, while the predicate term stays.
 
     Returns:
-        (L, T, P).
+        (L, M, P).
     """
     if scheme == "min":
-        overlap = torch.minimum(subject_iou, object_iou)
+        iou = torch.minimum(subject_iou, object_iou)
     elif scheme == "max":
-        overlap = torch.maximum(subject_iou, object_iou)
+        iou = torch.maximum(subject_iou, object_iou)
     elif scheme == "gm":
-        overlap = (subject_iou * object_iou).sqrt()
+        iou = (subject_iou * object_iou).sqrt()
     else:
-        overlap = (subject_iou + object_iou) / 2
+        iou = (subject_iou + object_iou) / 2
     if in_group is not None:
-        overlap = overlap * in_group
-    return overlap + predicate_weight * predicate_probability
+        iou = iou * in_group
+    return iou + predicate_weight * predicate_probability
 
 
 class Matcher:
-    """Hungarian matching with groups and multi-assignment (SpeaQ, CVPR 2024, section 3).
+    """Assigns predicate queries to ground-truth relations.
+
+    Every relation is repeated k times before the Hungarian matching, so that it can be matched with k
+    queries.
 
     Args:
-        class_weight, l1_weight, giou_weight: weights of the cost terms.
-        copies: ONE2MANY_K, how often a relation is repeated (static) or how many of the best qualities are
-            summed to decide that (dynamic).
-        dynamic: decide the number of copies by quality.
-        quality_scheme: how the two IoUs become one number.
-        predicate_weight: of the predicate's probability in the quality; 0 leaves it out.
-        independent: match every layer alone, instead of all layers by the sum of their costs.
-        groups: queries of a relation's group come first; None for no groups.
+        class_weight: weight of the class probabilities in the cost (MODEL.DETR.COST_CLASS).
+        l1_weight: weight of the L1 distances in the cost (L1_WEIGHT).
+        giou_weight: weight of the generalised IoUs in the cost (GIOU_WEIGHT).
+        one2many_scheme: "static": k = one2many_k; "dynamic": k is the sum of the one2many_k largest
+            qualities, truncated, at least 1 (ONE2MANY_SCHEME).
+        one2many_k: see above (ONE2MANY_K).
+        quality_scheme: f of `quality` (ONE2MANY_DYNAMIC_SCHEME).
+        predicate_weight: weight of the predicate's probability in the quality (ONE2MANY_PREDICATE_WEIGHT).
+        match_independent: match every layer by its own costs, instead of all layers by the sum of their costs
+            (MATCH_INDEPENDENT).
+        groups: groups of queries and predicates; None for no groups (USE_GROUP_MASK).
 
     Raises:
-        SpeaqError: dynamic without independent.
+        SpeaqError: the dynamic scheme without match_independent.
     """
 
     def __init__(
         self,
         *,
-        class_weight: float = 1.0,
-        l1_weight: float = 5.0,
-        giou_weight: float = 2.0,
-        copies: int = 1,
-        dynamic: bool = False,
-        quality_scheme: QualityScheme = "min",
-        predicate_weight: float = 0.0,
-        independent: bool = False,
-        groups: QueryGroups | None = None,
+        class_weight: float,
+        l1_weight: float,
+        giou_weight: float,
+        one2many_scheme: Scheme,
+        one2many_k: int,
+        quality_scheme: QualityScheme,
+        predicate_weight: float,
+        match_independent: bool,
+        groups: QueryGroups | None,
     ):
-        if dynamic and not independent:
+        if one2many_scheme == "dynamic" and not match_independent:
             raise SpeaqError(
                 "MODEL.DETR.ONE2MANY_SCHEME dynamic needs MODEL.DETR.MATCH_INDEPENDENT True: the number of "
-                "copies differs from layer to layer"
+                "queries per relation differs from layer to layer"
             )
         self.class_weight = class_weight
         self.l1_weight = l1_weight
         self.giou_weight = giou_weight
-        self.copies = copies
-        self.dynamic = dynamic
+        self.one2many_scheme: Scheme = one2many_scheme
+        self.one2many_k = one2many_k
         self.quality_scheme: QualityScheme = quality_scheme
         self.predicate_weight = predicate_weight
-        self.independent = independent
+        self.match_independent = match_independent
         self.groups = groups
 
     @torch.no_grad()
     def __call__(self, output: RawOutput, relations: Relations) -> Assignment:
-        """Assign queries to the relations of a batch.
+        """Match the queries of L layers with the M relations of a batch.
 
-        An image whose costs are not finite is matched arbitrarily: its loss is not finite either, and
-        that is where it is found and reported.
+        An image with non-finite costs is matched arbitrarily: its loss is not finite either and is reported
+        there.
         """
         pairs = pair_cost(
             output,
@@ -146,32 +145,36 @@ class Matcher:
         )
         cost = pairs.cost.float()
         in_group = self._in_group(relations.predicates)
-        copies = self._copies(pairs, in_group)
+        num_copies = self._num_copies(pairs, in_group)
         if in_group is not None:
-            cost = cost + OUTSIDE_GROUP * (~in_group)
-        if not self.independent:
+            cost = cost + OUT_OF_GROUP_COST * (~in_group)
+        if not self.match_independent:
             cost = cost.sum(0, keepdim=True)
-        # The only transfer from the device: costs and copies together.
-        host = torch.cat((cost.flatten(), copies.flatten().to(cost.dtype))).cpu().numpy()
-        host_cost = np.nan_to_num(host[: cost.numel()].reshape(cost.shape), nan=0.0, posinf=1e9, neginf=-1e9)
-        host_copies = host[cost.numel() :].reshape(copies.shape).astype(np.int64)
-        rows = [_solve(c, k, relations.counts) for c, k in zip(host_cost, host_copies, strict=False)]
-        return self._assignment(rows, copies, output.predicate_logits.shape[0])
+        # One device-to-host copy for costs and numbers of copies together.
+        packed = torch.cat((cost.flatten(), num_copies.flatten().to(cost.dtype))).cpu().numpy()
+        host_cost = packed[: cost.numel()].reshape(cost.shape)
+        host_cost = np.nan_to_num(host_cost, nan=0.0, posinf=1e9, neginf=-1e9)
+        host_copies = packed[cost.numel() :].reshape(num_copies.shape).astype(np.int64)
+        matches = [
+            _hungarian(layer_cost, layer_copies, relations.counts)
+            for layer_cost, layer_copies in zip(host_cost, host_copies, strict=False)
+        ]
+        return self._assignment(matches, num_copies, num_layers=output.predicate_logits.shape[0])
 
     def _in_group(self, predicates: Tensor) -> Tensor | None:
-        """(T, P) bool: whether the query is of the relation's group."""
+        """(M, P) bool: whether the query is in the group of the relation's predicate."""
         if self.groups is None:
             return None
         device = predicates.device
-        of_predicate = torch.tensor(self.groups.group_of_predicate, device=device)
-        of_query = torch.tensor(self.groups.group_of_query, device=device)
-        return of_predicate[predicates][:, None] == of_query[None, :]
+        group_of_predicate = torch.tensor(self.groups.group_of_predicate, device=device)
+        group_of_query = torch.tensor(self.groups.group_of_query, device=device)
+        return group_of_predicate[predicates][:, None] == group_of_query[None, :]
 
-    def _copies(self, pairs: PairCost, in_group: Tensor | None) -> Tensor:
-        """(L, T) float: how many queries every relation asks for."""
-        layers, num_relations, num_queries = pairs.predicate_probability.shape
-        if not self.dynamic:
-            return torch.full((layers, num_relations), float(self.copies), device=pairs.cost.device)
+    def _num_copies(self, pairs: PairCost, in_group: Tensor | None) -> Tensor:
+        """(L, M) float: k, how often each relation is repeated."""
+        num_layers, num_relations, num_queries = pairs.predicate_probability.shape
+        if self.one2many_scheme == "static":
+            return torch.full((num_layers, num_relations), float(self.one2many_k), device=pairs.cost.device)
         m = num_queries // pairs.subject_iou.shape[-1]
         qualities = quality(
             pairs.subject_iou.repeat_interleave(m, dim=-1),
@@ -181,34 +184,34 @@ class Matcher:
             predicate_weight=self.predicate_weight,
             in_group=in_group,
         )
-        best = qualities.topk(min(self.copies, num_queries), dim=-1).values.sum(-1)
-        return best.nan_to_num(0.0).trunc().clamp(min=1)
+        largest = qualities.topk(min(self.one2many_k, num_queries), dim=-1).values
+        return largest.sum(-1).nan_to_num(0.0).trunc().clamp(min=1)
 
-    def _assignment(self, rows: "list[np.ndarray]", copies: Tensor, num_layers: int) -> Assignment:
-        if not self.independent:
-            rows = rows * num_layers
-        layer = np.repeat(np.arange(num_layers), [row.shape[1] for row in rows])
-        table = torch.from_numpy(np.concatenate((layer[None], np.concatenate(rows, axis=1))))
-        layer, image, query, relation = table.to(copies.device, non_blocking=True)
-        return Assignment(layer=layer, image=image, query=query, relation=relation, copies=copies)
+    def _assignment(self, matches: "list[np.ndarray]", num_copies: Tensor, num_layers: int) -> Assignment:
+        if not self.match_independent:
+            matches = matches * num_layers
+        layer = np.repeat(np.arange(num_layers), [match.shape[1] for match in matches])
+        table = torch.from_numpy(np.concatenate((layer[None], np.concatenate(matches, axis=1))))
+        layer, image, query, relation = table.to(num_copies.device, non_blocking=True)
+        return Assignment(layer=layer, image=image, query=query, relation=relation, num_copies=num_copies)
 
 
-def _solve(cost: np.ndarray, copies: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Match each image of one layer.
+def _hungarian(cost: np.ndarray, num_copies: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Hungarian matching of each image in one layer.
 
     Args:
-        cost: (T, P).
-        copies: (T,) how often each relation is repeated.
-        counts: B relations per image.
+        cost: (M, P).
+        num_copies: (M,) how often each relation is repeated.
+        counts: B numbers of relations per image.
 
     Returns:
-        (3, K) int64: image, query, relation. Where copies outnumber queries the solver drops the excess.
+        (3, K) int64: image, query, relation. Where copies outnumber queries, the solver drops the excess.
     """
-    found, first = [np.empty((3, 0), dtype=np.int64)], 0
+    matches, first = [np.empty((3, 0), dtype=np.int64)], 0
     for image, count in enumerate(counts):
         if count:
-            relation = np.repeat(np.arange(first, first + count), copies[first : first + count])
+            relation = np.repeat(np.arange(first, first + count), num_copies[first : first + count])
             queries, columns = linear_sum_assignment(cost[relation].T)
-            found.append(np.stack((np.full_like(queries, image), queries, relation[columns])))
+            matches.append(np.stack((np.full_like(queries, image), queries, relation[columns])))
         first += count
-    return np.concatenate(found, axis=1)
+    return np.concatenate(matches, axis=1)

@@ -1,6 +1,7 @@
-"""Multi-head attention and the feed-forward network, the two blocks of every layer.
+"""Multi-head attention and the feed-forward network, the two blocks of every transformer layer.
 
-B: images, q: queries, k: keys, D: hidden size.
+`torch.nn.MultiheadAttention` computes the same. Here query, key and value are separate linear layers, whose
+names are in every saved model.
 """
 
 import torch
@@ -14,41 +15,40 @@ class Attention(nn.Module):
     Args:
         hidden_dim: D, of queries and output.
         num_heads: D must be a multiple of it.
-        memory_dim: width of keys and values.
+        key_dim: width of keys and values; D by default.
         dropout: probability, in training.
     """
 
-    def __init__(
-        self, *, hidden_dim: int, num_heads: int, memory_dim: int | None = None, dropout: float = 0.0
-    ):
+    def __init__(self, *, hidden_dim: int, num_heads: int, key_dim: int | None = None, dropout: float = 0.0):
         super().__init__()
-        memory_dim = memory_dim or hidden_dim
+        key_dim = key_dim or hidden_dim
         self.num_heads = num_heads
         self.dropout = dropout
         self.query = nn.Linear(hidden_dim, hidden_dim)
-        self.key = nn.Linear(memory_dim, hidden_dim)
-        self.value = nn.Linear(memory_dim, hidden_dim)
+        self.key = nn.Linear(key_dim, hidden_dim)
+        self.value = nn.Linear(key_dim, hidden_dim)
         self.output = nn.Linear(hidden_dim, hidden_dim)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Attend.
+        """Attend to the keys.
 
         Args:
-            query: (B, q, D).
-            key: (B, k, memory_dim).
-            value: (B, k, memory_dim).
-            valid: (B, k) bool, keys to look at; None for all.
+            query: (B, n, D).
+            key: (B, k, key_dim).
+            value: (B, k, key_dim).
+            valid: (B, k) bool, False for keys to ignore; None if all are valid.
 
         Returns:
-            (B, q, D).
+            (B, n, D).
         """
-        heads = (self._split(self.query(query)), self._split(self.key(key)), self._split(self.value(value)))
+        q, k, v = (self._split_heads(x) for x in (self.query(query), self.key(key), self.value(value)))
         mask = None if valid is None else valid[:, None, None, :]
         dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(*heads, attn_mask=mask, dropout_p=dropout)
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        return self.output(attended.transpose(1, 2).flatten(2))
 
-    def _split(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """(B, n, D) to (B, heads, n, D / heads)."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
@@ -62,5 +62,5 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform x (..., D)."""
+        """Apply to x (..., D)."""
         return self.contract(self.dropout(torch.relu(self.expand(x))))

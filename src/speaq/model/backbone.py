@@ -1,7 +1,4 @@
-"""Image features: a transformers backbone, its last stage projected by the model.
-
-B: images, H, W: image height and width, h, w: feature map height and width.
-"""
+"""Backbones: ResNets and other backbones of the transformers library, of which the last stage is used."""
 
 import copy
 import json
@@ -22,7 +19,7 @@ _RESNET_DEPTHS = {
 
 
 class FrozenBatchNorm2d(nn.Module):
-    """Batch normalisation whose statistics and affine terms are constants: no parameters, eps 1e-5."""
+    """Batch normalization with constant statistics and affine terms, without parameters."""
 
     weight: Tensor
     bias: Tensor
@@ -38,7 +35,7 @@ class FrozenBatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x (B, C, h, w)."""
+        """Normalize x (B, channels, h, w)."""
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         shift = self.bias - self.running_mean * scale
         return torch.addcmul(shift.to(x.dtype)[:, None, None], x, scale.to(x.dtype)[:, None, None])
@@ -53,8 +50,8 @@ def resnet_config(
         depth: 18, 34, 50, 101 or 152.
         num_stages: 1 to 4; the output stride is 2 ** (num_stages + 1).
         stem_width: channels of the stem.
-        width: channels of the first stage's 3x3 convolutions.
-        stride_in_1x1: whether bottlenecks subsample in the 1x1 instead of the 3x3 convolution.
+        width: channels of the 3x3 convolutions in the first stage.
+        stride_in_1x1: whether bottlenecks have their stride in the 1x1 instead of the 3x3 convolution.
     """
     layer_type, depths = _RESNET_DEPTHS[depth]
     expansion = 4 if layer_type == "bottleneck" else 1
@@ -74,7 +71,7 @@ _IRRELEVANT = ("architectures", "dtype", "id2label", "label2id", "transformers_v
 
 
 def pretrained_backbone_config(name: str) -> dict[str, Any]:
-    """Configuration of a transformers backbone on the hub or in a folder, which gives its last stage.
+    """Configuration of a transformers backbone on the hub or in a folder, with its last stage as output.
 
     Raises:
         SpeaqError: there is no such model, or it cannot be a backbone.
@@ -93,7 +90,7 @@ def pretrained_backbone_config(name: str) -> dict[str, Any]:
             f"MODEL.BACKBONE.NAME {name!r}: a {config.model_type} model cannot be a backbone; ResNet, "
             "ConvNeXt, Swin, DINOv2 and others can"
         )
-    # By way of JSON, so that the configuration is the same once it has been saved and read.
+    # Through JSON, so that the configuration does not change when it is saved and read.
     values = json.loads(config.to_json_string(use_diff=True))
     shape = {key: value for key, value in values.items() if key not in _IRRELEVANT}
     return {**shape, "model_type": config.model_type, "out_features": [config.stage_names[-1]]}
@@ -104,12 +101,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _is_counter(name: str) -> bool:
-    """Whether a tensor only counts the batches that a norm has seen."""
+    """Whether a tensor is the batch counter of a batch norm."""
     return name.endswith("num_batches_tracked")
 
 
 def _replace_batch_norms(module: nn.Module) -> None:
-    """Exchange every nn.BatchNorm2d below ``module`` by a frozen one with the same values."""
+    """Replace every nn.BatchNorm2d of ``module`` by a frozen one with the same values."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             frozen = FrozenBatchNorm2d(child.num_features, child.eps)
@@ -123,13 +120,13 @@ class Backbone(nn.Module):
     """The feature map of an image, from the last stage of a transformers backbone.
 
     Args:
-        config: of the transformers backbone, with ``model_type``.
-        frozen_norm: make batch norms constants.
-        freeze_at: parts that are not trained, norms included; 1: the stem, 2: and the first stage, and so on.
-            The stages of a plain vision transformer are its blocks.
+        config: configuration of the transformers backbone, with ``model_type``.
+        frozen_norm: replace batch norms by frozen ones.
+        freeze_at: number of parts that are not trained, norms included; 1: the stem, 2: also the first stage,
+            and so on. The stages of a plain vision transformer are its blocks.
 
     Attributes:
-        channels: of the feature map.
+        channels: channels of the feature map.
         stride: pixels per cell of the feature map.
 
     Raises:
@@ -148,7 +145,7 @@ class Backbone(nn.Module):
                 "knows, such as 'resnet'; update transformers, or correct the backbone in config.json"
             )
         self.body = AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
-        self.channels, self.stride = self._try_out()
+        self.channels, self.stride = self._probe()
         if frozen_norm:
             _replace_batch_norms(self.body)
         for part in self._parts(freeze_at):
@@ -156,7 +153,7 @@ class Backbone(nn.Module):
             part.requires_grad_(False)
 
     def load_pretrained(self, name: str) -> None:
-        """Take the weights of a transformers model of the same configuration, by hub id or folder.
+        """Load the weights of a transformers model with the same configuration, by hub id or folder.
 
         Raises:
             SpeaqError: there are no weights, or they are not those of this backbone.
@@ -171,7 +168,7 @@ class Backbone(nn.Module):
                 f"MODEL.BACKBONE.NAME {name!r}: no weights that can be read ({_first_line(error)}); "
                 "set MODEL.BACKBONE.PRETRAINED False to start from random ones"
             ) from error
-        # Norms behind a stage are the backbone's own: a classifier has none, and they start as identity.
+        # Norms after a stage are the backbone's own: a classifier has none, and they start as identity.
         missing = sorted(key for key in report["missing_keys"] if "hidden_states_norms" not in key)
         state = {key: value for key, value in pretrained.state_dict().items() if not _is_counter(key)}
         result = self.body.load_state_dict(state, strict=False)
@@ -183,8 +180,8 @@ class Backbone(nn.Module):
             )
 
     def _parts(self, number: int) -> list[nn.Module]:
-        """The first parts that data pass: the stem, then stage by stage."""
-        # A few families have the stem in their first stage: then there is nothing to take alone.
+        """The first ``number`` of: the stem, then the stages."""
+        # A few families have no stem of their own: it is in the first stage.
         stem_name, stem = next(
             (item for item in self.body.named_modules() if item[0].endswith(("embedder", "embeddings"))),
             ("none", nn.Identity()),
@@ -205,8 +202,8 @@ class Backbone(nn.Module):
         return [stem, *stages][:number]
 
     @torch.enable_grad()
-    def _try_out(self) -> tuple[int, int]:
-        """Channels and stride of the feature map; what has no part in it is excluded from training."""
+    def _probe(self) -> tuple[int, int]:
+        """Channels and stride of the feature map; excludes parameters without a gradient from training."""
         side = 256
         training = self.body.training
         try:

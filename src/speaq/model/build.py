@@ -16,7 +16,7 @@ RESNET = "build_resnet_backbone"
 
 
 def model_config(config: Config, vocabulary: Vocabulary, predicate_counts: np.ndarray) -> ModelConfig:
-    """The architecture that a configuration describes, for the classes that the data have.
+    """The architecture of a configuration, with the classes of the data.
 
     Args:
         config: its MODEL and INPUT sections.
@@ -68,7 +68,7 @@ def _backbone_config(config: Config) -> dict[str, Any]:
 
 
 def _compare_class_counts(config: Config, vocabulary: Vocabulary) -> None:
-    """The data decide; a key that was set to another number is worth a word."""
+    """Warn of a configured number of classes that differs from the data."""
     detr = config.model.detr
     for key, configured, found in (
         ("MODEL.DETR.NUM_CLASSES", detr.num_classes, len(vocabulary.objects)),

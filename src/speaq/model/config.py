@@ -1,4 +1,4 @@
-"""What a model is made of: everything needed to build it again, and nothing about training."""
+"""The configuration saved with a model: its architecture, vocabulary and pre-processing."""
 
 import dataclasses
 import json
@@ -19,29 +19,29 @@ Share = Annotated[float, Field(ge=0, le=1)]
 @with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The architecture of a model, its vocabulary, and how images reach it.
+    """The architecture of a model, its vocabulary and its pre-processing.
 
     Attributes:
         objects: C object class names.
         predicates: R predicate names.
         predicate_counts: R occurrences in the training data (empty when unknown).
         backbone: configuration of a transformers backbone; ``model_type`` names its family.
-        frozen_norm: batch norms of the backbone are constants (FrozenBN) instead of being trained.
-        freeze_at: parts of the backbone that are not trained; 1: the stem, 2: and the first stage, ...
+        frozen_norm: use frozen batch norms (constants) in the backbone.
+        freeze_at: number of backbone parts that are not trained; 1: the stem, 2: also the first stage, ...
         hidden_dim: D, width of the transformer.
         num_heads: attention heads.
         feedforward_dim: hidden width of the feed-forward networks.
-        encoder_layers, decoder_layers: how many of each.
-        dropout: probability, in attention, residual branches and feed-forward networks.
+        encoder_layers, decoder_layers: numbers of layers; decoder_layers is L.
+        dropout: probability in attention, residual branches and feed-forward networks.
         num_queries: Q, entity queries.
         query_multiplier: m, predicate queries per entity query; P = m * Q.
-        reference_points: boxes are predicted relative to a learnt point per query.
-        dense_head: classes and boxes are also predicted from every encoder token (for the dense loss).
+        reference_points: predict boxes relative to a learnt reference point per query.
+        dense_head: predict classes and boxes from every encoder token too, for the dense auxiliary loss.
         pixel_mean, pixel_std: per channel, in 0..255, in the order ``pixel_order``.
         pixel_order: "RGB" or "BGR", the channel order the backbone was trained with.
         min_size, max_size: at inference the shortest edge becomes ``min_size`` pixels, the longest at
             most ``max_size``.
-        nms_threshold: class-wise suppression at inference, IoU.
+        nms_threshold: IoU threshold of the class-wise NMS at inference.
     """
 
     objects: Names

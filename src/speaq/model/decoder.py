@@ -1,7 +1,7 @@
-"""The iterative decoder (Khandelwal and Sigal, NeurIPS 2022): subject, then object, then predicate.
+"""The iterative decoder: subject, then object, then predicate (Khandelwal and Sigal, NeurIPS 2022).
 
-B: images, L: layers, Q: entity queries, m: predicate queries per entity query, P = m * Q, T: tokens,
-D: hidden size. S, O, R: subject, object and predicate queries; e_s, e_o, e_r their learnt embeddings.
+Shape letters: see `speaq.structures`; q is the queries of one kind, Q or P. e_s, e_o and e_r are the learnt
+query embeddings of subjects, objects and predicates, p_o and p_r the conditioned query positions.
 """
 
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from speaq.model.attention import Attention, FeedForward
 
 
 class Memory(NamedTuple):
-    """What the decoder looks at.
+    """The encoder's output, as the decoder attends to it.
 
     Attributes:
-        tokens: (B, T, D), the encoder's output.
-        located: (B, T, D), tokens plus their position code.
-        valid: (B, T) bool, or None when no cell is padding.
+        value: (B, T, D), the encoded tokens.
+        key: (B, T, D), the encoded tokens plus their position embedding.
+        valid: (B, T) bool, False in the padding; None if there is no padding.
     """
 
-    tokens: Tensor
-    located: Tensor
+    value: Tensor
+    key: Tensor
     valid: Tensor | None
 
 
@@ -42,32 +42,32 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, position: Tensor, memory: Memory) -> Tensor:
-        """Transform queries x (B, q, D) with query positions (B, q, D)."""
-        located = x + position
-        x = self.self_norm(x + self.dropout(self.self_attention(located, located, x)))
-        attended = self.cross_attention(x + position, memory.located, memory.tokens, memory.valid)
+        """Next states (B, q, D) of queries x (B, q, D) with query positions (B, q, D)."""
+        with_position = x + position
+        x = self.self_norm(x + self.dropout(self.self_attention(with_position, with_position, x)))
+        attended = self.cross_attention(x + position, memory.key, memory.value, memory.valid)
         x = self.cross_norm(x + self.dropout(attended))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
 class Conditioning(nn.Module):
-    """An attention whose result passes a zero-initialised linear layer: it starts as "no change"."""
+    """Attention followed by a zero-initialized linear layer, so that training starts without conditioning."""
 
-    def __init__(self, *, hidden_dim: int, num_heads: int, memory_dim: int, dropout: float):
+    def __init__(self, *, hidden_dim: int, num_heads: int, key_dim: int, dropout: float):
         super().__init__()
         self.attention = Attention(
-            hidden_dim=hidden_dim, num_heads=num_heads, memory_dim=memory_dim, dropout=dropout
+            hidden_dim=hidden_dim, num_heads=num_heads, key_dim=key_dim, dropout=dropout
         )
         self.linear = nn.Linear(hidden_dim, hidden_dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Residual (B, q, D) for queries (B, q, D) given keys and values (B, k, memory_dim)."""
+        """Residual (B, q, D) for queries (B, q, D) given keys and values (B, k, key_dim)."""
         return self.dropout(self.linear(self.attention(query, key, value)))
 
 
 class Decoder(nn.Module):
-    """L iterations of subject, object and predicate layers, each conditioned on what came before.
+    """L iterations of subject, object and predicate layers, each conditioned on the previous ones.
 
     Args:
         num_layers: L.
@@ -100,11 +100,9 @@ class Decoder(nn.Module):
                 for _ in range(num_layers)
             )
 
-        def conditionings(number: int, memory_dim: int) -> nn.ModuleList:
+        def conditionings(number: int, key_dim: int) -> nn.ModuleList:
             return nn.ModuleList(
-                Conditioning(
-                    hidden_dim=hidden_dim, num_heads=num_heads, memory_dim=memory_dim, dropout=dropout
-                )
+                Conditioning(hidden_dim=hidden_dim, num_heads=num_heads, key_dim=key_dim, dropout=dropout)
                 for _ in range(number)
             )
 
@@ -127,25 +125,30 @@ class Decoder(nn.Module):
         self.entity_norm = nn.LayerNorm(hidden_dim)
         self.relation_norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, memory: Memory, point_code: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, memory: Memory, point_embedding: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Decode.
 
         Args:
-            memory: of B images.
-            point_code: (Q, D), added to the query embeddings; None for the published model.
+            memory: encoded tokens of B images.
+            point_embedding: (Q, D) embedding of the reference points, added to the query embeddings; None for
+                the published model.
 
         Returns:
             Normalised subject (L, B, Q, D), object (L, B, Q, D) and predicate (L, B, P, D) states.
         """
         m = self.query_multiplier
-        batch = memory.tokens.shape[0]
+        batch = memory.value.shape[0]
         e_s, e_o, e_r = (
             self.subject_embedding.weight,
             self.object_embedding.weight,
             self.relation_embedding.weight,
         )
-        if point_code is not None:
-            e_s, e_o, e_r = e_s + point_code, e_o + point_code, e_r + point_code.repeat_interleave(m, dim=0)
+        if point_embedding is not None:
+            e_s, e_o, e_r = (
+                e_s + point_embedding,
+                e_o + point_embedding,
+                e_r + point_embedding.repeat_interleave(m, dim=0),
+            )
         e_s, e_o, e_r = (e.expand(batch, -1, -1) for e in (e_s, e_o, e_r))
 
         subject, object_, relation = torch.zeros_like(e_s), torch.zeros_like(e_o), torch.zeros_like(e_r)
@@ -153,25 +156,26 @@ class Decoder(nn.Module):
         last = len(self.subject_layers) - 1
         for i in range(last + 1):
             subject = self.subject_layers[i](subject, e_s, memory)
-            located_s = subject + e_s
+            subject_key = subject + e_s
 
-            p_o = e_o + self.object_position[i](e_o, located_s, subject)
+            p_o = e_o + self.object_position[i](e_o, subject_key, subject)
             object_ = self.object_layers[i](object_, p_o, memory)
-            located_o = object_ + p_o
+            object_key = object_ + p_o
 
-            pair, located_pair = torch.cat((subject, object_), -1), torch.cat((located_s, located_o), -1)
-            p_r = e_r + self.relation_position[i](e_r, located_pair, pair)
+            pair = torch.cat((subject, object_), -1)
+            pair_key = torch.cat((subject_key, object_key), -1)
+            p_r = e_r + self.relation_position[i](e_r, pair_key, pair)
             relation = self.relation_layers[i](relation, p_r, memory)
             states.append((subject, object_, relation))
 
             if i < last:
-                located_r = relation + p_r
+                relation_key = relation + p_r
                 graph = torch.cat((pair.repeat_interleave(m, dim=1), relation), -1)
-                located_graph = torch.cat((located_pair.repeat_interleave(m, dim=1), located_r), -1)
-                # All three updates read the states of this layer: none sees another's update.
-                update_s = self.subject_graph[i](located_s, located_graph, graph)
-                update_o = self.object_graph[i](located_o, located_graph, graph)
-                update_r = self.relation_graph[i](located_r, located_graph, graph)
+                graph_key = torch.cat((pair_key.repeat_interleave(m, dim=1), relation_key), -1)
+                # All three updates are computed from the states of this layer, before any is applied.
+                update_s = self.subject_graph[i](subject_key, graph_key, graph)
+                update_o = self.object_graph[i](object_key, graph_key, graph)
+                update_r = self.relation_graph[i](relation_key, graph_key, graph)
                 subject = subject + self.subject_graph_norm[i](update_s)
                 object_ = object_ + self.object_graph_norm[i](update_o)
                 relation = relation + self.relation_graph_norm[i](update_r)

@@ -1,7 +1,4 @@
-"""The encoder: image tokens look at each other.
-
-B: images, T: tokens (cells of the feature map), D: hidden size.
-"""
+"""The transformer encoder of DETR (Carion et al., ECCV 2020), over the T tokens of the feature map."""
 
 from torch import Tensor, nn
 
@@ -22,9 +19,10 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, position: Tensor, valid: Tensor | None) -> Tensor:
-        """Transform tokens x (B, T, D); positions are added to queries and keys only."""
-        located = x + position
-        x = self.attention_norm(x + self.dropout(self.attention(located, located, x, valid)))
+        """Encode tokens x (B, T, D); positions are added to queries and keys only."""
+        with_position = x + position
+        attended = self.attention(with_position, with_position, x, valid)
+        x = self.attention_norm(x + self.dropout(attended))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
@@ -43,7 +41,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor, position: Tensor, valid: Tensor | None) -> Tensor:
-        """Memory (B, T, D) of tokens x (B, T, D) at ``position`` (B, T, D); ``valid`` (B, T) or None."""
+        """Encode tokens x (B, T, D) with position embeddings (B, T, D); ``valid`` (B, T) bool or None."""
         for layer in self.layers:
             x = layer(x, position, valid)
         return x

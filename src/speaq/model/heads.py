@@ -1,7 +1,4 @@
-"""Classes and boxes from decoder states.
-
-C: object classes, R: predicate classes, D: hidden size, "...": any leading dimensions.
-"""
+"""Prediction heads: classes and boxes from decoder states."""
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +10,8 @@ class BoxHead(nn.Module):
 
     Args:
         hidden_dim: D.
-        relative: start from the reference point (if any) with a box of about a quarter of the image,
-            instead of random boxes.
+        relative: initialize the last layer so that boxes start at their reference point (if any) with a
+            quarter of the image's width and height.
     """
 
     def __init__(self, *, hidden_dim: int, relative: bool = False):
@@ -23,7 +20,7 @@ class BoxHead(nn.Module):
         self.relative = relative
 
     def reset_parameters(self) -> None:
-        """Initialise; called once the generic initialisation has been applied."""
+        """Initialize the last layer of relative boxes; other layers are initialized by the model."""
         if self.relative:
             weight, bias = self.layers[-1].parameters()
             nn.init.zeros_(weight)
@@ -34,8 +31,8 @@ class BoxHead(nn.Module):
         """Boxes (..., 4) of states x (..., D).
 
         Args:
-            x: states.
-            centre_logits: (..., 2) inverse sigmoid of the points that (cx, cy) is relative to.
+            x: decoder states.
+            centre_logits: (..., 2) inverse sigmoid of the reference points (x, y) of (cx, cy).
         """
         for layer in self.layers[:-1]:
             x = torch.relu(layer(x))
@@ -46,7 +43,7 @@ class BoxHead(nn.Module):
 
 
 class Heads(nn.Module):
-    """The heads that all layers share: one for entity classes, one for predicates, one for boxes."""
+    """The heads, shared by all decoder layers: entity classes, predicate classes and boxes."""
 
     def __init__(self, *, hidden_dim: int, num_objects: int, num_predicates: int, relative_boxes: bool):
         super().__init__()

@@ -1,7 +1,6 @@
-"""The model: an image in, classes and boxes of subjects, objects and predicates out.
+"""The network: backbone, encoder, iterative decoder and heads.
 
-B: images, H, W: their padded size, h, w: feature map size, T = h * w tokens, D: hidden size, L: decoder
-layers, Q: entity queries, P: predicate queries, C: object classes, R: predicate classes.
+Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from speaq.model.config import ModelConfig
 from speaq.model.decoder import Conditioning, Decoder, Memory
 from speaq.model.encoder import Encoder
 from speaq.model.heads import BoxHead, Heads
-from speaq.model.position import grid_code, point_code
+from speaq.model.position import grid_embedding, point_embedding
 from speaq.structures import RawOutput, Vocabulary
 
 
@@ -69,7 +68,7 @@ class SpeaqModel(nn.Module):
             num_predicates=len(config.predicates),
             relative_boxes=config.reference_points,
         )
-        # The point that each triplet query speaks of, as the inverse sigmoid of (x, y) in 0..1.
+        # Reference points of the entity queries, as the inverse sigmoid of (x, y) in 0..1.
         self.point_logits = (
             nn.Parameter(_grid_logits(config.num_queries)) if config.reference_points else None
         )
@@ -78,10 +77,10 @@ class SpeaqModel(nn.Module):
 
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(3, 1, 1), persistent=False)
-        self._initialise()
+        self._initialize()
 
-    def _initialise(self) -> None:
-        """Xavier-uniform matrices, N(0, 1) query embeddings, and conditionings that start as zero."""
+    def _initialize(self) -> None:
+        """Xavier-uniform matrices, N(0, 1) query embeddings, zero output layers of the conditionings."""
         for part in (self.encoder, self.decoder, self.heads, self.token_class, self.token_box):
             for module in part.modules() if part is not None else ():
                 if isinstance(module, nn.Linear):
@@ -92,7 +91,7 @@ class SpeaqModel(nn.Module):
             if isinstance(module, Attention):
                 projections = (module.query, module.key, module.value)
                 if module.key.in_features == module.query.in_features:
-                    # The published model initialises these three as one (3 D, D) matrix.
+                    # The published model initializes these three as one (3 D, D) matrix.
                     for linear in projections:
                         nn.init.xavier_uniform_(linear.weight, gain=0.5**0.5)
                 for linear in (*projections, module.output):
@@ -121,10 +120,10 @@ class SpeaqModel(nn.Module):
 
         Args:
             images: (B, 3, H, W) RGB in 0..255, uint8 or float, padded at the right and bottom.
-            sizes: (B, 2) height and width of each image without its padding, best on the CPU; None when
+            sizes: (B, 2) height and width of each image without its padding, preferably on the CPU; None if
                 there is no padding.
-            all_layers: give the outputs of all L decoder layers, which training needs, instead of the
-                last one (L = 1) alone; by default in training mode.
+            all_layers: return the outputs of all L decoder layers instead of those of the last one (L = 1);
+                by default in training mode.
 
         Returns:
             Logits and boxes in float32.
@@ -133,10 +132,10 @@ class SpeaqModel(nn.Module):
             sizes = None
         tokens, position, valid, grid = self._tokens(images, sizes)
         memory = self.encoder(tokens, position, valid)
-        code = (
-            None if self.point_logits is None else point_code(self.point_logits.sigmoid(), memory.shape[-1])
-        )
-        subjects, objects, relations = self.decoder(Memory(memory, memory + position, valid), code)
+        points = None
+        if self.point_logits is not None:
+            points = point_embedding(self.point_logits.sigmoid(), memory.shape[-1])
+        subjects, objects, relations = self.decoder(Memory(memory, memory + position, valid), points)
         if not (self.training if all_layers is None else all_layers):
             subjects, objects, relations = subjects[-1:], objects[-1:], relations[-1:]
         output = self._outputs(subjects, objects, relations)
@@ -151,8 +150,8 @@ class SpeaqModel(nn.Module):
     def _tokens(
         self, images: Tensor, sizes: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None, tuple[int, int]]:
-        """Image tokens (B, T, D), their position code (B, T, D), which are valid (B, T), and (h, w)."""
-        features = self.projection(self.backbone(self._normalise(images, sizes)))
+        """Tokens (B, T, D), their position embedding (B, T, D), validity (B, T) or None, and (h, w)."""
+        features = self.projection(self.backbone(self._normalize(images, sizes)))
         batch, dim, height, width = features.shape
         if sizes is None:
             cells = torch.tensor([[height, width]], device=images.device)
@@ -162,12 +161,12 @@ class SpeaqModel(nn.Module):
             cells = torch.minimum((sizes + self.backbone.stride - 1) // self.backbone.stride, limit)
             cells = cells.to(images.device, non_blocking=True)
             valid = _inside(cells, height, width).flatten(1)
-        position = grid_code(cells, height, width, dim).flatten(1, 2).to(features.dtype)
+        position = grid_embedding(cells, height, width, dim).flatten(1, 2).to(features.dtype)
         tokens = features.flatten(2).transpose(1, 2)
         return tokens, position.expand(batch, -1, -1), valid, (height, width)
 
     def _token_points(self, images: Tensor, sizes: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        """Centres (B, T, 2) of the tokens as (x, y), 0..1 of each image; beyond 1 in the padding."""
+        """Token centres (B, T, 2) as (x, y) in 0..1 of each image; beyond 1 in the padding."""
         rows, columns = grid
         y = (torch.arange(rows, device=images.device) + 0.5) * self.backbone.stride
         x = (torch.arange(columns, device=images.device) + 0.5) * self.backbone.stride
@@ -176,8 +175,8 @@ class SpeaqModel(nn.Module):
         limits = limits.to(images.device, non_blocking=True)
         return (points / limits.flip(-1)[:, None]).expand(images.shape[0], -1, -1)
 
-    def _normalise(self, images: Tensor, sizes: Tensor | None) -> Tensor:
-        """Normalised pixels, 0 in the padding, channels last in memory."""
+    def _normalize(self, images: Tensor, sizes: Tensor | None) -> Tensor:
+        """Normalized pixels, 0 in the padding, in channels-last memory format."""
         if self.config.pixel_order == "BGR":
             images = images.flip(1)
         pixels = (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
@@ -187,7 +186,7 @@ class SpeaqModel(nn.Module):
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def _outputs(self, subjects: Tensor, objects: Tensor, relations: Tensor) -> RawOutput:
-        """Apply the heads to the states of the chosen layers."""
+        """Apply the heads to subject, object and predicate states of L layers."""
         heads = self.heads
         centres = relation_centres = self.point_logits
         if relation_centres is not None:
@@ -222,5 +221,5 @@ def _grid_logits(number: int) -> Tensor:
 
 
 def parameter_count(parameters: Iterable[nn.Parameter]) -> int:
-    """How many numbers the parameters hold."""
+    """Total number of elements of the parameters."""
     return sum(parameter.numel() for parameter in parameters)
