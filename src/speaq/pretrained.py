@@ -1,16 +1,18 @@
-"""The model that users hold: the network, with weights from a folder or the hub and prediction of images."""
+"""The network with pretrained weights: loading, saving, sharing, and prediction of images."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
 import torch
 
 from speaq.checkpoints.card import model_card
 from speaq.checkpoints.weights import load_pretrained, push_to_hub, save_pretrained
+from speaq.images import ImageSource
 from speaq.model.speaq import SpeaqModel
 
 if TYPE_CHECKING:
+    from speaq.inference.predictor import Precision, Process
     from speaq.scene_graph import SceneGraph
 
 
@@ -31,13 +33,13 @@ class Speaq(SpeaqModel):
         """Load a model, in evaluation mode.
 
         Args:
-            source: a folder with ``config.json`` and ``model.safetensors``, the output folder of a
-                training (its best checkpoint, else its newest), or a model id on the hub.
-            device: where to put it.
-            revision: of a model on the hub.
+            source: a folder with ``config.json`` and ``model.safetensors``, the output folder of a training
+                (its best checkpoint, or else its newest), or a model id on the hub.
+            device: where to put the model.
+            revision: branch, tag or commit of a model on the hub.
 
         Raises:
-            SpeaqError: there is no model, or its weights do not fit its configuration.
+            SpeaqError: there is no model, or its weights do not match its configuration.
         """
         return load_pretrained(cls, source, revision=revision).to(device).eval()
 
@@ -52,14 +54,14 @@ class Speaq(SpeaqModel):
         """Write ``config.json``, ``model.safetensors`` and a model card, ``README.md``.
 
         Args:
-            folder: where to; it is made if need be. A README.md that is there stays, unless there is
-                something to say in a new one.
-            metrics: for the card: figures by name, as ``results.json`` of an evaluation has them.
+            folder: where to write; created if missing. An existing README.md is kept if none of the arguments
+                below is given.
+            metrics: for the card: values by name, as in ``results.json`` of an evaluation.
             data: for the card: what the model was trained on.
-            license: for the card: of the weights, such as "mit".
+            license: for the card: license of the weights, such as "mit".
 
         Raises:
-            SpeaqError: it cannot be written; what was there is as before.
+            SpeaqError: the model cannot be written; the folder is unchanged.
         """
         save_pretrained(self, Path(folder), self._card(Path(folder).resolve().name, metrics, data, license))
 
@@ -73,18 +75,21 @@ class Speaq(SpeaqModel):
         private: bool = False,
         token: str | None = None,
     ) -> str:
-        """Upload the model to the hub as ``repo_id`` and give its address.
+        """Upload the model to the hub.
 
         Args:
-            repo_id: owner/name; it is made if need be.
+            repo_id: owner/name; created if missing.
             metrics: as for ``save_pretrained``.
             data: as for ``save_pretrained``.
             license: as for ``save_pretrained``.
-            private: whether a new one is only for its owner.
-            token: by default that of ``hf auth login``.
+            private: whether a new repository is visible to its owner only.
+            token: for the hub; by default that of ``hf auth login``.
+
+        Returns:
+            The address of the repository.
 
         Raises:
-            SpeaqError: the hub refuses it, or cannot be reached.
+            SpeaqError: the hub refuses the upload, or cannot be reached.
         """
         card = self._card(repo_id, metrics, data, license)
         return push_to_hub(self, repo_id, card, private=private, token=token)
@@ -92,13 +97,89 @@ class Speaq(SpeaqModel):
     def _card(
         self, name: str, metrics: Mapping[str, float] | None, data: str | None, license: str | None
     ) -> str | None:
-        """The model card, where there is something to say that the model does not know."""
+        """The model card, or None if it would hold no more than the model itself."""
         if not (metrics or data or license):
             return None
         return model_card(self.config, name=name, metrics=metrics, data=data, license=license)
 
-    def predict(self, images: Any, **options: Any) -> "SceneGraph | list[SceneGraph]":
-        """Scene graph of an image, or of each of several; see :func:`speaq.inference.predictor.predict`."""
-        from speaq.inference.predictor import predict  # needs no torch.nn, only this
+    @overload
+    def predict(
+        self,
+        images: ImageSource,
+        *,
+        score: float = 0.0,
+        top: int | None = None,
+        batch_size: int = 8,
+        postprocess: "Process | None" = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: "Precision" = "float32",
+    ) -> "SceneGraph": ...
+    @overload
+    def predict(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        score: float = 0.0,
+        top: int | None = None,
+        batch_size: int = 8,
+        postprocess: "Process | None" = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: "Precision" = "float32",
+    ) -> "list[SceneGraph]": ...
+    def predict(
+        self,
+        images: ImageSource | Iterable[ImageSource],
+        *,
+        score: float = 0.0,
+        top: int | None = None,
+        batch_size: int = 8,
+        postprocess: "Process | None" = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: "Precision" = "float32",
+    ) -> "SceneGraph | list[SceneGraph]":
+        """Predict the scene graph of an image, or those of several images in their order.
 
-        return predict(self, images, **options)
+        Args:
+            images: a path, the bytes of a file, a Pillow image, an array (H, W, C) or a tensor (C, H, W); a
+                folder, a pattern such as "photos/*.jpg", an array or a tensor of several images (B, ...); or
+                an iterable of those.
+            score: minimum triplet score. If it or ``top`` is given, entities without a relation are removed
+            too.
+            top: maximum number of relations per image; the best ones are kept.
+            batch_size: images that go through the network at once. Only images of equal resized size share a
+                batch, so the result does not depend on it.
+            postprocess: turns the output of the network into graphs; by default a `PostProcessor` with the
+                NMS threshold of the model.
+            min_size: length of the shortest edge in pixels to resize to; by default that of the model.
+            max_size: maximum length of the longest edge in pixels; by default that of the model.
+            device: where to compute, such as "cuda"; the model is moved there and stays. By default where it
+            is.
+            dtype: "bfloat16" is faster on a GPU and slightly less exact.
+
+        Returns:
+            One graph for one image; a list for a folder, a pattern, a batch or an iterable. Type checkers
+            take every path, array and tensor for one image.
+
+        Raises:
+            SpeaqError: an image cannot be read, the device does not exist, or its memory is too small.
+        """
+        from speaq.inference.predictor import predict
+
+        return predict(
+            self,
+            images,
+            score=score,
+            top=top,
+            batch_size=batch_size,
+            postprocess=postprocess,
+            min_size=min_size,
+            max_size=max_size,
+            device=device,
+            dtype=dtype,
+        )

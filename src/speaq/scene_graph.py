@@ -1,14 +1,15 @@
-"""The result of a prediction: what is in an image, and how the things in it relate."""
+"""The result of a prediction: the entities of an image and the relations between them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from speaq.graph.data import GraphData
-from speaq.graph.export import graph_to_dot, graph_to_graphml, graph_to_networkx
+from speaq.graph.export import graph_to_dot, graph_to_graphml, graph_to_networkx, graph_to_supervision
 from speaq.graph.json import graph_from_json, graph_to_dict, graph_to_json
 
 if TYPE_CHECKING:
     import networkx
+    import supervision
     from PIL import Image
 
     from speaq.images import ImageSource
@@ -17,27 +18,34 @@ if TYPE_CHECKING:
 class SceneGraph(GraphData):
     """Entities of an image and the relations between them, best relation first.
 
-    The arrays are those of `GraphData`; this class adds files, drawings and the graphs of other libraries.
+    `GraphData` has the arrays, how a graph is indexed, iterated and compared, and ``filter``; this class adds
+    files, drawings and conversion to the types of other libraries.
+
+    Example:
+        >>> graph = SceneGraph.from_json("graph.json")  # doctest: +SKIP
+        >>> graph[0]  # doctest: +SKIP
+        <cup on table (0.36)>
+        >>> graph[graph.triplet_scores > 0.3].to_networkx()  # doctest: +SKIP
     """
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole graph in plain Python types; the words in it are for the reader's convenience."""
+        """The graph in plain Python types, as docs/scene_graph_json.md describes them."""
         return graph_to_dict(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The graph as JSON text, one entity or relation per line; also written to ``path`` where given.
 
         Raises:
-            SpeaqError: the graph is not what docs/scene_graph_json.md allows (a score is no number, for
-                instance), or the file cannot be written.
+            SpeaqError: the graph has values that docs/scene_graph_json.md does not allow, such as a score
+                that is not finite, or the file cannot be written.
         """
         return graph_to_json(self, path)
 
     @classmethod
     def from_json(cls, source: str | Path) -> Self:
-        """Read a graph back, exactly as it was (pixels of an image without a file excepted).
+        """Read a graph, exactly as it was written; an image that did not come from a file is not stored.
 
         Args:
             source: a file, or the text that ``to_json`` returned.
@@ -50,11 +58,8 @@ class SceneGraph(GraphData):
     def to_networkx(self) -> "networkx.MultiDiGraph":
         """The graph for networkx: a node per entity (index from 0), an edge per relation.
 
-        Nodes carry name, label (the class), score and the box as x1, y1, x2, y2; edges carry predicate (its
-        name), label and score. All of it can be written by networkx, as GraphML for example.
-
-        Raises:
-            SpeaqError: networkx is not installed.
+        Nodes have name, label (the class index), score and the box as x1, y1, x2, y2; edges have predicate
+        (its name), label and score. networkx can write all of them, as GraphML for example.
         """
         return graph_to_networkx(self)
 
@@ -65,6 +70,14 @@ class SceneGraph(GraphData):
             SpeaqError: the file cannot be written.
         """
         graph_to_graphml(self, path)
+
+    def to_supervision(self) -> "supervision.Detections":
+        """The entities as detections of the package supervision, whose data has their "class_name".
+
+        Raises:
+            SpeaqError: supervision is not installed.
+        """
+        return graph_to_supervision(self)
 
     def to_dot(self, path: str | Path | None = None) -> str:
         """The graph in the language of Graphviz; also written to ``path`` where given.
@@ -84,19 +97,21 @@ class SceneGraph(GraphData):
         panel: Literal["auto", "right", "below"] | None = "auto",
         title: str | None = None,
     ) -> "Image.Image":
-        """The image with boxes and names for the best relations, and beside it the graph that they form.
+        """Draw boxes and names of the best relations on the image, with the graph as a diagram beside it.
+
+        Lines are the stronger the higher the score. A note in the picture says what was left out.
 
         Args:
             path: where to write the picture: .svg and .pdf hold shapes and text, all other formats pixels.
-            image: what to draw on; by default the image that the graph was made from.
-            top: how many relations are drawn at most, the best ones; entities, where there is no relation.
-            score: the least score of what is drawn.
-            panel: where the graph goes; None for no graph, but arrows on the image.
+            image: the image to draw on; by default the one the graph was made from.
+            top: maximum number of relations, the best ones; of entities if there is no relation.
+            score: minimum score of what is drawn.
+            panel: where the diagram goes; None for no diagram, but arrows on the image.
             title: above the picture.
 
         Raises:
-            SpeaqError: the image is not known or cannot be read, or the picture cannot be written.
+            SpeaqError: the graph has no image or it cannot be read, or the picture cannot be written.
         """
-        from speaq.visualize.image import draw_graph  # matplotlib takes its time
+        from speaq.visualize.draw import draw_graph  # importing matplotlib takes a while
 
         return draw_graph(self, path=path, image=image, top=top, score=score, panel=panel, title=title)

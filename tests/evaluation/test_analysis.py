@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.analysis import analyse
+from speaq.evaluation.analysis import analyze
 from speaq.evaluation.bootstrap import recall_figures
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.recall import MISSED
@@ -43,22 +43,22 @@ def assert_agree(figures, results):
             np.testing.assert_allclose(value, results[name], rtol=0, atol=1e-12, err_msg=name)
 
 
-def metrics_of_all(analysis):
+def predicate_recalls(analysis):
     """Recall of every predicate at the largest k."""
     return recall_figures(analysis)["per_predicate"][:, -1]
 
 
-def test_the_golden_set_agrees_with_the_metrics(golden):
+def test_golden_set_agrees_with_the_metrics(golden):
     counts = np.random.default_rng(0).integers(1, 1000, 50)
     metrics = SceneGraphMetrics(
         num_predicates=50, zero_shot_triplets=golden.zero_shot, predicate_counts=counts
     )
     metrics.update(golden.graphs, golden.annotations)
-    analysis = analyse(zip(golden.graphs, golden.annotations, strict=True), metrics)
-    figures = recall_figures(analysis)
-    assert_agree(figures, metrics.compute())
-    assert figures["R@100"] == pytest.approx(golden.expected["sgdet_recall@100"], abs=1e-9)
-    assert metrics.compute()["images"] == 80  # analysing leaves the metrics alone
+    analysis = analyze(zip(golden.graphs, golden.annotations, strict=True), metrics)
+    recalls = recall_figures(analysis)
+    assert_agree(recalls, metrics.compute())
+    assert recalls["R@100"] == pytest.approx(golden.expected["sgdet_recall@100"], abs=1e-9)
+    assert metrics.compute()["images"] == 80  # the analysis does not update the metrics
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -71,63 +71,63 @@ def test_random_images_agree_with_the_metrics(make, seed):
         seen_triplets=rng.integers(0, [3, 3, 5], (20, 3)),
         predicate_counts=rng.integers(0, 9, 5),
     )
-    analysis = analyse(pairs, metrics)
+    analysis = analyze(pairs, metrics)
     for selected in (np.ones(40, bool), np.arange(40) % 3 == 0):
         metrics.reset()
-        chosen = [pair for pair, wanted in zip(pairs, selected, strict=True) if wanted]
-        metrics.update(*zip(*chosen, strict=True))
+        subset = [pair for pair, chosen in zip(pairs, selected, strict=True) if chosen]
+        metrics.update(*zip(*subset, strict=True))
         assert_agree(recall_figures(analysis, selected), metrics.compute())
     relations = np.array([len(annotation.relations) for _, annotation in pairs])
     assert np.isnan(analysis.image_recalls()[0, 0]).tolist() == (relations == 0).tolist()
-    # What is hit has been localised, and the diagonal holds no more than what is localised.
-    assert (analysis.said[analysis.ranks[0] < 17] < 5).all()
+    # A relation that is hit is localised, so localised shares are upper bounds of recalls.
+    assert (analysis.predicted_predicates[analysis.ranks[0] < 17] < 5).all()
     assert analysis.confusion.sum() == relations.sum()
-    assert (analysis.right <= analysis.claims).all()
-    recalls = metrics_of_all(analysis)
+    assert (analysis.num_correct <= analysis.num_localized).all()
+    recalls = predicate_recalls(analysis)
     known = ~np.isnan(recalls)
-    assert np.isnan(analysis.localised_shares()).tolist() == (~known).tolist()
-    assert (analysis.localised_shares()[known] >= recalls[known] - 1e-12).all()
+    assert np.isnan(analysis.localized_shares()).tolist() == (~known).tolist()
+    assert (analysis.localized_shares()[known] >= recalls[known] - 1e-12).all()
     assert analysis.query_hits.sum() == (analysis.ranks[0] != MISSED).sum()
 
 
-def test_confusions_and_queries_by_hand(make):
-    """Relation 0 is said right after a wrong guess, relation 1 wrong, relation 2 not at all."""
+def test_confusion_and_query_tables_by_hand(make):
+    """Relation 0 is predicted after a wrong predicate, relation 1 with a wrong one, relation 2 not at all."""
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0], [2, 0, 1]], image_id="a")
     graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0], [0, 1, 2], [1, 2, 2], [1, 0, 1]])
     graph.queries = np.array([7, 0, 4, 4])
     metrics = SceneGraphMetrics(num_predicates=3, ks=(1, 2, 4))
-    analysis = analyse([(graph, truth)], metrics)
+    analysis = analyze([(graph, truth)], metrics)
     assert (analysis.image_ids, analysis.sources.tolist()) == (["a"], ["real"])
     assert analysis.ranks[0].tolist() == [1, MISSED, MISSED]
-    assert analysis.said.tolist() == [0, 2, 3]
+    assert analysis.predicted_predicates.tolist() == [0, 2, 3]
     assert analysis.confusion.tolist() == [[0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
-    assert analysis.claims.tolist() == [1, 0, 2]  # the relation of boxes 1 and 0 is about no true pair
-    assert analysis.right.tolist() == [0, 0, 1]
+    assert analysis.num_localized.tolist() == [1, 0, 2]  # boxes 1 and 0 are no annotated pair
+    assert analysis.num_correct.tolist() == [0, 0, 1]
     assert analysis.image_recalls()[0, :, 0].tolist() == pytest.approx([0, 1 / 3, 1 / 3])
     uses = {(q, p): int(n) for (q, p), n in np.ndenumerate(analysis.query_uses) if n}
     assert uses == {(7, 0): 1, (0, 2): 1, (4, 2): 1, (4, 1): 1}
     assert np.argwhere(analysis.query_hits).tolist() == [[0, 2]]
-    halved = analyse([(graph, truth)], metrics, num_rel=2)  # queries 2j and 2j + 1 are one
+    halved = analyze([(graph, truth)], metrics, num_rel=2)  # queries 2j and 2j + 1 are one
     assert halved.query_uses.sum(axis=1).tolist() == [1, 0, 2, 1]
 
 
-def test_nothing_to_analyse(make):
+def test_analysis_without_images_or_relations(make):
     metrics = SceneGraphMetrics(num_predicates=3)
     for pairs in ([], [(make.graph([], [], []), make.annotation(BOXES, [0, 1, 2], []))]):
-        analysis = analyse(pairs, metrics)
+        analysis = analyze(pairs, metrics)
         assert analysis.confusion.tolist() == [[0] * 4] * 3
         assert analysis.query_uses.shape == (0, 3)
         figures = recall_figures(analysis)
         assert math.isnan(figures["R@20"]) and figures["mR@20"] == 0 and math.isnan(figures["mR-present@20"])
 
 
-def test_a_foreign_vocabulary_is_an_error(make):
+def test_analyze_rejects_another_vocabulary(make):
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 7]], image_id="scene_7")
     with pytest.raises(SpeaqError, match="scene_7: expected 3 predicate classes"):
-        analyse([(make.graph(BOXES, [0, 1, 2], []), truth)], SceneGraphMetrics(num_predicates=3))
+        analyze([(make.graph(BOXES, [0, 1, 2], []), truth)], SceneGraphMetrics(num_predicates=3))
 
 
-def test_groups_without_predicates(make):
+def test_empty_long_tail_groups_agree_with_the_metrics(make):
     """Two predicates are too few for a head."""
     metrics = SceneGraphMetrics(num_predicates=2, predicate_counts=np.array([5, 3]))
     pair = (
@@ -135,13 +135,13 @@ def test_groups_without_predicates(make):
         make.annotation(BOXES, [0, 1, 2], [[0, 1, 1]]),
     )
     metrics.update([pair[0]], [pair[1]])
-    assert_agree(recall_figures(analyse([pair], metrics)), metrics.compute())
+    assert_agree(recall_figures(analyze([pair], metrics)), metrics.compute())
 
 
-def test_states_of_the_metrics_stay(make):
+def test_analyze_does_not_update_the_metrics(make):
     metrics = SceneGraphMetrics(num_predicates=3)
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2]])
-    analyse([(make.graph(BOXES, [0, 1, 2], [[0, 1, 2]]), truth)], metrics)
+    analyze([(make.graph(BOXES, [0, 1, 2], [[0, 1, 2]]), truth)], metrics)
     assert all(
         bool((state == 0).all()) for state in metrics.metric_state.values() if isinstance(state, torch.Tensor)
     )

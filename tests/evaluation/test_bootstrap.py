@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from speaq.evaluation.analysis import analyse
+from speaq.evaluation.analysis import analyze
 from speaq.evaluation.bootstrap import intervals, recall_figures
 from speaq.evaluation.metrics import SceneGraphMetrics
 
@@ -16,10 +16,10 @@ def analysis(golden):
     metrics = SceneGraphMetrics(
         num_predicates=50, zero_shot_triplets=golden.zero_shot, predicate_counts=counts
     )
-    return analyse(zip(golden.graphs, golden.annotations, strict=True), metrics)
+    return analyze(zip(golden.graphs, golden.annotations, strict=True), metrics)
 
 
-def draws(count, resamples, seed):
+def samples(count, resamples, seed):
     rng = np.random.default_rng(seed)
     return [rng.integers(0, count, count) for _ in range(resamples)]
 
@@ -28,24 +28,24 @@ def test_recall_intervals_against_a_plain_loop(analysis):
     bounds = intervals(analysis, resamples=150, seed=3)
     recalls = analysis.image_recalls()
     for index, prefix in enumerate(("", "ng-")):
-        values = [np.nanmean(recalls[index][:, rows], axis=1) for rows in draws(80, 150, 3)]
+        values = [np.nanmean(recalls[index][:, rows], axis=1) for rows in samples(80, 150, 3)]
         expected = np.quantile(values, (0.025, 0.975), axis=0)
         for column, k in enumerate(analysis.ks):
             assert bounds[f"{prefix}R@{k}"] == pytest.approx(expected[:, column], abs=1e-12)
 
 
 def test_mean_recall_intervals_against_a_plain_loop(analysis):
-    """A predicate that a draw lacks keeps its recall over all images; one that no image has counts 0."""
+    """A predicate that a sample lacks keeps its recall over all images; one that no image has counts 0."""
     images, predicates, recalls = analysis.predicate_recalls()
     table = np.full((50, 80), np.nan)
     table[predicates, images] = recalls[0, 2]
     known = np.flatnonzero(~np.isnan(table).all(axis=1))
     overall = np.nanmean(table[known], axis=1)
     means, harmonic, single = [], [], []
-    for rows in draws(80, 150, 3):
-        drawn = table[np.ix_(known, rows)]
-        counts = (~np.isnan(drawn)).sum(axis=1)
-        values = np.where(counts > 0, np.nansum(drawn, axis=1) / np.maximum(counts, 1), overall)
+    for rows in samples(80, 150, 3):
+        sampled = table[np.ix_(known, rows)]
+        counts = (~np.isnan(sampled)).sum(axis=1)
+        values = np.where(counts > 0, np.nansum(sampled, axis=1) / np.maximum(counts, 1), overall)
         means.append(values.sum() / 50)
         recall = np.nanmean(analysis.image_recalls()[0, 2, rows])
         harmonic.append(2 * recall * means[-1] / (recall + means[-1]))
@@ -57,7 +57,7 @@ def test_mean_recall_intervals_against_a_plain_loop(analysis):
     assert bounds["per_predicate"].low.shape == (50, 3)
 
 
-def test_the_figure_is_inside_and_the_seed_decides(analysis):
+def test_intervals_contain_the_recall_and_depend_on_seed_and_level(analysis):
     figures, bounds = recall_figures(analysis), intervals(analysis)
     for name, (low, high) in bounds.items():
         if "@" in name:
@@ -69,21 +69,21 @@ def test_the_figure_is_inside_and_the_seed_decides(analysis):
     assert wide.low < bounds["R@100"].low < narrow.low < narrow.high < bounds["R@100"].high < wide.high
 
 
-def test_the_width_is_that_of_the_normal_approximation(make):
+def test_interval_width_is_that_of_the_normal_approximation(make):
     """Half of 400 images are right: the standard error is 0.5 / 20."""
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2]])
     right, wrong = make.graph(BOXES, [0, 1, 2], [[0, 1, 2]]), make.graph([], [], [])
     metrics = SceneGraphMetrics(num_predicates=3)
-    bounds = intervals(analyse([(right, truth), (wrong, truth)] * 200, metrics), resamples=2000)
+    bounds = intervals(analyze([(right, truth), (wrong, truth)] * 200, metrics), resamples=2000)
     assert bounds["R@20"] == pytest.approx((0.5 - 1.96 / 40, 0.5 + 1.96 / 40), abs=0.005)
     assert bounds["mR-present@20"] == pytest.approx(bounds["R@20"], abs=1e-12)
     assert bounds["mR@20"] == pytest.approx(np.array(bounds["R@20"]) / 3, abs=1e-12)
 
 
-def test_no_images_no_interval(make):
+def test_intervals_without_images(make):
     metrics = SceneGraphMetrics(num_predicates=3)
     empty = (make.graph([], [], []), make.annotation(BOXES, [0, 1, 2], []))
     for pairs in ([], [empty]):
-        bounds = intervals(analyse(pairs, metrics), resamples=10)
+        bounds = intervals(analyze(pairs, metrics), resamples=10)
         assert math.isnan(bounds["R@20"].low) and math.isnan(bounds["zR@20"].high)
         assert bounds["mR@20"] == (0, 0)

@@ -115,7 +115,7 @@ def test_the_order_of_images_does_not_matter(golden, golden_results):
 def test_states_are_flat_arrays(golden):
     metric = DetectionAP(num_objects=150)
     metric.update(golden.graphs, golden.annotations)
-    assert [len(state) for state in (metric.detections, metric.truths, metric.counts)] == [1, 1, 1]
+    assert [len(state) for state in (metric.detections, metric.targets, metric.counts)] == [1, 1, 1]
     entities = sum(len(graph.boxes) for graph in golden.graphs)
     assert metric.detections[0].shape == (entities, 6) and metric.detections[0].dtype == torch.float32
     assert metric.counts[0].shape == (80, 2) and metric.counts[0].dtype == torch.int64

@@ -9,10 +9,10 @@ import torch
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
-from speaq.evaluation.merging import merge_predictions
+from speaq.evaluation.ground_truth import pair_with_ground_truth, score_predictions
 from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.predictions import Predictions, PredictionWriter
-from speaq.evaluation.scoring import paired, score
+from speaq.evaluation.prediction_writer import PredictionWriter, merge_predictions
+from speaq.evaluation.predictions import Predictions
 from speaq.structures import Vocabulary
 
 VOCABULARY = Vocabulary(
@@ -50,10 +50,10 @@ def assert_equal(a, b):
     assert a.image_size == b.image_size
 
 
-def test_graphs_come_back_as_they_were(golden, tmp_path):
+def test_predictions_round_trip(golden, tmp_path):
     counts = np.arange(50)
     path = save(tmp_path / "new" / "a.h5", golden.graphs, golden.annotations, predicate_counts=counts)
-    with Predictions.open(path) as predictions:
+    with Predictions(path) as predictions:
         assert len(predictions) == 80
         assert predictions.image_ids == list(range(80))
         assert predictions.sources == ["real"] * 80
@@ -68,9 +68,12 @@ def test_graphs_come_back_as_they_were(golden, tmp_path):
             predictions[80]
 
 
-def test_scores_without_loss_are_the_direct_ones_exactly(golden, tmp_path):
-    predictions = Predictions.open(save(tmp_path / "a.h5", golden.graphs, golden.annotations))
-    results, expected = score(predictions, golden.annotations[::-1], metrics(golden)), direct(golden)
+def test_score_predictions_equals_the_direct_metrics(golden, tmp_path):
+    predictions = Predictions(save(tmp_path / "a.h5", golden.graphs, golden.annotations))
+    results, expected = (
+        score_predictions(predictions, golden.annotations[::-1], metrics(golden)),
+        direct(golden),
+    )
     assert results.keys() == expected.keys()
     for name, value in expected.items():
         if isinstance(value, torch.Tensor):
@@ -79,54 +82,60 @@ def test_scores_without_loss_are_the_direct_ones_exactly(golden, tmp_path):
             assert results[name] == value, name
 
 
-def test_the_compact_file_loses_little(golden, tmp_path):
+def test_half_precision_file_changes_metrics_little(golden, tmp_path):
     """Only figures without graph constraint may change; here by less than one relation in a hundred."""
     whole = save(tmp_path / "a.h5", golden.graphs, golden.annotations)
     small = save(tmp_path / "b.h5", golden.graphs, golden.annotations, max_relations=100, half_precision=True)
     assert small.stat().st_size < 0.62 * whole.stat().st_size
-    predictions = Predictions.open(small)
+    predictions = Predictions(small)
     assert max(len(graph) for graph in predictions) == 100
-    results, expected = score(predictions, golden.annotations, metrics(golden)), direct(golden)
+    results, expected = score_predictions(predictions, golden.annotations, metrics(golden)), direct(golden)
     for name, value in expected.items():
         if isinstance(value, float):
             assert results[name] == pytest.approx(value, abs=0.01 if name.startswith("ng-") else 0, rel=0)
     assert np.abs(predictions[0].predicate_probs - golden.graphs[0].predicate_probs[:100]).max() < 3e-4
 
 
-def test_empty_graphs_and_mixed_ids(make, tmp_path):
+def test_empty_graphs_and_mixed_image_ids(make, tmp_path):
     names = Vocabulary(("a",), ("b", "c", "d"))
     annotations = [make.annotation([], [], [], image_id=name) for name in (7, "7", "scene_000001")]
     with PredictionWriter(tmp_path / "a.h5", vocabulary=names, dataset="MULTI_test") as writer:
         for annotation in annotations:
             writer.add(make.graph([], [], []), annotation)
-    predictions = Predictions.open(tmp_path / "a.h5")
+    predictions = Predictions(tmp_path / "a.h5")
     assert predictions.image_ids == [7, "7", "scene_000001"]
     assert predictions[1].predicate_probs.shape == (0, 4)
-    assert [a.image_id for _, a in paired(predictions, annotations[::-1])] == [7, "7", "scene_000001"]
+    assert [a.image_id for _, a in pair_with_ground_truth(predictions, annotations[::-1])] == [
+        7,
+        "7",
+        "scene_000001",
+    ]
     with PredictionWriter(tmp_path / "none.h5", vocabulary=names, dataset="VG_test"):
         pass
-    assert len(Predictions.open(tmp_path / "none.h5")) == 0
+    assert len(Predictions(tmp_path / "none.h5")) == 0
 
 
-def test_parts_of_several_ranks(golden, tmp_path):
+def test_merge_predictions_of_several_ranks(golden, tmp_path):
     parts = [
         save(tmp_path / f"part{rank}.h5", golden.graphs[rank::3], golden.annotations[rank::3])
         for rank in range(3)
     ]
     merge_predictions(parts, tmp_path / "all.h5", image_ids=range(80))
-    merged = Predictions.open(tmp_path / "all.h5")
+    merged = Predictions(tmp_path / "all.h5")
     assert merged.image_ids == list(range(80))
     for ours, true in zip(merged, golden.graphs, strict=True):
         assert_equal(ours, true)
     merge_predictions(parts, tmp_path / "all.h5")  # replaces it
-    assert Predictions.open(tmp_path / "all.h5").image_ids == [
+    assert Predictions(tmp_path / "all.h5").image_ids == [
         *range(0, 80, 3),
         *range(1, 80, 3),
         *range(2, 80, 3),
     ]
-    with pytest.raises(SpeaqError, match=r"part0.h5: image 0 is in .*part0.h5 too"):
+    with pytest.raises(SpeaqError, match=r"part0.h5: image 0 is also in .*part0.h5"):
         merge_predictions([parts[0], parts[0]], tmp_path / "twice.h5")
-    with pytest.raises(SpeaqError, match=r"what 2 parts hold for .* lacks 26 of the 80 images, such as 11"):
+    with pytest.raises(
+        SpeaqError, match=r"less.h5, merged .* 2 parts, lacks 26 of the 80 images, such as 11"
+    ):
         merge_predictions(parts[:2], tmp_path / "less.h5", image_ids=range(80))
     other = tmp_path / "other.h5"
     with PredictionWriter(other, vocabulary=VOCABULARY, dataset="VG_val"):
@@ -136,15 +145,15 @@ def test_parts_of_several_ranks(golden, tmp_path):
     assert not (tmp_path / "twice.h5").exists() and not (tmp_path / "less.h5").exists()
 
 
-def test_other_images_than_the_ground_truth(golden, tmp_path):
-    predictions = Predictions.open(save(tmp_path / "a.h5", golden.graphs[:9], golden.annotations[:9]))
+def test_score_predictions_rejects_other_images(golden, tmp_path):
+    predictions = Predictions(save(tmp_path / "a.h5", golden.graphs[:9], golden.annotations[:9]))
     with pytest.raises(SpeaqError, match=r"a.h5 lacks 71 of the 80 images, such as 10"):
-        score(predictions, golden.annotations, metrics(golden))
+        score_predictions(predictions, golden.annotations, metrics(golden))
     with pytest.raises(SpeaqError, match=r"a.h5 has 4 images that the data set lacks, such as 5"):
-        score(predictions, golden.annotations[:5], metrics(golden))
+        score_predictions(predictions, golden.annotations[:5], metrics(golden))
 
 
-def test_nothing_is_left_of_a_failed_evaluation(golden, tmp_path):
+def test_writer_leaves_no_file_after_an_error(golden, tmp_path):
     save(tmp_path / "a.h5", golden.graphs[:1], golden.annotations[:1])
     with (
         pytest.raises(KeyError),
@@ -153,9 +162,9 @@ def test_nothing_is_left_of_a_failed_evaluation(golden, tmp_path):
         writer.add(golden.graphs[0], golden.annotations[0])
         raise KeyError("something")
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
-    assert len(Predictions.open(tmp_path / "a.h5")) == 1
+    assert len(Predictions(tmp_path / "a.h5")) == 1
     with (
-        pytest.raises(SpeaqError, match=r"expected graphs of 2 predicates, found one of 50 for image 0"),
+        pytest.raises(SpeaqError, match=r"expected graphs with 2 predicates, found one with 50 for image 0"),
         PredictionWriter(tmp_path / "b.h5", vocabulary=Vocabulary(("a",), ("b", "c")), dataset="X") as writer,
     ):
         writer.add(golden.graphs[0], golden.annotations[0])
@@ -165,7 +174,7 @@ def test_nothing_is_left_of_a_failed_evaluation(golden, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing", "text", "other", "half", "version", "rows", "ids"])
-def test_files_that_are_no_predictions(golden, tmp_path, damage):
+def test_files_in_another_format_are_rejected(golden, tmp_path, damage):
     path = tmp_path / "a.h5"
     if damage == "text":
         path.write_text("hello")
@@ -183,12 +192,12 @@ def test_files_that_are_no_predictions(golden, tmp_path, damage):
                 file["boxes"].resize(5, axis=0)
             else:
                 file["image_ids"][0] = "{"
-    expected = "no such file" if damage == "missing" else "found a damaged file or something else"
+    expected = "no such file" if damage == "missing" else "found a damaged file or another format"
     with pytest.raises(SpeaqError, match=f"a.h5: .*{expected}"):
-        Predictions.open(path)
+        Predictions(path)
 
 
-def test_damaged_blocks_are_noticed_when_they_are_read(golden, tmp_path):
+def test_damaged_blocks_are_detected_on_read(golden, tmp_path):
     path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3])
     content = bytearray(path.read_bytes())
     place = content.find(golden.graphs[1].boxes[0].tobytes())
@@ -196,12 +205,12 @@ def test_damaged_blocks_are_noticed_when_they_are_read(golden, tmp_path):
     content[place] ^= 255
     path.write_bytes(content)
     with pytest.raises(SpeaqError, match=r"a.h5: .*damaged"):
-        Predictions.open(path)[1]
+        Predictions(path)[1]
     path = save(tmp_path / "b.h5", golden.graphs[:3], golden.annotations[:3])
     with h5py.File(path, "r+") as file:
         file["pairs"][0] = 100000
     with pytest.raises(SpeaqError, match=r"b.h5: .*pairs must index"):
-        Predictions.open(path)[0]
+        Predictions(path)[0]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +231,7 @@ def test_damaged_blocks_are_noticed_when_they_are_read(golden, tmp_path):
     ],
 )
 @pytest.mark.parametrize("image", [0, 2])
-def test_impossible_contents(golden, tmp_path, image, name, row, value, message):
+def test_values_out_of_range_are_rejected(golden, tmp_path, image, name, row, value, message):
     path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3])
     entity = name in ("labels", "scores", "boxes")
     start = sum(len(g.boxes) if entity else len(g) for g in golden.graphs[:image])
@@ -243,7 +252,7 @@ def test_impossible_contents(golden, tmp_path, image, name, row, value, message)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.5, 1.5])
-def test_impossible_probabilities_in_half_precision(golden, tmp_path, value):
+def test_half_precision_probabilities_out_of_range_are_rejected(golden, tmp_path, value):
     path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3], half_precision=True)
     with h5py.File(path, "r+") as file:
         file["predicate_probs"][0, 2:5] = (-0.0, 1, 0)
@@ -254,10 +263,10 @@ def test_impossible_probabilities_in_half_precision(golden, tmp_path, value):
         list(Predictions(path))
 
 
-def test_impossible_headers(golden, tmp_path):
+def test_invalid_headers_are_rejected(golden, tmp_path):
     path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3])
     message = r"a.h5: expected 50 predicate_counts, .* found "
-    for counts, found in ((np.arange(49), r"an array of shape \(49,\)"), (np.arange(-1, 49), "-1 among")):
+    for counts, found in ((np.arange(49), r"an array of shape \(49,\)"), (np.arange(-1, 49), "the value -1")):
         with pytest.raises(SpeaqError, match=message + found):
             save(path, [], [], predicate_counts=counts)
         with h5py.File(path, "r+") as file:
@@ -275,12 +284,12 @@ def test_impossible_headers(golden, tmp_path):
         labels = file["labels"][()]
         del file["labels"]
         file["labels"] = labels + 0.7
-    with pytest.raises(SpeaqError, match=r"a.h5: .*labels is .* of kind 'f'"):
+    with pytest.raises(SpeaqError, match=r"a.h5: .*labels has .* kind 'f'"):
         Predictions(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
-def test_a_process_forked_meanwhile_does_not_keep_the_file_locked(golden, tmp_path):
+def test_forked_process_does_not_keep_the_file_locked(golden, tmp_path):
     """As workers of a data loader are; a child that lives on has the writer's file open."""
     path = tmp_path / "a.h5"
     ready, done = multiprocessing.get_context("fork").Pipe()
@@ -300,7 +309,7 @@ def test_a_process_forked_meanwhile_does_not_keep_the_file_locked(golden, tmp_pa
         assert os.waitpid(child, 0)[1] == 0
 
 
-def test_ids_are_json(golden, tmp_path):
+def test_image_ids_are_json(golden, tmp_path):
     path = save(tmp_path / "a.h5", golden.graphs[:2], golden.annotations[:2])
     with h5py.File(path) as file:
         assert [json.loads(name) for name in file["image_ids"]] == [0, 1]

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from speaq.evaluation.recall import (
     MISSED,
-    best_without_graph_constraint,
     first_hits,
     harmonic_mean,
-    image_ranks,
+    hits_at,
+    image_hits,
     long_tail_groups,
     match_entities,
-    recall_at,
-    recall_by_predicate,
+    mean_by_group,
+    rank_without_graph_constraint,
 )
 
 BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
@@ -70,40 +70,39 @@ def test_a_match_needs_the_class():
 def test_one_prediction_hits_duplicates_separately(make):
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [0, 1, 2], [1, 2, 0], [0, 1, 1]])
     graph = make.graph(BOXES, [0, 1, 2], [[2, 0, 0], [0, 1, 2], [1, 2, 0]])
-    ranks = image_ranks(graph, truth, depth=100)
+    ranks = image_hits(graph, truth, depth=100).ranks
     assert ranks[0].tolist() == [1, 1, 2, MISSED]
-    np.testing.assert_allclose(recall_at(ranks[0], (1, 2, 3)), [0, 0.5, 0.75], atol=0)
+    np.testing.assert_allclose(hits_at(ranks[0], (1, 2, 3)).mean(axis=-1), [0, 0.5, 0.75], atol=0)
 
 
 def test_direction_of_a_relation_matters(make):
     truth = make.annotation(BOXES, [0, 0, 0], [[0, 1, 2]])
     graph = make.graph(BOXES, [0, 0, 0], [[1, 0, 2]])
-    assert image_ranks(graph, truth, depth=100)[0].tolist() == [MISSED]
+    assert image_hits(graph, truth, depth=100).ranks[0].tolist() == [MISSED]
 
 
 def test_depth_cuts_both_lists(make):
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]])
     graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]])
-    assert image_ranks(graph, truth, depth=1).tolist() == [[0, MISSED], [0, MISSED]]
+    assert image_hits(graph, truth, depth=1).ranks.tolist() == [[0, MISSED], [0, MISSED]]
 
 
 def test_no_predictions_hit_nothing(make):
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0]])
     for empty in (make.graph([], [], []), make.graph(BOXES, [0, 1, 2], [])):
-        assert image_ranks(empty, truth, depth=100).tolist() == [[MISSED] * 2] * 2
+        assert image_hits(empty, truth, depth=100).ranks.tolist() == [[MISSED] * 2] * 2
 
 
 def test_first_hit_is_the_earliest_of_several():
-    matches = np.eye(2, dtype=bool)
-    pairs, predicates = np.array([[0, 1], [0, 1], [0, 1]]), np.array([1, 0, 0])
-    relations = np.array([[0, 1, 0], [0, 1, 1]])
-    assert first_hits(matches, pairs, predicates, relations).tolist() == [1, 0]
+    hits = np.array([[False, True], [True, False], [True, False]])
+    assert first_hits(hits).tolist() == [1, 0]
+    assert first_hits(np.zeros((0, 2), bool)).tolist() == first_hits(~hits[:0]).tolist() == [MISSED] * 2
 
 
 def test_without_graph_constraint_a_pair_may_appear_with_several_predicates():
     scores = np.array([1.0, 0.5], np.float32)
     probs = np.array([[0.6, 0.3, 0.05, 0.05], [0.2, 0.1, 0.1, 0.6]], np.float32)
-    pairs, predicates = best_without_graph_constraint(scores, np.array([[0, 1], [0, 0]]), probs, 4)
+    pairs, predicates = rank_without_graph_constraint(scores, np.array([[0, 1], [0, 0]]), probs, 4)
     # products: 0.3, 0.15, 0.025 for the first pair; 0.2, 0.1, 0.1 for the second; "no relation" never counts
     assert pairs.tolist() == [[0, 1], [0, 0], [0, 1], [0, 0]]
     assert predicates.tolist() == [0, 0, 1, 1]
@@ -112,7 +111,7 @@ def test_without_graph_constraint_a_pair_may_appear_with_several_predicates():
 def test_without_graph_constraint_equal_scores_keep_their_order():
     probs = np.full((3, 5), 0.25, np.float32)
     pairs = np.array([[0, 1], [1, 2], [2, 0]])
-    best, predicates = best_without_graph_constraint(np.ones(3, np.float32), pairs, probs, 6)
+    best, predicates = rank_without_graph_constraint(np.ones(3, np.float32), pairs, probs, 6)
     assert best.tolist() == [[0, 1]] * 4 + [[1, 2]] * 2
     assert predicates.tolist() == [0, 1, 2, 3, 0, 1]
 
@@ -121,7 +120,8 @@ def test_true_boxes_and_classes_are_judged_by_the_same_formula(make):
     """predcls: the graph is given boxes and classes, and only its predicates can be wrong."""
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
     graph = make.graph(truth.boxes, truth.labels, [[0, 1, 2], [1, 2, 1], [2, 0, 1]])
-    assert recall_at(image_ranks(graph, truth, depth=100)[0], (20,)) == pytest.approx(2 / 3, abs=1e-15)
+    ranks = image_hits(graph, truth, depth=100).ranks[0]
+    assert hits_at(ranks, (20,)).mean(axis=-1) == pytest.approx(2 / 3, abs=1e-15)
 
 
 @st.composite
@@ -151,17 +151,17 @@ def test_ranks_agree_with_nested_loops(make, image, k):
     probs = rng.choice([0.1, 0.2, 0.3], (len(pairs), 4))
     graph = make.graph(image["boxes"], image["labels"], triplets, scores=image["scores"], probs=probs)
     truth = make.annotation(*image["true"], image["relations"])
-    ranks = image_ranks(graph, truth, depth=20)
+    ranks = image_hits(graph, truth, depth=20).ranks
     for row, constraint in zip(ranks, (True, False), strict=True):
         assert set(np.flatnonzero(row < k)) == oracle(graph, truth, k, constraint=constraint)
 
 
-def test_recall_by_predicate():
+def test_mean_by_group_of_hits_is_recall_by_predicate():
     ranks = np.array([[0, 4, MISSED, 1, 2], [5, 5, 5, 5, 0]])
-    present, recalls = recall_by_predicate(ranks, np.array([7, 2, 7, 7, 2]), (1, 3, 9))
+    present, recalls = mean_by_group(hits_at(ranks, (1, 3, 9)), np.array([7, 2, 7, 7, 2]))
     assert present.tolist() == [2, 7]
     expected = [[[0, 1 / 2, 1], [1 / 3, 2 / 3, 2 / 3]], [[1 / 2, 1 / 2, 1], [0, 0, 1]]]
-    np.testing.assert_allclose(recalls, expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(recalls.swapaxes(1, 2), expected, rtol=0, atol=1e-15)
 
 
 def test_harmonic_mean():

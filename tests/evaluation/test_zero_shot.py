@@ -45,7 +45,7 @@ def test_older_files_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (torch.zeros(4, 2), r"expected a tensor \(K, 3\), found one of shape \(4, 2\)"),
+        (torch.zeros(4, 2), r"expected a tensor \(Z, 3\), found one of shape \(4, 2\)"),
         ([1, 2, 3], "found a list"),
         (torch.tensor([[0, 1, 1]]), r"every subject class in 1\.\.150, found 0"),
         (torch.tensor([[1, 151, 1]]), r"every object class in 1\.\.150, found 151"),

@@ -81,7 +81,7 @@ def test_eight_bits_lose_a_little(network, onnx_file, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     path = tmp_path / "small8.onnx"
     shutil.copy(onnx_file, path)
-    onnx._quantise(path)
+    onnx._quantize(path)
     assert path.stat().st_size < onnx_file.stat().st_size
     cases = compare(network, load_onnx(path), "uint8")
     assert 1e-4 < max(case.worst for case in cases) < 0.2

@@ -1,5 +1,5 @@
-import json
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.graph.schema import SCHEMA
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -20,7 +19,6 @@ NASTY = (
     "bell\x07\ud800",
     "ends with \\",
 )
-DOCUMENT = Path(__file__).parents[2] / "docs" / "scene_graph_json.md"
 
 
 def small_graph(names=("cup", "table", "person", "tree", "dog", "cat"), **changes):
@@ -47,7 +45,7 @@ def nodes_and_edges(graph):
     )
 
 
-def test_networkx():
+def test_to_networkx_has_attributes_of_nodes_and_edges():
     graph = small_graph().to_networkx()
     assert graph.nodes[1] == {
         "name": "table", "label": 1, "score": 0.8, "x1": 5.0, "y1": 5.0, "x2": 40.1, "y2": 20.0
@@ -63,7 +61,7 @@ def test_networkx():
 
 
 @pytest.mark.parametrize("names", [("cup", "table", "person", "tree", "dog", "cat"), NASTY[:4] + NASTY[:2]])
-def test_networkx_and_we_write_the_same_graphml(tmp_path, names):
+def test_graphml_has_what_to_networkx_has(tmp_path, names):
     graph = small_graph(names)
     graph.to_graphml(tmp_path / "new" / "ours.graphml")
     networkx.write_graphml(graph.to_networkx(), tmp_path / "theirs.graphml")
@@ -82,15 +80,29 @@ def test_graphml_replaces_what_xml_forbids(tmp_path):
     assert again.nodes["1"]["name"] == "ends with \\"
 
 
-def test_graphml_of_nothing(tmp_path):
+def test_graphml_of_an_empty_graph(tmp_path):
     small_graph().filter(top=0).to_graphml(tmp_path / "a.graphml")
     assert len(networkx.read_graphml(tmp_path / "a.graphml")) == 0
-    keys = ElementTree.parse(tmp_path / "a.graphml").getroot().findall("{*}key")
-    assert {key.get("attr.name") for key in keys if key.get("for") == "edge"} == {
-        "predicate",
-        "label",
-        "score",
+
+
+def test_graphml_types_and_ids(tmp_path):
+    small_graph().to_graphml(tmp_path / "a.graphml")
+    root = ElementTree.parse(tmp_path / "a.graphml").getroot()
+    types = {(key.get("for"), key.get("attr.name")): key.get("attr.type") for key in root.findall("{*}key")}
+    assert types == {
+        ("graph", "image"): "string",
+        **{("graph", name): "int" for name in ("width", "height")},
+        **{("node", name): "double" for name in ("score", "x1", "y1", "x2", "y2")},
+        ("node", "name"): "string",
+        ("node", "label"): "int",
+        ("edge", "predicate"): "string",
+        ("edge", "label"): "int",
+        ("edge", "score"): "double",
     }
+    graph = root.find("{*}graph")
+    assert (graph.get("id"), graph.get("edgedefault")) == ("scene_graph", "directed")
+    edges = [(edge.get("id"), edge.get("source"), edge.get("target")) for edge in graph.findall("{*}edge")]
+    assert edges == [("0", "0", "1"), ("1", "0", "1"), ("2", "2", "2")]
 
 
 def statements(text):
@@ -113,7 +125,7 @@ def statements(text):
     return found
 
 
-def test_dot(tmp_path):
+def test_to_dot_has_a_line_per_node_and_edge(tmp_path):
     graph = small_graph()
     text = graph.to_dot(tmp_path / "new" / "graph.dot")
     assert (tmp_path / "new" / "graph.dot").read_text(encoding="utf-8") == text
@@ -136,7 +148,7 @@ def test_dot_escapes_names():
     assert "&amp;lt;" in small_graph(NASTY[2:] + NASTY[:2]).to_dot()
 
 
-def test_dot_quotes_numbers_that_are_no_identifiers():
+def test_dot_quotes_numbers_in_other_notations():
     boxes = [[-np.inf, -1.5, np.nan, 1e-5], [0, 0, 1, 1], [0, 0, 1, 1]]
     line = next(
         line for line in small_graph(boxes=np.array(boxes)).to_dot().splitlines() if line.startswith("  0 [")
@@ -151,60 +163,19 @@ def test_files_that_cannot_be_written(tmp_path):
             write(tmp_path / "file" / "graph.x")
 
 
-def check(value, schema, where="graph"):
-    """The part of JSON Schema that ours needs."""
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float)}
-    kinds["null"] = type(None)
-    known = {"$schema", "title", "type", "required", "additionalProperties", "properties", "const", "minimum"}
-    assert set(schema) <= known | {"maximum", "items", "minItems", "maxItems"}, where
-    if "const" in schema:
-        assert value == schema["const"], where
-    if "type" in schema:
-        types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-        assert any(isinstance(value, kinds[type_]) for type_ in types), (where, value)
-    if isinstance(value, dict):
-        assert set(schema["required"]) <= set(value) <= set(schema["properties"]), where
-        for key, item in value.items():
-            check(item, schema["properties"][key], f"{where}.{key}")
-    if isinstance(value, list):
-        assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)), where
-        for item in value:
-            check(item, schema["items"], f"{where}[]")
-    if "minimum" in schema:
-        assert value >= schema["minimum"], where
+@pytest.mark.filterwarnings("ignore:OpenCV")
+def test_to_supervision_keeps_boxes_scores_and_classes():
+    graph = small_graph()
+    detections = graph.to_supervision()
+    np.testing.assert_array_equal(detections.xyxy, graph.boxes)
+    np.testing.assert_array_equal(detections.confidence, graph.scores)
+    np.testing.assert_array_equal(detections.class_id, graph.labels)
+    assert detections.data["class_name"].tolist() == ["cup", "table", "person"]
+    assert detections[detections.confidence > 0.75].data["class_name"].tolist() == ["cup", "table"]
+    assert len(graph[:0].to_supervision()) == 0
 
 
-def test_json_is_as_documented():
-    example, schema = (
-        json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.S)
-    )
-    for graph in (
-        small_graph(),
-        small_graph(NASTY),
-        small_graph(vocabulary=None, image=None),
-        small_graph().filter(top=0),
-    ):
-        check(json.loads(graph.to_json()), schema)
-    check(example, schema)
-    assert schema == SCHEMA
-    graph = SceneGraph.from_json(json.dumps(example))
-    assert [str(triplet) for triplet in graph.triplets] == ["cup on table (0.36)"]
-    assert json.loads(graph.to_json()) == example
-    with pytest.raises(AssertionError):
-        check(example | {"width": 0}, schema)
-
-
-def test_json_keeps_any_name(tmp_path):
-    small_graph(NASTY).to_json(tmp_path / "a.json")
-    assert SceneGraph.from_json(tmp_path / "a.json").vocabulary == Vocabulary(NASTY, (NASTY[3], NASTY[4]))
-
-
-def test_json_is_strict():
-    with pytest.raises(SpeaqError, match=r"entities\[0\].box\[0\]: expected a finite number, found NaN"):
-        small_graph(boxes=np.full((3, 4), np.nan)).to_json()
-    content = json.loads(small_graph().to_json())
-    with pytest.raises(SpeaqError, match="version: expected 1, found 2"):
-        SceneGraph.from_json(json.dumps(content | {"version": 2}))
-    few = {"objects": ["cup", "table"], "predicates": ["on", "near"]}
-    with pytest.raises(SpeaqError, match=r"entities\[2\].label: expected an index below 2, .* found 2"):
-        SceneGraph.from_json(json.dumps(content | {"vocabulary": few}))
+def test_to_supervision_names_the_extra_if_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(SpeaqError, match=r"pip install 'speaq\[supervision\]'"):
+        small_graph().to_supervision()

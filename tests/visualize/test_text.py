@@ -15,11 +15,11 @@ from speaq.visualize.text import FONT, clean, families, shortened, text_width, w
         ("", ""),
     ],
 )
-def test_clean(name, shown):
+def test_clean_replaces_invisible_characters(name, shown):
     assert clean(name) == shown
 
 
-def test_long_names():
+def test_shortened_and_wrapped_limit_the_length():
     assert shortened("umbrella", 8) == "umbrella"
     assert shortened("a big umbrella", 7) == "a big…"
     assert wrapped("man in a red shirt", 10) == "man in a\nred shirt"
@@ -30,7 +30,7 @@ def test_long_names():
     assert wrapped("", 10) == ""
 
 
-def test_widths():
+def test_text_width_grows_with_text_size_and_weight():
     assert text_width("", 10) == 0
     assert text_width("mmm", 10) == pytest.approx(3 * text_width("m", 10), rel=0.05)
     assert text_width("mmm", 20) == pytest.approx(2 * text_width("mmm", 10), rel=1e-3)
@@ -38,14 +38,14 @@ def test_widths():
     assert text_width("$_^$", 10) > 3 * text_width("$", 10) / 2  # no formula
 
 
-def test_other_fonts_help_out():
+def test_families_adds_fonts_for_missing_letters():
     assert families("Straße, чашка, κύπελλο") == (FONT,)
     chosen = families("a\u1d81")  # DejaVu Sans has not got it, but another font that comes with matplotlib
     assert len(chosen) == 2
     assert chosen[0] == FONT
 
 
-def test_letters_that_no_font_has_are_reported_once(caplog):
+def test_letters_that_no_font_has_are_logged_once(caplog):
     with caplog.at_level(logging.WARNING):
         assert families("a\U000e1234b") == (FONT,)
         families("c\U000e1234")

@@ -1,7 +1,8 @@
-"""Evaluation of scene graphs: recall of relations, average precision of boxes, and the reports on both.
+"""Evaluation of scene graphs: recall of relations and average precision of boxes.
 
-``recall`` and ``zero_shot`` hold pure functions, ``metrics`` and ``detection`` the stateful metrics that add
-them up over images and ranks, ``report`` the text and the tables. ``predictions`` keeps the graphs of a data
-set in a file, ``merging`` joins the files of several ranks, ``scoring`` computes the figures again from them,
-``analysis`` looks behind these, and ``bootstrap`` says how sure they are.
+``recall`` and ``zero_shot`` hold pure functions, ``metrics`` and ``detection`` the stateful metrics that
+accumulate them over images and ranks, ``results`` the log lines, tables and JSON of their values.
+``prediction_writer`` and ``predictions`` write and read the predictions of a data set, ``ground_truth`` pairs
+them with the annotations and computes the metrics from them. ``analysis`` looks at single relations, and
+``bootstrap`` estimates confidence intervals.
 """

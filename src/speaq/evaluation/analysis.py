@@ -1,9 +1,9 @@
-"""What lies behind the recalls: every true relation's rank, and what was said in its place.
+"""Per-relation analysis of an evaluation: hits, predicate confusion and use of queries.
 
 One pass over predictions and ground truth keeps a few numbers per relation. Recall of any image, predicate or
-selection of images follows from them without a second look at the boxes, and equals ``SceneGraphMetrics``.
+subset of images follows from them without another look at the boxes, and equals that of `SceneGraphMetrics`.
 
-I: images, T: true relations of all images, R: predicate classes, K: depths k, P: predicate queries.
+Shape letters: see `speaq.structures`; B images and M ground-truth relations of the whole data set.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,33 +12,33 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.recall import MISSED, best_without_graph_constraint, first_hits, match_entities
+from speaq.evaluation.recall import MISSED, ImageHits, first_hits, hits_at, image_hits, mean_by_group
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """Hits, confusions and use of queries, over the images of a data set.
+    """Hits, confusions and use of queries over the images of a data set.
 
-    "Localised" is a true relation of which some prediction names both classes right with an IoU of at least
-    the threshold of both boxes, whatever predicate it says. Only the first ``max(ks)`` predictions of an
-    image count, with graph constraint.
+    A ground-truth relation is *localised* if some prediction has both its classes, and both boxes with an IoU
+    of at least the threshold, whatever predicate it has. Only the top ``max(ks)`` predictions of an image
+    count, with graph constraint.
 
     Attributes:
         ks: depths.
         groups: predicates of head, body and tail; empty where training counts are not known.
-        image_ids: I ids.
-        sources: (I,) which data set each image is from.
-        images: (T,) image of each true relation, ascending.
-        predicates: (T,) its predicate.
-        zero_shot: (T,) bool.
-        ranks: (2, T) rank of the first hit, with and without graph constraint; ``MISSED`` without a hit.
-        said: (T,) predicate of the best prediction that localises the relation, R where none does.
-        claims: (R,) predictions of a predicate that localise a true relation.
-        right: (R,) those of them that hit one.
-        query_uses: (P, R) how often a query's relation with a predicate is among the first ones.
-        query_hits: (P, R) true relations that a query's relation is the first to hit.
+        image_ids: B ids.
+        sources: (B,) source data set of each image.
+        images: (M,) image index of each relation, ascending.
+        predicates: (M,) its predicate.
+        zero_shot: (M,) bool.
+        ranks: (2, M) rank of the first hit, with and without graph constraint; `MISSED` without a hit.
+        predicted_predicates: (M,) predicate of the best prediction that localises the relation, R for none.
+        num_localized: (R,) predictions of a predicate that localise a relation.
+        num_correct: (R,) those of them whose predicate is correct.
+        query_uses: (P, R) how often a query yields a relation with a predicate among the top ``max(ks)``.
+        query_hits: (P, R) relations that are first hit by a query with this predicate.
     """
 
     ks: tuple[int, ...]
@@ -49,167 +49,140 @@ class Analysis:
     predicates: np.ndarray
     zero_shot: np.ndarray
     ranks: np.ndarray
-    said: np.ndarray
-    claims: np.ndarray
-    right: np.ndarray
+    predicted_predicates: np.ndarray
+    num_localized: np.ndarray
+    num_correct: np.ndarray
     query_uses: np.ndarray
     query_hits: np.ndarray
 
     @property
     def num_predicates(self) -> int:
         """R."""
-        return len(self.claims)
-
-    @property
-    def hits(self) -> np.ndarray:
-        """(2, K, T) bool: whether a relation is hit within the first k predictions."""
-        return self.ranks[:, None, :] < np.asarray(self.ks)[:, None]
+        return len(self.num_localized)
 
     def image_recalls(self, selected: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """(2, K, I) share of the relations of each image that are hit, NaN where it has none.
+        """Recall of each image, NaN where it has no relation: (2, len(ks), B).
 
         Args:
-            selected: (T,) bool, relations to look at.
+            selected: (M,) bool, relations that count.
         """
-        images, hits = self.images[selected], self.hits[..., selected]
-        with np.errstate(invalid="ignore"):
-            return _sums(hits, images, len(self.image_ids)) / np.bincount(
-                images, minlength=len(self.image_ids)
-            )
+        images, means = mean_by_group(hits_at(self.ranks[:, selected], self.ks), self.images[selected])
+        recalls = np.full((*means.shape[:-1], len(self.image_ids)), np.nan)
+        recalls[..., images] = means
+        return recalls
 
     def predicate_recalls(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same by image and predicate.
+        """Recall of each predicate in each image that has it.
 
         Returns:
-            image (N,), predicate (N,) and recall (2, K, N) of each combination that occurs.
+            Image (G,), predicate (G,) and recall (2, len(ks), G) of each combination that occurs.
         """
-        present, members, counts = self._by_image_and_predicate()
-        return *np.divmod(present, self.num_predicates), _sums(self.hits, members, len(present)) / counts
+        return self._mean_by_image_and_predicate(hits_at(self.ranks, self.ks))
 
-    def _by_image_and_predicate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The combinations (N,), as image * R + predicate; that of each relation (T,); their counts (N,)."""
-        keys = self.images * self.num_predicates + self.predicates
-        return np.unique(keys, return_inverse=True, return_counts=True)
+    def localized_shares(self) -> np.ndarray:
+        """Share of a predicate's relations that are localised, averaged over images as recall is: (R,).
 
-    def localised_shares(self) -> np.ndarray:
-        """(R,) share of a predicate's relations that are localised, averaged over images as recall is.
-
-        So it is at least the recall at the largest k; NaN where no image has the predicate.
+        It is an upper bound of the recall at the largest k; NaN where no image has the predicate.
         """
-        present, members, counts = self._by_image_and_predicate()
-        found = np.bincount(members, weights=self.said < self.num_predicates, minlength=len(present)) / counts
-        predicates = present % self.num_predicates
-        sums = np.bincount(predicates, weights=found, minlength=self.num_predicates)
-        with np.errstate(invalid="ignore"):
-            return sums / np.bincount(predicates, minlength=self.num_predicates)
+        localized = self.predicted_predicates < self.num_predicates
+        _, predicates, shares = self._mean_by_image_and_predicate(localized)
+        present, means = mean_by_group(shares, predicates)
+        result = np.full(self.num_predicates, np.nan)
+        result[present] = means
+        return result
+
+    def _mean_by_image_and_predicate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        groups, means = mean_by_group(values, self.images * self.num_predicates + self.predicates)
+        return *np.divmod(groups, self.num_predicates), means
 
     @property
     def confusion(self) -> np.ndarray:
-        """(R, R + 1) true relations by predicate and by what is said; last column: not localised."""
+        """(R, R + 1) relations by annotated and by predicted predicate; last column: not localised."""
         shape = (self.num_predicates, self.num_predicates + 1)
-        keys = np.ravel_multi_index((self.predicates, self.said), shape)
+        keys = np.ravel_multi_index((self.predicates, self.predicted_predicates), shape)
         return np.bincount(keys, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def analyse(
-    pairs: Iterable[tuple[SceneGraph, Annotation]],
-    metrics: SceneGraphMetrics,
-    *,
-    num_rel: int = 1,
+def analyze(
+    pairs: Iterable[tuple[SceneGraph, Annotation]], metrics: SceneGraphMetrics, *, num_rel: int = 1
 ) -> Analysis:
-    """Look at every image once, about 0.3 milliseconds each.
+    """Analyse the predictions of a data set in one pass, about 0.3 milliseconds per image.
 
     Args:
         pairs: prediction, relations sorted best first, and ground truth of each image.
-        metrics: whose settings say what counts (predicates, depths, IoU, zero-shot triplets, head, body and
-            tail). It is not updated.
+        metrics: its settings (predicates, depths, IoU threshold, zero-shot triplets, long-tail groups) are
+            used. It is not updated.
         num_rel: predicates kept per query (TEST.NUM_REL), by which the graphs number their queries.
 
     Raises:
-        SpeaqError: a graph or its ground truth has predicates that ``metrics`` does not know.
+        SpeaqError: a graph or its ground truth has another number of predicates than ``metrics``.
     """
-    depth, predicates = max(metrics.ks), metrics.num_predicates
     image_ids: list[int | str] = []
     sources: list[str] = []
     columns = _Columns()
     for graph, annotation in pairs:
         metrics.check(graph, annotation)
-        columns.add(graph, annotation, depth=depth, iou_threshold=metrics.iou_threshold)
+        hits = image_hits(graph, annotation, depth=max(metrics.ks), iou_threshold=metrics.iou_threshold)
+        columns.add(graph, annotation.relations[:, 2], hits, metrics.num_predicates)
         columns.zero_shot.append(metrics.zero_shot(annotation))
         image_ids.append(annotation.image_id)
         sources.append(annotation.source)
-    said = np.concatenate(columns.said)
+    num_predicates = metrics.num_predicates
     return Analysis(
         ks=metrics.ks,
         groups=metrics.groups,
         image_ids=image_ids,
         sources=np.array(sources, dtype=np.str_),
-        images=np.repeat(np.arange(len(image_ids)), [len(rows) for rows in columns.said[1:]]),
+        images=np.repeat(np.arange(len(image_ids)), [len(rows) for rows in columns.predicates[1:]]),
         predicates=np.concatenate(columns.predicates),
         zero_shot=np.concatenate(columns.zero_shot),
         ranks=np.concatenate(columns.ranks, axis=1),
-        said=np.where(said == _NOTHING, predicates, said),
-        claims=np.bincount(np.concatenate(columns.claims), minlength=predicates),
-        right=np.bincount(np.concatenate(columns.right), minlength=predicates),
-        query_uses=_query_table(columns.uses, num_rel, predicates),
-        query_hits=_query_table(columns.hits, num_rel, predicates),
+        predicted_predicates=np.concatenate(columns.predicted_predicates),
+        num_localized=np.bincount(np.concatenate(columns.localized), minlength=num_predicates),
+        num_correct=np.bincount(np.concatenate(columns.correct), minlength=num_predicates),
+        query_uses=_query_table(columns.query_uses, num_rel, num_predicates),
+        query_hits=_query_table(columns.query_hits, num_rel, num_predicates),
     )
 
 
-_NOTHING = -1
-
-
-def _rows(*shape: int, dtype: type = np.int64) -> list[np.ndarray]:
-    """A list of arrays to be concatenated, which may get no other member."""
+def _empty(*shape: int, dtype: type = np.int64) -> list[np.ndarray]:
+    """A list that can be concatenated even if nothing is appended to it."""
     return [np.empty(shape, dtype)]
 
 
 @dataclass(slots=True)
 class _Columns:
-    """What is kept of each image; names as in ``Analysis``."""
+    """Arrays of the images so far; names as in `Analysis`, predicates of predictions where it has counts."""
 
-    predicates: list[np.ndarray] = field(default_factory=lambda: _rows(0))
-    zero_shot: list[np.ndarray] = field(default_factory=lambda: _rows(0, dtype=bool))
-    ranks: list[np.ndarray] = field(default_factory=lambda: _rows(2, 0))
-    said: list[np.ndarray] = field(default_factory=lambda: _rows(0))
-    claims: list[np.ndarray] = field(default_factory=lambda: _rows(0))
-    right: list[np.ndarray] = field(default_factory=lambda: _rows(0))
-    uses: list[np.ndarray] = field(default_factory=lambda: _rows(0, 2))
-    hits: list[np.ndarray] = field(default_factory=lambda: _rows(0, 2))
+    predicates: list[np.ndarray] = field(default_factory=lambda: _empty(0))
+    zero_shot: list[np.ndarray] = field(default_factory=lambda: _empty(0, dtype=bool))
+    ranks: list[np.ndarray] = field(default_factory=lambda: _empty(2, 0))
+    predicted_predicates: list[np.ndarray] = field(default_factory=lambda: _empty(0))
+    localized: list[np.ndarray] = field(default_factory=lambda: _empty(0))
+    correct: list[np.ndarray] = field(default_factory=lambda: _empty(0))
+    query_uses: list[np.ndarray] = field(default_factory=lambda: _empty(0, 2))
+    query_hits: list[np.ndarray] = field(default_factory=lambda: _empty(0, 2))
 
-    def add(self, graph: SceneGraph, annotation: Annotation, *, depth: int, iou_threshold: float) -> None:
-        """Compare an image's first predictions with its relations."""
-        true = annotation.relations
-        pairs, predicates, queries = graph.pairs[:depth], graph.predicates[:depth], graph.queries[:depth]
-        matches = match_entities(
-            graph.boxes, graph.labels, annotation.boxes, annotation.labels, iou_threshold=iou_threshold
-        )
-        unconstrained = best_without_graph_constraint(graph.scores, graph.pairs, graph.predicate_probs, depth)
-        ranks = first_hits(matches, pairs, predicates, true)
-        localises = matches[pairs[:, :1], true[:, 0]] & matches[pairs[:, 1:], true[:, 1]]
-        hits = localises & (predicates[:, None] == true[:, 2])
+    def add(
+        self, graph: SceneGraph, true_predicates: np.ndarray, hits: ImageHits, num_predicates: int
+    ) -> None:
+        depth = len(hits.localized)
+        predicates, queries = graph.predicates[:depth], graph.queries[:depth]
+        best = np.minimum(first_hits(hits.localized), depth)  # depth: not localised
+        ranks = hits.ranks[0]
         hit = ranks != MISSED
-        # The same without looking at predicates: who speaks of the pair first?
-        speakers = first_hits(matches, pairs, np.zeros_like(predicates), true * (1, 1, 0))
-        said = np.append(predicates, _NOTHING)[np.minimum(speakers, len(predicates))]
-        self.predicates.append(true[:, 2])
-        self.ranks.append(np.stack((ranks, first_hits(matches, *unconstrained, true))))
-        self.said.append(said)
-        self.claims.append(predicates[localises.any(axis=1)])
-        self.right.append(predicates[hits.any(axis=1)])
-        self.uses.append(np.column_stack((queries, predicates)))
-        self.hits.append(np.column_stack((queries[ranks[hit]], true[hit, 2])))
+        self.predicates.append(true_predicates)
+        self.ranks.append(hits.ranks)
+        self.predicted_predicates.append(np.append(predicates, num_predicates)[best])
+        self.localized.append(predicates[hits.localized.any(axis=1)])
+        self.correct.append(predicates[hits.correct.any(axis=1)])
+        self.query_uses.append(np.column_stack((queries, predicates)))
+        self.query_hits.append(np.column_stack((queries[ranks[hit]], true_predicates[hit])))
 
 
 def _query_table(rows: list[np.ndarray], num_rel: int, num_predicates: int) -> np.ndarray:
-    """Counts (P, R) of rows (query, predicate); there are as many queries as are seen."""
+    """Counts (P, R) of rows (query, predicate); P is the largest query number found, plus one."""
     queries, predicates = np.concatenate(rows).T
     queries = queries // num_rel
     counts = np.bincount(queries * num_predicates + predicates)
     return np.pad(counts, (0, -len(counts) % num_predicates)).reshape(-1, num_predicates)
-
-
-def _sums(hits: np.ndarray, members: np.ndarray, count: int) -> np.ndarray:
-    """Sums (2, K, count) of hits (2, K, T) over the relations of each member."""
-    sums = [np.bincount(members, weights=row, minlength=count) for rows in hits for row in rows]
-    return np.stack(sums).reshape(*hits.shape[:-1], count)

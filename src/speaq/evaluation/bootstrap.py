@@ -1,10 +1,10 @@
-"""How sure recalls are: bootstrap confidence intervals over the images of a data set.
+"""Bootstrap confidence intervals of recalls over the images of a data set.
 
-The images are drawn anew with replacement, as many as there are, and every figure is computed from the draw;
-the middle 95 % of its values over many draws are the interval (percentile bootstrap; Efron, Annals of
-Statistics 1979). It says how much a figure owes to the choice of test images, not to the seed of a training.
+Images are resampled with replacement and every recall is computed from each sample; the middle 95 % of its
+values over many samples are the interval (percentile bootstrap; Efron, Annals of Statistics 1979). It
+measures the uncertainty that comes from the choice of test images, not from the seed of a training.
 
-I: images, R: predicate classes, K: depths k, D: draws.
+Shape letters: see `speaq.structures`; B images of the whole data set, S samples.
 """
 
 import warnings
@@ -14,13 +14,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from speaq.evaluation.analysis import Analysis
-from speaq.evaluation.metrics import PREFIXES
+from speaq.evaluation.metrics import PREFIXES, named_recalls
 
-_DRAWS_AT_ONCE = 100  # bounds the memory: 20 MB of weights for 26,000 images
+_BATCH = 100  # samples at once; bounds the memory: 20 MB of weights for 26,000 images
 
 
 class Interval(NamedTuple):
-    """From where to where a figure may be; arrays for figures that are arrays."""
+    """Lower and upper end of a confidence interval; arrays for values that are arrays."""
 
     low: Any
     high: Any
@@ -31,117 +31,102 @@ def intervals(
 ) -> dict[str, Interval]:
     """Confidence intervals of all recalls.
 
-    A rare predicate may be in none of the images of a draw. It then counts with its recall over all images:
-    as zero, as it would be over the draw alone, it would pull mean recall down in every such draw.
+    A sample may have no image with a rare predicate. The predicate then keeps its recall over all images:
+    recall 0, as it would have over the sample alone, would bias the mean recall of every such sample.
 
     Args:
         analysis: of a data set.
-        resamples: D.
-        level: share of the draws inside the interval.
-        seed: of the draws.
+        resamples: number of samples.
+        level: share of the samples inside the interval.
+        seed: of the random samples.
 
     Returns:
-        By the names of ``recall_figures``; NaN where a figure is NaN.
+        Intervals under the names of `recall_figures`; NaN where the value is NaN.
+
+    Example:
+        >>> intervals(analyze([], SceneGraphMetrics(num_predicates=3)), resamples=2)["mR@20"].high.item()
+        0.0
     """
     rng, count = np.random.default_rng(seed), len(analysis.image_ids)
-    figures = _Figures(analysis)
+    recalls = _WeightedRecalls(analysis)
     values: dict[str, list[np.ndarray]] = {}
-    absent = figures.per_predicate(np.ones((1, count)))[..., 0]
-    for start in range(0, resamples, _DRAWS_AT_ONCE):
-        draws = min(_DRAWS_AT_ONCE, resamples - start)
+    overall = recalls.per_predicate(np.ones((1, count)))
+    for start in range(0, resamples, _BATCH):
+        samples = min(_BATCH, resamples - start)
         weights = np.stack(
-            [np.bincount(rng.integers(0, max(count, 1), count), minlength=count) for _ in range(draws)]
+            [np.bincount(rng.integers(0, max(count, 1), count), minlength=count) for _ in range(samples)]
         )
-        for name, drawn in figures(weights.astype(np.float64), absent).items():
-            values.setdefault(name, []).append(drawn)
+        for name, sampled in recalls(weights.astype(np.float64), overall).items():
+            values.setdefault(name, []).append(sampled)
     edges = (1 - level) / 2, (1 + level) / 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")  # such as zero-shot recall where there is none
         return {
-            name: Interval(*np.nanquantile(np.concatenate(drawn, axis=-1), edges, axis=-1))
-            for name, drawn in values.items()
+            name: Interval(*np.nanquantile(np.concatenate(sampled, axis=-1), edges, axis=-1))
+            for name, sampled in values.items()
         }
 
 
 def recall_figures(analysis: Analysis, selected: np.ndarray | None = None) -> dict[str, Any]:
-    """Recalls over some of the images, under the names and with the values of ``SceneGraphMetrics``.
+    """Recalls over a subset of the images, with the names and the values of `SceneGraphMetrics`.
 
     Args:
         analysis: of a data set.
-        selected: (I,) bool; all images by default.
+        selected: (B,) bool; all images by default.
 
     Returns:
         R, mR, mR-present, zR, head, body and tail at each k with and without graph constraint, F, and
-        ``per_predicate`` and ``ng-per_predicate``, (R, K). Zero-shot recall is NaN where there is none.
+        ``per_predicate`` and ``ng-per_predicate``, (R, len(ks)). Zero-shot recall is NaN where there is none.
     """
-    count = len(analysis.image_ids)
-    weights = np.ones(count) if selected is None else selected.astype(np.float64)
-    figures = _Figures(analysis)(weights[None], None)
-    return {name: value[..., 0] if value.ndim > 1 else value.item() for name, value in figures.items()}
+    weights = np.ones(len(analysis.image_ids)) if selected is None else selected.astype(np.float64)
+    recalls = _WeightedRecalls(analysis)(weights[None])
+    return {name: value[..., 0] if value.ndim > 1 else value.item() for name, value in recalls.items()}
 
 
-class _Figures:
-    """Recalls as functions of how often each image counts."""
+class _WeightedRecalls:
+    """Recalls as functions of image weights, which for a bootstrap sample count how often it has an image."""
 
     def __init__(self, analysis: Analysis) -> None:
-        self.analysis, self.lists, self.depths = analysis, len(PREFIXES), len(analysis.ks)
-        count, self.num_predicates = len(analysis.image_ids), analysis.num_predicates
-        images, predicates, recalls = analysis.predicate_recalls()
-        rows = np.stack([np.ones(len(images)), *(row for table in recalls for row in table)])
-        offsets = np.arange(len(rows))[:, None] * self.num_predicates
-        places = ((offsets + predicates).ravel(), np.tile(images, len(rows)))
-        # Its product with the images' weights: for each predicate the number of images that have it, and
-        # then, list by list and depth by depth, the sum of their recalls.
-        self._by_predicate = csr_array((rows.ravel(), places), shape=(len(rows) * self.num_predicates, count))
-        self._recalls = analysis.image_recalls()
+        self.analysis = analysis
+        self._recall = analysis.image_recalls()
         self._zero_shot = analysis.image_recalls(analysis.zero_shot)
+        images, predicates, recalls = analysis.predicate_recalls()
+        rows = np.concatenate((np.ones((1, len(images))), recalls.reshape(-1, len(images))))
+        offsets = np.arange(len(rows))[:, None] * analysis.num_predicates
+        places = ((offsets + predicates).ravel(), np.tile(images, len(rows)))
+        # Times the weights: the number of images with each predicate, then its sums of recalls at each depth.
+        shape = (len(rows) * analysis.num_predicates, len(analysis.image_ids))
+        self._by_predicate = csr_array((rows.ravel(), places), shape=shape)
 
-    def __call__(self, weights: np.ndarray, absent: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Figures (D,), and tables (R, K, D).
+    def __call__(self, weights: np.ndarray, fallback: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Recalls (S,), and of all predicates (R, len(ks), S).
 
         Args:
-            weights: (D, I) how often each image counts.
-            absent: (2, R, K) what stands for the recall of a predicate that no image has; by default nothing.
+            weights: (S, B) of the images.
+            fallback: (2, len(ks), R, 1) recall that predicates without an image count with in mean recalls.
         """
-        ks, results = self.analysis.ks, {}
-        tables = self.per_predicate(weights)
-        recalls = {"R": _means(self._recalls, weights), "zR": _means(self._zero_shot, weights)}
-        for index, prefix in enumerate(PREFIXES):
-            table = tables[index]
-            known = table if absent is None else np.where(np.isnan(table), absent[index][..., None], table)
-            counted = np.nan_to_num(known)
-            by_depth = {name: values[index] for name, values in recalls.items()}
-            by_depth |= {"mR": counted.mean(axis=0), "mR-present": _nanmean(known)}
-            by_depth |= {
-                f"mR-{group}": _nanmean(counted[members]) for group, members in self.analysis.groups.items()
-            }
-            for name, values in by_depth.items():
-                results |= {f"{prefix}{name}@{k}": values[place] for place, k in enumerate(ks)}
-            results[f"{prefix}per_predicate"] = table
-        for k in ks:
-            recall, mean = results[f"R@{k}"], results[f"mR@{k}"]
-            total = recall + mean
-            results[f"F@{k}"] = 2 * recall * mean / np.where(total == 0, 1, total)
-        return results
+        table = self.per_predicate(weights)
+        results = named_recalls(
+            self.analysis.ks,
+            self.analysis.groups,
+            recall=_weighted_mean(self._recall, weights),
+            per_predicate=table if fallback is None else np.where(np.isnan(table), fallback, table),
+            zero_shot=_weighted_mean(self._zero_shot, weights),
+        )
+        unfilled = table.swapaxes(1, 2)
+        return results | {f"{prefix}per_predicate": unfilled[i] for i, prefix in enumerate(PREFIXES)}
 
     def per_predicate(self, weights: np.ndarray) -> np.ndarray:
-        """(2, R, K, D) recall of each predicate, NaN where no image has it."""
-        products = (self._by_predicate @ weights.T).reshape(-1, self.num_predicates, len(weights))
-        counts, sums = products[0], products[1:]
+        """(2, len(ks), R, S) recall of each predicate, NaN where no image has it."""
+        products = self._by_predicate @ weights.T
+        products = products.reshape(-1, self.analysis.num_predicates, len(weights))
         with np.errstate(invalid="ignore"):
-            recalls = sums / counts
-        return recalls.reshape(self.lists, self.depths, self.num_predicates, -1).swapaxes(1, 2)
+            recalls = products[1:] / products[0]
+        return recalls.reshape(len(PREFIXES), len(self.analysis.ks), *recalls.shape[1:])
 
 
-def _means(recalls: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted means (2, K, D) of recalls (2, K, I) over the images that have one."""
+def _weighted_mean(recalls: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted means (2, len(ks), S) of recalls (2, len(ks), B) over the images that have one."""
     known = ~np.isnan(recalls[0, 0])
     with np.errstate(invalid="ignore"):
         return recalls[..., known] @ weights[:, known].T / weights[:, known].sum(axis=1)
-
-
-def _nanmean(table: np.ndarray) -> np.ndarray:
-    """Means (K, D) of a table (R, K, D) over its first axis, NaN where all are NaN."""
-    known = ~np.isnan(table)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, table, 0.0).sum(axis=0) / known.sum(axis=0)

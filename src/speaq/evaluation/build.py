@@ -1,4 +1,4 @@
-"""From a configuration to the metrics."""
+"""Build the metrics from a configuration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +19,19 @@ def build_metrics(
     predicate_counts: Sequence[int] | np.ndarray | None,
     statistics: TrainingStatistics | None,
 ) -> tuple[SceneGraphMetrics, DetectionAP]:
-    """What is measured on a data set.
+    """Build the metrics for a data set.
 
     Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS; without such a
-    file they are those that the training data lack.
+    file they are those that are absent from the training data.
 
     Args:
         config: its TEST section.
-        vocabulary: the classes that are measured.
-        predicate_counts: (R,) relations that the model was trained on, if known; for head, body and tail.
+        vocabulary: the classes of the data set.
+        predicate_counts: (R,) training relations per predicate, if known; for head, body and tail.
         statistics: of the training data, if known.
+
+    Raises:
+        SpeaqError: the file of zero-shot triplets is configured but cannot be read.
     """
     zero_shot, seen = _zero_shot(config, vocabulary), None
     if zero_shot is None and statistics is not None:
@@ -44,7 +47,7 @@ def build_metrics(
 
 
 def _zero_shot(config: Config, vocabulary: Vocabulary) -> np.ndarray | None:
-    """The published list where it is on disk; None where it is not and was not asked for."""
+    """The configured list; None if it is the default one and not on disk."""
     head = config.model.roi_scenegraph_head
     path = Path(head.zero_shot_triplets)
     if head.zero_shot_triplets in ("", type(head)().zero_shot_triplets) and not path.is_file():

@@ -1,6 +1,6 @@
-"""Average precision of the entity boxes, as COCO defines it.
+"""Average precision of entity boxes, as COCO defines it.
 
-D: detections, T: true boxes, I: images, C: object classes.
+Shape letters: see `speaq.structures`; here N boxes of all images.
 """
 
 import logging
@@ -22,25 +22,36 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_DETECTIONS = 100
-"""Best detections of a class in an image that count (COCO's maxDets)."""
+"""Number of best detections per class and image that count (COCO's maxDets)."""
 
 _IOU_THRESHOLDS = range(50, 100, 5)  # percent
 _SIZES = 4  # all, small, medium, large
 
 
 class DetectionAP(Metric):
-    """COCO average precision of entity boxes over all images seen, in 0..1.
+    """COCO average precision of entity boxes over all images seen, in 0..1 (Lin et al., ECCV 2014).
 
     ``compute`` returns ``AP`` (mean over classes and the IoU thresholds 0.50, 0.55, ..., 0.95), ``AP50``,
-    ``AP75``, ``APs``, ``APm``, ``APl`` (small, medium and large true boxes) and ``per_class_AP``, (C,)
-    float64. A figure to which no true box contributes is NaN. Of a class, the 100 best detections of an
-    image count, as COCO has it.
+    ``AP75``, ``APs``, ``APm``, ``APl`` (small, medium and large ground-truth boxes) and ``per_class_AP``,
+    (C,) float64. A value to which no ground-truth box contributes is NaN.
 
-    The states are flat arrays, 24 bytes per box. They concatenate in the same order over batches and ranks,
-    which is why images need no names: ``counts`` says how many rows belong to each.
+    The states are flat arrays, 24 bytes per box. They are concatenated in the same order over batches and
+    ranks, so that images need no ids: ``counts`` has the number of rows of each image.
 
     Args:
         num_objects: C.
+
+    Example:
+        >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([0, 1])
+        >>> annotation = Annotation(image_id=1, path=Path("1.jpg"), width=30, height=10, boxes=boxes,
+        ...                         labels=labels, relations=np.empty((0, 3), np.int64))
+        >>> graph = SceneGraph(boxes=boxes[:1], labels=labels[:1], scores=np.ones(1),
+        ...                    pairs=np.empty((0, 2), np.int64), predicates=np.empty(0, np.int64),
+        ...                    predicate_probs=np.empty((0, 4)), image_size=(10, 30))
+        >>> metric = DetectionAP(num_objects=2)
+        >>> metric.update([graph], [annotation])
+        >>> metric.compute()["AP50"]
+        0.5
     """
 
     is_differentiable = False
@@ -48,24 +59,24 @@ class DetectionAP(Metric):
     full_state_update = False
 
     detections: list[Tensor]
-    truths: list[Tensor]
+    targets: list[Tensor]
     counts: list[Tensor]
 
     def __init__(self, *, num_objects: int):
         super().__init__()
         self.num_objects = num_objects
-        self.add_state("detections", [], dist_reduce_fx="cat")  # (D, 6) float32: xyxy, class, score
-        self.add_state("truths", [], dist_reduce_fx="cat")  # (T, 5) float32: xyxy, class
-        self.add_state("counts", [], dist_reduce_fx="cat")  # (I, 2) int64: detections, true boxes
+        self.add_state("detections", [], dist_reduce_fx="cat")  # (N, 6) float32: xyxy, class, score
+        self.add_state("targets", [], dist_reduce_fx="cat")  # (N, 5) float32: xyxy, class
+        self.add_state("counts", [], dist_reduce_fx="cat")  # (B, 2) int64: detections, targets
 
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
         """Add images: the entities of ``graphs`` and the ground truth of the same images."""
-        detections, truths = [np.empty((0, 6))], [np.empty((0, 5))]
+        detections, targets = [np.empty((0, 6))], [np.empty((0, 5))]
         for graph, annotation in zip(graphs, annotations, strict=True):
             detections.append(np.column_stack((graph.boxes, graph.labels, graph.scores)))
-            truths.append(np.column_stack((annotation.boxes, annotation.labels)))
-        counts = [(len(d), len(t)) for d, t in zip(detections[1:], truths[1:], strict=True)]
-        for state, rows in {"detections": detections, "truths": truths}.items():
+            targets.append(np.column_stack((annotation.boxes, annotation.labels)))
+        counts = [(len(d), len(t)) for d, t in zip(detections[1:], targets[1:], strict=True)]
+        for state, rows in {"detections": detections, "targets": targets}.items():
             array = np.concatenate(rows).astype(np.float32)
             getattr(self, state).append(torch.from_numpy(array).to(self.device))
         self.counts.append(torch.tensor(counts, dtype=torch.int64, device=self.device).reshape(-1, 2))
@@ -73,29 +84,29 @@ class DetectionAP(Metric):
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather the states of all ranks.
 
-        A rank that saw no image must still offer arrays of the right shape and type, or the others wait.
+        A rank that saw no image must still provide arrays of the right shape and type, or the others hang.
         """
         if not self.counts:
             self.update([], [])
         super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, float | Tensor]:
-        """The figures over all images of all ranks; the class says which."""
-        detections, truths, counts = (
-            dim_zero_cat(state).cpu().numpy() for state in (self.detections, self.truths, self.counts)
+        """The average precisions over all images of all ranks; see the class for the names."""
+        detections, targets, counts = (
+            dim_zero_cat(state).cpu().numpy() for state in (self.detections, self.targets, self.counts)
         )
         images = np.arange(len(counts))
         precision = torch.from_numpy(
             average_precision(
                 detections,
-                truths,
+                targets,
                 detection_images=images.repeat(counts[:, 0]),
-                truth_images=images.repeat(counts[:, 1]),
+                target_images=images.repeat(counts[:, 1]),
                 num_objects=self.num_objects,
             )
         )
         averaged = precision.mean(dim=-1)
-        figures = {
+        by_name = {
             "AP": averaged[:, 0],
             "AP50": precision[:, 0, _IOU_THRESHOLDS.index(50)],
             "AP75": precision[:, 0, _IOU_THRESHOLDS.index(75)],
@@ -103,51 +114,62 @@ class DetectionAP(Metric):
             "APm": averaged[:, 2],
             "APl": averaged[:, 3],
         }
-        return {name: values.nanmean().item() for name, values in figures.items()} | {
+        return {name: values.nanmean().item() for name, values in by_name.items()} | {
             "per_class_AP": averaged[:, 0]
         }
 
 
 def average_precision(
     detections: np.ndarray,
-    truths: np.ndarray,
+    targets: np.ndarray,
     *,
     detection_images: np.ndarray,
-    truth_images: np.ndarray,
+    target_images: np.ndarray,
     num_objects: int,
 ) -> np.ndarray:
-    """COCO average precision per class, size of the true boxes and IoU threshold.
+    """COCO average precision per class, size of the ground-truth boxes and IoU threshold.
 
-    Classes are evaluated one at a time, on the images that have anything of the class: the same figures as
-    all at once, without a table of all images by all classes.
+    Classes are evaluated one at a time, on the images that have detections or targets of the class. The
+    values are those of all classes at once, without a table of all images by all classes.
 
     Args:
-        detections: (D, 6), xyxy, class, score.
-        truths: (T, 5), xyxy, class.
-        detection_images: (D,) image index of each detection.
-        truth_images: (T,) image index of each true box.
+        detections: (N, 6), xyxy, class, score.
+        targets: (N, 5), xyxy, class.
+        detection_images: (N,) image index of each detection.
+        target_images: (N,) image index of each target.
         num_objects: C.
 
     Returns:
-        (C, 4, 10) float64 in 0..1, NaN where there is no true box: by size all, small (below 32² pixels),
+        (C, 4, 10) float64 in 0..1, NaN where there is no target: by size all, small (area below 32² pixels),
         medium and large (above 96²), and by IoU threshold 0.50, 0.55, ..., 0.95.
+
+    Example:
+        >>> detections, targets = np.array([[0, 0, 40, 31, 0, 0.9]]), np.array([[0, 0, 40, 40, 0]])
+        >>> image = np.array([0])
+        >>> average_precision(
+        ...     detections, targets, detection_images=image, target_images=image, num_objects=1
+        ... )[0, 0].round()
+        array([1., 1., 1., 1., 1., 1., 0., 0., 0., 0.])
     """
     from faster_coco_eval import COCOeval_faster
 
     result = np.full((num_objects, _SIZES, len(_IOU_THRESHOLDS)), np.nan)
-    for label in np.unique(truths[:, 4]).astype(np.int64):
-        found, true = np.flatnonzero(detections[:, 4] == label), np.flatnonzero(truths[:, 4] == label)
-        images = np.union1d(detection_images[found], truth_images[true]).tolist()
+    for label in np.unique(targets[:, 4]).astype(np.int64):
+        detected, annotated = (
+            np.flatnonzero(detections[:, 4] == label),
+            np.flatnonzero(targets[:, 4] == label),
+        )
+        images = np.union1d(detection_images[detected], target_images[annotated]).tolist()
         evaluation = COCOeval_faster(
-            _coco(truths[true, :4], truth_images[true], images),
-            _coco(detections[found, :4], detection_images[found], images, detections[found, 5]),
+            _coco(targets[annotated, :4], target_images[annotated], images),
+            _coco(detections[detected, :4], detection_images[detected], images, detections[detected, 5]),
             "bbox",
             print_function=logger.debug,
         )
         evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.evaluate()
         evaluation.accumulate()
-        # (IoU thresholds, recall thresholds, classes, sizes, maxDets), -1 where there is no true box
+        # (IoU thresholds, recall thresholds, classes, sizes, maxDets), -1 where there is no target
         precision = evaluation.eval["precision"][:, :, 0, :, 0].mean(axis=1).T
         result[label] = np.where(precision >= 0, precision, np.nan)
     return result
@@ -156,13 +178,13 @@ def average_precision(
 def _coco(
     boxes: np.ndarray, images: np.ndarray, all_images: list[int], scores: np.ndarray | None = None
 ) -> "COCO":
-    """Boxes of one class, xyxy, in the form in which the COCO evaluation reads them."""
+    """Boxes of one class, xyxy, in the format of the COCO evaluation."""
     from faster_coco_eval import COCO
 
-    low, sides = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64) - boxes[:, :2]
+    corners, sides = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64) - boxes[:, :2]
     columns = {
         "image_id": images.tolist(),
-        "bbox": np.concatenate((low, sides), axis=1).tolist(),
+        "bbox": np.concatenate((corners, sides), axis=1).tolist(),
         "area": sides.prod(axis=1).tolist(),
     }
     if scores is not None:

@@ -1,4 +1,4 @@
-"""What is evaluated: the images to go through, and the results that they count for."""
+"""The data sets of an evaluation, and the results that their images contribute to."""
 
 from dataclasses import dataclass
 
@@ -12,17 +12,17 @@ from speaq.structures import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSets:
-    """Sets of images, each gone through once, and named results.
+    """Data sets, each evaluated once, and named results.
 
-    A name of DATASETS.TEST is one set and one result. A mix such as MULTI_val is one set and one result for
-    each source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all together, also
-    where only one source has images for it.
+    A name of DATASETS.TEST has one data set and one result. A mix such as MULTI_val has one data set and one
+    result for each source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all of
+    them, even if only one source has images for it.
 
     Attributes:
-        datasets: the sets.
+        datasets: the data sets.
         names: of the results, those of a mix's sources before that of the mix.
-        results_of_dataset: for each set, the indices of the results that its images count for.
-        vocabulary: the classes of all sets; None where there is no set.
+        results_of_dataset: for each data set, the indices of the results that its images contribute to.
+        vocabulary: the classes of all data sets; None if there is no data set.
     """
 
     datasets: tuple[EvaluationDataset, ...]
@@ -32,16 +32,16 @@ class EvaluationSets:
 
     @property
     def dataset_names(self) -> list[str]:
-        """The names of the sets: of the results that each counts for alone."""
+        """The names of the data sets, those of the results that each contributes to alone."""
         return [self.names[results[0]] for results in self.results_of_dataset]
 
 
 def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> EvaluationSets:
-    """The data sets of DATASETS.TEST.
+    """Load the data sets of DATASETS.TEST.
 
     Args:
         config: its DATASETS and INPUT sections.
-        vocabulary: the classes that they must have, if it is known.
+        vocabulary: the classes that they must have, if known.
 
     Raises:
         SpeaqError: a data set cannot be read, or has other classes.
@@ -54,8 +54,8 @@ def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> Evalu
         differences = (vocabulary or sources[0].genome.vocabulary).differences(sources[0].genome.vocabulary)
         if differences:
             raise SpeaqError(
-                f"{name} has other classes than the data before it: {'; '.join(differences)}. Use the same "
-                "MAPPING_DICTIONARY."
+                f"{name}: expected the classes of the model and of the other data sets, found differences: "
+                f"{'; '.join(differences)}. Use the same MAPPING_DICTIONARY."
             )
         vocabulary = sources[0].genome.vocabulary
         first = len(names)

@@ -1,4 +1,4 @@
-"""Zero-shot triplets: relations of the ground truth whose combination of classes training never showed."""
+"""Zero-shot triplets: (subject, object, predicate) classes of a relation that do not occur in training."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from speaq.errors import SpeaqError
 from speaq.files import read_tensors
 
 _CLASS_BITS = 21
-"""Three class indices of so many bits share one int64."""
+"""Bits of a class index; three indices are packed into one int64."""
 
 
 class TripletSet:
-    """A set of (subject class, object class, predicate), with a fast test of membership.
+    """A set of (subject class, object class, predicate) with a fast membership test.
 
     Args:
-        triplets: (K, 3) class indices from 0, in any order, duplicates allowed.
+        triplets: (Z, 3) class indices from 0, in any order, duplicates allowed.
 
     Example:
         >>> TripletSet(np.array([[0, 1, 2]])).contains(np.array([[0, 1, 2], [1, 0, 2]]))
@@ -46,30 +46,30 @@ def _encode(triplets: np.ndarray) -> np.ndarray:
 def load_zero_shot_triplets(path: str | Path, num_objects: int, num_predicates: int) -> np.ndarray:
     """Read the published list of zero-shot triplets.
 
-    The file holds one tensor (K, 3), written by ``torch.save``, with classes from 1 in the columns subject,
+    The file has one tensor (Z, 3), saved by ``torch.save``, with classes from 1 in the columns subject,
     object, predicate.
 
     Args:
         path: the file, such as ``zeroshot_triplet.pytorch``.
-        num_objects: C, object classes of the vocabulary.
-        num_predicates: R, predicates of the vocabulary.
+        num_objects: C.
+        num_predicates: R.
 
     Returns:
-        (K, 3) int64, classes from 0.
+        (Z, 3) int64, classes from 0.
 
     Raises:
-        SpeaqError: the file is missing or unreadable, holds something else, or does not fit the vocabulary.
+        SpeaqError: the file is missing or unreadable, has other contents, or does not fit the vocabulary.
     """
     path = Path(path)
-    hint = "give the published list of zero-shot triplets, or none: then the training set decides"
+    hint = "give the published list of zero-shot triplets, or none to derive them from the training set"
     if not path.is_file():
         raise SpeaqError(f"{path}: no such file; {hint}")
     content = read_tensors(path, hint)
     if not isinstance(content, torch.Tensor):
-        raise SpeaqError(f"{path}: expected a tensor (K, 3), found a {type(content).__name__}; {hint}")
+        raise SpeaqError(f"{path}: expected a tensor (Z, 3), found a {type(content).__name__}; {hint}")
     triplets = content.numpy().astype(np.int64)
     if triplets.ndim != 2 or triplets.shape[1] != 3:
-        raise SpeaqError(f"{path}: expected a tensor (K, 3), found one of shape {triplets.shape}; {hint}")
+        raise SpeaqError(f"{path}: expected a tensor (Z, 3), found one of shape {triplets.shape}; {hint}")
     columns = {"subject": num_objects, "object": num_objects, "predicate": num_predicates}
     for values, (column, classes) in zip(triplets.T, columns.items(), strict=True):
         outside = values[(values < 1) | (values > classes)]

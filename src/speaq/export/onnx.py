@@ -73,7 +73,7 @@ def export_onnx(
             report.parity.extend(compare(network, load_onnx(temporary), pixels))
             require_parity(report.parity, str(path))
         if int8:
-            _quantise(temporary)
+            _quantize(temporary)
             report.loss.extend(compare(network, load_onnx(temporary), pixels))
     return report
 
@@ -104,15 +104,23 @@ def _write(program: ExportedProgram, network: ExportNetwork, path: Path, opset: 
     onnx.save(proto, path)
 
 
-def _quantise(path: Path) -> None:
-    """Turn the matrices of a file into 8-bit integers; inputs of a product are quantised as they come.
+def _quantize(path: Path) -> None:
+    """Quantize the weights of matrix products to 8-bit integers; their inputs are quantized at run time.
 
-    Convolutions stay as they are: the CPU has only a slow integer convolution.
+    Weights are unsigned like the inputs: onnxruntime's products of unsigned and signed 8-bit integers
+    saturate at 16 bits on x86 processors without VNNI. Convolutions stay in float32: the CPU has only a slow
+    integer one.
     """
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     with quietly():
-        quantization.quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True)
+        quantization.quantize_dynamic(
+            path,
+            path,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=quantization.QuantType.QUInt8,
+        )
     proto = onnx.load(path)
     onnx.helper.set_model_props(proto, properties)  # a key that is there already is an error
     onnx.save(proto, path)

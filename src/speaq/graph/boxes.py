@@ -1,10 +1,10 @@
-"""Intersection over union of boxes in NumPy, for what must work without torch."""
+"""Intersection over union of boxes in NumPy, for modules that do not import torch."""
 
 import numpy as np
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU (...) of xyxy boxes (..., 4), element by element with broadcasting; 0 where both have no area."""
+    """IoU (...) of xyxy boxes (..., 4), element by element with broadcasting; 0 if both have no area."""
     width, height = (
         (np.minimum(a[..., i + 2], b[..., i + 2]) - np.maximum(a[..., i], b[..., i])).clip(min=0)
         for i in (0, 1)

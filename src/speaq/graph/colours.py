@@ -1,4 +1,4 @@
-"""The look that all pictures share: colours that people with any colour vision can tell apart."""
+"""Colours of all pictures and of DOT files; people with any colour vision can tell them apart."""
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -11,8 +11,7 @@ GREEN: Colour = (0, 158, 115)
 VERMILLION: Colour = (213, 94, 0)
 WHITE: Colour = (255, 255, 255)
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart, without black; then lighter or
-# darker relatives of them for graphs with many entities.
+# The colours of Okabe and Ito without black, then lighter and darker ones for graphs with many entities.
 PALETTE: tuple[Colour, ...] = (
     (0, 114, 178),
     (230, 159, 0),
@@ -41,13 +40,13 @@ def text_colour(background: Colour) -> Colour:
 
 
 def mixed(colour: Colour, other: Colour, share: float) -> Colour:
-    """A colour between two: ``share`` of the first, the rest of the second."""
+    """``share`` * colour + (1 - ``share``) * other."""
     red, green, blue = (round(share * a + (1 - share) * b) for a, b in zip(colour, other, strict=True))
     return red, green, blue
 
 
 def line_colour(colour: Colour) -> Colour:
-    """A relative of ``colour`` that is dark enough for a line on white."""
+    """``colour``, darkened as far as a line on white needs."""
     share = 1.0
     while luminance(shade := mixed(colour, INK, share)) > 0.3:
         share -= 0.05

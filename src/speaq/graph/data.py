@@ -1,13 +1,14 @@
 """The arrays of a scene graph: entities of an image and the relations between them.
 
-E: entities, M: relations, R: predicate classes.
+Shape letters: see `speaq.structures`.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, SupportsIndex, overload
 
 import numpy as np
 
@@ -22,10 +23,10 @@ _SHOWN_TRIPLETS = 10
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One thing in the image.
+    """An object in the image.
 
     Attributes:
-        name: its class.
+        name: name of its class.
         score: confidence in 0..1.
         box: (x1, y1, x2, y2) in pixels of the original image.
         label: index of the class.
@@ -42,13 +43,13 @@ class Entity:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Triplet:
-    """One relation in words, such as "cup on table".
+    """A relation with class names, such as "cup on table".
 
     Attributes:
-        subject, predicate, object: the names.
+        subject, predicate, object: the class names.
         score: subject, object and predicate confidence multiplied.
         subject_box, object_box: (x1, y1, x2, y2) in pixels of the original image.
-        subject_index, object_index: the entities of the graph that are meant.
+        subject_index, object_index: positions of subject and object among the entities of the graph.
     """
 
     subject: str
@@ -71,6 +72,11 @@ class Triplet:
 class GraphData:
     """Entities of an image and the relations between them, best relation first.
 
+    A graph is a sequence of its M relations: ``len(graph)`` is M, ``graph[0]`` and ``for triplet in graph``
+    give `Triplet`, and ``graph[:5]``, ``graph[mask]`` and ``graph[[3, 1]]`` give a graph of the chosen
+    relations and the entities that take part in them. Two graphs are equal if all arrays, the image size and
+    the vocabulary are; the image is not compared. Graphs cannot be hashed.
+
     Attributes:
         boxes: (E, 4) float32, xyxy in pixels of the original image.
         labels: (E,) int64, object class from 0.
@@ -79,13 +85,13 @@ class GraphData:
         predicates: (M,) int64, predicate class from 0.
         predicate_probs: (M, R + 1) float32; the last column is "no relation".
         image_size: height and width of the original image in pixels.
-        queries: (M,) int64, the predicate query behind each relation. Where a query may name several
-            predicates (num_rel of them), query j's r-th best is j * num_rel + r. Default: 0 to M - 1.
-        pair_scores: (M, 2) float32, confidence of subject and object as the relation's own query saw them.
-            Several queries may speak of one entity, and the entity has the score of the best. Default: the
+        queries: (M,) int64, the predicate query of each relation. If num_rel predicates are kept per query,
+            the r-th best of query j is j * num_rel + r. Default: 0 to M - 1.
+        pair_scores: (M, 2) float32, confidence of subject and object as predicted by the relation's own
+            query. Several queries may predict the same entity, which has the score of the best. Default: the
             scores of the entities.
-        vocabulary: the class names, where known.
-        image: the file the graph was made from, or the picture itself where there was no file.
+        vocabulary: the class names, or None.
+        image: path of the image, or the image itself if it did not come from a file.
     """
 
     boxes: np.ndarray
@@ -150,6 +156,43 @@ class GraphData:
         """The number of relations."""
         return len(self.pairs)
 
+    def __iter__(self) -> Iterator[Triplet]:
+        """The relations as triplets."""
+        return iter(self.triplets)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Triplet: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | Sequence[bool] | np.ndarray) -> Self: ...
+    def __getitem__(
+        self, index: SupportsIndex | slice | Sequence[int] | Sequence[bool] | np.ndarray
+    ) -> Triplet | Self:
+        """A relation as a triplet, or a graph of several relations in the order given.
+
+        Args:
+            index: a position; or a slice, a sequence of positions or a mask (M,) bool. Negative positions
+                count from the end.
+
+        Raises:
+            IndexError: a position is out of range, or the mask has another length.
+        """
+        rows = np.arange(len(self))
+        if isinstance(index, slice):
+            return self._select(rows[index])
+        positions = np.asarray(index)
+        if positions.ndim == 0:
+            return self._triplets(rows[[operator.index(index)]])[0]  # pyright: ignore[reportArgumentType]
+        return self._select(rows[positions] if positions.size else rows[:0])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all arrays, the image size and the vocabulary are equal."""
+        if not isinstance(other, GraphData):
+            return NotImplemented
+        names = [field.name for field in fields(self) if field.name != "image"]
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays can change
+
     @property
     def predicate_scores(self) -> np.ndarray:
         """(M,) float32, the probability of each relation's predicate."""
@@ -157,12 +200,12 @@ class GraphData:
 
     @property
     def triplet_scores(self) -> np.ndarray:
-        """(M,) float32, subject, object and predicate confidence multiplied: what relations are sorted by."""
+        """(M,) float32, product of subject, object and predicate confidence; relations are sorted by it."""
         return self.pair_scores[:, 0] * self.pair_scores[:, 1] * self.predicate_scores
 
     @property
     def entities(self) -> list[Entity]:
-        """The E entities with their names."""
+        """The E entities with class names."""
         return [
             Entity(self.object_name(label), score, tuple(box), label)
             for label, score, box in zip(
@@ -172,22 +215,24 @@ class GraphData:
 
     @property
     def triplets(self) -> list[Triplet]:
-        """The M relations in words."""
-        boxes = [tuple(box) for box in self.boxes.tolist()]
-        names = [self.object_name(label) for label in self.labels.tolist()]
-        return [
-            Triplet(names[s], self.predicate_name(p), names[o], score, boxes[s], boxes[o], s, o)
-            for (s, o), p, score in zip(
-                self.pairs.tolist(), self.predicates.tolist(), self.triplet_scores.tolist(), strict=True
-            )
-        ]
+        """The M relations with class names."""
+        return self._triplets(np.arange(len(self)))
+
+    def _triplets(self, rows: np.ndarray) -> list[Triplet]:
+        """The relations at some positions."""
+        entities, triplets = self.entities, []
+        columns = self.pairs[rows], self.predicates[rows], self.triplet_scores[rows]
+        for (s, o), predicate, score in zip(*(column.tolist() for column in columns), strict=True):
+            subject, object_, name = entities[s], entities[o], self.predicate_name(predicate)
+            triplets.append(Triplet(subject.name, name, object_.name, score, subject.box, object_.box, s, o))
+        return triplets
 
     def object_name(self, label: int) -> str:
-        """The name of an object class, or "object 3" where the vocabulary is not known."""
+        """The name of an object class, or "object 3" if there is no vocabulary."""
         return self.vocabulary.objects[label] if self.vocabulary else f"object {label}"
 
     def predicate_name(self, predicate: int) -> str:
-        """The name of a predicate, or "predicate 3" where the vocabulary is not known."""
+        """The name of a predicate, or "predicate 3" if there is no vocabulary."""
         return self.vocabulary.predicates[predicate] if self.vocabulary else f"predicate {predicate}"
 
     def filter(
@@ -198,13 +243,13 @@ class GraphData:
         predicates: str | int | Iterable[str | int] | None = None,
         objects: str | int | Iterable[str | int] | None = None,
     ) -> Self:
-        """A smaller graph: the relations that meet every condition, and the entities that take part in them.
+        """A graph of the relations that meet all conditions, and the entities that take part in them.
 
         Args:
-            score: the least triplet score.
-            top: at most so many relations, the best ones of those that meet the other conditions.
-            predicates: the predicate is one of these (names or indices).
-            objects: the subject or the object is one of these (names or indices).
+            score: minimum triplet score.
+            top: maximum number of relations; the best ones of those that meet the other conditions are kept.
+            predicates: classes (names or indices) of the predicate.
+            objects: classes (names or indices); the subject or the object must be of one of them.
 
         Raises:
             SpeaqError: a name is not in the vocabulary, or there is no vocabulary to look it up in.
@@ -217,12 +262,16 @@ class GraphData:
             keep &= np.isin(self.predicates, _indices(predicates, names, "predicate"))
         if objects is not None:
             names = self.vocabulary.objects if self.vocabulary else None
-            wanted = np.isin(self.labels, _indices(objects, names, "object"))
-            keep &= wanted[self.pairs].any(axis=1)
+            selected = np.isin(self.labels, _indices(objects, names, "object"))
+            keep &= selected[self.pairs].any(axis=1)
         rows = np.flatnonzero(keep)
         if top is not None:
             best = np.argsort(-self.triplet_scores[rows], kind="stable")[: max(top, 0)]
             rows = rows[np.sort(best)]
+        return self._select(rows)
+
+    def _select(self, rows: np.ndarray) -> Self:
+        """A graph of the relations at some positions, and the entities that take part in them."""
         used, pairs = np.unique(self.pairs[rows], return_inverse=True)
         return replace(
             self,
@@ -250,10 +299,10 @@ class GraphData:
         return "\n".join(lines)
 
 
-def _indices(wanted: str | int | Iterable[str | int], names: Sequence[str] | None, kind: str) -> list[int]:
-    """Class indices of the names or indices that a user gave."""
+def _indices(classes: str | int | Iterable[str | int], names: Sequence[str] | None, kind: str) -> list[int]:
+    """Class indices of names or indices."""
     indices = []
-    for item in [wanted] if isinstance(wanted, str | int) else wanted:
+    for item in [classes] if isinstance(classes, str | int) else classes:
         if not isinstance(item, str):
             indices.append(int(item))
         elif names is None:

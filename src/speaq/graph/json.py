@@ -1,4 +1,4 @@
-"""Scene graphs as JSON: for people to read, for other programs, and back again without loss."""
+"""Scene graphs as JSON, written and read without loss."""
 
 import json
 import re
@@ -10,18 +10,18 @@ import numpy as np
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.graph.data import GraphData
-from speaq.graph.schema import FORMAT, VERSION, check_document
+from speaq.graph.schema import FORMAT, VERSION, parse_document
 from speaq.structures import Vocabulary
 
 Graph = TypeVar("Graph", bound=GraphData)
-_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
+_SURROGATE = re.compile("[\ud800-\udfff]")  # UTF-8 cannot encode these alone
 
 
 def graph_to_dict(graph: GraphData) -> dict[str, Any]:
     """A graph in plain Python types, as docs/scene_graph_json.md describes them.
 
-    The text of a relation, its score, and all names but those of the vocabulary are for readers: the same is
-    said by indices and probabilities.
+    The text and score of relations, and the names outside the vocabulary, are for readers; reading ignores
+    them.
     """
     height, width = graph.image_size
     names = graph.vocabulary
@@ -69,26 +69,21 @@ def graph_from_dict(content: Any, cls: type[Graph]) -> Graph:
     Raises:
         ValueError: the content is not as docs/scene_graph_json.md describes it.
     """
-    check_document(content)
-    relations, names = len(content["relations"]), content["vocabulary"]
-
-    def column(rows: str, key: str) -> np.ndarray:
-        return np.array([row[key] for row in content[rows]])
-
+    document = parse_document(content)
+    entities, relations, names = document.entities, document.relations, document.vocabulary
+    probabilities = np.array([relation.predicate_probs for relation in relations])
     return cls(
-        boxes=column("entities", "box"),
-        labels=column("entities", "label"),
-        scores=column("entities", "score"),
-        pairs=np.stack((column("relations", "subject"), column("relations", "object")), axis=-1),
-        predicates=column("relations", "predicate"),
-        predicate_probs=column("relations", "predicate_probs").reshape(
-            relations, content["predicate_count"] + 1
-        ),
-        image_size=(content["height"], content["width"]),
-        queries=column("relations", "query"),
-        pair_scores=column("relations", "pair_scores"),
-        vocabulary=names and Vocabulary(tuple(names["objects"]), tuple(names["predicates"])),
-        image=Path(content["image"]) if content["image"] is not None else None,
+        boxes=np.array([entity.box for entity in entities]),
+        labels=np.array([entity.label for entity in entities]),
+        scores=np.array([entity.score for entity in entities]),
+        pairs=np.array([(relation.subject, relation.object) for relation in relations]),
+        predicates=np.array([relation.predicate for relation in relations]),
+        predicate_probs=probabilities.reshape(len(relations), document.predicate_count + 1),
+        image_size=(document.height, document.width),
+        queries=np.array([relation.query for relation in relations]),
+        pair_scores=np.array([relation.pair_scores for relation in relations]),
+        vocabulary=names and Vocabulary(tuple(names.objects), tuple(names.predicates)),
+        image=Path(document.image) if document.image is not None else None,
     )
 
 
@@ -96,12 +91,12 @@ def graph_to_json(graph: GraphData, path: str | Path | None = None) -> str:
     """A graph as JSON text, one entity or relation per line; also written to ``path`` where given.
 
     Raises:
-        SpeaqError: a number is not finite, a confidence not in 0..1 or the like, so that the graph could not
-            be read again; or the file cannot be written.
+        SpeaqError: the graph has values that reading would refuse, such as a number that is not finite or a
+            confidence outside 0..1; or the file cannot be written.
     """
     content, parts = graph_to_dict(graph), []
     try:
-        check_document(content)
+        parse_document(content)
     except ValueError as error:
         raise SpeaqError(f"{graph!r}: cannot be written as JSON: {error}") from error
     for key, value in content.items():
@@ -121,7 +116,7 @@ def graph_from_json(source: str | Path, cls: type[Graph]) -> Graph:
     """Read a graph from a file or from the text that ``graph_to_json`` returned.
 
     Raises:
-        SpeaqError: the file is missing or is not a scene graph; the message has the place in the document.
+        SpeaqError: the file is missing or is not a scene graph; the message names the place in the document.
     """
     if isinstance(source, str) and source.lstrip().startswith("{"):
         name, text = "this JSON text", source
@@ -141,11 +136,11 @@ def graph_from_json(source: str | Path, cls: type[Graph]) -> Graph:
 
 def _dumps(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _floats(values: np.ndarray) -> list:
-    """Nested Python floats with no more digits than float32 needs, so that JSON is short and still exact."""
+    """Nested Python floats with the fewest digits that give the same float32."""
     if values.ndim > 1:
         return [_floats(row) for row in values]
     return [float(str(value)) for value in values]

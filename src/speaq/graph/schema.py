@@ -1,197 +1,159 @@
-"""What a scene graph in JSON must look like, and where a document differs from that.
-
-`SCHEMA` is the JSON Schema that docs/scene_graph_json.md shows. It is checked here in a few lines, so that
-scene graphs can be read where nothing but NumPy is installed.
-"""
+"""The JSON document of a scene graph as pydantic models; docs/scene_graph_json.md describes it."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FORMAT, VERSION = "speaq-scene-graph", 1
 
-_LARGEST = 3.4028235e38  # of float32
-_ROUNDING = 1e-3  # a softmax in float32 or less may give a little more than 1
-_KINDS = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "null": (type(None),),
-}
-_TEXT, _NUMBER = {"type": "string"}, {"type": "number"}
-_CONFIDENCE = {"type": "number", "minimum": 0, "maximum": 1}
-_INDEX = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
-_SIZE = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+_LARGEST_FLOAT32 = 3.4028235e38
+_LARGEST_INDEX = 2**31 - 1
 
 
-def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    required = [key for key in properties if key not in optional]
-    return {
-        "type": "object",
-        "required": required,
-        "additionalProperties": False,
-        "properties": properties,
-    }
+def _check_version(version: int) -> int:
+    if version != VERSION:
+        raise ValueError(f"expected {VERSION}, found {version}")
+    return version
 
 
-def _array(items: dict[str, Any], **lengths: int) -> dict[str, Any]:
-    return {"type": "array", "items": items, **lengths}
+_Number = Annotated[float, Field(ge=-_LARGEST_FLOAT32, le=_LARGEST_FLOAT32, allow_inf_nan=False)]
+_Confidence = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]  # a rounded softmax may exceed 1
+_Index = Annotated[int, Field(ge=0, le=_LARGEST_INDEX)]
+_Size = Annotated[int, Field(ge=1, le=_LARGEST_INDEX)]
 
 
-_ENTITY = _object(
-    {
-        "name": _TEXT,
-        "score": _CONFIDENCE,
-        "box": _array(_NUMBER, minItems=4, maxItems=4),
-        "label": _INDEX,
-    },
-    optional=("name",),
-)
-_RELATION = _object(
-    {
-        "text": _TEXT,
-        "score": _NUMBER,
-        "subject": _INDEX,
-        "object": _INDEX,
-        "predicate": _INDEX,
-        "name": _TEXT,
-        "query": _INDEX,
-        "pair_scores": _array(_CONFIDENCE, minItems=2, maxItems=2),
-        "predicate_probs": _array(_CONFIDENCE, minItems=1),
-    },
-    optional=("text", "score", "name"),
-)
-SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": f"speaq scene graph, version {VERSION}",
-    **_object(
-        {
-            "format": {"const": FORMAT},
-            "version": {"const": VERSION},
-            "image": {"type": ["string", "null"]},
-            "width": _SIZE,
-            "height": _SIZE,
-            "entities": _array(_ENTITY),
-            "relations": _array(_RELATION),
-            "predicate_count": _INDEX,
-            "vocabulary": _object({"objects": _array(_TEXT), "predicates": _array(_TEXT)})
-            | {"type": ["object", "null"]},
-        }
-    ),
-    "additionalProperties": True,
-}
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
 
 
-def check_document(content: Any) -> None:
-    """See that a parsed JSON document is a scene graph whose parts fit together.
+class EntityRecord(_Part):
+    """An entity; the name is for readers."""
+
+    name: str = ""
+    score: _Confidence
+    box: Annotated[list[_Number], Field(min_length=4, max_length=4)]
+    label: _Index
+
+
+class RelationRecord(_Part):
+    """A relation; text, score and name are for readers."""
+
+    text: str = ""
+    score: _Number = 0.0
+    subject: _Index
+    object: _Index
+    predicate: _Index
+    name: str = ""
+    query: _Index
+    pair_scores: Annotated[list[_Confidence], Field(min_length=2, max_length=2)]
+    predicate_probs: Annotated[list[_Confidence], Field(min_length=1)]
+
+
+class VocabularyRecord(_Part):
+    """The class names."""
+
+    objects: list[str]
+    predicates: list[str]
+
+
+class Document(BaseModel):
+    """A scene graph; other keys are ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+    format: Literal["speaq-scene-graph"]
+    version: Annotated[int, AfterValidator(_check_version)]
+    image: str | None
+    width: _Size
+    height: _Size
+    entities: list[EntityRecord]
+    relations: list[RelationRecord]
+    predicate_count: _Index
+    vocabulary: VocabularyRecord | None
+
+    @model_validator(mode="after")
+    def _check_indices(self) -> Self:
+        """Check that indices and lengths agree with the numbers of entities and classes."""
+        count, names = self.predicate_count, self.vocabulary
+        if names is not None:
+            if len(names.predicates) != count:
+                raise ValueError(
+                    f"vocabulary.predicates: expected {count} names as in predicate_count, "
+                    f"found {len(names.predicates)}"
+                )
+            for row, entity in enumerate(self.entities):
+                _check_index(f"entities[{row}].label", entity.label, len(names.objects), "object classes")
+        for row, relation in enumerate(self.relations):
+            place = f"relations[{row}]"
+            _check_index(f"{place}.subject", relation.subject, len(self.entities), "entities")
+            _check_index(f"{place}.object", relation.object, len(self.entities), "entities")
+            _check_index(f"{place}.predicate", relation.predicate, count, "predicate classes")
+            if len(relation.predicate_probs) != count + 1:
+                raise ValueError(
+                    f"{place}.predicate_probs: expected {count + 1} numbers (predicate_count + 1), "
+                    f"found {len(relation.predicate_probs)}"
+                )
+        return self
+
+
+def parse_document(content: Any) -> Document:
+    """Check a parsed JSON document.
 
     Raises:
-        ValueError: it is not; the message has the place, what was expected, and what was found.
+        ValueError: it is not a scene graph; the message has the place in the document, what was expected and
+            what was found.
     """
-    _check(content, SCHEMA, "")
-    entities, count, names = content["entities"], content["predicate_count"], content["vocabulary"]
-    if names is not None:
-        if len(names["predicates"]) != count:
-            raise ValueError(
-                f"vocabulary.predicates: expected {count} names, as predicate_count says, "
-                f"found {len(names['predicates'])}"
-            )
-        for row, entity in enumerate(entities):
-            if entity["label"] >= len(names["objects"]):
-                raise ValueError(
-                    f"entities[{row}].label: expected an index below {len(names['objects'])}, the number of "
-                    f"objects in the vocabulary, found {entity['label']}"
-                )
-    limits = {
-        "subject": (len(entities), "entities"),
-        "object": (len(entities), "entities"),
-        "predicate": (count, "predicates"),
-    }
-    for row, relation in enumerate(content["relations"]):
-        for key, (limit, what) in limits.items():
-            if relation[key] >= limit:
-                raise ValueError(
-                    f"relations[{row}].{key}: expected an index below {limit}, the number of {what}, "
-                    f"found {relation[key]}"
-                )
-        if len(relation["predicate_probs"]) != count + 1:
-            raise ValueError(
-                f"relations[{row}].predicate_probs: expected {count + 1} numbers, one more than "
-                f"predicate_count, found {len(relation['predicate_probs'])}"
-            )
+    try:
+        return Document.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(_message(error.errors(include_url=False)[0])) from None
 
 
-def _check(value: Any, schema: Mapping[str, Any], place: str) -> None:
-    """Compare a value with the part of JSON Schema that ours needs; integers are written as such (no 1.0)."""
-    if not _fits(value, schema):
-        where = f"{place}: " if place else ""
-        raise ValueError(f"{where}expected {_expected(schema)}, found {_shown(value)}")
-    if isinstance(value, dict):
-        start = f"{place}." if place else ""
-        properties = schema["properties"]
-        for key, part in properties.items():
-            if key in value:
-                _check(value[key], part, start + key)
-            elif key in schema["required"]:
-                raise ValueError(f"{start}{key}: is missing")
-        if not schema["additionalProperties"] and value.keys() - properties.keys():
-            unknown = min(value.keys() - properties.keys())
-            raise ValueError(f"{start}{unknown[:40]}: no such key; expected {', '.join(properties)}")
-    elif isinstance(value, list):
-        items = schema["items"]
-        if items["type"] == "number":  # nearly all of a document: at once, not one by one
-            low, high = _range(items)
-            if all(type(item) in (float, int) and low <= item <= high for item in value):
-                return
-        for row, item in enumerate(value):
-            _check(item, items, f"{place}[{row}]")
+_PARTS = {"entities": EntityRecord, "relations": RelationRecord, "vocabulary": VocabularyRecord}
+_EXPECTED = {
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than_equal": "at least {ge}",
+    "int_type": "an integer",
+    "less_than_equal": "at most {le}",
+    "list_type": "an array",
+    "literal_error": "{expected}",
+    "model_type": "an object",
+    "string_type": "a string",
+    "too_long": "at most {max_length} numbers",
+    "too_short": "at least {min_length} numbers",
+}
+"""What is expected, by pydantic's type of error."""
 
 
-def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether the value itself, apart from what is in it, is as it should be."""
-    if "const" in schema:
-        return type(value) is type(schema["const"]) and value == schema["const"]
-    if not any(type(value) in _KINDS[kind] for kind in _types(schema)):  # True is no integer
-        return False
-    if isinstance(value, list):
-        return schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
-    if isinstance(value, int | float):
-        low, high = _range(schema)
-        return low <= value <= high  # false for NaN
-    return True
+def _message(error: Any) -> str:
+    """Place, expected and found of an error of pydantic."""
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:40]}" for key in error["loc"]).lstrip(
+        "."
+    )
+    start = f"{place}: " if place else ""
+    if error["type"] == "missing":
+        return f"{start}is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{start}no such key; expected {', '.join(_PARTS[error['loc'][0]].model_fields)}"
+    if error["type"] == "value_error":
+        return f"{start}{error['ctx']['error']}"
+    expected = error["msg"]
+    if error["type"] in _EXPECTED:
+        expected = _EXPECTED[error["type"]].format(**error.get("ctx", {}))
+    if error["loc"] in (("image",), ("vocabulary",)):
+        expected += " or null"
+    return f"{start}expected {expected}, found {_shown(error['input'])}"
 
 
-def _types(schema: Mapping[str, Any]) -> list[str]:
-    return [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-
-
-def _range(schema: Mapping[str, Any]) -> tuple[float, float]:
-    """The least and the largest number; rounding is forgiven."""
-    high = schema.get("maximum", _LARGEST)
-    return schema.get("minimum", -_LARGEST), high + _ROUNDING if schema["type"] == "number" else high
-
-
-def _expected(schema: Mapping[str, Any]) -> str:
-    if "const" in schema:
-        return repr(schema["const"])
-    kinds = []
-    for kind in _types(schema):
-        words = "null" if kind == "null" else f"{'an' if kind[0] in 'aoi' else 'a'} {kind}"
-        if kind == "array" and "minItems" in schema:
-            least, most = schema["minItems"], schema.get("maxItems")
-            words = f"{least}{'' if most == least else ' or more'} {schema['items']['type']}s"
-        elif kind == "number" and "minimum" not in schema:
-            words = "a finite number"
-        elif "minimum" in schema:
-            words += f" in {schema['minimum']}..{schema['maximum']}"
-        kinds.append(words)
-    return " or ".join(kinds)
+def _check_index(place: str, index: int, count: int, kind: str) -> None:
+    if index >= count:
+        raise ValueError(f"{place}: expected an index below {count}, the number of {kind}, found {index}")
 
 
 def _shown(value: Any) -> str:
-    """A value in a message, short and in one line."""
+    """A JSON value for a message, on one short line."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):

@@ -21,7 +21,7 @@ from speaq.tools.scenes import GeneratedDataset, generate_dataset, generate_scen
 from speaq.tools.training_log.plots import plot_training_logs
 from speaq.training import launch
 from speaq.training.cluster import Cluster
-from speaq.visualize.image import draw_comparison
+from speaq.visualize.draw import draw_comparison
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 NUM_TRAIN, NUM_VAL, NUM_TEST = 3000, 100, 300

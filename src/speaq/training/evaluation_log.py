@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 
-from speaq.evaluation.report import predicate_table, results_table
+from speaq.evaluation.results import predicate_table, results_table
 from speaq.structures import Vocabulary
 from speaq.training.logs import console, write_figures
 from speaq.training.module import SceneGraphModule, log_results, save_results

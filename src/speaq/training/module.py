@@ -15,7 +15,7 @@ from speaq.data.randomness import Purpose, generator
 from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.report import classic_lines, copypaste_lines, results_dict
+from speaq.evaluation.results import classic_lines, copypaste_lines, results_dict
 from speaq.evaluation.sets import EvaluationSets
 from speaq.files import replacing
 from speaq.inference.postprocess import PostProcessor

@@ -6,9 +6,8 @@ from typing import Any
 
 import lightning as L
 
-from speaq.evaluation.merging import merge_predictions
 from speaq.evaluation.metrics import DEPTHS
-from speaq.evaluation.predictions import PredictionWriter
+from speaq.evaluation.prediction_writer import PredictionWriter, merge_predictions
 from speaq.training.module import SceneGraphModule
 
 

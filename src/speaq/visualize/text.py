@@ -1,4 +1,4 @@
-"""Names as they can be drawn: in lines of bearable length, with fonts that have their letters."""
+"""Text as it is drawn: wrapped or shortened, in fonts that have its characters."""
 
 import logging
 import re
@@ -12,21 +12,21 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from speaq.graph.letters import NOT_IN_XML
+from speaq.graph.export import NOT_IN_XML
 
-FONT = "DejaVu Sans"  # comes with matplotlib, so that pictures look alike on every machine
-SYMBOL_FONTS = ("cm", "STIXSize", "STIXNon", "Last Resort")  # of matplotlib: not the letters that they claim
-_UNSEEN = re.compile(f"{NOT_IN_XML.pattern}|[\x7f-\x9f]")  # control characters
+FONT = "DejaVu Sans"  # comes with matplotlib, so pictures look the same on every machine
+SYMBOL_FONTS = ("cm", "STIXSize", "STIXNon", "Last Resort")  # map characters to other glyphs
+_INVISIBLE = re.compile(f"{NOT_IN_XML.pattern}|[\x7f-\x9f]")  # control characters
 _log = logging.getLogger(__name__)
 
 
 def clean(name: str) -> str:
-    """A name on one line, what cannot be shown replaced by the sign for that."""
-    return " ".join(_UNSEEN.sub("\N{REPLACEMENT CHARACTER}", name).split())
+    """A name on one line; characters that cannot be shown are replaced by U+FFFD."""
+    return " ".join(_INVISIBLE.sub("\N{REPLACEMENT CHARACTER}", name).split())
 
 
 def shortened(name: str, length: int) -> str:
-    """At most ``length`` characters of a name, with an ellipsis where some are missing."""
+    """At most ``length`` characters of a name, with an ellipsis if it is longer."""
     return name if len(name) <= length else name[: length - 1].rstrip() + "…"
 
 
@@ -49,7 +49,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
 @contextmanager
 def letters_may_be_missing() -> Iterator[None]:
-    """Without matplotlib's warnings, one for each letter: ``families`` has said it once."""
+    """Suppress the warnings of matplotlib about missing glyphs: ``families`` warns once."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
@@ -57,14 +57,14 @@ def letters_may_be_missing() -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def families(text: str) -> tuple[str, ...]:
-    """The fonts to draw a text with: ours, and where it lacks letters, installed ones that have them."""
-    missing = _missing(_file_of(FONT), set(text) - {"\n"})
+    """Font families for a text: the default, and installed ones for characters that it lacks."""
+    missing = _missing(str(font_manager.findfont(FONT)), set(text) - {"\n"})
     chosen = [FONT]
     for name, file in _installed() if missing else ():
-        left = _missing(file, missing)
-        if len(left) < len(missing):
+        remaining = _missing(file, missing)
+        if len(remaining) < len(missing):
             chosen.append(name)
-            missing = left
+            missing = remaining
         if not missing:
             break
     if missing:
@@ -74,7 +74,7 @@ def families(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _installed() -> list[tuple[str, str]]:
-    """Names and files of the upright fonts of normal weight on this machine, in the order of their names."""
+    """Names and files of the installed upright fonts of normal weight, sorted by name."""
     return sorted(
         (font.name, font.fname)
         for font in font_manager.fontManager.ttflist
@@ -84,18 +84,15 @@ def _installed() -> list[tuple[str, str]]:
     )
 
 
-def _file_of(family: str) -> str:
-    return str(font_manager.findfont(FontProperties(family=family)))
-
-
 def _missing(file: str, letters: set[str]) -> set[str]:
+    """The letters that a font file lacks."""
     font = font_manager.get_font(file)
     return {letter for letter in letters if not font.get_char_index(ord(letter))}
 
 
 @lru_cache(maxsize=64)
 def _report(letters: str) -> None:
-    """Once for the same letters."""
+    """Warn once for the same letters."""
     _log.warning(
         "no installed font has the letters %s: install one for PNG and PDF (an SVG shows them wherever it is "
         "opened with such a font)",

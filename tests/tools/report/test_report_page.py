@@ -13,7 +13,8 @@ from speaq.errors import SpeaqError
 from speaq.evaluation.analysis import analyse
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.predictions import Predictions, PredictionWriter
+from speaq.evaluation.prediction_writer import PredictionWriter
+from speaq.evaluation.predictions import Predictions
 from speaq.evaluation.scoring import paired, score
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary

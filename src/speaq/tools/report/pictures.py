@@ -11,7 +11,7 @@ from speaq.scene_graph import SceneGraph
 from speaq.tools.report.contents import Example
 from speaq.tools.report.markup import Content, element
 from speaq.tools.report.tables import percent
-from speaq.visualize.image import draw_comparison
+from speaq.visualize.draw import draw_comparison
 
 _WIDTH, _QUALITY = 1440, 80  # some 150 KB a picture
 _LEAST_DRAWN = 10

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from speaq.evaluation.bootstrap import Interval, recall_figures
-from speaq.evaluation.report import RECALL_NAMES
+from speaq.evaluation.results import RECALL_NAMES
 from speaq.tools.report.contents import EvaluatedSet
 from speaq.tools.report.markup import Content, element
 

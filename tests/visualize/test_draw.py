@@ -10,7 +10,7 @@ from speaq.errors import SpeaqError
 from speaq.graph.colours import PALETTE
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
-from speaq.visualize.image import draw_comparison, draw_graph
+from speaq.visualize.draw import draw_comparison, draw_graph
 
 BACKGROUND = (120, 140, 160)
 
@@ -64,11 +64,11 @@ def texts(path):
         ((30, 300), (288, 2880)),
     ],
 )
-def test_sizes(size, drawn):
+def test_picture_sizes(size, drawn):
     assert draw_graph(make_graph(*size), panel=None).size == drawn
 
 
-def test_boxes_are_where_they_should_be():
+def test_boxes_are_drawn_at_their_positions():
     graph = make_graph(1000, 1000).filter(top=1)
     picture = np.asarray(draw_graph(graph, panel=None), int)
     # Row 1150 of 1440 crosses the left sides of both boxes, at 144 and at 864.
@@ -77,7 +77,7 @@ def test_boxes_are_where_they_should_be():
         assert np.abs(picture[1150, x + 12] - BACKGROUND).max() < 20
 
 
-def test_the_diagram_goes_where_it_is_wanted():
+def test_panel_places_the_diagram():
     graph = make_graph(400, 300)
     right, below, alone = (draw_graph(graph, panel=panel) for panel in ("right", "below", None))
     assert right.height == alone.height
@@ -91,7 +91,7 @@ def test_the_diagram_goes_where_it_is_wanted():
         assert draw_graph(graph).size == draw_graph(graph, panel=side).size
 
 
-def test_strong_lines_have_high_scores():
+def test_lines_are_the_stronger_the_higher_the_score():
     def greyness(score):
         graph = make_graph(500, 500, scores=[score] * 3, pair_scores=[[1, 1]] * 3).filter(top=1)
         picture = np.asarray(draw_graph(graph, panel=None), int)
@@ -100,7 +100,7 @@ def test_strong_lines_have_high_scores():
     assert np.sum(greyness(0.1)) > np.sum(greyness(0.9))
 
 
-def test_what_is_left_out_is_said(tmp_path):
+def test_a_note_says_what_is_left_out(tmp_path):
     path, graph = tmp_path / "a.svg", make_graph()
     draw_graph(graph, path=path)
     assert not [text for text in texts(path) if text.startswith("Shown")]
@@ -114,10 +114,10 @@ def test_what_is_left_out_is_said(tmp_path):
     assert texts(path)[-1] == "Shown: 2 of 3 entities, those with relations"
 
 
-def test_fewer_relations_are_drawn_on_demand():
+def test_top_and_score_limit_what_is_drawn():
     graph = make_graph()
-    everything = draw_graph(graph, panel=None)
-    assert near_colour(everything, PALETTE[2]) > 500
+    whole = draw_graph(graph, panel=None)
+    assert near_colour(whole, PALETTE[2]) > 500
     assert near_colour(draw_graph(graph, top=2, panel=None), PALETTE[2]) == 0
     assert near_colour(draw_graph(graph, score=0.2, panel=None), PALETTE[2]) == 0
 
@@ -139,7 +139,7 @@ def test_ground_truth_has_no_scores(tmp_path):
     assert not [text for text in texts(tmp_path / "a.svg") if "1.00" in text]
 
 
-def test_odd_graphs():
+def test_unusual_graphs_can_be_drawn():
     for panel in ("right", None):
         draw_graph(make_graph(pairs=[[0, 0], [1, 1], [2, 2]]), panel=panel)
         draw_graph(make_graph(boxes=[[-50, -50, 500, 500], [0, 0, 0, 0], [127, 95, 128, 96]]), panel=panel)
@@ -147,7 +147,7 @@ def test_odd_graphs():
         draw_graph(make_graph(vocabulary=Vocabulary(("", "$\\frac$" * 20), ("\n", "<on>"))), panel=panel)
 
 
-def test_numbers_outlive_long_names(tmp_path):
+def test_numbers_of_long_names_are_kept(tmp_path):
     long = "very long class name of a data set whose names go on and on and on and on and on"
     draw_graph(
         make_graph(500, 500, vocabulary=Vocabulary((long, "table"), ("on", "by"))), path=tmp_path / "a.svg"
@@ -171,14 +171,14 @@ def test_long_titles_are_wrapped(tmp_path):
     assert with_title.width == draw_comparison(make_graph(), make_graph()).width
 
 
-def test_panels_are_checked():
+def test_unknown_panels_are_refused():
     with pytest.raises(
         SpeaqError, match="panel: expected one of 'auto', 'right', 'below', None, found 'left'"
     ):
         draw_graph(make_graph(), panel="left")  # type: ignore[arg-type]
 
 
-def test_comparison(tmp_path):
+def test_comparison_marks_hits_and_misses(tmp_path):
     truth = make_graph(scores=[1, 1, 1], predicate_probs=np.eye(3)[[0, 1, 1]])
     prediction = make_graph(predicates=[0, 0, 1], labels=[0, 1, 1])
     path = tmp_path / "a.svg"
@@ -198,7 +198,7 @@ def test_comparison(tmp_path):
     assert tall.width < 2 * 1600
 
 
-def test_the_same_things_are_at_the_same_place_on_both_sides():
+def test_comparison_has_common_entities_at_the_same_place():
     truth = make_graph(pairs=[[0, 1]], predicates=[0], predicate_probs=[[0.5, 0.3, 0.2]])
     swapped = make_graph(
         boxes=truth.boxes[[1, 0, 2]],
@@ -232,9 +232,9 @@ def test_pictures_are_written(tmp_path):
         draw_graph(make_graph(), path=tmp_path / "graph.xyz")
 
 
-def test_the_image_can_be_given(tmp_path):
+def test_image_overrides_that_of_the_graph(tmp_path):
     graph = make_graph(image=None)
-    with pytest.raises(SpeaqError, match="does not know its image"):
+    with pytest.raises(SpeaqError, match="has no image"):
         draw_graph(graph)
     red = Image.new("RGB", (64, 48), (200, 0, 0))  # half the resolution: boxes are scaled to it
     assert near_colour(graph.draw(image=red, panel=None), (200, 0, 0)) > 100_000
@@ -242,9 +242,9 @@ def test_the_image_can_be_given(tmp_path):
         draw_graph(make_graph(image=Path(tmp_path / "gone.jpg")))
 
 
-def test_scores_have_room_where_everything_was_found():
+def test_comparison_leaves_room_for_scores_of_either_side():
     """The two sides are laid out as one, by what is drawn on the side that has scores."""
-    from speaq.visualize.drawing import diagram
+    from speaq.visualize import diagram
 
     graph, sizes = make_graph(), []
     original = diagram.Diagram.__init__

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.report import (
+from speaq.evaluation.results import (
     classic_lines,
     copypaste_lines,
     predicate_table,

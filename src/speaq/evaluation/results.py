@@ -1,7 +1,9 @@
-"""The results of an evaluation in words: log lines, tables and a dictionary for a file.
+"""The results of an evaluation as log lines, tables for the terminal, and a dictionary for JSON.
 
-``results`` is everywhere what ``SceneGraphMetrics.compute`` returns, joined with what ``DetectionAP.compute``
-returns where boxes were evaluated. All figures in it are in 0..1, NaN where nothing contributes.
+``results`` is the dictionary of `SceneGraphMetrics.compute`, merged with that of `DetectionAP.compute` where
+boxes were evaluated. All metrics in it are in 0..1, NaN where no image contributes.
+
+Shape letters: see `speaq.structures`.
 """
 
 import math
@@ -38,30 +40,30 @@ RECALL_NAMES = {
     "mR-tail": "Mean recall, tail",
     "mR-present": "Mean recall, predicates that occur",
 }
-_BOX_FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+BOX_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 def classic_lines(
     results: Mapping[str, Any], predicate_names: Sequence[str], *, mode: str = "sgdet"
 ) -> list[str]:
-    """The ``SGG eval:`` lines of Scene-Graph-Benchmark, to the space, for scripts that search logs for them.
+    """The ``SGG eval:`` log lines of Scene-Graph-Benchmark, exactly, for scripts that parse them.
 
     Args:
-        results: see the module.
+        results: see the module docstring.
         predicate_names: R names.
         mode: the task: sgdet, sgcls or predcls.
 
     Returns:
         One line per kind of recall; mean recall is followed by the recall of every predicate at the largest
-        k, where one absent from the ground truth reads 0 and is told apart only in the tables.
+        k, with 0 for predicates absent from the ground truth (the tables show n/a for them).
     """
     ks = _depths(results)
     lines = []
     for name, kind in _LOG_TYPES.items():
         if f"{name}@{ks[0]}" not in results:
             continue
-        figures = "".join(f"{name:>5} @ {k}: {results[f'{name}@{k}']:.4f}; " for k in ks)
-        lines.append(f"SGG eval: {figures} for mode={mode}, type={kind}.")
+        values = "".join(f"{name:>5} @ {k}: {results[f'{name}@{k}']:.4f}; " for k in ks)
+        lines.append(f"SGG eval: {values} for mode={mode}, type={kind}.")
         if name.endswith("mR"):
             recalls = results[f"{name.removesuffix('mR')}per_predicate"][:, -1].nan_to_num(0.0).tolist()
             pairs = zip(predicate_names, recalls, strict=True)
@@ -72,19 +74,19 @@ def classic_lines(
 
 
 def copypaste_lines(results: Mapping[str, Any]) -> list[str]:
-    """The ``copypaste:`` lines of detectron2: box AP in percent, then recalls in 0..1, four decimals."""
+    """The ``copypaste:`` log lines of detectron2: box AP in percent, then recalls in 0..1, four decimals."""
     tasks = {}
     if "AP" in results:
-        tasks["bbox"] = {name: 100 * results[name] for name in _BOX_FIGURES}
+        tasks["bbox"] = {name: 100 * results[name] for name in BOX_NAMES}
     ks = _depths(results)
     tasks["SG"] = {f"SGMeanRecall@{k}": results[f"mR@{k}"] for k in ks} | {
         f"SGRecall@{k}": results[f"R@{k}"] for k in ks
     }
     lines = []
-    for task, figures in tasks.items():
+    for task, values in tasks.items():
         lines.append(f"copypaste: Task: {task}")
-        lines.append(f"copypaste: {','.join(figures)}")
-        lines.append(f"copypaste: {','.join(f'{value:.4f}' for value in figures.values())}")
+        lines.append(f"copypaste: {','.join(values)}")
+        lines.append(f"copypaste: {','.join(f'{value:.4f}' for value in values.values())}")
     return lines
 
 
@@ -107,9 +109,9 @@ def results_table(results: Mapping[str, Any], *, mode: str = "sgdet") -> "Render
     if "AP" not in results:
         return recall
     boxes = Table(title="Entity boxes (COCO, %)")
-    for name in _BOX_FIGURES:
+    for name in BOX_NAMES:
         boxes.add_column(name, justify="right")
-    boxes.add_row(*(_percent(results[name]) for name in _BOX_FIGURES))
+    boxes.add_row(*(_percent(results[name]) for name in BOX_NAMES))
     return Group(recall, boxes)
 
 
@@ -122,10 +124,9 @@ def predicate_table(
     """The recall of every predicate, in percent, for a rich console.
 
     Args:
-        results: see the module.
+        results: see the module docstring.
         predicate_names: R names.
-        predicate_counts: (R,) training relations per predicate; adds a column, and the most frequent come
-            first.
+        predicate_counts: (R,) training relations per predicate; adds a column, and sorts by it.
     """
     from rich.table import Table
 
@@ -140,8 +141,8 @@ def predicate_table(
     recalls, images = results["per_predicate"].tolist(), results["per_predicate_images"].tolist()
     for index in order.tolist():
         training = [] if predicate_counts is None else [str(int(predicate_counts[index]))]
-        figures = (_percent(value) for value in recalls[index])
-        table.add_row(predicate_names[index], *training, str(images[index]), *figures)
+        values = (_percent(value) for value in recalls[index])
+        table.add_row(predicate_names[index], *training, str(images[index]), *values)
     return table
 
 
@@ -152,9 +153,9 @@ def results_dict(
 
     Returns:
         ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``scene_graph``, the
-        recalls by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and where
-        boxes were evaluated ``boxes`` with the figures of COCO and ``objects``, the AP by name. Recalls and
-        AP are in 0..1.
+        recalls by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if
+        boxes were evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name. Recalls and AP
+        are in 0..1.
     """
     ks = _depths(results)
     images = results["per_predicate_images"].tolist()
@@ -169,7 +170,7 @@ def results_dict(
         for entry, recalls in zip(content["predicates"].values(), table, strict=True):
             entry |= {f"{prefix}R@{k}": _plain(value) for k, value in zip(ks, recalls, strict=True)}
     if "AP" in results:
-        content["boxes"] = {name: _plain(results[name]) for name in _BOX_FIGURES}
+        content["boxes"] = {name: _plain(results[name]) for name in BOX_NAMES}
         per_class = results["per_class_AP"].tolist()
         content["objects"] = {
             name: _plain(value) for name, value in zip(vocabulary.objects, per_class, strict=True)

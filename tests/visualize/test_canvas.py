@@ -9,23 +9,23 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from speaq.errors import SpeaqError
-from speaq.visualize.drawing.sheet import Sheet, Word, words_width
+from speaq.visualize.canvas import Canvas, Text, row_width
 
 RED, BLUE = (200, 0, 0), (0, 114, 178)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def make_sheet(scale=2.0):
-    sheet = Sheet(120, 80, scale)
-    sheet.photo(Image.new("RGB", (30, 20), RED), 10, 20, 60, 40)
-    panel = sheet.panel(10, 20, 60, 40)
-    panel.plate((10, 10, 30, 20), fill=BLUE)
-    panel.words((20, 15), [Word("a <$x$> & b", 6, (255, 255, 255)), Word("0.50", 4, (255, 255, 255))])
-    return sheet
+def make_canvas(scale=2.0):
+    canvas = Canvas(120, 80, scale)
+    canvas.photo(Image.new("RGB", (30, 20), RED), 10, 20, 60, 40)
+    panel = canvas.panel(10, 20, 60, 40)
+    panel.rectangle((10, 10, 30, 20), fill=BLUE)
+    panel.texts((20, 15), [Text("a <$x$> & b", 6, (255, 255, 255)), Text("0.50", 4, (255, 255, 255))])
+    return canvas
 
 
-def test_pixels():
-    picture = np.asarray(make_sheet().pixels)
+def test_pixels_show_photo_shapes_and_text():
+    picture = np.asarray(make_canvas().pixels)
     assert picture.shape == (160, 240, 3)
     assert picture[0, 0].tolist() == [255, 255, 255]
     for y, x in ((40, 20), (119, 139)):  # the corners of the photo
@@ -35,18 +35,18 @@ def test_pixels():
     assert picture[61:79, 41:79, 0].max() > 200  # text
 
 
-def test_lines_have_the_width_that_they_are_given():
-    sheet = Sheet(100, 100, 2.0)
-    panel = sheet.panel(0, 0, 100, 100, zoom=2)
-    panel.curve(Outline([(0, 25), (50, 25)]), BLUE, 5, rim=2)
-    column = np.asarray(sheet.pixels)[:, 100].astype(int)
+def test_curve_width_is_zoomed_and_scaled():
+    canvas = Canvas(100, 100, 2.0)
+    panel = canvas.panel(0, 0, 100, 100, zoom=2)
+    panel.curve(Outline([(0, 25), (50, 25)]), BLUE, 5, halo=2)
+    column = np.asarray(canvas.pixels)[:, 100].astype(int)
     blue = np.flatnonzero((column == BLUE).all(axis=1))
     assert (blue.min(), blue.max()) == (90, 109)  # 5 units, zoomed and in pixels
 
 
 def test_svg_holds_text_shapes_and_the_photo():
-    sheet = make_sheet()
-    text = sheet._svg()
+    canvas = make_canvas()
+    text = canvas.svg()
     root = ElementTree.fromstring(text)
     assert (root.get("width"), root.get("viewBox")) == ("120pt", "0 0 120 80")
     assert [element.text for element in root.iter(f"{SVG}text")] == ["a <$x$> & b", "0.50"]
@@ -61,39 +61,39 @@ def test_svg_holds_text_shapes_and_the_photo():
     # Nothing is read from elsewhere, and nothing tells when or where it was made.
     assert set(re.findall(r'href="(.{5})', text)) <= {"data:"}
     assert "<dc:date>" not in text
-    assert text == make_sheet()._svg()
+    assert text == make_canvas().svg()
 
 
-def test_files(tmp_path):
-    sheet = make_sheet()
+def test_write_chooses_the_format_by_extension(tmp_path):
+    canvas = make_canvas()
     for ending in ("svg", "PDF", "png", "jpg", "webp"):
-        sheet.write(tmp_path / "new" / f"a.{ending}")
+        canvas.write(tmp_path / "new" / f"a.{ending}")
     assert sorted(file.name for file in (tmp_path / "new").iterdir()) == [
         "a.PDF", "a.jpg", "a.png", "a.svg", "a.webp"
     ]  # fmt: skip
     assert (tmp_path / "new" / "a.PDF").read_bytes().startswith(b"%PDF")
     np.testing.assert_array_equal(
-        np.asarray(Image.open(tmp_path / "new" / "a.png")), np.asarray(sheet.pixels)
+        np.asarray(Image.open(tmp_path / "new" / "a.png")), np.asarray(canvas.pixels)
     )
-    make_sheet().write(tmp_path / "b.pdf")
+    make_canvas().write(tmp_path / "b.pdf")
     assert (tmp_path / "new" / "a.PDF").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     for name in ("a.xyz", "a"):
         with pytest.raises(SpeaqError, match=rf"{name}: cannot write a picture with this ending; use .png"):
-            sheet.write(tmp_path / name)
+            canvas.write(tmp_path / name)
     (tmp_path / "file").write_text("")
     with pytest.raises(SpeaqError, match=r"a.svg: cannot write this file"):
-        sheet.write(tmp_path / "file" / "a.svg")
+        canvas.write(tmp_path / "file" / "a.svg")
 
 
-def test_words():
-    words = [Word("left of", 10, BLUE), Word("0.50", 8, BLUE)]
-    assert words_width(words) == pytest.approx(words_width(words[:1]) + 4 + words_width(words[1:]))
-    assert words_width([Word("m", 10, BLUE, bold=True)]) > words_width([Word("m", 10, BLUE)])
+def test_row_width_adds_gaps_and_bold_text_is_wider():
+    texts = [Text("left of", 10, BLUE), Text("0.50", 8, BLUE)]
+    assert row_width(texts) == pytest.approx(row_width(texts[:1]) + 4 + row_width(texts[1:]))
+    assert row_width([Text("m", 10, BLUE, bold=True)]) > row_width([Text("m", 10, BLUE)])
 
 
-def test_lines_of_text_are_centred():
-    sheet = Sheet(100, 60)
-    sheet.panel(0, 0, 100, 60).words((50, 30), [Word("wide line\nx", 10, BLUE), Word("1", 8, BLUE)])
+def test_texts_of_several_lines_are_centred():
+    canvas = Canvas(100, 60)
+    canvas.panel(0, 0, 100, 60).texts((50, 30), [Text("wide line\nx", 10, BLUE), Text("1", 8, BLUE)])
     rows = [
         (
             element.text,
@@ -101,7 +101,7 @@ def test_lines_of_text_are_centred():
             float(element.get("y")),
             "text-anchor: middle" in element.get("style"),
         )
-        for element in ElementTree.fromstring(sheet._svg()).iter(f"{SVG}text")
+        for element in ElementTree.fromstring(canvas.svg()).iter(f"{SVG}text")
     ]
     assert [row[0] for row in rows] == ["wide line", "x", "1"]
     assert all(row[3] for row in rows)
@@ -109,9 +109,9 @@ def test_lines_of_text_are_centred():
     assert [row[2] for row in rows] == pytest.approx([27.5, 39.5, 33.5])
 
 
-def test_letters_without_a_font_do_not_warn(recwarn):
-    sheet = Sheet(100, 20)
-    sheet.panel(0, 0, 100, 20).words((50, 10), [Word("\U000e4321", 10, BLUE)])
-    assert sheet.pixels.size == (100, 20)
-    assert "\U000e4321" in sheet._svg()
+def test_letters_without_a_font_give_no_python_warning(recwarn):
+    canvas = Canvas(100, 20)
+    canvas.panel(0, 0, 100, 20).texts((50, 10), [Text("\U000e4321", 10, BLUE)])
+    assert canvas.pixels.size == (100, 20)
+    assert "\U000e4321" in canvas.svg()
     assert not recwarn.list

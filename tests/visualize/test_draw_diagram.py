@@ -7,7 +7,7 @@ from PIL import Image
 from speaq.errors import SpeaqError
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
-from speaq.visualize.graph import draw_diagram
+from speaq.visualize.draw import draw_diagram
 
 
 def make_graph(relations=4):
@@ -30,7 +30,7 @@ def texts(path):
     ]
 
 
-def test_diagram_says_what_the_graph_says(tmp_path):
+def test_diagram_shows_names_and_scores(tmp_path):
     path = tmp_path / "a.svg"
     draw_diagram(make_graph(), path=path)
     names, scores = ["cup", "table 1", "table 2", "on", "on", "near", "near"], ["0.90", "0.80", "0.70"]
@@ -53,7 +53,7 @@ def test_diagram_says_what_the_graph_says(tmp_path):
     assert texts(path) == ["nothing found", "Shown: 0 of 3 entities, the best ones"]
 
 
-def test_diagram_files(tmp_path):
+def test_diagram_is_written_in_several_formats(tmp_path):
     picture = draw_diagram(make_graph(), path=tmp_path / "new" / "a.png")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), np.asarray(picture))
     assert np.asarray(picture).std() > 5

@@ -1,6 +1,6 @@
-"""What is drawn of a graph, and how it appears on the photo and in the diagram alike.
+"""Names, colours and marks of entities and relations, the same on the photo and in the diagram.
 
-E: entities, M: relations.
+Shape letters: see `speaq.structures`.
 """
 
 from collections import Counter
@@ -16,26 +16,26 @@ from speaq.visualize.text import clean
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Names and colours.
+class Style:
+    """Names and colours of a graph.
 
     Attributes:
-        names: of the E entities, with a number where a name occurs more than once: cup, person 1, person 2.
-        numbers: these ends of the E names, " 1" or nothing.
+        names: of the E entities, numbered if a name occurs more than once: cup, person 1, person 2.
+        numbers: the numbers in the E names, such as " 1", or "".
         colours: of the E entities.
         predicates: names of the M predicates.
-        lines: colours of the M relations, relatives of those of their subjects.
+        line_colours: of the M relations, darker versions of the colours of their subjects.
     """
 
     names: list[str]
     numbers: list[str]
     colours: list[Colour]
     predicates: list[str]
-    lines: list[Colour]
+    line_colours: list[Colour]
 
     @classmethod
     def of(cls, graph: GraphData) -> Self:
-        """The look of all entities and relations of a graph."""
+        """The style of a graph."""
         names = [clean(entity.name) for entity in graph.entities]
         total, seen, numbers = Counter(names), Counter[str](), []
         for name in names:
@@ -47,18 +47,18 @@ class Look:
             numbers=numbers,
             colours=colours,
             predicates=[clean(graph.predicate_name(predicate)) for predicate in graph.predicates.tolist()],
-            lines=[line_colour(colours[subject]) for subject in graph.pairs[:, 0].tolist()],
+            line_colours=[line_colour(colours[subject]) for subject in graph.pairs[:, 0].tolist()],
         )
 
-    def fitted(self, index: int, fit: Callable[[str, int], str], length: int) -> str:
-        """The name of an entity as ``fit(name, length)`` makes it; its number is kept whole."""
+    def fitted_name(self, index: int, fit: Callable[[str, int], str], length: int) -> str:
+        """The name of an entity, fitted by ``fit(name, length)`` without cutting its number."""
         number = self.numbers[index]
         return fit(self.names[index].removesuffix(number), length - len(number)) + number
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a relation turned out to be: a sign before its name, and the look of its line."""
+    """How a relation is marked in a comparison: a sign before its name, and the style of its line."""
 
     sign: str
     colour: Colour
@@ -72,34 +72,35 @@ EXTRA = Mark("", GREY, dashed=True)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A graph as a part of what a look is of: ground truth and prediction have one look, for comparison.
+    """A graph as a part of the styled graph: ground truth and prediction share a style when they are
+    compared.
 
     Attributes:
         graph: whose boxes and scores are drawn.
-        entities: (E,) index of each of its entities in the look.
-        relations: (M,) index of each of its relations in the look.
-        alone: (E,) bool, entities that the other graph does not have.
-        marks: of its M relations, or of none.
+        entities: (E,) index of each of its entities in the style.
+        relations: (M,) index of each of its relations in the style.
+        unmatched: (E,) bool, entities that the other graph does not have.
+        marks: of its M relations, or empty.
     """
 
     graph: GraphData
     entities: np.ndarray
     relations: np.ndarray
-    alone: np.ndarray
+    unmatched: np.ndarray
     marks: tuple[Mark, ...] = ()
 
     @classmethod
     def whole(cls, graph: GraphData) -> Self:
-        """The part that is all there is."""
+        """All of the styled graph."""
         count = len(graph.boxes)
         return cls(graph, np.arange(count), np.arange(len(graph)), np.zeros(count, bool))
 
 
-def is_scored(graph: GraphData) -> bool:
-    """Whether a graph has scores to show; ground truth has none."""
+def has_scores(graph: GraphData) -> bool:
+    """Whether a score is below 1; in ground truth, none is."""
     return bool((graph.scores < 1).any() or (graph.triplet_scores < 1).any())
 
 
-def strength(score: float) -> float:
-    """How strong something of this score looks, in 0..1; the root, as most triplets have low scores."""
+def emphasis(score: float) -> float:
+    """Visual weight in 0..1: the square root of the score, since most triplet scores are low."""
     return min(max(score, 0.0), 1.0) ** 0.5

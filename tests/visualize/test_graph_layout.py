@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speaq.visualize.drawing.arrange import arrange
-from speaq.visualize.drawing.layers import in_columns
+from speaq.visualize.graph_layout import layout_graph
+from speaq.visualize.layering import assign_columns
 
 
 def laid_out(pairs, count=None, heights=None, aspect=1.0, nodes=(80, 30), labels=(50, 20)):
@@ -14,14 +14,14 @@ def laid_out(pairs, count=None, heights=None, aspect=1.0, nodes=(80, 30), labels
     count = pairs.max() + 1 if count is None else count
     heights = np.arange(count) if heights is None else np.array(heights)
     sizes = np.tile(np.array(nodes, float), (count, 1)), np.tile(np.array(labels, float), (len(pairs), 1))
-    return arrange(*sizes, pairs, heights, aspect), *sizes
+    return layout_graph(*sizes, pairs, heights, aspect), *sizes
 
 
 def boxes(centres, sizes):
     return np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1)
 
 
-def overlap(a, b):
+def overlaps(a, b):
     return (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) > 1e-6).all()
 
 
@@ -35,7 +35,7 @@ def test_a_chain_reads_from_left_to_right():
     assert (graph.width, graph.height) == pytest.approx((graph.nodes[2, 0] + 40, 30))
 
 
-def test_arrows_that_would_close_a_circle_point_to_the_left():
+def test_an_edge_that_would_close_a_cycle_points_to_the_left():
     graph, _, _ = laid_out([[0, 1], [1, 0]])
     assert graph.nodes[0, 0] < graph.nodes[1, 0]
     assert graph.routes[1][0][0] == pytest.approx(graph.nodes[1, 0] - 40)
@@ -43,21 +43,21 @@ def test_arrows_that_would_close_a_circle_point_to_the_left():
     assert graph.labels[0, 1] < graph.labels[1, 1]
 
 
-def test_an_edge_from_a_node_to_itself_comes_back():
+def test_a_self_loop_starts_and_ends_at_its_node():
     graph, _, _ = laid_out([[0, 0]])
     assert graph.routes[0][0][0] == graph.routes[0][-1][0] == 80
     assert graph.routes[0][0][1] < graph.routes[0][-1][1]
     assert graph.labels[0, 0] > 100
 
 
-def test_what_is_higher_stays_higher_if_edges_leave_a_choice():
+def test_preferred_heights_decide_where_edges_leave_a_choice():
     graph, _, _ = laid_out([[0, 1], [0, 2], [0, 3]], heights=[0, 30, 10, 20])
     assert graph.nodes[:, 1].argsort(kind="stable").tolist() == [2, 0, 3, 1]
 
 
-def test_crossings_are_taken_away():
+def test_assign_columns_reduces_crossings():
     pairs = [[0, 5], [1, 4], [2, 3], [0, 6], [1, 6], [2, 6]]
-    columns = in_columns(np.array(pairs), np.arange(7.0), depth=2)
+    columns = assign_columns(np.array(pairs), np.arange(7.0), depth=2)
     rank = {element: place for column in columns.members for place, element in enumerate(column)}
     crossings = 0
     for (a, b), (c, d) in combinations(columns.links, 2):
@@ -66,28 +66,28 @@ def test_crossings_are_taken_away():
     assert crossings <= 2  # a node that three others share cannot be reached without any
 
 
-def test_depth_is_limited():
+def test_assign_columns_limits_the_depth():
     chain = np.stack((np.arange(9), np.arange(1, 10)), axis=1)
-    long, short = (in_columns(chain, np.arange(10.0), depth=depth) for depth in (9, 3))
+    long, short = (assign_columns(chain, np.arange(10.0), depth=depth) for depth in (9, 3))
     assert not long.flipped.any()
     assert len(long.members) == 19
     assert short.flipped.any()
     assert len(short.members) <= 9
 
 
-def test_parts_without_an_edge_between_them_fill_the_surface():
+def test_unconnected_parts_are_packed_by_aspect():
     wide, _, _ = laid_out([], count=12, aspect=4)
     narrow, _, _ = laid_out([], count=12, aspect=0.5)
     assert wide.width / wide.height > 2.5 > 0.8 > narrow.width / narrow.height
     assert len(set(wide.nodes[:, 1])) < len(set(narrow.nodes[:, 1]))
 
 
-def test_nothing_at_all():
+def test_empty_graph():
     graph, _, _ = laid_out([], count=0)
     assert (graph.width, graph.height, graph.nodes.shape, graph.labels.shape) == (0, 0, (0, 2), (0, 2))
 
 
-def test_stretching_moves_and_does_not_enlarge():
+def test_stretched_moves_nodes_without_resizing_them():
     graph, nodes, _ = laid_out([[0, 1], [0, 2]])
     tall = graph.stretched(1.5)
     np.testing.assert_allclose(tall.nodes, graph.nodes * (1, 1.5))
@@ -100,16 +100,16 @@ def test_stretching_moves_and_does_not_enlarge():
     seed=st.integers(0, 10**6), count=st.integers(1, 25), edges=st.integers(0, 40), aspect=st.floats(0.3, 3)
 )
 @settings(max_examples=40, deadline=None)
-def test_nothing_lies_on_anything_else(seed, count, edges, aspect):
+def test_nodes_labels_and_edges_do_not_overlap(seed, count, edges, aspect):
     rng = np.random.default_rng(seed)
     pairs = rng.integers(0, count, (edges, 2))
     nodes, labels = rng.uniform((20, 20), (200, 60), (count, 2)), rng.uniform((20, 15), (150, 40), (edges, 2))
-    graph = arrange(nodes, labels, pairs, rng.random(count), aspect)
+    graph = layout_graph(nodes, labels, pairs, rng.random(count), aspect)
     everything = np.concatenate((boxes(graph.nodes, nodes), boxes(graph.labels, labels)))
     assert everything.min() >= -1e-6
     assert (everything.max(axis=0)[2:] <= (graph.width + 1e-6, graph.height + 1e-6)).all()
     for a, b in combinations(range(len(everything)), 2):
-        assert not overlap(everything[a], everything[b])
+        assert not overlaps(everything[a], everything[b])
     for edge, route in enumerate(graph.routes):
         # The level stretches run beside all nodes, and through no label but the edge's own.
         assert len(route) % 2 == 0
@@ -117,9 +117,9 @@ def test_nothing_lies_on_anything_else(seed, count, edges, aspect):
         for (x1, y1), (x2, y2) in zip(route[::2], route[1::2], strict=True):
             assert y1 == y2
             line = np.array([min(x1, x2), y1 - 0.01, max(x1, x2), y1 + 0.01])
-            assert not any(overlap(line, other) for other in others)
+            assert not any(overlaps(line, other) for other in others)
         for end, node in ((route[0], pairs[edge, 0]), (route[-1], pairs[edge, 1])):
             assert abs(abs(end[0] - graph.nodes[node, 0]) - nodes[node, 0] / 2) < 1e-6
             assert abs(end[1] - graph.nodes[node, 1]) < nodes[node, 1] / 2
-    again = arrange(nodes, labels, pairs, np.random.default_rng(seed).random(count) * 0, aspect)
-    assert again.routes == arrange(nodes, labels, pairs, np.zeros(count), aspect).routes
+    again = layout_graph(nodes, labels, pairs, np.random.default_rng(seed).random(count) * 0, aspect)
+    assert again.routes == layout_graph(nodes, labels, pairs, np.zeros(count), aspect).routes

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from speaq.graph.colours import INK, PALETTE, WHITE, line_colour, luminance, mixed, text_colour
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
-from speaq.visualize.drawing.layout import distance
-from speaq.visualize.drawing.look import Look, Part
-from speaq.visualize.drawing.photo import TEXT_SIZES, Overlay
-from speaq.visualize.drawing.sheet import Sheet
+from speaq.visualize.canvas import Canvas
+from speaq.visualize.label_placement import distance
+from speaq.visualize.overlay import TEXT_SIZES, Overlay
+from speaq.visualize.style import Part, Style
 
 VOCABULARY = Vocabulary(("person", "table", "umbrella " * 8), ("on", "standing in front of"))
 
@@ -33,10 +33,10 @@ def random_graph(seed, entities, relations, size=(480, 640)):
 
 
 def overlay(graph, size, arrows=False):
-    return Overlay(Part.whole(graph), Look.of(graph), size, arrows=arrows)
+    return Overlay(Part.whole(graph), Style.of(graph), size, arrows=arrows)
 
 
-def overlap(a, b):
+def overlaps(a, b):
     return min(a[2], b[2]) - max(a[0], b[0]) > 1e-6 and min(a[3], b[3]) - max(a[1], b[1]) > 1e-6
 
 
@@ -47,33 +47,33 @@ def overlap(a, b):
     size=st.sampled_from([(800, 600), (800, 800), (400, 800), (1600, 160), (220, 1600)]),
 )
 @settings(max_examples=15, deadline=None)
-def test_labels_overlap_nothing_and_stay_inside(seed, entities, relations, size):
+def test_labels_do_not_overlap_and_stay_inside(seed, entities, relations, size):
     drawn = overlay(random_graph(seed, entities, relations), size, arrows=entities < 15)
     labels = [*drawn.tags.values(), *drawn.labels.values()]
     for x1, y1, x2, y2 in labels:
         assert 0 <= x1 < x2 <= size[0] + 1e-6
         assert 0 <= y1 < y2 <= size[1] + 1e-6
-    assert not any(overlap(a, b) for a, b in combinations(labels, 2))
-    assert drawn.lost == len(drawn.boxes) + len(drawn.arcs) - len(labels)
+    assert not any(overlaps(a, b) for a, b in combinations(labels, 2))
+    assert drawn.num_hidden == len(drawn.boxes) + len(drawn.arcs) - len(labels)
 
 
-def test_sixty_names_fit_on_a_photo():
+def test_sixty_names_have_room_on_a_photo():
     for seed in range(3):
         drawn = overlay(random_graph(seed, 60, 0), (800, 600))
-        assert drawn.lost == 0
+        assert drawn.num_hidden == 0
         away = [distance(tag, drawn.boxes[index]) for index, tag in drawn.tags.items()]
         assert np.mean(np.array(away) < 1) > 0.9
 
 
-def test_text_is_as_large_as_there_is_room():
+def test_text_size_depends_on_the_room():
     assert overlay(random_graph(0, 3, 0), (800, 600)).text_size == TEXT_SIZES[0]
     crowded = random_graph(0, 30, 0)
     crowded.boxes[:] = [300, 200, 320, 215]
     drawn = overlay(crowded, (800, 600))
     assert drawn.text_size < TEXT_SIZES[1]
-    assert drawn.lost == 0
+    assert drawn.num_hidden == 0
     tiny = overlay(crowded, (100, 30))
-    assert tiny.lost > 20
+    assert tiny.num_hidden > 20
 
 
 def test_boxes_are_scaled_and_stay_inside():
@@ -96,20 +96,20 @@ def test_relations_of_one_pair_share_an_arrow():
     )
     drawn = overlay(graph, (800, 600), arrows=True)
     assert list(drawn.labels) == [(0, 1), (1, 0), (2, 2)]
-    drawn.draw(Sheet(800, 600).panel(0, 0, 800, 600))
+    drawn.draw(Canvas(800, 600).panel(0, 0, 800, 600))
 
 
 def test_names_are_numbered_where_they_repeat():
-    look = Look.of(random_graph(0, 40, 0))
+    style = Style.of(random_graph(0, 40, 0))
     for name in ("person", "table"):
-        numbers = [int(shown.split()[1]) for shown in look.names if shown.split()[0] == name]
+        numbers = [int(shown.split()[1]) for shown in style.names if shown.split()[0] == name]
         assert numbers == list(range(1, len(numbers) + 1))
-    assert look.colours[:12] == list(PALETTE)
+    assert style.colours[:12] == list(PALETTE)
     graph = random_graph(0, 1, 0)
-    assert Look.of(graph).names == [VOCABULARY.objects[graph.labels[0]].strip()]
+    assert Style.of(graph).names == [VOCABULARY.objects[graph.labels[0]].strip()]
 
 
-def test_colours_can_be_read():
+def test_colours_have_enough_contrast():
     for colour in PALETTE:
         for light, dark in ((colour, text_colour(colour)), (WHITE, line_colour(colour))):
             values = sorted((luminance(light) + 0.05, luminance(dark) + 0.05))

@@ -1,0 +1,55 @@
+"""Pictures of scene graphs, training runs and datasets.
+
+Example:
+    >>> import speaq
+    >>> speaq.plot.draw_comparison(truth, prediction, path="comparison.png")  # doctest: +SKIP
+    >>> speaq.plot.plot_training_logs(["outputs/first", "outputs/second"])  # doctest: +SKIP
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from speaq.tools.training_log.plots import plot_training_logs
+from speaq.visualize.draw import draw_comparison, draw_diagram, draw_graph
+
+if TYPE_CHECKING:
+    from speaq.tools.distribution.counts import Comparison
+
+__all__ = ["draw_comparison", "draw_diagram", "draw_graph", "plot_predicates", "plot_training_logs"]
+
+
+def plot_predicates(
+    datasets: Mapping[str, tuple[str | Path, str | Path]],
+    output_dir: str | Path = "predicate_analysis",
+    *,
+    split: Literal["train", "val", "test", "all"] = "train",
+    format: Literal["png", "pdf", "svg"] = "png",
+) -> "Comparison":
+    """Plot how often predicates occur in a dataset, or in several beside each other.
+
+    Args:
+        datasets: by name, the mapping dictionary (JSON) and the annotations (HDF5) of each, in the format of
+            Visual Genome.
+        output_dir: where the pictures are written.
+        split: images to count, as the annotations mark them.
+        format: of the pictures.
+
+    Returns:
+        The counts and statistics of each dataset.
+
+    Raises:
+        SpeaqError: a file is missing or malformed, a dataset has no image of the split, or a picture cannot
+            be written.
+    """
+    from speaq.config.data import GenomeSection  # these import torch
+    from speaq.tools.distribution.files import compare_sets
+    from speaq.tools.distribution.pictures import save_pictures
+
+    sections = {
+        name: GenomeSection(mapping_dictionary=str(dictionary), vg_attribute_h5=str(annotations))
+        for name, (dictionary, annotations) in datasets.items()
+    }
+    (comparison,) = compare_sets(sections, ["predicates"], split=split)
+    save_pictures(comparison, Path(output_dir), ending=format)
+    return comparison

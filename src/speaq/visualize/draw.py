@@ -1,0 +1,212 @@
+"""Pictures of scene graphs: on the image, beside the ground truth, or as a diagram without the image."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from speaq.errors import SpeaqError
+from speaq.graph.colours import GREY
+from speaq.graph.data import GraphData
+from speaq.images import ImageSource, read_image
+from speaq.visualize.canvas import Text
+from speaq.visualize.comparison import align
+from speaq.visualize.diagram import Diagram
+from speaq.visualize.overlay import Overlay
+from speaq.visualize.page import (
+    MARGIN,
+    NOTE_SIZE,
+    SCALE,
+    TITLE_SIZE,
+    Block,
+    column,
+    diagram_block,
+    padded,
+    photo_block,
+    row,
+    text_block,
+    title_text,
+    write_page,
+)
+from speaq.visualize.style import HIT, MISS, Part, Style, has_scores
+
+PHOTO_SIZE, MIN_PHOTO_SIZE = 800, 220
+"""Units of the longest side of a photo, and of the shortest, for which the longest may be up to doubled."""
+MAX_GROWTH, MAX_ZOOM = 1.5, 1.35
+SCREEN_ASPECT = 16 / 9
+PANELS = ("auto", "right", "below", None)
+
+
+def draw_graph(
+    graph: GraphData,
+    *,
+    path: str | Path | None = None,
+    image: ImageSource | None = None,
+    top: int = 10,
+    score: float = 0.0,
+    panel: Literal["auto", "right", "below"] | None = "auto",
+    title: str | None = None,
+) -> Image.Image:
+    """Draw boxes and names of the best relations on the image, with the graph as a diagram beside it.
+
+    Arguments and errors are those of `speaq.SceneGraph.draw`.
+    """
+    if panel not in PANELS:
+        choices = ", ".join(repr(choice) for choice in PANELS)
+        raise SpeaqError(f"panel: expected one of {choices}, found {panel!r}")
+    picture, size = _scaled_photo(graph, image)
+    shown = _best_part(graph, top, score)
+    part, style = Part.whole(shown), Style.of(shown)
+    if panel is None:
+        overlay = Overlay(part, style, size, arrows=True)
+        page = photo_block(picture, overlay)
+    else:
+        sides = {"auto": ("right", "below")}.get(panel, (panel,))
+        overlay, page = max(
+            (_with_diagram(picture, size, part, style, below=side == "below") for side in sides),
+            key=lambda drawn: _size_on_screen(drawn[1]),
+        )
+    notes = [_omission_note(graph, shown)]
+    if overlay.num_hidden:
+        notes.append(f"{overlay.num_hidden} labels found no room on the image")
+    return write_page(page, path, title=title, note=" · ".join(filter(None, notes)))
+
+
+def draw_comparison(
+    truth: GraphData,
+    prediction: GraphData,
+    *,
+    path: str | Path | None = None,
+    image: ImageSource | None = None,
+    top: int = 10,
+    score: float = 0.0,
+    titles: tuple[str, str] = ("Ground truth", "Prediction"),
+) -> Image.Image:
+    """Draw ground truth and prediction side by side, with hits and misses marked.
+
+    Panoramas are drawn one above the other. Entities and relations that both graphs have are at the same
+    place in both diagrams, with the same names and colours.
+
+    Args:
+        truth: the ground truth; all of its relations are drawn.
+        prediction: the prediction.
+        path: where to write the picture: .svg and .pdf hold shapes and text, all other formats pixels.
+        image: the image to draw on; by default that of the ground truth, or else of the prediction.
+        top: maximum number of predicted relations, the best ones.
+        score: minimum score of predicted relations.
+        titles: above the images.
+
+    Raises:
+        SpeaqError: the graphs have no image or it cannot be read, they have different numbers of predicate
+            classes, or the picture cannot be written.
+    """
+    picture, size = _scaled_photo(truth if truth.image is not None else prediction, image)
+    left, right = _best_part(truth, max(len(truth), 1), 0.0), _best_part(prediction, top, score)
+    union, *parts = align(left, right)
+    style = Style.of(union)
+    scored = has_scores(truth) or has_scores(prediction)
+    diagram = Diagram(union, style, aspect=1.4, scored=scored, marked=True)
+    hits = [sum(mark is HIT for mark in part.marks) for part in parts]
+    summaries = f"{hits[0]} of {len(left)} relations found", f"{hits[1]} of {len(right)} relations match"
+    sides = []
+    for part, heading in zip(parts, _headings(titles, summaries, size[0]), strict=True):
+        photo = photo_block(picture, Overlay(part, style, size, arrows=False))
+        below = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
+        sides.append(column([padded(heading, MARGIN / 3), photo, below]))
+    legend = f"{HIT.sign} on both sides · {MISS.sign} missed · dashed: not on the other side"
+    page = max((row(sides, MARGIN), column(sides, MARGIN)), key=_size_on_screen)
+    return write_page(page, path, note=" · ".join(filter(None, (legend, _omission_note(prediction, right)))))
+
+
+def draw_diagram(
+    graph: GraphData, *, path: str | Path | None = None, top: int = 20, score: float = 0.0
+) -> Image.Image:
+    """Draw the best relations as a diagram that reads from left to right; the image is not needed.
+
+    Arguments are those of `speaq.SceneGraph.draw`.
+
+    Raises:
+        SpeaqError: the picture cannot be written.
+    """
+    shown = _best_part(graph, top, score)
+    diagram = Diagram(shown, Style.of(shown), aspect=1.5, scored=has_scores(shown))
+    content = padded(diagram_block(diagram, Part.whole(shown)), MARGIN)
+    return write_page(content, path, note=_omission_note(graph, shown))
+
+
+def _best_part(graph: GraphData, top: int, score: float) -> GraphData:
+    """The best relations of a graph with their entities, or the best entities if there is no relation."""
+    shown = graph.filter(score=score, top=top)
+    if len(shown):
+        return shown
+    best = np.argsort(-graph.scores, kind="stable")[: max(top, 0)]
+    best = best[graph.scores[best] >= score]
+    return replace(shown, boxes=graph.boxes[best], labels=graph.labels[best], scores=graph.scores[best])
+
+
+def _omission_note(graph: GraphData, shown: GraphData) -> str:
+    """How much of a graph is shown; empty if all of it is."""
+    parts = ((len(shown), len(graph), "relations"), (len(shown.boxes), len(graph.boxes), "entities"))
+    counts = [f"{kept} of {total} {kind}" for kept, total, kind in parts if kept < total]
+    if not counts:
+        return ""
+    reason = "the best ones" if len(shown) < len(graph) or not len(shown) else "those with relations"
+    return f"Shown: {' and '.join(counts)}, {reason}"
+
+
+def _headings(titles: Sequence[str], summaries: Sequence[str], width: float) -> list[Block]:
+    """Titles with summaries, all of the height of the highest, so that the photos below are aligned."""
+    blocks = []
+    for title, summary in zip(titles, summaries, strict=True):
+        text = Text(summary, NOTE_SIZE, GREY)
+        blocks.append(text_block([title_text(title, width - text.width - TITLE_SIZE), text]))
+    strut = Block(0, max(block.height for block in blocks), lambda canvas, x, y: None)
+    return [row([block, strut]) for block in blocks]
+
+
+def _with_diagram(
+    picture: Image.Image, size: tuple[float, float], part: Part, style: Style, *, below: bool
+) -> tuple[Overlay, Block]:
+    """A photo with a diagram below it or to its right; the photo is enlarged to match a larger diagram."""
+    diagram = Diagram(
+        part.graph,
+        style,
+        aspect=1.4 if below else 0.8,
+        scored=has_scores(part.graph),
+        height=0 if below else 0.8 * size[1],
+    )
+    beside = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
+    growth = beside.width / size[0] if below else beside.height / size[1]
+    width, height = (min(max(growth, 1), MAX_GROWTH) * side for side in size)
+    overlay = Overlay(part, style, (round(width), round(height)), arrows=False)
+    blocks = [photo_block(picture, overlay), beside]
+    return overlay, column(blocks) if below else row(blocks)
+
+
+def _zoom(diagram: Diagram, size: tuple[float, float]) -> float:
+    """How much to enlarge a small diagram beside a photo of this size."""
+    fit = (room / max(side, 1) for side, room in zip(diagram.size, size, strict=True))
+    return max(min(0.8 * min(fit), MAX_ZOOM), 1)
+
+
+def _size_on_screen(block: Block) -> float:
+    """A measure of how large a page appears when it fills a screen."""
+    return -max(block.width / SCREEN_ASPECT, block.height)
+
+
+def _scaled_photo(graph: GraphData, image: ImageSource | None) -> tuple[Image.Image, tuple[float, float]]:
+    """The image to draw on, reduced to the pixels needed, and its width and height on the page."""
+    source = graph.image if image is None else image
+    if source is None:
+        raise SpeaqError("this scene graph has no image: pass the image to draw on (image=...)")
+    picture = read_image(source)
+    longest, shortest = max(picture.size), min(picture.size)
+    scale = min(max(PHOTO_SIZE / longest, MIN_PHOTO_SIZE / shortest), 2 * PHOTO_SIZE / longest)
+    width, height = (max(round(side * scale), 1) for side in picture.size)
+    limit = round(width * 2 * SCALE), round(height * 2 * SCALE)
+    if picture.width > limit[0]:
+        picture = picture.resize(limit, Image.Resampling.LANCZOS, reducing_gap=3)
+    return picture, (width, height)

@@ -1,0 +1,16 @@
+"""The examples in the docstrings run and print what they say."""
+
+import doctest
+from pathlib import Path
+
+import pytest
+
+from speaq.evaluation import analysis, bootstrap, detection, metrics, prediction_checks, recall, zero_shot
+
+NAMES = {"Path": Path, "analyze": analysis.analyze, "SceneGraphMetrics": metrics.SceneGraphMetrics}
+
+
+@pytest.mark.parametrize("module", [bootstrap, detection, metrics, prediction_checks, recall, zero_shot])
+def test_docstring_examples(module):
+    results = doctest.testmod(module, extraglobs=NAMES)
+    assert results.attempted and not results.failed
