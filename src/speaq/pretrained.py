@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, overload
 import torch
 
 from speaq.checkpoints.card import model_card
-from speaq.checkpoints.weights import load_pretrained, push_to_hub, save_pretrained
+from speaq.checkpoints.saved_models import load_pretrained, push_to_hub, save_pretrained
 from speaq.images import ImageSource
 from speaq.model.speaq import SpeaqModel
 

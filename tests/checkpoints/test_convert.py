@@ -17,9 +17,10 @@ from transformers import (
 
 from golden_weights import published_state
 from speaq.checkpoints.architecture import infer_architecture
-from speaq.checkpoints.convert import Conversion, convert_checkpoint, write_published
+from speaq.checkpoints.convert import ConvertedModel, convert_checkpoint, write_published
 from speaq.checkpoints.names import from_published, to_published
-from speaq.checkpoints.weights import load_initial_weights, load_matching, read_weights, save_pretrained
+from speaq.checkpoints.saved_models import save_pretrained
+from speaq.checkpoints.weights import load_initial_weights, load_matching, read_weights
 from speaq.config import Config, load_config
 from speaq.errors import SpeaqError
 from speaq.model.backbone import resnet_config
@@ -46,7 +47,9 @@ def small_file(small, tmp_path_factory) -> Path:
     return path
 
 
-def convert(path: Path, *pairs: object, file: Path | None = None, vocabulary: Vocabulary = VG) -> Conversion:
+def convert(
+    path: Path, *pairs: object, file: Path | None = None, vocabulary: Vocabulary = VG
+) -> ConvertedModel:
     config = load_config(file, pairs)
     return convert_checkpoint(path, vocabulary=vocabulary, config=config, trained_with=file is not None)
 
@@ -233,7 +236,7 @@ def test_checkpoints_that_contradict_themselves(tmp_path):
     assert "different hidden sizes: 16 in decoder.subject_layers" in message(
         lambda state: state.update({"detr.query_embed.weight": torch.ones(4, 10**6)})
     )
-    assert "7 predicate queries are no multiple of 4 entity queries" in message(
+    assert "7 predicate queries are not a multiple of 4 entity queries" in message(
         lambda state: state.update({"detr.relation_query_embed.weight": torch.ones(7, 16)})
     )
     assert "linear1.bias" not in message(  # by our name: feedforward.expand
@@ -317,7 +320,7 @@ def test_weights_that_are_not_numbers_are_named(tmp_path, caplog):
     torch.save(state, path)
     report = convert(path, vocabulary=TINY).report
     assert report.not_finite == ["decoder.subject_embedding.weight", "projection.bias"]
-    assert "2 tensors hold NaN or infinity" in caplog.text and "projection.bias" in caplog.text
+    assert "2 tensors contain NaN or infinity" in caplog.text and "projection.bias" in caplog.text
     assert "2 not finite (decoder.subject_embedding.weight, projection.bias)" in str(report)
 
 
@@ -369,7 +372,7 @@ def test_a_backbone_as_weights(tmp_path, monkeypatch):
         load_matching(model, tmp_path / "convnext")
     deeper = ResNetConfig(**{**shape, "depths": [1, 1, 1, 1]})
     AutoModelForImageClassification.from_config(deeper).save_pretrained(tmp_path / "other")
-    with pytest.raises(SpeaqError, match=r"cannot fill the backbone: .*missing"):
+    with pytest.raises(SpeaqError, match=r"does not match the backbone: .*missing"):
         load_matching(model, tmp_path / "other")
 
 
@@ -379,11 +382,11 @@ def test_an_id_on_the_hub_as_weights(tmp_path, monkeypatch):
     saved.save_pretrained(tmp_path / "cache")
     asked: list[str] = []
 
-    def download(name: str, revision: str | None) -> Path:
+    def download(name: str, files: list[str]) -> Path:
         asked.append(name)
         return tmp_path / "cache"
 
-    monkeypatch.setattr("speaq.checkpoints.weights._download", download)
+    monkeypatch.setattr("speaq.checkpoints.weights.download", download)
     model = Speaq(tiny_config())
     report = load_matching(model, "someone/speaq-vg")
     assert asked == ["someone/speaq-vg"] and not report.missing

@@ -126,7 +126,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "holds a builtins.getattr",
     ),
     "memory.pth": (lambda: zipped({"model": Calls(bytearray, HUGE)}), "holds a __builtin__.bytearray"),
-    "function.pkl": (changing_a_function, "sets attributes of a _Function"),
+    "function.pkl": (changing_a_function, "found none"),
     "encode.pkl": (
         lambda: pickle.dumps(Calls(__import__("codecs").encode, "x", "idna"), protocol=2),
         "holds text in idna",
@@ -149,19 +149,38 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty.pth": (lambda: b"", "empty"),
     "empty.pkl": (lambda: b"", "empty"),
     "empty.safetensors": (lambda: b"", "not a readable safetensors file"),
-    "claims.pth": (lambda: stored(HUGE, (HUGE,), (1,)), "claims tensors of 4,000,000,000,000 bytes"),
+    "claims.pth": (lambda: stored(HUGE, (HUGE,), (1,)), "claims more than it has"),
     "claims_old.pth": (
         lambda: stored(HUGE, (HUGE,), (1,), legacy=True),
-        "claims tensors of 4,000,000,000,000",
+        "claims more than it has",
     ),
     "repeats.pth": (
         lambda: stored(4, (HUGE,), (0,)),
         "claims a tensor of 1,000,000,000,000 elements, but has 4",
     ),
-    "negative.pth": (lambda: stored(4, (-1, -4), (1, 1)), "holds a damaged tensor"),
+    "negative.pth": (lambda: stored(4, (-1, -4), (1, 1)), "is damaged"),
     "claims.pkl": (lambda: pickle.dumps({"model": {"a": an_array((HUGE,))}}), "claims an array of shape"),
     "makes.pkl": (lambda: pickle.dumps({"a": Calls(np.ndarray, (HUGE,))}), "makes an array without values"),
-    "memo.pkl": (lambda: b"\x80\x02Nr\xff\xff\xff\x7f.", "found none"),
+    "memo.pkl": (lambda: b"\x80\x02Nr\xff\xff\xff\x7f.", "claims more bytes than the file has"),
+    "memo_text.pkl": (lambda: b"\x80\x02Np2147483647\n.", "claims more bytes than the file has"),
+    "bytes.pkl": (
+        lambda: b"\x80\x05\x96" + (10**10).to_bytes(8, "little") + b".",
+        "not a checkpoint of plain tensors",
+    ),
+    "some_memory.pth": (
+        lambda: zipped({"model": Calls(bytearray, 10**10)}),
+        "holds a __builtin__.bytearray",
+    ),
+    "claims_some_old.pth": (
+        lambda: stored(5 * 10**8, (5 * 10**8,), (1,), legacy=True),
+        "claims more than it has",
+    ),
+    "claims_array.pth": (lambda: saved({"model": {"a": an_array((10**9,))}}), "claims an array of shape"),
+    "makes.pth": (lambda: zipped({"a": Calls(np.ndarray, (10**9,))}), "makes an array without values"),
+    "meta.pth": (
+        lambda: saved({"a": torch.ones(10**10, device="meta")}),
+        "holds a torch._utils._rebuild_meta_tensor_no_storage",
+    ),
     "objects.pkl": (
         lambda: pickle.dumps({"model": {"a": np.array([{}, []], dtype=object)}}),
         "holds an array of the type 'O8'",

@@ -131,7 +131,7 @@ def test_what_does_not_fit_is_reported_and_left_alone(published, tmp_path):
     assert torch.equal(model.heads.entity_class.weight, before)
     assert "2 missing (projection.bias, projection.weight)" in str(report)
     torch.save({"somewhere.else": torch.ones(1)}, tmp_path / "other.pth")
-    with pytest.raises(SpeaqError, match=r"no tensor fits this model.*another architecture"):
+    with pytest.raises(SpeaqError, match=r"no tensor matches this model.*same architecture"):
         load_matching(model, tmp_path / "other.pth")
 
 

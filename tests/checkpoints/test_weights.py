@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from speaq.checkpoints.weights import find_checkpoint, load_matching, read_weights
+from speaq.checkpoints.saved_models import find_model
+from speaq.checkpoints.weights import load_matching, read_weights
 from speaq.errors import SpeaqError
 from speaq.model.config import ModelConfig
 from speaq.pretrained import Speaq
@@ -125,10 +126,10 @@ def test_folders_that_hold_no_model(tmp_path):
         Speaq.from_pretrained(tmp_path / "missing")
     tiny_model().save_pretrained(tmp_path / "best")
     (tmp_path / "checkpoints" / "iter_0000010").mkdir(parents=True)
-    assert find_checkpoint(tmp_path) == tmp_path / "best"
+    assert find_model(tmp_path) == tmp_path / "best"
     config = tmp_path / "best" / "config.json"
     config.write_text(config.read_text().replace('"num_queries": 4', '"num_queries": 5'))
-    with pytest.raises(SpeaqError, match=r"subject_embedding.weight is \(4, 16\), expected \(5, 16\)"):
+    with pytest.raises(SpeaqError, match=r"subject_embedding.weight: .*\[4, 16\].*\[5, 16\]"):
         Speaq.from_pretrained(tmp_path)
 
 

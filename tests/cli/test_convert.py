@@ -59,7 +59,7 @@ def test_what_is_missing_and_what_is_too_much_is_listed(files, capsys):
     torch.save({**state, "criterion.weight": torch.ones(2)}, "model.pth")
     run(app, ["convert", "model.pth", "ours", "--mapping", "dicts.json"])
     out = " ".join(capsys.readouterr().out.split())
-    assert "Initialised anew 2 tensors: heads.predicate_class" in out
+    assert "Initialized 2 tensors: heads.predicate_class" in out
     assert "Left out 1 tensors: criterion" in out
     assert "NaN or infinite 1 tensors: projection" in out
 

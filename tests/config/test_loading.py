@@ -22,11 +22,11 @@ def message(*arguments) -> str:
     return str(caught.value)
 
 
-def test_nothing_given_is_the_defaults():
+def test_load_config_without_arguments_gives_the_defaults():
     assert load_config() == Config()
 
 
-def test_yaml_with_the_quirks_of_older_files(tmp_path):
+def test_load_config_reads_the_notations_of_older_files(tmp_path):
     text = """\
 \ufeffDATASETS:
   TYPE: "synthetic_genome"
@@ -72,7 +72,7 @@ WANDB:
     assert config.without_effect == ()
 
 
-def test_an_empty_file_is_the_defaults(tmp_path):
+def test_empty_file_gives_the_defaults(tmp_path):
     assert load_config(write(tmp_path, "# nothing\n")) == Config()
 
 
@@ -113,7 +113,7 @@ def test_overrides_win_over_the_file_and_the_file_over_its_base(tmp_path):
     assert (solver.max_iter, solver.steps, solver.gamma, load_config(str(file)).seed) == (4, (7,), 0.2, 3)
 
 
-def test_bases_in_a_circle_are_told(tmp_path):
+def test_circular_bases_are_refused(tmp_path):
     write(tmp_path, "_BASE_: b.yaml", "a.yaml")
     write(tmp_path, "_BASE_: ./a.yaml", "b.yaml")
     text = message(tmp_path / "a.yaml")
@@ -136,11 +136,11 @@ def test_bases_in_a_circle_are_told(tmp_path):
         ("SOLVER:\n  STEPS: &a [*a]", "line 2: lists nested more than 4 deep"),
     ],
 )
-def test_files_that_are_no_configuration(tmp_path, text, expected):
+def test_invalid_files_are_refused_with_their_line(tmp_path, text, expected):
     assert expected in message(write(tmp_path, text))
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     assert message(tmp_path / "gone.yaml") == f"{tmp_path}/gone.yaml: no such configuration file"
     assert "cannot be read" in message(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"WANDB: {GROUP: \xe9}")
@@ -160,18 +160,18 @@ def test_files_that_cannot_be_read(tmp_path):
         ("SOLVR", "SOLVER"),
     ],
 )
-def test_unknown_keys_are_told_with_the_nearest(key, nearest):
+def test_unknown_key_suggests_the_nearest(key, nearest):
     assert message(None, [key, "3"]) == (
         f"{key} (command line, item 1): no such key; did you mean {nearest}?"
     )
 
 
-def test_unknown_keys_that_resemble_nothing():
+def test_unknown_key_without_a_similar_one():
     assert message(None, ["qqqq", "3"]) == "qqqq (command line, item 1): no such key"
     assert message(None, ["", "3"]) == "'' (command line, item 1): no such key"
 
 
-def test_all_mistakes_are_told_at_once(tmp_path):
+def test_error_lists_all_mistakes_with_their_lines(tmp_path):
     write(tmp_path, "SOLVER:\n  BASE_LR: fast\n  GAMMA: 0", "base.yaml")
     file = write(
         tmp_path,
@@ -234,7 +234,7 @@ SOLVR: {A: 2}
         ("MODEL.MASK_ON", "2", "expected True or False"),
     ],
 )
-def test_values_that_cannot_be(key, value, expected):
+def test_invalid_value_is_refused_with_the_expectation(key, value, expected):
     text = message(None, [key, value])
     assert text.startswith(f"{key} (command line, item 1): {expected}")
     assert text.endswith(f"found {value or repr(value)}")
@@ -259,7 +259,7 @@ CONFLICTS = [
 
 
 @pytest.mark.parametrize(("overrides", "other"), CONFLICTS)
-def test_keys_that_do_not_go_together(overrides, other):
+def test_conflicting_keys_are_refused(overrides, other):
     items = overrides.split()
     text = message(None, items)
     assert items[0] in text or items[-2] in text
@@ -267,28 +267,28 @@ def test_keys_that_do_not_go_together(overrides, other):
     assert text.count("\n") == 0
 
 
-def test_conflicts_tell_where_each_key_was_set(tmp_path):
+def test_conflict_names_where_each_key_was_set(tmp_path):
     file = write(tmp_path, "MODEL:\n  DETR:\n    ONE2MANY_SCHEME: dynamic\n    HIDDEN_DIM: 90\n")
     title, heads, code, scheme = message(file, ["MODEL.DETR.NHEADS", "4"]).splitlines()
     assert title == "The configuration has 3 mistakes:"
     dim = f"  MODEL.DETR.HIDDEN_DIM 90 ({file}, line 4)"
     assert heads.startswith(f"{dim} and MODEL.DETR.NHEADS 4 (command line, item 1): all attention heads")
     sine = "MODEL.DETR.POSITION_EMBEDDING PositionEmbeddingSine (the default)"
-    assert code.startswith(f"{dim} and {sine}: the position code")
+    assert code.startswith(f"{dim} and {sine}: the encoding")
     assert scheme == (
         f"  MODEL.DETR.ONE2MANY_SCHEME dynamic ({file}, line 3) and MODEL.DETR.MATCH_INDEPENDENT False "
-        "(the default): dynamic assignment differs from layer to layer: it needs MATCH_INDEPENDENT True"
+        "(the default): dynamic assignment differs between decoder layers: set MATCH_INDEPENDENT True"
     )
 
 
-def test_what_looks_odd_but_is_allowed():
+def test_unusual_values_are_allowed():
     load_config(None, ["SOLVER.MAX_ITER", "10"])  # STEPS beyond the end, a warm-up that never ends
     load_config(None, ["DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO", "7"])
     load_config(None, ["DATASETS.MULTI_DATASET.SYNTHETIC_LOSS_WEIGHT", "0"])
     load_config(None, ["INPUT.CROP.TYPE", "absolute"])  # not enabled
 
 
-def test_the_two_names_of_the_synthetic_annotations(tmp_path):
+def test_synonym_of_the_synthetic_annotations(tmp_path):
     section = "DATASETS.SYNTHETIC_GENOME"
     for name in ("SYNTHETIC_ATTRIBUTE_H5", "VG_ATTRIBUTE_H5"):
         config = load_config(None, [f"{section}.{name}", "a.h5"])
@@ -304,7 +304,7 @@ def test_the_two_names_of_the_synthetic_annotations(tmp_path):
     assert config.datasets.synthetic_genome.vg_attribute_h5 == "b.h5"
 
 
-def test_a_key_set_twice_in_a_file(tmp_path):
+def test_key_with_two_values_in_a_file_is_refused(tmp_path):
     text = message(write(tmp_path, "SEED: 1\nSEED: 2\n"))
     assert "line 1) and SEED 2" in text
     assert "one key with two values" in text
@@ -319,11 +319,11 @@ def test_a_key_set_twice_in_a_file(tmp_path):
         (["SEED", "3", "x"], "command line, item 3: 'x' is not a key"),
     ],
 )
-def test_overrides_that_are_no_pairs(items, expected):
+def test_overrides_that_are_not_pairs_are_refused(items, expected):
     assert message(None, items).startswith(f"{expected}; expected pairs KEY VALUE, found {len(items)} items")
 
 
-def test_conflicts_are_told_to_those_who_build_a_config_themselves():
+def test_config_built_in_python_checks_conflicts():
     with pytest.raises(ValueError, match=r"MODEL\.DETR\.HIDDEN_DIM and MODEL\.DETR\.NHEADS: all attention"):
         Config.model_validate({"model": {"detr": {"hidden_dim": 12}}})
 
@@ -353,7 +353,7 @@ values = st.sampled_from(NASTY) | st.text(max_size=8)
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(names, values), max_size=2), st.lists(st.tuples(names, values), max_size=1))
-def test_whatever_is_written_loads_and_saves_or_is_told(lines, pairs):
+def test_fuzzed_settings_load_and_save_or_raise(lines, pairs):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.yaml"
         file.write_bytes(
@@ -370,7 +370,7 @@ def test_whatever_is_written_loads_and_saves_or_is_told(lines, pairs):
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(), st.text())
-def test_any_text_survives_saving(weights, group):
+def test_fuzzed_text_survives_saving(weights, group):
     try:
         config = load_config(None, ["MODEL.WEIGHTS", weights, "WANDB.GROUP", group])
     except SpeaqError as error:
@@ -383,7 +383,7 @@ def test_any_text_survives_saving(weights, group):
 
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=40))
-def test_any_bytes_load_or_are_told(content):
+def test_fuzzed_bytes_load_or_raise(content):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.yaml"
         file.write_bytes(content)

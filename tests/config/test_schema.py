@@ -7,8 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from speaq.config import Config, load_config, log_without_effect
 from speaq.config.data import MixedSource
-from speaq.config.nesting import flatten, nest
-from speaq.config.schema import acting_defaults, key_defaults, section_names
+from speaq.config.schema import effective_defaults, key_defaults, section_names
+from speaq.config.settings import flatten, nest
 from speaq.errors import SpeaqError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -61,12 +61,12 @@ def test_every_key_accepts_its_default_and_changes_nothing(tmp_path):
     file.write_text(json.dumps(nest(RECORDED)))  # JSON is YAML
     config = load_config(file)
     assert config.without_effect == ()
-    assert acting_defaults() == dict(flatten(config.model_dump(mode="json", by_alias=True)))
+    assert effective_defaults() == dict(flatten(config.model_dump(mode="json", by_alias=True)))
     assert config.unused == {key: value for key, value in RECORDED.items() if key not in reachable()}
 
 
 def reachable() -> set[str]:
-    return {*acting_defaults(), "DATASETS.SYNTHETIC_GENOME.SYNTHETIC_ATTRIBUTE_H5"}
+    return {*effective_defaults(), "DATASETS.SYNTHETIC_GENOME.SYNTHETIC_ATTRIBUTE_H5"}
 
 
 @pytest.mark.parametrize("key", sorted(RECORDED))
@@ -74,7 +74,7 @@ def test_every_key_is_accepted_on_the_command_line(key):
     text = str(RECORDED[key])  # as a script would write it: lists with brackets, None, True
     config = load_config(None, [key, text])
     assert config.without_effect == ()
-    assert acting_defaults() == dict(flatten(config.model_dump(mode="json", by_alias=True)))
+    assert effective_defaults() == dict(flatten(config.model_dump(mode="json", by_alias=True)))
 
 
 def test_every_key_is_described():
@@ -101,14 +101,14 @@ def test_attributes_are_the_keys_in_lower_case():
     assert config.output_dir == "./output"
 
 
-def test_configurations_cannot_be_changed():
+def test_config_is_immutable():
     with pytest.raises(ValidationError):
         Config().solver.base_lr = 1.0  # type: ignore[misc]
     with pytest.raises(ValidationError):
         Config.model_validate({"SOLVER": {"BASE_LRR": 1.0}})
 
 
-def test_sections():
+def test_section_names():
     assert {"MODEL", "MODEL.DETR", "MODEL.RPN", "GLOBAL", "TEST.RELATION"} <= section_names()
     assert not section_names() & key_defaults().keys()
 
@@ -127,13 +127,13 @@ def test_saved_configuration_loads_back_identically(tmp_path):
     assert "PRE_NMS_TOPK_TEST" not in text
 
 
-def test_saving_where_no_folder_can_be_is_told(tmp_path):
+def test_save_raises_where_the_folder_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SpeaqError, match="cannot write this file"):
         Config().save(tmp_path / "file" / "config.yaml")
 
 
-def test_keys_without_effect_are_named_once_and_class_names_never(caplog):
+def test_keys_without_effect_are_logged_once_and_class_names_never(caplog):
     overrides = ["MODEL.RPN.NMS_THRESH", "0.6", "DATALOADER.FILTER_EMPTY_ANNOTATIONS", "False"]
     overrides += [
         "MODEL.META_ARCHITECTURE",

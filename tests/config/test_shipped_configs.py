@@ -42,7 +42,7 @@ def overrides_of(file: Path) -> list[str]:
     return words[next(i for i, word in enumerate(words) if word in key_defaults()) :]
 
 
-def test_the_files_are_there():
+def test_all_published_files_exist():
     expected = {
         "visual_genome",
         "iterative_model",
@@ -65,7 +65,7 @@ def test_every_file_loads_alone_and_with_its_command_line(file):
     assert load_config(file, overrides_of(file)).output_dir != Config().output_dir
 
 
-def test_models_of_other_sizes():
+def test_named_model_sizes():
     published = load_config(CONFIGS / "speaq.yaml")
     for name, depth in (("speaq_r50", 50), ("speaq_tiny", 18)):
         config = load_config(CONFIGS / f"{name}.yaml")
@@ -129,7 +129,7 @@ def test_every_file_is_the_published_system(file):
         ("speaq_multi_dataset_test", (20, 150000, (96000,)), "MULTI_test", "dynamic"),
     ],
 )
-def test_what_the_files_differ_in(name, schedule, test, scheme):
+def test_differences_between_the_files(name, schedule, test, scheme):
     config = load_config(CONFIGS / f"{name}.yaml")
     assert (config.solver.ims_per_batch, config.solver.max_iter, config.solver.steps) == schedule
     assert config.datasets.test == (test,)

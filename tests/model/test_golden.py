@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from golden_weights import published_state
-from speaq.checkpoints.weights import from_published
+from speaq.checkpoints.names import from_published
 from speaq.model.backbone import resnet_config
 from speaq.model.config import ModelConfig
 from speaq.pretrained import Speaq

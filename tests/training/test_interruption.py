@@ -74,7 +74,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, name):
     whole = (folder / name).read_bytes()
     for content in (b"", b"hello", whole[: len(whole) // 2]):
         (folder / name).write_bytes(content)
-        with pytest.raises(SpeaqError, match=rf"iter_0000007/{name}.*delete .*iter_0000007 to go on"):
+        with pytest.raises(SpeaqError, match=rf"iter_0000007/{name}.*delete .*iter_0000007 to resume"):
             FolderCheckpoint().load_checkpoint(folder)
 
 
@@ -94,7 +94,7 @@ def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
 
 def test_another_training_is_not_mixed_with_what_is_there(copy):
     config = copy()
-    with pytest.raises(SpeaqError, match="iter_0000002: OUTPUT_DIR holds the checkpoints of another"):
+    with pytest.raises(SpeaqError, match="iter_0000002: OUTPUT_DIR contains the checkpoints of another"):
         train(config, cluster=CPU)
     assert [path.name for path in complete_checkpoints(Path(config.output_dir))] == ["iter_0000002"]
 
@@ -120,7 +120,7 @@ def test_settings_may_change_when_a_training_goes_on(copy):
     ],
 )
 def test_the_optimiser_may_not(copy, change):
-    with pytest.raises(SpeaqError, match=r"had another SOLVER\.OPTIMIZER, or trained other parameters"):
+    with pytest.raises(SpeaqError, match=r"had another SOLVER\.OPTIMIZER or other parameter groups"):
         train(copy(*change), cluster=CPU, resume=True)
 
 
@@ -148,7 +148,7 @@ def test_signals_end_it_as_they_end_other_programs(copy, monkeypatch, how, end, 
     if code is not None:
         assert stop.value.code == code
     log = (Path(config.output_dir) / "log.txt").read_text()
-    assert f"interrupted; --resume goes on from {newest_checkpoint(Path(config.output_dir))}" in log
+    assert f"interrupted; --resume continues from {newest_checkpoint(Path(config.output_dir))}" in log
 
 
 def test_an_output_folder_that_cannot_be_written_to(config_file, tmp_path):

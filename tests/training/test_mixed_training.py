@@ -144,7 +144,7 @@ def test_resuming_with_other_ratios_is_told(trained, config_file, settings, tmp_
     options = ["OUTPUT_DIR", str(tmp_path), "DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO", "0.3"]
     options += ["DATASETS.MULTI_DATASET.SYNTHETIC_SAMPLING_RATIO", "0.7", "DATASETS.TEST", "()"]
     train(load_config(config_file, [*settings, *options]), cluster=CPU, resume=True)
-    told = "going on as if 6 real, 14 synthetic images had been drawn, but they were 14 real, 6 synthetic"
+    told = "resuming as if 6 real, 14 synthetic images had been used, but 14 real, 6 synthetic were"
     assert told in (tmp_path / "log.txt").read_text()
     last = [row for row in rows(tmp_path) if "samples_real" in row][-1]
     assert (last["samples_real"], last["samples_synthetic"]) == (20, 20)

@@ -1,1 +1,1 @@
-"""Weights on disk: saved models, published checkpoints, the hub."""
+"""Saved models, the hub, and checkpoints of the published implementation."""

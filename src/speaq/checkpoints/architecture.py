@@ -1,4 +1,4 @@
-"""The architecture of a model, told from the shapes of its weights.
+"""The architecture of a model, inferred from the shapes of its weights.
 
 D: hidden size, F: feed-forward width, Q: entity queries, P: predicate queries, C: object classes,
 R: predicate classes.
@@ -23,7 +23,7 @@ _DEPTHS = (50, 101, 152, 18, 34)
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What shapes tell; None where a checkpoint has not the part that would tell it.
+    """An inferred architecture; None for values whose weights the checkpoint does not contain.
 
     The attributes are those of `ModelConfig`, and:
 
@@ -31,7 +31,7 @@ class Architecture:
         kind: a whole model, a plain DETR detector (one decoder of objects), or only a backbone.
         num_objects: C.
         num_predicates: R.
-        resnet_depths: the ResNets of these numbers of layers have the blocks that were found.
+        resnet_depths: numbers of layers of the ResNets that have the blocks found.
         backbone: the configuration of the first of them.
     """
 
@@ -50,17 +50,17 @@ class Architecture:
     backbone: dict[str, Any] | None = None
 
     def known(self) -> dict[str, Any]:
-        """The values of `ModelConfig` that were found, without the backbone."""
+        """The values of `ModelConfig` that were inferred, without the backbone."""
         names = {item.name for item in dataclasses.fields(ModelConfig)} - {"backbone"}
         values = {name: getattr(self, name) for name in names if hasattr(self, name)}
         return {name: value for name, value in values.items() if value is not None}
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
-    """The architecture that weights belong to.
+    """Infer the architecture of a model from its weights.
 
     Args:
-        state: tensors by our names, of a whole model or of a part.
+        state: tensors by the names of `SpeaqModel`, of a whole model or of a part.
 
     Raises:
         SpeaqError: there is neither a ResNet nor a transformer in it, or parts contradict each other.
@@ -70,7 +70,7 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
     if not any(name.startswith(("decoder.", "encoder.")) for name in shapes):
         if not resnet:
             raise SpeaqError(
-                f"neither a transformer nor a ResNet is in it; its first names are {_some(sorted(shapes))}"
+                f"contains neither a transformer nor a ResNet; its first names are {_some(sorted(shapes))}"
             )
         return Architecture(kind="backbone", **resnet)
     whole = "decoder.object_embedding.weight" in shapes or "heads.predicate_class.weight" in shapes
@@ -81,7 +81,7 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
         multiplier, rest = divmod(predicate_queries, queries)
         if rest:
             raise SpeaqError(
-                f"{predicate_queries} predicate queries are no multiple of {queries} entity queries; "
+                f"{predicate_queries} predicate queries are not a multiple of {queries} entity queries; "
                 "the checkpoint is of another kind of model"
             )
     classes = _size(shapes, "heads.entity_class.weight", 0)
@@ -104,7 +104,7 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
 
 
 def _infer_width(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
-    """D, which several parts must have in common."""
+    """D, which must be the same in all parts."""
     widths = {
         name: _size(shapes, name, axis)
         for name, axis in (
@@ -123,7 +123,7 @@ def _infer_width(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
 
 
 def _infer_resnet(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The ResNets that have the blocks found, and the configuration of the first; empty if there are none."""
+    """The depths of the ResNets with the blocks found, and the configuration of the first; empty if none."""
     stem = _size(shapes, "backbone.body.embedder.embedder.convolution.weight", 0)
     width = _size(shapes, f"{_STAGES}0.layers.0.layer.0.convolution.weight", 0)
     if not stem or not width:
@@ -135,18 +135,18 @@ def _infer_resnet(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
         for depth in _DEPTHS
         if len(blocks) <= 4
     }
-    fitting = {
+    matching = {
         depth: config
         for depth, config in candidates.items()
         if config["depths"] == blocks and (config["layer_type"] == "bottleneck") == deep
     }
-    if not fitting:
+    if not matching:
         kind = "three" if deep else "two"
         raise SpeaqError(
             f"its ResNet has stages of {_some(blocks)} blocks with {kind} convolutions, which is none of "
             f"{_some(sorted(_DEPTHS))} layers"
         )
-    return {"resnet_depths": tuple(fitting), "backbone": next(iter(fitting.values()))}
+    return {"resnet_depths": tuple(matching), "backbone": next(iter(matching.values()))}
 
 
 def _size(shapes: Mapping[str, tuple[int, ...]], name: str, axis: int) -> int | None:
@@ -155,7 +155,7 @@ def _size(shapes: Mapping[str, tuple[int, ...]], name: str, axis: int) -> int | 
 
 
 def _count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
-    """How many numbered modules there are under ``prefix``: 0, 1, ... without a gap."""
+    """Number of modules under ``prefix``: 0, 1, ... without a gap."""
     numbers = {int(match[1]) for name in shapes if (match := re.match(re.escape(prefix) + r"(\d+)\.", name))}
     for number in range(len(numbers)):
         if number not in numbers:

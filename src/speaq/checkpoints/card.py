@@ -1,4 +1,4 @@
-"""The card of a saved model, README.md: what it knows, how good it is, and how to use it.
+"""The model card of a saved model, README.md: classes, metrics, and how to use it.
 
 C: object classes, R: predicate classes.
 """
@@ -22,27 +22,27 @@ def model_card(
     data: str | None = None,
     license: str | None = None,
 ) -> str:
-    """A card in Markdown with the YAML front matter of the Hugging Face hub.
+    """A model card in Markdown with the YAML front matter of the Hugging Face hub.
 
     Args:
         config: of the model.
-        name: how the model is loaded.
-        metrics: figures by name, as ``results.json`` of an evaluation has them: {"R@50": 0.32, ...}; what is
-            no number is left out.
-        data: what the model was trained and evaluated on.
+        name: the folder or id in the example that loads the model.
+        metrics: values by name, as in ``results.json`` of an evaluation: {"R@50": 0.32, ...}; values that
+            are not numbers are left out.
+        data: the data that the model was trained and evaluated on.
         license: of the weights, such as "mit" or "cc-by-4.0"; unknown by default.
     """
-    figures = {
+    metrics = {
         key: value for key, value in (metrics or {}).items() if type(value) in (int, float) and value == value
     }
     sections = [
-        f"---\n{_front_matter(figures, data, license)}\n---\n",
+        f"---\n{_front_matter(metrics, data, license)}\n---\n",
         "# SpeaQ scene graph model",
         "An image in, a scene graph out: objects with boxes, and *subject, predicate, object* relations "
         f"between them. {len(config.objects)} object classes, {len(config.predicates)} predicates.",
         _usage(name),
         "## Training data\n\n" + (_plain(data) if data else "Not stated."),
-        "## Figures\n\n" + (_table(figures) if figures else "Not stated."),
+        "## Metrics\n\n" + (_table(metrics) if metrics else "Not stated."),
         f"## Predicates\n\n{_listed(config.predicates)}",
         f"## Object classes\n\n{_listed(config.objects)}",
         _architecture(config),
@@ -51,7 +51,7 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _front_matter(figures: Mapping[str, float], data: str | None, license: str | None) -> str:
+def _front_matter(metrics: Mapping[str, float], data: str | None, license: str | None) -> str:
     results = [
         EvalResult(
             task_type="scene-graph-generation",
@@ -60,12 +60,12 @@ def _front_matter(figures: Mapping[str, float], data: str | None, license: str |
             metric_type=key,
             metric_value=value,
         )
-        for key, value in figures.items()
+        for key, value in metrics.items()
     ]
     card = ModelCardData(
         license=license or "unknown",
         library_name="speaq",
-        pipeline_tag="object-detection",  # the nearest task that the hub knows
+        pipeline_tag="object-detection",  # the most similar task on the hub
         tags=TAGS,
         model_name="SpeaQ" if results else None,
         eval_results=results or None,
@@ -100,8 +100,8 @@ def _architecture(config: ModelConfig) -> str:
     )
 
 
-def _table(figures: Mapping[str, float]) -> str:
-    rows = [f"| {_plain(key)} | {value:.4f} |" for key, value in figures.items()]
+def _table(metrics: Mapping[str, float]) -> str:
+    rows = [f"| {_plain(key)} | {value:.4f} |" for key, value in metrics.items()]
     return "\n".join(["| metric | value |", "| --- | ---: |", *rows])
 
 
@@ -110,5 +110,5 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown and HTML take as it is, on one line."""
+    """Text on one line, with the special characters of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~$&-])", r"\\\1", " ".join(text.split()))

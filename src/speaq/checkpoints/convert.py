@@ -1,6 +1,7 @@
-"""Checkpoints of the published implementation to folders of ours, and back.
+"""Conversion of checkpoints of the published SpeaQ implementation to saved models, and back.
 
-Shapes tell most of an architecture; the configuration tells the rest, and may not contradict them.
+Most of the architecture is inferred from the shapes of the weights; the configuration provides the rest and
+must not contradict them.
 """
 
 import dataclasses
@@ -13,7 +14,8 @@ import torch
 
 from speaq.checkpoints.architecture import Architecture, infer_architecture
 from speaq.checkpoints.names import to_published
-from speaq.checkpoints.weights import LoadReport, load_pretrained, load_state, read_weights
+from speaq.checkpoints.saved_models import load_pretrained
+from speaq.checkpoints.weights import LoadReport, load_state, read_weights
 from speaq.config import Config
 from speaq.errors import SpeaqError
 from speaq.files import replacing
@@ -35,18 +37,17 @@ _KEYS = {
     "pixel_std": "MODEL.PIXEL_STD",
     "pixel_order": "INPUT.FORMAT",
 }
-_STRIDE = "MODEL.RESNETS.STRIDE_IN_1X1"
-_PUBLISHED_PIXELS = ("pixel_mean", "pixel_std", "pixel_order")
+"""The configuration key of each value of `ModelConfig` that is compared; see `speaq.model.build`."""
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """A model made from a checkpoint.
+class ConvertedModel:
+    """A model with the weights of a published checkpoint.
 
     Attributes:
         model: the model.
-        architecture: what the shapes told.
-        report: which tensors the model has from the checkpoint.
+        architecture: the architecture inferred from the shapes.
+        report: which tensors of the checkpoint were loaded.
     """
 
     model: SpeaqModel
@@ -56,15 +57,15 @@ class Conversion:
 
 def convert_checkpoint(
     path: Path, *, vocabulary: Vocabulary, config: Config, trained_with: bool = True
-) -> Conversion:
-    """Make a model from a published checkpoint: a scene graph model, a DETR detector or a ResNet.
+) -> ConvertedModel:
+    """Convert a published checkpoint: a scene graph model, a DETR detector or a ResNet.
 
     Args:
         path: the checkpoint.
         vocabulary: the names of its classes.
-        config: what shapes cannot tell.
-        trained_with: whether all of ``config`` belongs to the checkpoint; else only the keys that were set
-            do, and pixels are as the published models and `ModelConfig` have them.
+        config: the settings that cannot be inferred from shapes.
+        trained_with: whether the checkpoint was trained with ``config``. If not, only the keys that were set
+            apply; the normalization of pixels is otherwise that of the published models.
 
     Raises:
         SpeaqError: the checkpoint cannot be read, contradicts itself or the configuration, or has other
@@ -75,31 +76,31 @@ def convert_checkpoint(
         architecture = infer_architecture(state)
     except SpeaqError as error:
         raise SpeaqError(f"{path}: {error}") from None
-    model_values = _settle(path, architecture, vocabulary, config, trained_with)
-    with torch.device("meta"):  # costs nothing, whatever the sizes are
+    model_values = _merge(_Settings(path, config), architecture, vocabulary, trained_with)
+    with torch.device("meta"):  # allocates no memory, whatever the sizes are
         shapes = {name: tuple(tensor.shape) for name, tensor in SpeaqModel(model_values).state_dict().items()}
     for name, tensor in state.items():
         if tuple(tensor.shape) != shapes.get(name, tuple(tensor.shape)):
             raise SpeaqError(
-                f"{path}: {name} has the shape {tuple(tensor.shape)}, but with the other shapes and the "
-                f"configuration it must be {shapes[name]}; the checkpoint is damaged, or of another model"
+                f"{path}: {name} has the shape {tuple(tensor.shape)}, but the other shapes and the "
+                f"configuration require {shapes[name]}; the checkpoint is damaged, or of another model"
             )
     model = SpeaqModel(model_values)
-    return Conversion(model, architecture, load_state(model, state))
+    return ConvertedModel(model, architecture, load_state(model, state))
 
 
 def write_published(source: str | Path, path: Path) -> int:
-    """Write a model of ours under the published names, as detectron2 loads it.
+    """Write a saved model under the names of the published implementation, which loads it with detectron2.
 
     Args:
-        source: whatever `Speaq.from_pretrained` takes.
+        source: a folder or a model id, as for `Speaq.from_pretrained`.
         path: the ``.pth`` file to write.
 
     Returns:
-        How many tensors there are.
+        Number of tensors.
 
     Raises:
-        SpeaqError: there is no model, the published one has not its parts, or the file cannot be written.
+        SpeaqError: there is no model, the published model lacks parts of it, or the file cannot be written.
     """
     state = to_published(load_pretrained(SpeaqModel, source).state_dict())
     with replacing(path) as temporary:
@@ -107,93 +108,102 @@ def write_published(source: str | Path, path: Path) -> int:
     return len(state)
 
 
-def _settle(
-    path: Path, architecture: Architecture, vocabulary: Vocabulary, config: Config, trained_with: bool
+@dataclass(frozen=True)
+class _Settings:
+    """The configuration of a conversion; keys that were set explicitly must agree with the checkpoint."""
+
+    path: Path
+    config: Config
+
+    def lookup(self, key: str) -> tuple[Any, bool]:
+        """The value of a dotted key, and whether a file or an override has set it."""
+        value: Any = self.config
+        is_set = True
+        for name in key.lower().split("."):
+            is_set = is_set and name in value.model_fields_set
+            value = getattr(value, name)
+        return value, is_set
+
+    def compare(self, description: str, found: Any, key: str, configured: Any = None) -> None:
+        """Raise an error if a key was set to another value than the checkpoint has.
+
+        Args:
+            description: of the value, for the message.
+            found: the value in the checkpoint.
+            key: the dotted key.
+            configured: the value that follows from the key; by default the value of the key itself.
+        """
+        value, is_set = self.lookup(key)
+        configured = value if configured is None else configured
+        if is_set and configured != found:
+            total = (
+                f" (in total {configured})" if configured != value and not isinstance(value, tuple) else ""
+            )
+            raise SpeaqError(
+                f"{self.path}: the checkpoint has {description} {found}, but {key} is {value}{total}; leave "
+                "the key out, or use the configuration of the training that the checkpoint is from"
+            )
+
+
+def _merge(
+    settings: _Settings, architecture: Architecture, vocabulary: Vocabulary, trained_with: bool
 ) -> ModelConfig:
-    """What the shapes tell, else what the configuration says; an error where the two differ."""
-    for what, names, number, key in (
+    """The inferred values, and those of the configuration for the rest; an error where they contradict."""
+    path, config = settings.path, settings.config
+    for description, names, number, key in (
         ("object classes", vocabulary.objects, architecture.num_objects, "NUM_CLASSES"),
         ("predicates", vocabulary.predicates, architecture.num_predicates, "NUM_RELATION_CLASSES"),
     ):
         if number is not None and len(names) != number:
             raise SpeaqError(
-                f"{path}: has {number} {what}, but the mapping dictionary names {len(names)}; give the "
-                "dictionary of the data that it was trained on (a detector of other classes can still be "
-                "MODEL.WEIGHTS of a training, as it is)"
+                f"{path}: has {number} {description}, but the mapping dictionary names {len(names)}; give "
+                "the dictionary of the data that it was trained on (a detector of other classes can still be "
+                "used as MODEL.WEIGHTS of a training)"
             )
-        key = f"MODEL.DETR.{key}"
-        _compare(path, what, len(names), config, key, _value(config, key))
+        settings.compare(description, len(names), f"MODEL.DETR.{key}")
     configured = model_config(config, vocabulary, np.zeros(0, dtype=np.int64))
-    defaults = {item.name: item.default for item in dataclasses.fields(ModelConfig)}
-    values: dict[str, Any] = {}
-    for name, found in architecture.known().items():
-        _compare(path, name.replace("_", " "), found, config, _KEYS[name], getattr(configured, name))
-        values[name] = found
+    values = architecture.known()
+    for name, found in values.items():
+        settings.compare(name.replace("_", " "), found, _KEYS[name], getattr(configured, name))
     if not trained_with:
-        values |= {name: defaults[name] for name in _PUBLISHED_PIXELS if not _is_set(config, _KEYS[name])}
-    values["backbone"] = _settle_backbone(path, architecture, configured, config, trained_with)
-    settled = dataclasses.replace(configured, **values)
-    if settled.hidden_dim % settled.num_heads or settled.hidden_dim % 4:
+        for item in dataclasses.fields(ModelConfig):
+            if item.name.startswith("pixel_") and not settings.lookup(_KEYS[item.name])[1]:
+                values[item.name] = item.default  # the published models share these defaults
+    values["backbone"] = _merge_backbone(settings, architecture, configured, trained_with)
+    merged = dataclasses.replace(configured, **values)
+    if merged.hidden_dim % merged.num_heads or merged.hidden_dim % 4:
         raise SpeaqError(
-            f"{path}: the hidden size is {settled.hidden_dim}; expected a multiple of 4 and of "
-            f"MODEL.DETR.NHEADS, {settled.num_heads}; set MODEL.DETR.NHEADS as it was in the training"
+            f"{path}: the hidden size is {merged.hidden_dim}; expected a multiple of 4 and of "
+            f"MODEL.DETR.NHEADS, {merged.num_heads}; set MODEL.DETR.NHEADS as it was in the training"
         )
-    return settled
+    return merged
 
 
-def _settle_backbone(
-    path: Path, architecture: Architecture, configured: ModelConfig, config: Config, trained_with: bool
+def _merge_backbone(
+    settings: _Settings, architecture: Architecture, configured: ModelConfig, trained_with: bool
 ) -> dict[str, Any]:
-    """Configuration of the ResNet that was found, with the stride that no shape tells."""
-    found, resnets = architecture.backbone, config.model.resnets
+    """Configuration of the inferred ResNet, with the stride, which has no influence on shapes."""
+    found, resnets = architecture.backbone, settings.config.model.resnets
     if found is None:
         return configured.backbone
-    _compare(path, "the backbone", RESNET, config, "MODEL.BACKBONE.NAME", config.model.backbone.name)
+    settings.compare("the backbone", RESNET, "MODEL.BACKBONE.NAME")
     depth = resnets.depth if resnets.depth in architecture.resnet_depths else architecture.resnet_depths[0]
-    _compare(path, "ResNet depth", depth, config, "MODEL.RESNETS.DEPTH", resnets.depth)
-    key = "MODEL.RESNETS.STEM_OUT_CHANNELS"
-    _compare(path, "stem channels", found["embedding_size"], config, key, resnets.stem_out_channels)
+    settings.compare("ResNet depth", depth, "MODEL.RESNETS.DEPTH")
+    settings.compare("stem channels", found["embedding_size"], "MODEL.RESNETS.STEM_OUT_CHANNELS")
     if found["layer_type"] == "bottleneck":
-        key, width = "MODEL.RESNETS.RES2_OUT_CHANNELS", resnets.res2_out_channels
-        _compare(path, "channels of the first stage", found["hidden_sizes"][0], config, key, width)
+        channels = found["hidden_sizes"][0]
+        settings.compare("channels of the first stage", channels, "MODEL.RESNETS.RES2_OUT_CHANNELS")
     stages = len(found["depths"])
     key, last = "MODEL.RESNETS.OUT_FEATURES", max(int(name[-1]) - 1 for name in resnets.out_features)
-    if architecture.kind == "backbone" and _is_set(config, key):
-        stages = min(stages, last)  # an ImageNet model has all of them, a detector what it uses
-    _compare(path, "ResNet stages", stages, config, key, last)
-    stride = resnets.stride_in_1x1 if trained_with or _is_set(config, _STRIDE) else None
-    return {
+    if architecture.kind == "backbone" and settings.lookup(key)[1]:
+        stages = min(stages, last)  # an ImageNet model has all stages, a detector only those that it uses
+    settings.compare("ResNet stages", stages, key, last)
+    backbone = {
         **found,
         "hidden_sizes": found["hidden_sizes"][:stages],
         "depths": found["depths"][:stages],
         "out_features": [f"stage{stages}"],
-        "downsample_in_bottleneck": found["downsample_in_bottleneck"] if stride is None else stride,
     }
-
-
-def _compare(path: Path, what: str, found: Any, config: Config, key: str, configured: Any) -> None:
-    """A key that was set must agree with the checkpoint."""
-    if _is_set(config, key) and configured != found:
-        value = _value(config, key)
-        total = f", which makes {configured}" if configured != value and not isinstance(value, tuple) else ""
-        raise SpeaqError(
-            f"{path}: the checkpoint has {what} {found}, but {key} is {value}{total}; leave the key out, or "
-            "use the configuration of the training that the checkpoint is from"
-        )
-
-
-def _is_set(config: Config, key: str) -> bool:
-    """Whether a file or an override has set the dotted key."""
-    section: Any = config
-    for part in key.lower().split("."):
-        if part not in section.model_fields_set:
-            return False
-        section = getattr(section, part)
-    return True
-
-
-def _value(config: Config, key: str) -> Any:
-    section: Any = config
-    for part in key.lower().split("."):
-        section = getattr(section, part)
-    return section
+    if trained_with or settings.lookup("MODEL.RESNETS.STRIDE_IN_1X1")[1]:
+        backbone["downsample_in_bottleneck"] = resnets.stride_in_1x1
+    return backbone

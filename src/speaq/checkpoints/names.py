@@ -1,4 +1,4 @@
-"""Parameter names of the published implementation, to ours and back.
+"""Translation of parameter names between the published implementation and `SpeaqModel`.
 
 A published name is one of the original implementation, such as
 ``detr.transformer.decoder.subject_layers.0.self_attn.in_proj_weight``. A plain DETR detector (``DETR`` there)
@@ -38,7 +38,7 @@ def _convolution(published: str, ours: str) -> Iterator[tuple[str, str]]:
 
 
 def _places() -> Iterator[tuple[str, str]]:
-    """Every module by its published name (after "detr.") and by ours; # stands for a number."""
+    """Every module by its published name (without "detr.") and its name in `SpeaqModel`; # is a number."""
     yield from _convolution(_RESNET + "stem.conv1", "backbone.body.embedder.embedder")
     for stage in range(2, 6):
         published, ours = f"{_RESNET}res{stage}.#.", f"backbone.body.encoder.stages.{stage - 2}.layers.#."
@@ -67,8 +67,8 @@ def _places() -> Iterator[tuple[str, str]]:
     yield "transformer.object_bbox_coords.layers.#", "heads.box.layers.#"
 
 
-# What a detector and a plain backbone have under other names. The one decoder of a detector initialises all
-# three of ours (Iterative Scene Graph Generation, README).
+# Names of a detector and of a plain backbone that differ. The decoder of a detector initializes all three
+# decoders of a scene graph model (Iterative Scene Graph Generation, README).
 _DETECTOR = {
     "transformer.decoder.layers.": tuple(f"transformer.decoder.{kind}_layers." for kind in _KINDS),
     "transformer.decoder.norm.": ("transformer.decoder.subject_norm.", "transformer.decoder.relation_norm."),
@@ -90,7 +90,7 @@ _TO_PUBLISHED = _table([(ours, published) for published, ours in _places()])
 
 
 def _rename(name: str, table: Table) -> str | None:
-    """The other name of a parameter; None where the table has not its module."""
+    """The translated name of a parameter; None if its module is not in the table."""
     for pattern, place in table:
         match = pattern.match(name)
         if match:
@@ -101,7 +101,7 @@ def _rename(name: str, table: Table) -> str | None:
 
 
 def _replicas(name: str) -> Iterator[str]:
-    """The published names of a scene graph model that take the parameter ``name`` of it or of a detector."""
+    """The parameters of a published scene graph model that the parameter ``name`` initializes."""
     for prefix, places in _DETECTOR.items():
         if name.startswith(prefix):
             yield from (place + name.removeprefix(prefix) for place in places)
@@ -110,16 +110,16 @@ def _replicas(name: str) -> Iterator[str]:
 
 
 def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate published parameters to ours.
+    """Translate published parameters to those of `SpeaqModel`.
 
     Packed attention matrices (``in_proj_*``) are split into query, key and value. The decoder of a plain DETR
-    detector is taken three times: for subjects, objects and predicates.
+    detector is used three times: for subjects, objects and predicates.
 
     Args:
         state: tensors by published name.
 
     Returns:
-        Tensors by our name; names that we do not know keep theirs, so that they can be reported.
+        Tensors by the names of `SpeaqModel`; unknown names are kept, so that they can be reported.
     """
     ours: dict[str, Tensor] = {}
     for published, tensor in state.items():
@@ -133,7 +133,7 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """The parameters of ours that one published attention parameter holds; any other one as it is."""
+    """The query, key and value parameters in a packed attention parameter; other parameters unchanged."""
     packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
     single = re.fullmatch(r"(.+)\.([qkv])_proj_weight", name)
     if packed and tensor.ndim and tensor.shape[0] % 3 == 0:
@@ -147,13 +147,13 @@ def _split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
 
 
 def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate our parameters to published ones: the inverse of `from_published`.
+    """Translate parameters of `SpeaqModel` to published ones: the inverse of `from_published`.
 
     The three matrices of an attention become one ``in_proj_weight`` (3 D, D), or stay apart where keys and
     values are wider than queries (K != D), as PyTorch's attention has them; their biases are always one.
 
     Args:
-        state: tensors of a whole scene graph model by our name.
+        state: tensors of a whole scene graph model.
 
     Raises:
         SpeaqError: the published model has no such parameter.
@@ -169,7 +169,7 @@ def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 new = f"{module}.{which[0]}_proj_weight"
             elif which == "query":
                 new, value = f"{module}.in_proj_{kind}", torch.cat(together)
-            else:  # is in the one of the query
+            else:  # packed together with the query
                 continue
         theirs = _rename(new, _TO_PUBLISHED)
         if theirs is None:

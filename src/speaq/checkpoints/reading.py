@@ -1,37 +1,52 @@
-"""Reading the checkpoints of others, without trusting them."""
+"""Reading published checkpoints, which may come from anyone, without executing code from them.
 
+``.pth`` files are read by `torch.load` with ``weights_only=True``, ``.pkl`` files of numpy arrays, such as
+detectron2's pretrained ResNets, by an unpickler with a list of allowed names. `torch.load` alone is not
+enough: it creates byte arrays and decompresses archives of any size, whatever the size of the file.
+"""
+
+import io
+import mmap
+import pickle
+import pickletools
 import re
+import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from speaq.checkpoints.inspection import NUMPY, inspect_checkpoint, read_arrays
 from speaq.errors import SpeaqError
 from speaq.files import DAMAGE
 
-# How a page that a server sends instead of a file begins, or the pointer that git keeps for a large one.
-_NO_DOWNLOAD = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
+_ZIP = b"PK\x03\x04"
+_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # start of the files of torch.save before 1.6
+_LEGACY_PICKLES = 5  # the magic number, the version, the system, the content, and the order of the tensors
+# Start of a web page that was saved instead of a file, or of the pointer that git keeps for a large file.
+_NOT_DOWNLOADED = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """Tensors of a published checkpoint, on the CPU, by their names in it. Nothing in the file is executed.
+    """Tensors of a published checkpoint, on the CPU, by their names in it. No code of the file is executed.
 
     Args:
-        path: what torch.save wrote, or a ``.pkl`` of numpy arrays as detectron2 gives its pretrained ResNets.
+        path: a file written by torch.save, or a ``.pkl`` of numpy arrays, the format of detectron2's
+            pretrained ResNets.
 
     Raises:
-        SpeaqError: the file is damaged, holds other things than weights, or claims to be larger than it is.
+        SpeaqError: the file is damaged, holds other objects than weights, or claims to be larger than it is.
     """
     try:
-        tensors = _tensors(read_arrays(path) if path.suffix == ".pkl" else _read_checkpoint(path))
-    except (OSError, *DAMAGE) as error:
-        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"holds a {refused[1]}" if refused else str(error).partition("\n")[0] or "it ends too early"
+        tensors = _tensors(_read_pickle(path) if path.suffix == ".pkl" else _read_torch(path))
+        _check_size(tensors, path.stat().st_size)
+    except (OSError, zipfile.BadZipFile, *DAMAGE) as error:
+        reason = str(error).partition("\n")[0] or "it ends too early"
         advice = "save its weights again with torch.save({'model': state_dict}, path)"
-        if _is_no_download(path):
+        if _is_not_downloaded(path):
             reason, advice = "it is a text that a server sent instead", "download it again"
         raise SpeaqError(f"{path}: not a checkpoint of plain tensors ({reason}); {advice}") from error
     if not tensors:
@@ -39,32 +54,174 @@ def read_published(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_checkpoint(path: Path) -> Any:
-    inspect_checkpoint(path)
-    dtypes = [type(np.dtype(code)) for code in "?bhilBHILefd"]
-    with torch.serialization.safe_globals([*((value, name) for name, value in NUMPY.items()), *dtypes]):
-        return torch.load(path, map_location="cpu", weights_only=True)
+def _read_torch(path: Path) -> Any:
+    """The content of a file written by torch.save."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        zipped = content[: len(_ZIP)] == _ZIP
+        if not zipped and content[: len(_MAGIC)] != _MAGIC:
+            _refuse("does not begin as files of torch.save do")
+        pickles = io.BytesIO(_pickle_in_archive(path)) if zipped else content
+        for _ in range(1 if zipped else _LEGACY_PICKLES):
+            _check_opcodes(pickles, len(content), _GLOBALS.keys() | _TORCH_GLOBALS)
+    try:
+        with torch.serialization.safe_globals([(function, name) for name, function in _GLOBALS.items()]):
+            # Tensors in a memory map end with the file; files of older versions are read until they end.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:  # its text recommends to load the file without restrictions
+        raise ValueError("holds other objects than tensors, arrays and containers") from error
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"is damaged, or claims more than it has: {reason}") from error
+
+
+def _pickle_in_archive(path: Path) -> bytes:
+    """The pickle in a zip archive of torch.save, which compresses no entry."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        if len(set(names)) < len(names) or any(entry.compress_type for entry in entries):
+            _refuse("is a zip archive that torch.save has not written")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            _refuse("claims more bytes than the file has")
+        if any(".." in Path(name).parts or name.startswith("/") for name in names):
+            _refuse("is a zip archive with names outside of it")
+        pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
+            _refuse("is a zip archive without tensors")
+        return archive.read(pickles[0])
+
+
+def _read_pickle(path: Path) -> Any:
+    """The content of a pickle of numpy arrays."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        _check_opcodes(content, len(content), _GLOBALS.keys())
+        content.seek(0)
+        return _ArrayUnpickler(content, encoding="latin1").load()
+
+
+def _check_opcodes(file: Any, size: int, allowed: Set[str]) -> None:
+    """Refuse forbidden names, and opcodes that allocate the memory they name, before a pickle is loaded."""
+    for opcode, argument, _ in pickletools.genops(file):
+        name = str(argument).replace(" ", ".")
+        if opcode.name == "GLOBAL" and name not in allowed:
+            _refuse(f"holds a {name}")
+        if opcode.name == "BYTEARRAY8" or (opcode.name in ("PUT", "LONG_BINPUT") and int(name) > size):
+            _refuse("claims more bytes than the file has")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads numbers, text, containers and arrays of numbers; all other names are refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The replacement of an allowed name, in a function of its own that the pickle may change."""
+        replacement = _GLOBALS.get(f"{module}.{name}")
+        if replacement is None:
+            _refuse(f"holds a {module}.{name}")
+        return lambda *arguments: replacement(*arguments)
+
+
+class _Array:
+    """An array in a pickle. Numpy's own would trust the state that the file gives it."""
+
+    value: np.ndarray
+
+    def __init__(self, _: Any, shape: Any, *__: Any):
+        if shape != (0,):
+            _refuse(f"claims an array of shape {shape} without its values")
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, data = state
+        data = data.encode("latin1") if isinstance(data, str) else data
+        values = np.frombuffer(data, dtype.code).reshape(shape, order="F" if is_fortran else "C")
+        self.value = values.copy()
+
+
+class _DType:
+    """The type of an array in a pickle."""
+
+    def __init__(self, code: Any, *_: Any):
+        if not isinstance(code, str) or not re.fullmatch(r"[<>|=]?([fiu][1248]|b1)", code):
+            _refuse(f"holds an array of the type {code!r} instead of numbers")
+        self.code = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        if state[1] == ">" or any(part is not None for part in state[2:5]):
+            _refuse("holds arrays in another byte order, or of structures")
+
+
+def _array_without_values(*_: Any) -> NoReturn:
+    _refuse("makes an array without values")
+
+
+def _scalar(*_: Any) -> None:
+    """Numbers beside the weights are not needed."""
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How Python 3 pickles bytes for Python 2."""
+    return text.encode("latin1") if encoding == "latin1" else _refuse(f"holds text in {encoding}")
+
+
+_GLOBALS: dict[str, Callable[..., Any]] = {
+    **{f"{core}._reconstruct": _Array for core in ("numpy.core.multiarray", "numpy._core.multiarray")},
+    **{f"{core}.scalar": _scalar for core in ("numpy.core.multiarray", "numpy._core.multiarray")},
+    "numpy.ndarray": _array_without_values,
+    "numpy.dtype": _DType,
+    "_codecs.encode": _encode,
+    "collections.OrderedDict": OrderedDict,
+    "collections.Counter": Counter,
+    "builtins.set": set,
+    "__builtin__.set": set,
+}
+"""Names that a checkpoint may contain, and what they are replaced with; numpy 2 has moved two of its own."""
+
+_TORCH_GLOBALS = {
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+    *(f"torch.{kind}Storage" for kind in ("Double", "Float", "Half", "BFloat16")),
+    *(f"torch.{kind}Storage" for kind in ("Long", "Int", "Short", "Char", "Byte", "Bool")),
+    *(f"torch.{name}" for name in ("device", "Size", "float32", "float16", "bfloat16", "float64", "int64")),
+}
+"""Further names that a file of torch.save may contain."""
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, without what training has left beside them."""
+    """The tensors of a checkpoint by name, without the state of the optimizer and the like."""
     state = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(state, dict):
         return {}
+    arrays = {name: value.value if isinstance(value, _Array) else value for name, value in state.items()}
     tensors = {
         str(name): torch.as_tensor(value).detach()
-        for name, value in state.items()
+        for name, value in arrays.items()
         if isinstance(value, Tensor | np.ndarray)
     }
     for name, tensor in tensors.items():
-        if tensor.numel() == 0 or tensor.is_complex():
+        if tensor.numel() == 0 or tensor.is_complex() or tensor.layout != torch.strided:
             raise ValueError(f"{name!r} is {tuple(tensor.shape)} {tensor.dtype}, not weights")
     return tensors
 
 
-def _is_no_download(path: Path) -> bool:
+def _check_size(tensors: dict[str, Tensor], size: int) -> None:
+    """Refuse tensors that repeat their values, and more values than the file has bytes for."""
+    storages = {}
+    for tensor in tensors.values():
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        if tensor.numel() * tensor.itemsize > storage.nbytes():
+            elements = storage.nbytes() // tensor.itemsize
+            _refuse(f"claims a tensor of {tensor.numel():,} elements, but has {elements:,} for it")
+    if sum(storages.values()) > size:
+        _refuse(f"claims tensors of {sum(storages.values()):,} bytes, but the whole file has {size:,}")
+
+
+def _is_not_downloaded(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(512).lstrip().lower().startswith(_NO_DOWNLOAD)
+            return file.read(512).lstrip().lower().startswith(_NOT_DOWNLOADED)
     except OSError:
         return False
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise ValueError(reason)

@@ -1,4 +1,4 @@
-"""The command line. Heavy libraries are imported when a command runs, so that help answers at once."""
+"""The command line. Large libraries are imported when a command runs, so that the help is fast."""
 
 import os
 import sys
@@ -38,10 +38,10 @@ app.command(plot_app)
 
 
 def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
-    """Run an app or a function as a program: a user's mistake ends it with a message and exit code 2.
+    """Run an app or a function as a program.
 
-    So does what the system refuses, such as writing to a full disk. A reader that goes away (``| head``) ends
-    it without a word. Characters that the output has no code for are written as escapes.
+    A SpeaqError or an error of the system, such as a full disk, ends it with a message and exit code 2, and a
+    closed pipe (``| head``) without a message. Characters that the output cannot encode are escaped.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -52,12 +52,12 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         program(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more fails when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python does not fail at exit
         raise SystemExit(128 + 13) from None  # as SIGPIPE ends other programs
     except OSError as error:
         _fail(str(error))
     except SpeaqError as error:
-        # From a process of the data loader the message comes wrapped in that process's traceback.
+        # The error of a data loader process contains the traceback of that process.
         _fail(str(error).rpartition("SpeaqError: ")[2].strip())
 
 

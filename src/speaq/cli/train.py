@@ -13,17 +13,17 @@ def train(
     machine_rank: int = 0,
     dist_url: str = "",
 ) -> None:
-    """Train a model and evaluate it; everything is written to OUTPUT_DIR.
+    """Train and evaluate a model, and write checkpoints, logs and results to OUTPUT_DIR.
 
     Args:
-        overrides: KEY VALUE pairs that win over the configuration file, such as SOLVER.IMS_PER_BATCH 20.
+        overrides: KEY VALUE pairs that override the configuration file, such as SOLVER.IMS_PER_BATCH 20.
         config_file: YAML configuration.
         resume: continue from the newest checkpoint in OUTPUT_DIR, if there is one.
-        eval_only: evaluate instead: with --resume the newest checkpoint in OUTPUT_DIR, else MODEL.WEIGHTS.
-        num_gpus: GPUs of this machine; 0 is the CPU; one if there is any by default.
-        num_machines: how many machines run this command.
-        machine_rank: which of them this is, from 0.
-        dist_url: where the processes meet: a port, or tcp://HOST:PORT for several machines.
+        eval_only: only evaluate: with --resume the newest checkpoint in OUTPUT_DIR, else MODEL.WEIGHTS.
+        num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
+        num_machines: number of machines that run this command.
+        machine_rank: rank of this machine, from 0.
+        dist_url: address of rank 0: a port, or tcp://HOST:PORT for several machines.
     """
     from speaq.config import load_config
     from speaq.training import launch
@@ -47,21 +47,21 @@ def evaluate(
     num_gpus: int | None = None,
     dist_url: str = "",
 ) -> None:
-    """Evaluate a model on DATASETS.TEST, or score saved predictions again without it.
+    """Evaluate a model on DATASETS.TEST, or score saved predictions without a model.
 
-    OUTPUT_DIR gets results.json, and with --report predictions/<data set>.h5 and report.html. The report on
-    saved predictions is written beside them.
+    Writes results.json to OUTPUT_DIR, and with --report also predictions/<data set>.h5 and report.html. The
+    report on saved predictions is written to their folder.
 
     Args:
-        model: folder of a saved model, or output folder of a training (its best model is taken).
-        overrides: KEY VALUE pairs that win over the configuration file, such as DATASETS.TEST "('VG_test',)".
-        config_file: YAML configuration; by default the config.yaml of the training.
-        report: write everything about the evaluation as one HTML page.
-        predictions: a file of saved predictions; no model is needed then.
-        num_gpus: GPUs of this machine; 0 is the CPU; one if there is any by default.
-        dist_url: where the processes of several GPUs meet: a port.
+        model: folder of a saved model, or output folder of a training, of which the best model is used.
+        overrides: KEY VALUE pairs that override the configuration file, such as DATASETS.TEST "('VG_test',)".
+        config_file: YAML configuration; by default config.yaml of the training.
+        report: write a report on the evaluation as one HTML page.
+        predictions: file of saved predictions, to be scored instead of a model.
+        num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
+        dist_url: port that the processes of several GPUs use.
     """
-    from speaq.checkpoints.weights import find_checkpoint
+    from speaq.checkpoints.saved_models import find_model
     from speaq.config import load_config
     from speaq.errors import SpeaqError
     from speaq.tools.report.of_model import evaluate_with_report
@@ -70,13 +70,13 @@ def evaluate(
 
     if predictions is not None:
         folder = predictions.parent.parent
-        pairs = overrides if model is None else (str(model), *overrides)  # there is no model to name
+        pairs = overrides if model is None else (str(model), *overrides)  # the first argument is a key, too
         config = load_config(_config_file(config_file, folder), pairs)
         rescore(config, predictions, report=predictions.with_suffix(".html") if report else None)
         return
     if model is None:
-        raise SpeaqError("evaluate what? Give the folder of a model, or --predictions FILE")
-    weights = ["MODEL.WEIGHTS", str(find_checkpoint(model))]
+        raise SpeaqError("nothing to evaluate: give the folder of a model, or --predictions FILE")
+    weights = ["MODEL.WEIGHTS", str(find_model(model))]
     config = load_config(_config_file(config_file, model), [*overrides, *weights])
     cluster = launch.Cluster(num_gpus=num_gpus, dist_url=dist_url)
     start = evaluate_with_report if report else launch.evaluate
@@ -84,10 +84,12 @@ def evaluate(
 
 
 def _config_file(given: Path | None, folder: Path) -> Path:
-    """The configuration that is given, or that of the training in a folder."""
+    """The given configuration file, or that of the training in a folder."""
     from speaq.errors import SpeaqError
 
     file = given or folder / "config.yaml"
     if not file.is_file():
-        raise SpeaqError(f"{file}: no such file; name the data to evaluate on with --config-file")
+        raise SpeaqError(
+            f"{file}: no such file; give the configuration of the data to evaluate on with --config-file"
+        )
     return file

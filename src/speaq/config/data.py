@@ -1,11 +1,13 @@
-"""Keys of the data: DATALOADER, DATASETS and INPUT."""
+"""The sections DATALOADER, DATASETS and INPUT."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from speaq.config.values import (
+from speaq.config.field_types import (
     Choice,
+    Conflict,
     Count,
     Flag,
     Integer,
@@ -34,15 +36,16 @@ DatasetName = Literal[
 Limit = Annotated[Integer, Field(ge=-1)]
 RatioAtEnd = Annotated[NonNegative | None, BeforeValidator(lambda value: None if is_null(value) else value)]
 LossWeight = Annotated[NonNegative, Field(le=1e6)]
+_RESERVED_NAMES = {"real", "synthetic", "mix", "visual_genome", "synthetic_genome", "visual_genome_synthetic"}
 SOURCE_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 SourceName = Annotated[str, Field(pattern=f"^{SOURCE_NAME}$")]
 
 
 class DataLoader(Section):
-    """DATALOADER: the processes that read images."""
+    """DATALOADER: the processes that load images."""
 
     num_workers: Natural = 4
-    """Processes per rank that read and augment; 0: in the main one."""
+    """Worker processes per rank that load and augment images; 0: the main process does."""
 
 
 class GenomeSection(Section):
@@ -55,25 +58,25 @@ class GenomeSection(Section):
     mapping_dictionary: Text = ""
     """JSON of class and predicate names and their numbers."""
     vg_attribute_h5: Text = ""
-    """HDF5 file of boxes and relations; SYNTHETIC_ATTRIBUTE_H5 is its other name."""
+    """HDF5 file of boxes and relations; SYNTHETIC_ATTRIBUTE_H5 is a synonym."""
     box_scale: Choice[Literal[512, 1024]] = 1024
-    """Long side of the frame of the boxes."""
+    """Longest side of the image that box coordinates in the file refer to, pixels."""
     clipped: Flag = False
-    """Clip boxes to the image as they are read."""
+    """Clip boxes to the image when they are read."""
     corrupted_images: Several[Text] = ()
     """Ids of images to leave out."""
     filter_duplicate_relations: Flag = True
-    """Training: one random predicate of an ordered pair of boxes at every draw."""
+    """Training: keep one random predicate of each ordered pair of boxes, drawn anew each time."""
     filter_empty_relations: Flag = True
     """Leave out images without relations."""
     filter_non_overlap: Flag = True
     """Training: only relations of boxes that overlap."""
     max_num_objects: Limit = -1
-    """At most so many boxes of an image; -1: all."""
+    """Maximum number of boxes per image; -1: all."""
     max_num_relations: Limit = -1
-    """At most so many relations of an image; -1: all."""
+    """Maximum number of relations per image; -1: all."""
     number_of_validation_images: Natural = 5000
-    """First training images that serve as `val` where the file marks none."""
+    """Number of first training images used as `val` if the file does not mark any."""
     bgnn: Flag = False
     """Bi-level resampling of the long tail (BGNN, CVPR 2021)."""
     per_class_dataset: Flag = False
@@ -81,15 +84,15 @@ class GenomeSection(Section):
     oversample_param: NonNegative = 0.07
     """t of the repeat factor sqrt(t / frequency) of an image (BGNN)."""
     undersample_param: NonNegative = 0.7
-    """How strongly head predicates are dropped (BGNN)."""
+    """Strength of dropping relations of head predicates (BGNN)."""
 
 
 class SourceShare(NamedTuple):
-    """What a source has in a mix.
+    """The share of a source in a mix.
 
     Attributes:
-        ratio: its share in the first batch, in a unit that all sources share.
-        ratio_at_end: its share in the last batch, likewise.
+        ratio: sampling ratio in the first batch, relative to those of the other sources.
+        ratio_at_end: sampling ratio in the last batch.
         loss_weight: weight of its images in the loss.
     """
 
@@ -99,17 +102,17 @@ class SourceShare(NamedTuple):
 
     @classmethod
     def of(cls, ratio: float, ratio_at_end: float | None, loss_weight: float) -> "SourceShare":
-        """The share; without a ratio at the end it stays as at the start."""
+        """The share; a missing ratio at the end is that of the start."""
         return cls(ratio, ratio if ratio_at_end is None else ratio_at_end, loss_weight)
 
 
 class MixedSource(GenomeSection):
-    """A further source of a mix: a data set with its ratio and its weight in the loss."""
+    """A further source of a mix: a data set with its sampling ratio and loss weight."""
 
     sampling_ratio: NonNegative = 0.0
-    """Share of its images in a global batch."""
+    """Share of its images in a batch over all ranks."""
     sampling_ratio_end: RatioAtEnd = None
-    """Its share at the end of the training; None: as at the start."""
+    """Its share at the end of training; None: as at the start."""
     loss_weight: LossWeight = 1.0
     """Weight of its images in the loss."""
 
@@ -120,21 +123,21 @@ class MultiDataset(Section):
     enabled: Flag = False
     """Mix VISUAL_GENOME (real), VISUAL_GENOME_SYNTHETIC (synthetic) and SOURCES."""
     real_sampling_ratio: NonNegative = 0.7
-    """Share of real images in a global batch; 0: none, and their files are not needed."""
+    """Share of real images in a batch over all ranks; 0: none, and their files are not needed."""
     synthetic_sampling_ratio: NonNegative = 0.3
-    """Share of synthetic images in a global batch."""
+    """Share of synthetic images in a batch over all ranks."""
     real_sampling_ratio_end: RatioAtEnd = None
-    """Share of real images at the end of the training, reached along a line; None: as at the start."""
+    """Share of real images at the end of training, approached linearly; None: as at the start."""
     synthetic_sampling_ratio_end: RatioAtEnd = None
-    """Share of synthetic images at the end of the training."""
+    """Share of synthetic images at the end of training."""
     real_loss_weight: LossWeight = 1.0
     """Weight of a real image in the loss."""
     synthetic_loss_weight: LossWeight = 0.5
     """Weight of a synthetic image in the loss."""
     statistics: NonEmptyText = "mix"
-    """Whose predicate frequencies weight the loss and group the queries: mix, or the name of a source."""
+    """Source of the predicate frequencies that weight the loss and group the queries: mix, or a name."""
     sources: dict[SourceName, MixedSource] = Field(default_factory=dict)
-    """Further sources by name: SOURCES.<NAME> has the keys of a data set, and three of its own."""
+    """Further sources by name; SOURCES.<NAME> has the keys of a data set and those of a share."""
 
     @property
     def shares(self) -> dict[str, SourceShare]:
@@ -149,9 +152,33 @@ class MultiDataset(Section):
         }
         return {"real": real, "synthetic": synthetic, **further}
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Names that cannot be used, and shares or loss weights that leave a mix without images."""
+        key = "DATASETS.MULTI_DATASET."
+        names = [name.lower() for name in self.sources]
+        for name in self.sources:
+            if name.lower() in _RESERVED_NAMES or names.count(name.lower()) > 1:
+                reason = f"the name {name} is already used (case does not matter); choose another name"
+                yield Conflict((f"{key}SOURCES.{name}.SAMPLING_RATIO",), reason)
+        if not self.enabled:
+            return
+        shares = self.shares.values()
+        ratios = (f"{key}REAL_SAMPLING_RATIO", f"{key}SYNTHETIC_SAMPLING_RATIO")
+        if not any(share.ratio for share in shares):
+            yield Conflict(ratios, "all sampling ratios are 0; at least one ratio must be above 0")
+        elif not any(share.ratio_at_end for share in shares):
+            ratios_at_end = tuple(f"{ratio}_END" for ratio in ratios)
+            yield Conflict(ratios_at_end, "all sampling ratios are 0 at the end; one must be above 0")
+        elif not any(share.loss_weight for share in shares if share.ratio or share.ratio_at_end):
+            weights = (f"{key}REAL_LOSS_WEIGHT", f"{key}SYNTHETIC_LOSS_WEIGHT")
+            yield Conflict(weights, "all sources in use have loss weight 0; one weight must be above 0")
+        if self.statistics != "mix" and self.statistics not in self.shares:
+            reason = f"expected mix, or one of the sources {', '.join(self.shares)}"
+            yield Conflict((f"{key}STATISTICS",), reason)
+
 
 class Datasets(Section):
-    """DATASETS: what is trained and evaluated on, and where it lies."""
+    """DATASETS: the data sets of training and evaluation, and their files."""
 
     type: Choice[DatasetType] = ""
     """Kind of training data."""
@@ -172,9 +199,22 @@ class Crop(Section):
     enabled: Flag = False
     """Crop half of the training images."""
     type: Choice[Literal["relative_range", "relative", "absolute", "absolute_range"]] = "relative_range"
-    """What SIZE means: shares of the image or pixels, fixed or a range."""
+    """Unit of SIZE: relative to the image or pixels, fixed or a range."""
     size: Annotated[Several[Positive], Field(min_length=2, max_length=2)] = (0.9, 0.9)
-    """Height and width; for absolute_range the least and the greatest side."""
+    """Height and width; for absolute_range the smallest and the largest side."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """The unit of SIZE depends on TYPE."""
+        keys = ("INPUT.CROP.TYPE", "INPUT.CROP.SIZE")
+        if not self.enabled:
+            return
+        if self.type.startswith("relative"):
+            if max(self.size) > 1:
+                yield Conflict(keys, "SIZE is relative to the image with this type: at most 1")
+        elif not all(side >= 1 and side.is_integer() for side in self.size):
+            yield Conflict(keys, "SIZE is in pixels with this type: whole numbers of at least 1")
+        elif self.type == "absolute_range" and self.size[0] > self.size[1]:
+            yield Conflict(keys, "SIZE is the smallest and the largest side with this type, in this order")
 
 
 class Input(Section):
@@ -192,6 +232,13 @@ class Input(Section):
     min_size_train: Annotated[Several[Count], Field(min_length=1)] = (800,)
     """Shortest sides in training, pixels."""
     min_size_train_sampling: Choice[Literal["choice", "range"]] = "choice"
-    """One of MIN_SIZE_TRAIN, or any size between its two."""
+    """choice: one of MIN_SIZE_TRAIN; range: any size between its two."""
     random_flip: Choice[Literal["horizontal", "none"]] = "horizontal"
     """Mirror half of the training images."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """A range of sizes needs two in order."""
+        sizes = self.min_size_train
+        if self.min_size_train_sampling == "range" and (len(sizes) != 2 or sizes[0] > sizes[1]):
+            keys = ("INPUT.MIN_SIZE_TRAIN", "INPUT.MIN_SIZE_TRAIN_SAMPLING")
+            yield Conflict(keys, "a range needs two sizes, the smaller one first")

@@ -1,4 +1,4 @@
-"""From files and overrides to a `Config`, or to one message with everything that is wrong with them."""
+"""`load_config`: files and overrides to a `Config`, or one error that lists everything wrong with them."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -9,17 +9,16 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from speaq.config.nesting import nest
+from speaq.config.ignored_keys import ignored_defaults, read_like
 from speaq.config.schema import (
     Config,
-    acting_defaults,
-    chief_key,
+    canonical_key,
+    effective_defaults,
     general_key,
     key_defaults,
     section_names,
 )
-from speaq.config.sources import Setting, read_file, read_overrides
-from speaq.config.without_effect import read_like, reported_defaults, silent_defaults
+from speaq.config.settings import Setting, nest, read_file, read_overrides
 from speaq.errors import SpeaqError
 
 logger = logging.getLogger(__name__)
@@ -41,25 +40,31 @@ def load_config(file: Path | str | None = None, overrides: Sequence[object] = ()
     """Read a configuration.
 
     Args:
-        file: YAML file; the files named by its `_BASE_` are read first. None: the defaults alone.
-        overrides: `KEY VALUE` pairs, such as ["SOLVER.BASE_LR", "1e-4"], which win over the file.
+        file: YAML file; the files named by its `_BASE_` are read first. None: only the defaults.
+        overrides: `KEY VALUE` pairs, such as ["SOLVER.BASE_LR", "1e-4"], which take precedence over the file.
 
     Raises:
-        SpeaqError: a file or the pairs cannot be read, or keys are unknown or set to what they cannot be.
-            The message names every such key, where it was set, what was expected and what was found.
+        SpeaqError: a file or the pairs cannot be read, or keys are unknown or have invalid values. The
+            message lists every such key with the place where it was set, the expected and the found value.
     """
     layers = read_file(Path(file), _is_section) if file is not None else []
     layers.append(read_overrides(overrides, _is_key))
     problems: list[str] = []
     settings: dict[str, Setting] = {}
     for layer in layers:
-        settings.update(_accepted(layer, problems))
-    unacting = {**reported_defaults(), **silent_defaults()}
-    acting = {key: setting.value for key, setting in settings.items() if key not in unacting}
-    unused = _read_unused(settings, problems)
+        settings.update(_known_settings(layer, problems))
+    ignored = {**ignored_defaults("REPORTED"), **ignored_defaults("SILENT")}
+    unused: dict[str, Any] = {}
+    for key, setting in settings.items():
+        if key in ignored:
+            try:
+                unused[key] = read_like(ignored[key], setting.value)
+            except ValueError as error:
+                problems.append(f"{key} ({setting.origin}): {error}, found {_shorten(setting.value)}")
+    effective = {key: setting.value for key, setting in settings.items() if key not in ignored}
     config = None
     try:
-        config = Config.model_validate({**nest(acting), "unused": unused})
+        config = Config.model_validate({**nest(effective), "unused": unused})
     except ValidationError as error:
         problems += _explain(error, settings)
     if config is None or problems:
@@ -69,9 +74,9 @@ def load_config(file: Path | str | None = None, overrides: Sequence[object] = ()
 
 
 def log_without_effect(config: Config) -> None:
-    """Tell the user once, in one message, which of the keys that were set change nothing."""
+    """Log one warning that names the keys that were set and have no effect, if there are any."""
     if config.without_effect:
-        logger.warning("accepted, but without effect here: %s", ", ".join(config.without_effect))
+        logger.warning("these keys are accepted but have no effect: %s", ", ".join(config.without_effect))
 
 
 def _is_key(key: object) -> bool:
@@ -82,19 +87,18 @@ def _is_section(name: str) -> bool:
     return general_key(name) in section_names()
 
 
-def _accepted(layer: Sequence[Setting], problems: list[str]) -> dict[str, Setting]:
-    """The settings of one source by key, under the chief name of each key."""
-    accepted: dict[str, Setting] = {}
+def _known_settings(layer: Sequence[Setting], problems: list[str]) -> dict[str, Setting]:
+    """The settings of one file, or of the overrides, by the canonical name of each key."""
+    known: dict[str, Setting] = {}
     for setting in layer:
         if not _is_key(setting.key):
             problems.append(_unknown(setting))
             continue
-        key = chief_key(setting.key)
-        former = accepted.setdefault(key, setting)
-        if former.value != setting.value:
-            first, second = (f"{one.key} {_shown(one.value)} ({one.origin})" for one in (former, setting))
-            problems.append(f"{first} and {second}: one key with two values; keep one")
-    return accepted
+        first = known.setdefault(canonical_key(setting.key), setting)
+        if first.value != setting.value:
+            one, other = (f"{each.key} {_shorten(each.value)} ({each.origin})" for each in (first, setting))
+            problems.append(f"{one} and {other}: one key with two values; keep one")
+    return known
 
 
 def _unknown(setting: Setting) -> str:
@@ -102,79 +106,64 @@ def _unknown(setting: Setting) -> str:
     if _is_section(key):
         section = general_key(key)
         member = next(known for known in key_defaults() if known.startswith(section + "."))
-        found = _shown(setting.value)
+        found = _shorten(setting.value)
         return f"{key} ({setting.origin}): expected keys below it, such as {member}, found {found}"
     nearest = _nearest(key)
     hint = f"; did you mean {nearest}?" if nearest else ""
     if nearest and "<NAME>" in nearest:
-        hint += " A name is letters, digits, _ and -, a letter first."
-    return f"{_shown(key)} ({setting.origin}): no such key{hint}"
+        hint += " A name consists of letters, digits, _ and -, and starts with a letter."
+    return f"{_shorten(key)} ({setting.origin}): no such key{hint}"
 
 
 def _nearest(key: str) -> str | None:
-    """The known key or section that is most like the given one, as a whole or in its last part."""
+    """The known key or section most similar to the given one, compared as a whole and by its last part."""
     key = key.upper()[:200]
     name = key.rpartition(".")[2]
     known = [*key_defaults(), *section_names()]
-    names = {other.rpartition(".")[2] for other in known}
-    near_names = set(get_close_matches(name, names, n=3))
+    near_names = set(get_close_matches(name, {other.rpartition(".")[2] for other in known}, n=3))
     candidates = {other for other in known if other.rpartition(".")[2] in near_names}
     candidates.update(get_close_matches(key, known, n=3))
 
-    def likeness(other: str) -> tuple[float, bool, str]:
+    def similarity(other: str) -> tuple[float, bool, str]:
         whole = SequenceMatcher(None, key, other).ratio()
         last = SequenceMatcher(None, name, other.rpartition(".")[2]).ratio()
-        return whole + last, other in acting_defaults(), other
+        return whole + last, other in effective_defaults(), other
 
-    return max(candidates, key=likeness, default=None)
-
-
-def _read_unused(settings: dict[str, Setting], problems: list[str]) -> dict[str, Any]:
-    """The values of the keys without effect, read as the type of their defaults."""
-    defaults = {**reported_defaults(), **silent_defaults()}
-    unused = {}
-    for key, setting in settings.items():
-        if key not in defaults:
-            continue
-        try:
-            unused[key] = read_like(defaults[key], setting.value)
-        except ValueError as error:
-            problems.append(f"{key} ({setting.origin}): {error}, found {_shown(setting.value)}")
-    return unused
+    return max(candidates, key=similarity, default=None)
 
 
 def _explain(error: ValidationError, settings: dict[str, Setting]) -> Iterator[str]:
-    """One line for each key, or group of keys, that was refused."""
+    """One line for each invalid key, or group of keys that cannot be combined."""
     explained = set()
     for details in error.errors(include_url=False):
         if details["type"] == "conflict":
             for keys, reason in details.get("ctx", {})["conflicts"]:
-                yield " and ".join(_stated(key, settings) for key in keys) + f": {reason}"
+                yield " and ".join(_with_value(key, settings) for key in keys) + f": {reason}"
             continue
         key = ".".join(part for part in details["loc"] if isinstance(part, str))
-        if key not in explained:  # one bad element of a list is enough
+        if key not in explained:  # report a list once, whatever the number of invalid elements
             explained.add(key)
-            setting = settings[key]
-            yield f"{setting.key} ({setting.origin}): {_expectation(details)}, found {_shown(setting.value)}"
+            setting, expectation = settings[key], _expectation(details)
+            yield f"{setting.key} ({setting.origin}): {expectation}, found {_shorten(setting.value)}"
 
 
 def _expectation(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
-    if "error" in context:  # raised by one of our readers
+    if "error" in context:  # the ValueError of a reader in field_types
         return str(context["error"])
     phrase = _EXPECTED.get(details["type"])
     return f"expected {phrase.format(**context)}" if phrase else details["msg"]
 
 
-def _stated(key: str, settings: dict[str, Setting]) -> str:
-    """A key with its value and where that was set."""
+def _with_value(key: str, settings: dict[str, Setting]) -> str:
+    """A key with its value and the place where it was set."""
     if key in settings:
-        return f"{key} {_shown(settings[key].value)} ({settings[key].origin})"
-    return f"{key} {_shown(acting_defaults()[key])} (the default)"
+        return f"{key} {_shorten(settings[key].value)} ({settings[key].origin})"
+    return f"{key} {_shorten(effective_defaults()[key])} (the default)"
 
 
-def _shown(value: object) -> str:
-    """A value in a message, short and in one line."""
+def _shorten(value: object) -> str:
+    """A value for a message, on one line of at most 80 characters."""
     if isinstance(value, dict):
         return "a mapping"
     text = value if isinstance(value, str) and value.isprintable() and value.strip() else repr(value)

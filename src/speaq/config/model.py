@@ -1,11 +1,13 @@
-"""Keys of the model, its matching and its loss: MODEL."""
+"""The section MODEL: the network, the matching and the loss."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from speaq.config.values import (
+from speaq.config.field_types import (
     Choice,
+    Conflict,
     Count,
     Flag,
     Integer,
@@ -24,12 +26,12 @@ Stage = Literal["res2", "res3", "res4", "res5"]
 
 
 class Backbone(Section):
-    """MODEL.BACKBONE: the network that turns an image into features."""
+    """MODEL.BACKBONE: the network that extracts features from images."""
 
     name: NonEmptyText = "build_resnet_backbone"
-    """build_resnet_backbone (MODEL.RESNETS) or a transformers id."""
+    """build_resnet_backbone (MODEL.RESNETS) or the id of a transformers model."""
     freeze_at: Annotated[Integer, Field(ge=0, le=5)] = 2
-    """Parts that are not trained: 0 none, 1 the stem, 2 also the first stage, ..."""
+    """Frozen parts: 0 none, 1 the stem, 2 also the first stage, ..."""
     pretrained: Flag = True
     """Load pretrained weights where NAME is a transformers model id."""
 
@@ -40,7 +42,7 @@ class ResNets(Section):
     depth: Choice[Literal[18, 34, 50, 101, 152]] = 50
     """Number of layers."""
     norm: Choice[Literal["FrozenBN", "BN"]] = "FrozenBN"
-    """Batch norm, constant or trained."""
+    """Batch norm: frozen or trained."""
     out_features: Annotated[Several[Choice[Stage]], Field(min_length=1)] = ("res4",)
     """Stages that are computed; the last one feeds the transformer."""
     res2_out_channels: Count = 256
@@ -74,11 +76,11 @@ class Detr(Section):
     dropout: Share = 0.1
     """Dropout probability."""
     pre_norm: Choice[Literal[False]] = False
-    """Only post-norm layers exist."""
+    """Only post-norm layers are implemented."""
     position_embedding: Choice[Literal["PositionEmbeddingSine"]] = "PositionEmbeddingSine"
-    """Only the sine code exists."""
+    """Only the sine encoding is implemented."""
     reference_points: Flag = False
-    """Predict boxes relative to a learnt point of each query."""
+    """Predict boxes relative to a learned point of each query."""
 
     num_object_queries: Count = 100
     """Q, entity queries."""
@@ -96,7 +98,7 @@ class Detr(Section):
     giou_weight: NonNegative = 2.0
     """Weight of the generalised IoU of boxes, in cost and loss."""
     match_independent: Flag = False
-    """Match every decoder layer alone instead of all together."""
+    """Match every decoder layer separately instead of all together."""
     use_group_mask: Flag = False
     """Groupwise query specialization."""
     num_groups: Count = 5
@@ -104,11 +106,11 @@ class Detr(Section):
     predicate_frequencies: Choice[Literal["train", "published"]] = "train"
     """Predicate counts that form the groups: of the training set, or the published VG ones."""
     one2many_scheme: Choice[Literal["static", "dynamic"]] = "static"
-    """Queries per relation: always ONE2MANY_K, or by the quality of the predictions."""
+    """Queries per relation: static: ONE2MANY_K; dynamic: by the quality of the predictions."""
     one2many_dynamic_scheme: Choice[Literal["min", "max", "gm", "am"]] = "min"
-    """Quality from subject and object IoU: least, greatest, geometric or arithmetic mean."""
+    """Quality from subject and object IoU: minimum, maximum, geometric or arithmetic mean."""
     one2many_k: Count = 1
-    """k: how many queries, or how many qualities are summed."""
+    """k: number of queries (static) or of qualities that are summed (dynamic)."""
     one2many_predicate_score: Flag = False
     """Add the predicate probability to the quality."""
     one2many_predicate_weight: Number = 1.0
@@ -121,7 +123,7 @@ class Detr(Section):
     relation_loss_weight: NonNegative = 1.0
     """Weight of the predicate terms of the loss."""
     reweight_relations: Flag = False
-    """Weigh predicates by their rarity."""
+    """Weight predicates in the loss by their inverse frequency."""
     reweight_rel_eos_coef: NonNegative = 0.1
     """Weight of `no relation` in the cross-entropy."""
     oversample_param: NonNegative = 0.07
@@ -129,36 +131,55 @@ class Detr(Section):
     undersample_param: NonNegative = 1.0
     """u of that weight."""
     max_relation_weight: Positive = 100.0
-    """Greatest weight of a predicate."""
+    """Maximum weight of a predicate."""
     dense_loss_weight: NonNegative = 0.0
-    """Weight of an auxiliary loss on the encoder tokens; 0: without."""
+    """Weight of an auxiliary loss on the encoder tokens; 0: disabled."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Sizes that do not divide, numbers of queries that differ, and assignments that need other keys."""
+        key = "MODEL.DETR."
+        if self.hidden_dim % self.nheads:
+            reason = "all attention heads have the same width: HIDDEN_DIM must be a multiple of NHEADS"
+            yield Conflict((f"{key}HIDDEN_DIM", f"{key}NHEADS"), reason)
+        if self.hidden_dim % 4:
+            reason = "the encoding has a sine and a cosine of both axes: HIDDEN_DIM must be a multiple of 4"
+            yield Conflict((f"{key}HIDDEN_DIM", f"{key}POSITION_EMBEDDING"), reason)
+        if self.one2many_scheme == "dynamic" and not self.match_independent:
+            reason = "dynamic assignment differs between decoder layers: set MATCH_INDEPENDENT True"
+            yield Conflict((f"{key}ONE2MANY_SCHEME", f"{key}MATCH_INDEPENDENT"), reason)
+        if self.num_object_queries != self.num_relation_queries:
+            reason = "every predicate query belongs to one entity query: set both to the same number"
+            yield Conflict((f"{key}NUM_OBJECT_QUERIES", f"{key}NUM_RELATION_QUERIES"), reason)
+        if self.use_group_mask and self.num_groups > self.num_object_queries:
+            reason = "every group needs at least one query: use fewer groups or more queries"
+            yield Conflict((f"{key}NUM_GROUPS", f"{key}NUM_OBJECT_QUERIES"), reason)
 
 
 class RoiHeads(Section):
     """MODEL.ROI_HEADS: post-processing."""
 
     nms_thresh_test: Share = 0.5
-    """IoU above which boxes of one class are one entity."""
+    """IoU above which boxes of one class are merged into one entity."""
 
 
 class RoiSceneGraphHead(Section):
     """MODEL.ROI_SCENEGRAPH_HEAD: evaluation."""
 
     zero_shot_triplets: Text = "evaluation/datasets/vg/zeroshot_triplet.pytorch"
-    """List of the triplets never trained on."""
+    """File of the triplets that do not occur in the training set."""
 
 
 class Model(Section):
     """MODEL: the network."""
 
     device: Annotated[Text, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cuda"
-    """Where to train: cpu, cuda, cuda:1."""
+    """Device: cpu, cuda, cuda:1."""
     weights: Text = ""
-    """Checkpoint to start from where there is none to resume."""
+    """Initial weights, unless a training is resumed."""
     pixel_mean: Annotated[Several[Number], Field(min_length=3, max_length=3)] = (103.53, 116.28, 123.675)
     """Mean of the channels, 0..255, in the order of INPUT.FORMAT."""
     pixel_std: Annotated[Several[Positive], Field(min_length=3, max_length=3)] = (1.0, 1.0, 1.0)
-    """Deviation of the channels, in the order of INPUT.FORMAT."""
+    """Standard deviation of the channels, in the order of INPUT.FORMAT."""
     backbone: Backbone = Backbone()
     resnets: ResNets = ResNets()
     detr: Detr = Detr()

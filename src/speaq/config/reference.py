@@ -1,4 +1,4 @@
-"""The reference of all keys that act, for docs/configuration.md.
+"""The reference of all configuration keys with an effect, docs/configuration.md.
 
 python -m speaq.config.reference > docs/configuration.md
 """
@@ -7,22 +7,22 @@ import sys
 from collections.abc import Iterator
 
 from speaq.config.data import MixedSource
+from speaq.config.field_types import Section
 from speaq.config.schema import Config
-from speaq.config.values import Section
 
 _HEAD = """# Configuration
 
-Every acting key with its default. A configuration is a YAML file of nested upper-case keys; `_BASE_` names
-a file to build on, relative to the file itself. `KEY VALUE` pairs on the command line win over files:
-`SOLVER.IMS_PER_BATCH 20 DATASETS.TEST "('VG_test',)"`. All other keys of the former code are accepted; those
-that were set and change nothing are reported once.
+Every key that has an effect, with its default. A configuration is a YAML file of nested upper-case keys;
+`_BASE_` names a file whose settings are read first, relative to the file itself. `KEY VALUE` pairs on the
+command line take precedence over files: `SOLVER.IMS_PER_BATCH 20 DATASETS.TEST "('VG_test',)"`. All other
+keys of the published implementation are accepted without effect; one warning names those that were set.
 
 `configs/` has the published settings.
 """
 
 
 def reference() -> str:
-    """The page."""
+    """The page as Markdown."""
     return _HEAD + "".join(_tables(Config(), ""))
 
 
@@ -40,7 +40,8 @@ def _tables(section: Section, prefix: str) -> Iterator[str]:
             shown = " ".join(repr(value).split())
             rows.append(f"| `{key}` | `{shown}` | {field.description} |\n")
     if rows:
-        yield f"\n## {prefix.rstrip('.') or 'Top level'}\n\n| key | default | what |\n| --- | --- | --- |\n"
+        yield f"\n## {prefix.rstrip('.') or 'Top level'}\n"
+        yield "\n| key | default | description |\n| --- | --- | --- |\n"
         yield from rows
     for value, longer in below:
         yield from _tables(value, longer)

@@ -1,30 +1,27 @@
-"""The configuration: every key that acts, its type, default and meaning, in `Config` and its sections."""
+"""The root of the configuration, `Config`, and the list of all keys that are accepted."""
 
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from speaq.config.checks import conflicts
 from speaq.config.data import SOURCE_NAME, DataLoader, Datasets, Input, MixedSource
+from speaq.config.field_types import Choice, Flag, Integer, NonEmptyText, Section
+from speaq.config.ignored_keys import ignored_defaults
 from speaq.config.model import Model
-from speaq.config.nesting import flatten, nest
+from speaq.config.settings import flatten, nest
 from speaq.config.training import Evaluation, Solver, Wandb
-from speaq.config.values import Choice, Flag, Integer, NonEmptyText, Section
-from speaq.config.without_effect import reported_defaults, silent_defaults
 from speaq.files import replacing
 
 _SOURCES = "DATASETS.MULTI_DATASET.SOURCES."
-_ANY_NAME = "<NAME>"
-_OTHER_NAME, _CHIEF_NAME = ".SYNTHETIC_ATTRIBUTE_H5", ".VG_ATTRIBUTE_H5"
+_SYNONYM, _CANONICAL = ".SYNTHETIC_ATTRIBUTE_H5", ".VG_ATTRIBUTE_H5"
 
 
 class Config(Section):
-    """Everything that a run can be told.
+    """The configuration of a run.
 
     `Config()` has the defaults; `load_config` reads files and overrides.
     """
@@ -32,11 +29,11 @@ class Config(Section):
     cudnn_benchmark: Flag = False
     """Let cuDNN search for the fastest convolutions."""
     float32_precision: Choice[Literal["", "highest", "high", "medium"]] = ""
-    """Precision of float32 matrix products (torch.set_float32_matmul_precision); empty: as torch has it."""
+    """Precision of float32 matrix products (torch.set_float32_matmul_precision); empty: torch's default."""
     output_dir: NonEmptyText = "./output"
     """Folder of checkpoints, logs and results."""
     seed: Annotated[Integer, Field(ge=-1, lt=2**32)] = -1
-    """Seed of all randomness; -1: a new one at every run."""
+    """Seed of all random numbers; -1: a new one for every run."""
 
     dataloader: DataLoader = DataLoader()
     datasets: Datasets = Datasets()
@@ -47,30 +44,22 @@ class Config(Section):
     wandb: Wandb = Wandb()
 
     unused: dict[str, Any] = Field(default_factory=dict, exclude=True)
-    """Keys without effect that were set, by dotted key (no key itself)."""
-
-    @model_validator(mode="after")
-    def _keys_agree(self) -> Self:
-        found = conflicts(self)
-        if found:
-            text = "; ".join(f"{' and '.join(conflict.keys)}: {conflict.reason}" for conflict in found)
-            raise PydanticCustomError("conflict", "{text}", {"text": text, "conflicts": found})
-        return self
+    """Keys without effect that were set, by dotted key (not a key itself)."""
 
     @property
     def without_effect(self) -> tuple[str, ...]:
-        """Dotted keys that were set to something other than the default and change nothing here."""
-        defaults = reported_defaults()
+        """Dotted keys that were set to something other than their former default and have no effect."""
+        defaults = ignored_defaults("REPORTED")
         return tuple(key for key, value in self.unused.items() if key in defaults and value != defaults[key])
 
     def to_yaml(self) -> str:
-        """All acting keys, and those without effect that were set, as YAML that reads back to the same."""
-        acting = dict(flatten(self.model_dump(mode="json", by_alias=True)))
-        tree = nest({**acting, **self.unused})
+        """The whole configuration, and the keys without effect that were set, as YAML that can be loaded."""
+        effective = dict(flatten(self.model_dump(mode="json", by_alias=True)))
+        tree = nest({**effective, **self.unused})
         return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
     def save(self, path: str | Path) -> None:
-        """Write `to_yaml()` to a file, whose folder is made if need be.
+        """Write `to_yaml()` to a file; its folder is created if it is missing.
 
         Raises:
             SpeaqError: the file cannot be written.
@@ -80,7 +69,7 @@ class Config(Section):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Sections in block style, lists in one line, and text that is read back as it was."""
+    """Writes sections in block style, lists on one line, and text so that it is read back unchanged."""
 
 
 def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
@@ -88,7 +77,7 @@ def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    # Only double quotes keep line breaks other than \n and what else is not printable.
+    # Only double quotes keep line breaks other than \n and characters that are not printable.
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 
 
@@ -97,44 +86,43 @@ _Dumper.add_representer(str, _represent_text)
 
 
 @cache
-def acting_defaults() -> dict[str, Any]:
-    """Every key that acts, dotted, with its default (lists for tuples)."""
+def effective_defaults() -> dict[str, Any]:
+    """Every dotted key that has an effect, with its default (lists for tuples)."""
     return dict(flatten(Config().model_dump(mode="json", by_alias=True)))
 
 
 @cache
 def key_defaults() -> dict[str, Any]:
-    """Every key that is accepted, dotted, with its default (lists for tuples).
+    """Every dotted key that is accepted, with its default (lists for tuples).
 
-    Keys of a source of a mix have <NAME> in the place of its name; see `general_key`.
+    Keys of a further source of a mix have <NAME> in the place of its name; see `general_key`.
     """
-    acting = dict(acting_defaults())
-    source = flatten(MixedSource().model_dump(mode="json", by_alias=True), f"{_SOURCES}{_ANY_NAME}.")
-    acting.update(source)
+    source = flatten(MixedSource().model_dump(mode="json", by_alias=True), f"{_SOURCES}<NAME>.")
+    keys = {**effective_defaults(), **dict(source)}
     synonyms = {
-        key.removesuffix(_CHIEF_NAME) + _OTHER_NAME: default
-        for key, default in acting.items()
-        if key.endswith(_CHIEF_NAME)
+        key.removesuffix(_CANONICAL) + _SYNONYM: default
+        for key, default in keys.items()
+        if key.endswith(_CANONICAL)
     }
-    return {**acting, **synonyms, **reported_defaults(), **silent_defaults()}
+    return {**keys, **synonyms, **ignored_defaults("REPORTED"), **ignored_defaults("SILENT")}
 
 
 def general_key(key: str) -> str:
-    """A key or section as `key_defaults` has it: <NAME> for the name of a source of a mix."""
+    """A key or section with <NAME> for the name of a further source of a mix, as in `key_defaults`."""
     if not key.startswith(_SOURCES):
         return key
     name, dot, rest = key.removeprefix(_SOURCES).partition(".")
-    return f"{_SOURCES}{_ANY_NAME if re.fullmatch(SOURCE_NAME, name) else ''}{dot}{rest}"
+    return f"{_SOURCES}{'<NAME>' if re.fullmatch(SOURCE_NAME, name) else ''}{dot}{rest}"
 
 
-def chief_key(key: str) -> str:
-    """The chief name of a key that has two."""
-    return key.removesuffix(_OTHER_NAME) + _CHIEF_NAME if key.endswith(_OTHER_NAME) else key
+def canonical_key(key: str) -> str:
+    """The canonical name of a key that has two names."""
+    return key.removesuffix(_SYNONYM) + _CANONICAL if key.endswith(_SYNONYM) else key
 
 
 @cache
 def section_names() -> frozenset[str]:
-    """Dotted names of all sections, such as MODEL and MODEL.DETR; of a source of a mix, see `general_key`."""
+    """Dotted names of all sections, such as MODEL and MODEL.DETR; see `general_key` for sources of a mix."""
     return frozenset(
         ".".join(parts[:depth])
         for parts in (key.split(".") for key in key_defaults())

@@ -1,9 +1,11 @@
-"""Keys of training, evaluation and logging: SOLVER, TEST and WANDB."""
+"""The sections SOLVER, TEST and WANDB: training, evaluation and logging."""
 
+from collections.abc import Iterator
 from typing import Literal
 
-from speaq.config.values import (
+from speaq.config.field_types import (
     Choice,
+    Conflict,
     Count,
     Flag,
     Natural,
@@ -20,18 +22,18 @@ class Amp(Section):
     """SOLVER.AMP: automatic mixed precision."""
 
     enabled: Flag = False
-    """Compute in half precision where it is safe; on GPUs only."""
+    """Use mixed precision; on GPUs only."""
     precision: Choice[Literal["bf16", "fp16"]] = "bf16"
     """The half-precision format."""
 
 
 class ClipGradients(Section):
-    """SOLVER.CLIP_GRADIENTS: bounds on the gradient."""
+    """SOLVER.CLIP_GRADIENTS: gradient clipping."""
 
     enabled: Flag = False
     """Clip gradients."""
     clip_type: Choice[Literal["full_model", "norm", "value"]] = "value"
-    """Bound the norm of the whole gradient, the norm for each parameter, or every element."""
+    """Clip the norm of the whole gradient, the norm per parameter, or every element."""
     clip_value: Positive = 1.0
     """The bound."""
     norm_type: Positive = 2.0
@@ -39,27 +41,27 @@ class ClipGradients(Section):
 
 
 class Solver(Section):
-    """SOLVER: optimiser, schedule, batches and checkpoints."""
+    """SOLVER: optimizer, schedule, batches and checkpoints."""
 
     ims_per_batch: Count = 16
-    """Images per step of the optimiser, over all ranks."""
+    """Images per optimizer step, over all ranks."""
     accumulate: Count = 1
-    """Parts that a batch is computed in, to save memory; their gradients are averaged."""
+    """Number of micro-batches per step, to save memory; their gradients are averaged."""
     max_iter: Count = 40000
-    """Steps of training."""
+    """Training steps."""
 
     optimizer: Choice[Literal["ADAMW", "SGD"]] = "ADAMW"
-    """The optimiser."""
+    """Optimizer."""
     base_lr: Positive = 0.001
     """Learning rate after the warm-up."""
     base_lr_end: NonNegative = 0.0
     """Learning rate at the end of a cosine schedule."""
     backbone_multiplier: NonNegative = 0.1
-    """Factor of the learning rate of the backbone."""
+    """Learning rate factor of the backbone."""
     entity_multiplier: NonNegative = 1.0
-    """Factor of the learning rate of the entity parts."""
+    """Learning rate factor of the subject, object and box parts."""
     relation_multiplier: NonNegative = 1.0
-    """Factor of the learning rate of the relation parts."""
+    """Learning rate factor of the predicate parts."""
     weight_decay: NonNegative = 0.0001
     """Weight decay."""
     momentum: Share = 0.9
@@ -68,37 +70,51 @@ class Solver(Section):
     """Nesterov momentum of SGD."""
 
     lr_scheduler_name: Choice[Literal["WarmupMultiStepLR", "WarmupCosineLR"]] = "WarmupMultiStepLR"
-    """Steps by GAMMA, or a cosine from BASE_LR to BASE_LR_END."""
+    """Multiply by GAMMA at STEPS, or a cosine from BASE_LR to BASE_LR_END."""
     steps: Several[Natural] = (30000,)
-    """Steps at which the learning rate falls by GAMMA."""
+    """Steps at which the learning rate is multiplied by GAMMA."""
     gamma: Positive = 0.1
-    """Factor of the learning rate at each of STEPS."""
+    """Learning rate factor at each of STEPS."""
     warmup_factor: Share = 0.001
-    """Share of the learning rate at the first step."""
+    """Learning rate factor at the first step."""
     warmup_iters: Natural = 1000
     """Steps of warm-up."""
     warmup_method: Choice[Literal["linear", "constant"]] = "linear"
-    """Course of the warm-up."""
+    """Shape of the warm-up."""
 
     amp: Amp = Amp()
     clip_gradients: ClipGradients = ClipGradients()
     checkpoint_period: Count = 5000
-    """Steps between two checkpoints."""
+    """Steps between checkpoints."""
     max_to_keep: Count = 2
-    """Newest checkpoints kept, the best one aside."""
+    """Number of newest checkpoints to keep, besides the best one."""
     log_period: Count = 20
-    """Steps between two lines of the log."""
+    """Steps between lines of the log."""
     max_nonfinite_steps: Natural = 10
-    """Steps in a row with a non-finite loss or gradient that are skipped before training stops."""
+    """Consecutive steps with a non-finite loss or gradient that are skipped before training stops."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Batches that cannot be split, and schedules or optimizers that need other values."""
+        if self.ims_per_batch % self.accumulate:
+            reason = "a batch is computed in ACCUMULATE equal parts: IMS_PER_BATCH must be a multiple of it"
+            yield Conflict(("SOLVER.IMS_PER_BATCH", "SOLVER.ACCUMULATE"), reason)
+        if list(self.steps) != sorted(self.steps):
+            yield Conflict(("SOLVER.STEPS",), "steps must be in ascending order")
+        if self.lr_scheduler_name == "WarmupCosineLR" and self.base_lr_end > self.base_lr:
+            reason = "a cosine schedule decreases: BASE_LR_END must not exceed BASE_LR"
+            yield Conflict(("SOLVER.BASE_LR", "SOLVER.BASE_LR_END"), reason)
+        if self.optimizer == "SGD" and self.nesterov and self.momentum == 0:
+            reason = "Nesterov momentum needs a MOMENTUM above 0"
+            yield Conflict(("SOLVER.NESTEROV", "SOLVER.MOMENTUM"), reason)
 
 
 class EvaluationRelation(Section):
     """TEST.RELATION: triplets at evaluation."""
 
     iou_threshold: Share = 0.5
-    """IoU of both boxes from which a relation is found."""
+    """Minimum IoU of both boxes for a match."""
     drop_self: Flag = False
-    """Leave out relations of an entity with itself."""
+    """Remove relations of an entity with itself."""
     pnms_threshold: Share = 0.7
     """Product of both IoUs above which PNMS suppresses a triplet."""
 
@@ -107,13 +123,13 @@ class Evaluation(Section):
     """TEST: evaluation and post-processing."""
 
     eval_period: Natural = 0
-    """Steps between two evaluations; 0: only at the end."""
+    """Steps between evaluations; 0: only at the end."""
     ims_per_batch: Count = 8
-    """Images per batch of evaluation over all ranks."""
+    """Images per evaluation batch, over all ranks."""
     num_rel: Count = 1
     """Predicates kept per query."""
     pnms: Flag = False
-    """Suppress whole triplets instead of pooling the entities."""
+    """Suppress whole triplets instead of merging entities."""
     clip_boxes: Flag = False
     """Clip boxes to the image."""
     relation: EvaluationRelation = EvaluationRelation()
@@ -123,7 +139,7 @@ class Wandb(Section):
     """WANDB: logging to Weights & Biases."""
 
     use_wandb: Flag = False
-    """Log there too."""
+    """Log to Weights & Biases as well."""
     entity: Text = "your_entity"
     """Account or team."""
     project: Text = "speaq"

@@ -1,4 +1,4 @@
-"""The whole system on a small scale: generated data, training, evaluation, prediction."""
+"""The demo: generate a data set, train a small model, evaluate it and predict a scene graph."""
 
 import os
 import shutil
@@ -30,32 +30,32 @@ UNSEEN_SEED, UNSEEN_SIZE = 2**31, (384, 384)  # the data set has seed 0
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """What the demo leaves behind.
+    """The files that the demo writes.
 
     Attributes:
-        dataset: the generated data.
-        run: output folder of the training; its ``best`` is the model.
-        picture: an image that the model has never seen.
-        graph: its predicted scene graph as JSON.
+        dataset: folder of the generated data set.
+        run: output folder of the training; ``best`` in it is the model.
+        image: an image that is in no split of the data set.
+        graph: the predicted scene graph of the image as JSON.
         drawing: ground truth and prediction side by side.
-        plots: the course of the training.
+        plots: folder of plots of the training log.
     """
 
     dataset: Path
     run: Path
-    picture: Path
+    image: Path
     graph: Path
     drawing: Path
     plots: Path
 
     @property
     def report(self) -> Path:
-        """Everything about the evaluation, for a browser."""
+        """The evaluation report, a page for a browser."""
         return self.run / "report.html"
 
     @classmethod
     def under(cls, folder: Path) -> "DemoFiles":
-        """The names in an output folder."""
+        """The files in an output folder."""
         return cls(
             folder / "dataset",
             folder / "run",
@@ -67,42 +67,41 @@ class DemoFiles:
 
 
 def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | None = None) -> dict[str, Any]:
-    """Draw a data set, train a model on it from nothing, evaluate it, and use it on an unseen image.
+    """Generate a data set, train a model on it from scratch, evaluate it, and apply it to an unseen image.
 
     Args:
-        folder: where everything is written. A data set that is already there is used again; a former training
-            is replaced.
-        overrides: KEY VALUE pairs that win over the demo's configuration.
-        num_gpus: 0 is the CPU; one if there is any by default.
+        folder: folder to write to. An existing data set in it is reused; an existing training is replaced.
+        overrides: KEY VALUE pairs that override the configuration of the demo.
+        num_gpus: 0 for the CPU; by default one GPU if there is any.
 
     Returns:
-        The results on the held-out test images, as the metrics give them.
+        The results of the metrics on the test split.
     """
     console, start = Console(), time.perf_counter()
     files = DemoFiles.under(folder)
     cluster = Cluster(num_gpus=num_gpus)
-    cluster.trainer_options(load_config(CONFIG, overrides))  # a mistake shall not be found after the drawing
+    cluster.trainer_options(
+        load_config(CONFIG, overrides)
+    )  # report mistakes before the data set is generated
 
-    console.rule("1. A data set")
-    data = _draw_dataset(files.dataset, console)
-    console.print(
-        f"{NUM_TRAIN:,} scenes to learn from, {NUM_VAL} to choose the best model, {NUM_TEST} to test it"
-    )
+    console.rule("1. Generate a data set")
+    data = _generate(files.dataset, console)
+    console.print(f"{NUM_TRAIN:,} scenes for training, {NUM_VAL} for validation, {NUM_TEST} for the test")
 
-    console.rule("2. Training, from nothing")
+    console.rule("2. Train a model from scratch")
     config = load_config(CONFIG, [*_data_keys(data), "OUTPUT_DIR", str(files.run), *overrides])
     _clear(files.run)
     launch.train(config, cluster=cluster)
 
-    console.rule("3. Evaluation on images that were held out")
+    console.rule("3. Evaluate it on the test split")
     results = _evaluate(config, files, cluster)
 
-    console.rule("4. A picture it has never seen")
+    console.rule("4. Predict the scene graph of an unseen image")
     truth, prediction = _predict(files)
-    known = {(t.subject, t.predicate, t.object) for t in truth.triplets}
-    console.print("What the model says (* also drawn that way):")
+    correct = {(t.subject, t.predicate, t.object) for t in truth.triplets}
+    console.print("Predicted relations (* also in the ground truth):")
     for triplet in prediction.triplets:
-        mark = "*" if (triplet.subject, triplet.predicate, triplet.object) in known else " "
+        mark = "*" if (triplet.subject, triplet.predicate, triplet.object) in correct else " "
         console.print(f"  {mark} {triplet}", highlight=False)
 
     plot_training_logs([files.run], files.plots)
@@ -111,22 +110,22 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
     for name, path in (
         ("the data set", files.dataset),
         ("the model", files.run / "best"),
-        ("log, figures, results", files.run),
-        ("the unseen picture", files.picture),
+        ("log, metrics, results", files.run),
+        ("the unseen image", files.image),
         ("its scene graph", files.graph),
         ("truth and prediction", files.drawing),
-        ("the training, in plots", files.plots),
+        ("plots of the training", files.plots),
     ):
         console.print(f"{name:>22}: {path}", highlight=False)
-    console.print(f"\nTry it:  speaq predict {files.picture} --model {files.run}", highlight=False)
-    console.print(f"Open:    {files.report}  (in a browser: the evaluation)", highlight=False)
+    console.print(f"\nTry it:  speaq predict {files.image} --model {files.run}", highlight=False)
+    console.print(f"Open:    {files.report}  (the evaluation report, in a browser)", highlight=False)
     return results
 
 
-def _draw_dataset(folder: Path, console: Console) -> GeneratedDataset:
+def _generate(folder: Path, console: Console) -> GeneratedDataset:
     workers = min(os.cpu_count() or 1, 4)
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("drawing", total=NUM_TRAIN + NUM_VAL + NUM_TEST)
+        task = bar.add_task("generating", total=NUM_TRAIN + NUM_VAL + NUM_TEST)
         return generate_dataset(
             folder,
             num_images=NUM_TRAIN,
@@ -143,7 +142,7 @@ def _data_keys(data: GeneratedDataset) -> list[str]:
 
 
 def _clear(run: Path) -> None:
-    """Remove a former training, so that its checkpoints cannot be mistaken for new ones."""
+    """Remove an earlier training, so that its checkpoints are not mistaken for new ones."""
     for name in ("best", "checkpoints", "tensorboard"):
         shutil.rmtree(run / name, ignore_errors=True)
     for name in ("log.txt", "metrics.json"):
@@ -151,7 +150,7 @@ def _clear(run: Path) -> None:
 
 
 def _evaluate(config: Config, files: DemoFiles, cluster: Cluster) -> dict[str, Any]:
-    """Results of the best model on the test images, which had no part in training or in choosing it."""
+    """Results of the best model on the test split, which was not used to train or to select it."""
     model = {"weights": str(files.run / "best")}
     config = config.model_copy(
         update={
@@ -163,15 +162,15 @@ def _evaluate(config: Config, files: DemoFiles, cluster: Cluster) -> dict[str, A
 
 
 def _predict(files: DemoFiles) -> tuple[SceneGraph, SceneGraph]:
-    """Ground truth and prediction of a scene that is in no data set, drawn larger for the eye."""
+    """Ground truth and prediction of a scene that is in no split, generated larger for the drawing."""
     scene = generate_scene(seed=UNSEEN_SEED, index=0, image_size=UNSEEN_SIZE)
     model = Speaq.from_pretrained(files.run)
-    with replacing(files.picture) as temporary:
+    with replacing(files.image) as temporary:
         scene.image.save(temporary)
     truth = SceneGraph.from_annotation(
         Annotation(
             image_id="unseen",
-            path=files.picture,
+            path=files.image,
             width=UNSEEN_SIZE[0],
             height=UNSEEN_SIZE[1],
             boxes=scene.boxes.astype(np.float32),
@@ -180,7 +179,7 @@ def _predict(files: DemoFiles) -> tuple[SceneGraph, SceneGraph]:
         ),
         model.vocabulary,
     )
-    graph = model.predict(files.picture)
+    graph = model.predict(files.image)
     assert isinstance(graph, SceneGraph)
     best = graph.filter(top=len(truth))
     best.to_json(files.graph)

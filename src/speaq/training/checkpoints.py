@@ -1,8 +1,9 @@
-"""Checkpoints: folders that can be loaded as models, and from which training continues exactly.
+"""Checkpoints of a training, which are also saved models.
 
-``OUTPUT_DIR/checkpoints/iter_0001000/`` holds ``config.json`` and ``model.safetensors``, as any saved model
-does, and ``trainer.pt`` with the state of the optimiser, the schedule and the loops. ``OUTPUT_DIR/best/`` is
-the model with the best mR@100 so far.
+``OUTPUT_DIR/checkpoints/iter_0001000/`` contains ``config.json`` and ``model.safetensors``, like every saved
+model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to resume exactly.
+``OUTPUT_DIR/best/`` is the model with the best mR@100. Lightning's ModelCheckpoint would not save the last
+step, and would add the state of the optimizer to the best model.
 """
 
 import logging
@@ -16,30 +17,23 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
 
-from speaq.checkpoints.weights import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
+from speaq.checkpoints.saved_models import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
 from speaq.errors import SpeaqError
 from speaq.files import read_tensors, replacing_folder
 
 logger = logging.getLogger(__name__)
 
 TRAINER_FILE = "trainer.pt"
-BEST_FIGURE = "mR@100"
+BEST_METRIC = "mR@100"
 _PREFIX = "model."
-_STATE = {
-    "global_step",
-    "lr_schedulers",
-    "optimizer_states",
-    "samples",
-    "seed",
-    "skipped_steps",
-}  # in trainer.pt
+_STATE = {"global_step", "lr_schedulers", "optimizer_states", "samples", "seed", "skipped_steps"}
 
 
 class FolderCheckpoint(CheckpointIO):
-    """Reads and writes a checkpoint of the training engine as a folder; weights need no pickle."""
+    """Reads and writes a checkpoint of the Trainer as a folder, with the weights as safetensors."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint`` to the folder ``path``, whole or not at all.
+        """Write ``checkpoint`` to the folder ``path``, completely or not at all.
 
         Raises:
             SpeaqError: it cannot be written, for instance because the disk is full.
@@ -51,7 +45,7 @@ class FolderCheckpoint(CheckpointIO):
             with replacing_folder(Path(path)) as partial:
                 write_model(partial, config, weights)
                 torch.save(rest, partial / TRAINER_FILE)
-        except (SafetensorError, RuntimeError) as error:  # how these two report a full disk
+        except (SafetensorError, RuntimeError) as error:  # what safetensors and torch raise for a full disk
             reason = str(error).partition("\n")[0]
             raise SpeaqError(f"{path}: cannot write this checkpoint: {reason}") from error
 
@@ -74,7 +68,7 @@ class FolderCheckpoint(CheckpointIO):
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Everything in the checkpoint ``folder`` but the weights.
+    """The content of the checkpoint ``folder`` without the weights.
 
     Raises:
         SpeaqError: the file is missing or damaged.
@@ -86,26 +80,26 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def _advice(folder: Path) -> str:
-    return f"delete {folder} to go on from the checkpoint before it"
+    return f"delete {folder} to resume from the checkpoint before it"
 
 
 def complete_checkpoints(output_dir: Path) -> list[Path]:
-    """The checkpoints of a training that it can be continued from, the newest last."""
+    """The checkpoints from which a training can be resumed, from oldest to newest."""
     return [folder for folder in models_in_training(output_dir) if (folder / TRAINER_FILE).is_file()]
 
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
-    """The newest of :func:`complete_checkpoints`, if there is any."""
+    """The newest checkpoint from which a training can be resumed, if there is one."""
     return next(reversed(complete_checkpoints(output_dir)), None)
 
 
 class Checkpoints(L.Callback):
-    """Saves every ``period`` steps and at the end, keeps the ``keep`` newest, and the best by mR@100.
+    """Saves a checkpoint every ``period`` steps and at the end, and the best model by mR@100.
 
     Args:
-        output_dir: where.
-        period: steps between two checkpoints.
-        keep: how many of the newest stay.
+        output_dir: folder to save to.
+        period: steps between checkpoints.
+        keep: number of newest checkpoints that are kept.
     """
 
     def __init__(self, *, output_dir: Path, period: int, keep: int):
@@ -116,38 +110,33 @@ class Checkpoints(L.Callback):
         self._saved_at = -1
 
     def state_dict(self) -> dict[str, Any]:
-        """The best figure so far goes into the checkpoints."""
+        """Save the best metric with the checkpoint."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best figure of the interrupted training."""
+        """Restore the best metric of the resumed training."""
         self.best = state_dict["best"]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        """Save when it is time."""
+        """Save every ``period`` steps."""
         if pl_module.step_completed and trainer.global_step % self.period == 0:
             self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the end of the training."""
+        """Save the last step."""
         if trainer.global_step != self._saved_at:
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Keep the model if it is the best so far."""
-        figure = pl_module.results[0].get(BEST_FIGURE, float("nan"))
-        if math.isnan(figure) or (self.best is not None and figure <= self.best):
+        """Save the model if it is the best so far."""
+        value = pl_module.results[0].get(BEST_METRIC, math.nan)
+        if math.isnan(value) or (self.best is not None and value <= self.best):
             return
-        self.best = figure
+        self.best = value
         if trainer.is_global_zero:
             pl_module.model.save_pretrained(self.output_dir / "best")
-        logger.info(
-            "best model so far: %s %.4f on %s at iteration %d",
-            BEST_FIGURE,
-            figure,
-            pl_module.evaluation.names[0],
-            trainer.global_step - 1,
-        )
+        name, iteration = pl_module.evaluation.names[0], trainer.global_step - 1
+        logger.info("best model so far: %s %.4f on %s, iteration %d", BEST_METRIC, value, name, iteration)
 
     def _save(self, trainer: L.Trainer) -> None:
         folder = self.output_dir / "checkpoints"

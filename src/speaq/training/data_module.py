@@ -1,4 +1,4 @@
-"""Loaders of training and evaluation batches for the training engine."""
+"""The LightningDataModule: loaders of training and evaluation batches."""
 
 import logging
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ logger = logging.getLogger("speaq.training")
 
 
 class SceneGraphData(L.LightningDataModule):
-    """Training batches from the step that the trainer has reached, and evaluation batches.
+    """Loads training batches, starting from the current step of the Trainer, and evaluation batches.
 
     Args:
         config: its SOLVER, TEST and DATALOADER sections.
-        training: what to train on; None where only evaluation is wanted.
+        training: the training data; None for evaluation only.
         evaluation: the data sets to evaluate on.
     """
 
@@ -35,9 +35,9 @@ class SceneGraphData(L.LightningDataModule):
         self.evaluation = evaluation
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """This rank's batches, from the next step on."""
+        """Training batches of this rank, starting with the next step."""
         assert self.training is not None and self.trainer is not None
-        self._compare_with_what_was_drawn()
+        self._warn_if_counts_differ()
         sampler = TrainBatchSampler(
             epochs=self.training.epochs,
             mixture=self.training.mixture,
@@ -48,24 +48,22 @@ class SceneGraphData(L.LightningDataModule):
         )
         return self._loader(self.training.dataset, batch_sampler=sampler, collate_fn=collate)
 
-    def _compare_with_what_was_drawn(self) -> None:
-        """Say so where a resumed training draws its sources otherwise than before."""
+    def _warn_if_counts_differ(self) -> None:
+        """Warn if a resumed training has used other numbers of images than its current ratios imply."""
         assert self.training is not None and self.trainer is not None
         step = self.trainer.global_step
-        before = next((before for before, _ in self.training.mixture.batches(step)), None) if step else None
-        seen = cast(SceneGraphModule, self.trainer.lightning_module).samples()
-        if before is not None and before != list(seen.values()):
-            planned = ", ".join(f"{number} {name}" for name, number in zip(seen, before, strict=True))
-            drawn = ", ".join(f"{number} {name}" for name, number in seen.items())
+        expected = next((counts for counts, _ in self.training.mixture.batches(step)), None) if step else None
+        used = cast(SceneGraphModule, self.trainer.lightning_module).samples()
+        if expected is not None and expected != list(used.values()):
             logger.warning(
-                "the batch size, the sources or their ratios are others than before: going on as if %s "
-                "images had been drawn, but they were %s; some images come again before others",
-                planned,
-                drawn,
+                "the batch size, the sources or their ratios have changed: resuming as if %s images had been "
+                "used, but %s were; some images are repeated before others are used",
+                ", ".join(f"{number} {name}" for name, number in zip(used, expected, strict=True)),
+                ", ".join(f"{number} {name}" for name, number in used.items()),
             )
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        """This rank's share of every data set; each image once over all ranks."""
+        """This rank's share of the images of every data set."""
         assert self.trainer is not None
         world = self.trainer.world_size
         loaders = []

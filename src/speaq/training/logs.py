@@ -1,48 +1,46 @@
-"""Where the course of a training is written: log.txt, metrics.json, event files and the terminal.
+"""The log of a training: log.txt, metrics.json, TensorBoard and Weights & Biases.
 
-``log.txt`` keeps the form of detectron2's logs and ``metrics.json`` (a JSON object per line) its keys:
-users have scripts that read them.
+``log.txt`` has the format of detectron2's logs and ``metrics.json`` (a JSON object per line) its keys, which
+users read with scripts; `LightningModule.log` can write neither.
 """
 
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from speaq.config import Config
 from speaq.errors import SpeaqError
 from speaq.training.recorder import Recorder
 
 logger = logging.getLogger("speaq.training")
-console = Console(stderr=True, markup=False, emoji=False)  # class names may hold [ and :
+console = Console(stderr=True, markup=False, emoji=False)  # names of classes may contain [ and :
 
 FOR_FILES = {"for_files": True}
-"""Given as ``extra`` to a logging call: a line that a terminal need not show."""
+"""Pass this as ``extra`` to a logging call for a line that is not shown on a terminal."""
 
 
-def log_to(folder: Path, rank: int) -> None:
-    """Send what the package logs to ``log.txt`` in ``folder``, and on rank 0 to the terminal.
+def set_up_logging(folder: Path, rank: int) -> None:
+    """Write the log of the package to ``log.txt`` in ``folder``, and on rank 0 to the terminal.
 
     Other ranks write to ``log.txt.rank1`` and so on.
 
     Raises:
-        SpeaqError: the folder cannot be made or written to.
+        SpeaqError: the folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         name = "log.txt" if rank == 0 else f"log.txt.rank{rank}"
-        file = logging.FileHandler(folder / name, encoding="utf-8")
+        handlers: list[logging.Handler] = [logging.FileHandler(folder / name, encoding="utf-8")]
     except OSError as error:
         raise SpeaqError(
             f"OUTPUT_DIR {folder}: cannot write there ({error.strerror}: {error.filename}); name another one"
@@ -53,37 +51,35 @@ def log_to(folder: Path, rank: int) -> None:
     for handler in list(package.handlers):
         package.removeHandler(handler)
         handler.close()
-    form = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
-    file.setFormatter(form)
-    package.addHandler(file)
     if rank == 0 and console.is_terminal:
-        # A person has the progress bar and tables instead of the lines that are for files.
-        terminal: logging.Handler = RichHandler(console=console, show_path=False, show_time=False)
+        # The progress bar and tables replace the lines that are for files only.
+        terminal = RichHandler(console=console, show_path=False, show_time=False)
         terminal.addFilter(lambda record: not getattr(record, "for_files", False))
         package.addHandler(terminal)
     elif rank == 0:
-        plain = logging.StreamHandler()
-        plain.setFormatter(form)
-        package.addHandler(plain)
+        handlers.append(logging.StreamHandler())
+    for handler in handlers:
+        handler.setFormatter(
+            logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
+        )
+        package.addHandler(handler)
 
 
 def build_loggers(config: Config) -> list[Logger]:
-    """Event files for TensorBoard, and Weights & Biases where it is wanted.
+    """The loggers of the Trainer: TensorBoard, and Weights & Biases with WANDB.USE_WANDB.
 
     Raises:
-        SpeaqError: wandb is wanted but not installed.
+        SpeaqError: wandb is not installed.
     """
     loggers: list[Logger] = [TensorBoardLogger(config.output_dir, name="tensorboard", version="")]
-    if config.wandb.use_wandb:
-        from lightning.pytorch.loggers import WandbLogger
-
-        wandb = config.wandb
+    wandb, defaults = config.wandb, type(config.wandb)()
+    if wandb.use_wandb:
         try:
             loggers.append(
                 WandbLogger(
                     project=wandb.project,
-                    entity=None if wandb.entity == type(wandb)().entity else wandb.entity,
-                    name=None if wandb.exp_name == type(wandb)().exp_name else wandb.exp_name,
+                    entity=None if wandb.entity == defaults.entity else wandb.entity,
+                    name=None if wandb.exp_name == defaults.exp_name else wandb.exp_name,
                     group=wandb.group,
                     save_dir=config.output_dir,
                 )
@@ -96,7 +92,7 @@ def build_loggers(config: Config) -> list[Logger]:
 
 
 class TrainingLog(L.Callback):
-    """Writes a line of losses every ``period`` steps, and the time that the training took.
+    """Logs losses, learning rate and times every ``period`` steps, and the total time at the end.
 
     Args:
         folder: of ``metrics.json``.
@@ -109,160 +105,79 @@ class TrainingLog(L.Callback):
         self.period = period
         self.max_iter = max_iter
         self.recorder = Recorder(window=period)
-        self.rate = 0.0
+        self.learning_rate = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say where training starts."""
+        """Log the first iteration and start the clock."""
         logger.info("Starting training from iteration %d", trainer.global_step)
         self.recorder.resume()
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """The batch is there."""
+        """Record the time spent on loading the batch, and the learning rate of this step."""
         self.recorder.data_ready()
-        self.rate = trainer.optimizers[0].param_groups[0][
-            "lr"
-        ]  # of this step; afterwards it is the next one's
+        self.learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        """Record the step, and write a line when it is time."""
+        """Record the step, and log every ``period`` steps."""
         self.recorder.batch_done()
         if not pl_module.step_completed:
             return
         self.recorder.step_done(pl_module.step_terms)
         if trainer.global_step % self.period == 0 or trainer.global_step == self.max_iter:
-            self._write(trainer, pl_module)
+            self._log_step(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Evaluation is not training time."""
+        """Exclude the evaluation from the training time."""
         self.recorder.resume()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say how fast it was."""
-        recorder = self.recorder
-        logger.info(
-            "Overall training speed: %d iterations in %s (%.4f s / it)",
-            recorder.steps,
-            timedelta(seconds=int(recorder.seconds)),
-            recorder.seconds_per_step,
-        )
+        """Log the total time."""
+        steps, seconds = self.recorder.steps, timedelta(seconds=int(self.recorder.seconds))
+        mean = self.recorder.seconds_per_step
+        logger.info("Overall training speed: %d iterations in %s (%.4f s / it)", steps, seconds, mean)
 
-    def _write(self, trainer: L.Trainer, pl_module: Any) -> None:
-        iteration = trainer.global_step - 1
-        medians = self.recorder.medians()
-        eta = self.recorder.seconds_per_step * (self.max_iter - trainer.global_step)
-        seconds, data_seconds = self.recorder.last_seconds
-        losses = "  ".join(f"{name}: {value:.4g}" for name, value in medians.items() if "loss" in name)
+    def _log_step(self, trainer: L.Trainer, pl_module: Any) -> None:
+        iteration, skipped = trainer.global_step - 1, pl_module.skipped_steps
+        terms, step_time = self.recorder.medians(), self.recorder.seconds_per_step
+        eta = step_time * (self.max_iter - trainer.global_step)
+        last_time, last_data_time = self.recorder.last_seconds
+        losses = "  ".join(f"{name}: {value:.4g}" for name, value in terms.items() if "loss" in name)
         memory = ""
         if torch.cuda.is_available():
             memory = f"max_mem: {torch.cuda.max_memory_allocated() / 2**20:.0f}M"
-        skipped = f"skipped: {pl_module.skipped_steps}  " if pl_module.skipped_steps else ""
         line = (
-            f" eta: {timedelta(seconds=int(eta))}  iter: {iteration}  {losses}  {skipped}  "
-            f"time: {self.recorder.seconds_per_step:.4f}  last_time: {seconds:.4f}  "
-            f"data_time: {self.recorder.data_seconds:.4f}  last_data_time: {data_seconds:.4f}   "
-            f"lr: {self.rate:.5g}  {memory}"
+            f" eta: {timedelta(seconds=int(eta))}  iter: {iteration}  {losses}  "
+            f"{f'skipped: {skipped}  ' if skipped else ''}  "
+            f"time: {step_time:.4f}  last_time: {last_time:.4f}  "
+            f"data_time: {self.recorder.data_seconds:.4f}  last_data_time: {last_data_time:.4f}   "
+            f"lr: {self.learning_rate:.5g}  {memory}"
         )
         logger.info(line, extra=FOR_FILES)
-        figures = medians | {
-            "iteration": iteration,
-            "lr": self.rate,
-            "time": self.recorder.seconds_per_step,
-            "data_time": self.recorder.data_seconds,
-            "eta_seconds": eta,
-            "skipped_steps": pl_module.skipped_steps,
-            **{f"samples_{name}": count for name, count in pl_module.samples().items()},
-        }
-        write_figures(self.folder, figures, trainer.loggers, trainer.is_global_zero)
+        if trainer.is_global_zero:
+            metrics = terms | {
+                "iteration": iteration,
+                "lr": self.learning_rate,
+                "time": step_time,
+                "data_time": self.recorder.data_seconds,
+                "eta_seconds": eta,
+                "skipped_steps": skipped,
+                **{f"samples_{name}": count for name, count in pl_module.samples().items()},
+            }
+            write_metrics(self.folder, metrics, trainer.loggers)
 
 
-def write_figures(folder: Path, figures: Mapping[str, Any], loggers: list[Logger], main_rank: bool) -> None:
-    """Add a line to ``metrics.json`` and a point to the other logs, on rank 0.
+def write_metrics(folder: Path, metrics: Mapping[str, Any], loggers: Sequence[Logger]) -> None:
+    """Add a line to ``metrics.json`` and a step to the other loggers; to be called on rank 0 only.
 
     Args:
         folder: of ``metrics.json``.
-        figures: numbers, with the key ``iteration``.
-        loggers: event files and the like.
-        main_rank: whether this is rank 0.
+        metrics: numbers by name, with the key ``iteration``; those that are not finite are written as null.
+        loggers: of the Trainer.
     """
-    if not main_rank:
-        return
-    finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     with (folder / "metrics.json").open("a", encoding="utf-8") as file:
         file.write(json.dumps(finite, sort_keys=True) + "\n")
-    points = {name: value for name, value in finite.items() if name != "iteration" and value is not None}
+    values = {name: value for name, value in finite.items() if name != "iteration" and value is not None}
     for other in loggers:
-        other.log_metrics(points, step=figures["iteration"])
+        other.log_metrics(values, step=metrics["iteration"])
         other.save()
-
-
-class TrainingProgress(L.Callback):
-    """A bar with loss, speed and time left, where there is a terminal.
-
-    Args:
-        max_iter: steps of the whole training.
-    """
-
-    def __init__(self, *, max_iter: int):
-        self.max_iter = max_iter
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-
-    def _start(self, text: str, total: int | None, completed: int = 0) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=15),  # all columns fit into 80 characters
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._bar.start()
-        self._task = self._bar.add_task(text, total=total, completed=completed, figures="")
-
-    def _stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the bar."""
-        if trainer.is_global_zero:
-            self._start("training", self.max_iter, trainer.global_step)
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        """Move the bar; the loss is only fetched from the device when the bar is drawn."""
-        if self._bar is None or not console.is_terminal or not pl_module.step_completed:
-            return
-        terms: dict[str, Tensor] = pl_module.step_terms
-        speed = self._bar.tasks[0].speed
-        losses = f"loss {float(terms['total_loss']):.2f}  relation {float(terms['loss_relation']):.2f}"
-        figures = f"{losses}  {speed:.1f} it/s" if speed else losses
-        self._bar.update(self._task, completed=trainer.global_step, figures=figures)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the evaluation's own bar."""
-        if trainer.is_global_zero:
-            self._stop()
-            self._start("evaluation", _as_total(trainer.num_val_batches))
-
-    def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Move the evaluation's bar."""
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Back to the training's bar."""
-        self._stop()
-        if trainer.is_global_zero and trainer.state.fn == "fit":
-            self._start("training", self.max_iter, trainer.global_step)
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Leave the terminal as it was."""
-        self._stop()
-
-
-def _as_total(batches: list[int | float]) -> int | None:
-    total = sum(batches)
-    return int(total) if total != float("inf") else None

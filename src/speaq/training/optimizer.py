@@ -1,4 +1,4 @@
-"""Optimiser, learning-rate schedule and gradient clipping."""
+"""Optimizer, learning rate schedule and gradient clipping."""
 
 import math
 from bisect import bisect_right
@@ -23,14 +23,14 @@ _ENTITY_PARTS = (
 
 
 def parameter_groups(model: Speaq, solver: Solver) -> list[dict[str, Any]]:
-    """Trainable parameters by the factor of their learning rate.
+    """Trainable parameters, grouped by the factor of their learning rate.
 
-    BACKBONE_MULTIPLIER is for the backbone, RELATION_MULTIPLIER for everything of the predicate (its layers,
-    queries, conditionings and classifier), ENTITY_MULTIPLIER for everything of subject and object, boxes
-    included; the rest (projection, encoder) has the base rate. Weight decay is the same for all.
+    BACKBONE_MULTIPLIER applies to the backbone, RELATION_MULTIPLIER to the predicate decoder, its queries and
+    classifier, ENTITY_MULTIPLIER to the subject and object decoders, their queries, classifier and boxes; all
+    other parameters (projection, encoder) have the base rate. Weight decay is the same for all.
 
     Returns:
-        The most numerous group first: its learning rate is the one that logs show.
+        The largest group first: its learning rate is the one in the log.
     """
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -55,18 +55,18 @@ def build_optimizer(model: Speaq, solver: Solver) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             groups, momentum=solver.momentum, nesterov=solver.nesterov, weight_decay=solver.weight_decay
         )
-    # Fused is several times faster. With fp16 it would unscale gradients itself, after they are clipped.
+    # The fused version is several times faster, but with fp16 it would unscale gradients after clipping.
     scaled = solver.amp.enabled and solver.amp.precision == "fp16"
     fused = model.device.type in ("cpu", "cuda") and not scaled
     return torch.optim.AdamW(groups, weight_decay=solver.weight_decay, fused=fused)
 
 
 def learning_rate_factor(solver: Solver, step: int) -> float:
-    """Learning rate of step ``step`` (from 0) relative to its value after the warm-up.
+    """Learning rate of step ``step`` (from 0) relative to BASE_LR.
 
-    WarmupMultiStepLR multiplies by GAMMA at each of STEPS; WarmupCosineLR falls along half a cosine to
-    BASE_LR_END. Over the first WARMUP_ITERS steps the rate rises from WARMUP_FACTOR of it, linearly or at
-    once.
+    WarmupMultiStepLR multiplies by GAMMA at each of STEPS; WarmupCosineLR decreases along half a cosine to
+    BASE_LR_END. During the first WARMUP_ITERS steps the factor WARMUP_FACTOR applies, constant or increasing
+    linearly to 1.
     """
     if solver.lr_scheduler_name == "WarmupCosineLR":
         end = solver.base_lr_end / solver.base_lr
@@ -83,36 +83,35 @@ def learning_rate_factor(solver: Solver, step: int) -> float:
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, solver: Solver) -> torch.optim.lr_scheduler.LambdaLR:
-    """The schedule, to be stepped after every step of the optimiser."""
+    """The schedule, to be stepped after every step of the optimizer."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(solver, step))
 
 
-def adopt_settings(saved: dict[str, Any], schedule: dict[str, Any], model: Speaq, solver: Solver) -> None:
-    """Put the settings of a configuration, such as its learning rates, in place of those in a saved state.
+def apply_settings(saved: dict[str, Any], schedule: dict[str, Any], model: Speaq, solver: Solver) -> None:
+    """Replace the settings in a saved state, such as learning rates, by those of the configuration.
 
-    So a training that continues takes up what was changed meanwhile; where nothing was, nothing changes.
+    A resumed training thus uses the settings that were changed in the meantime; the others are unchanged.
 
     Args:
-        saved: state of the optimiser; changed in place.
-        schedule: state of its schedule; changed in place.
-        model: whose parameters are optimised.
+        saved: state of the optimizer; changed in place.
+        schedule: state of the schedule; changed in place.
+        model: the model that is trained.
         solver: the configuration.
 
     Raises:
-        SpeaqError: the state is of another optimiser or of other groups of parameters.
+        SpeaqError: the state is of another optimizer or of other parameter groups.
     """
     optimizer = build_optimizer(model, solver)
     build_scheduler(optimizer, solver)
-    theirs, ours = (
+    saved_groups, groups = (
         [("betas" in group, len(group["params"])) for group in groups]
         for groups in (saved["param_groups"], optimizer.param_groups)
     )
-    if theirs != ours:
+    if saved_groups != groups:
         raise SpeaqError(
-            "the training to continue had another SOLVER.OPTIMIZER, or trained other parameters together "
-            "(BACKBONE_, ENTITY_, RELATION_MULTIPLIER of SOLVER that are equal or not, "
-            "MODEL.BACKBONE.FREEZE_AT); keep these as they were, or start anew in another OUTPUT_DIR with "
-            "MODEL.WEIGHTS"
+            "the training to resume had another SOLVER.OPTIMIZER or other parameter groups (they depend on "
+            "BACKBONE_, ENTITY_, RELATION_MULTIPLIER of SOLVER and on MODEL.BACKBONE.FREEZE_AT); restore "
+            "these settings, or start a new training in another OUTPUT_DIR with MODEL.WEIGHTS"
         )
     factor = learning_rate_factor(solver, schedule["last_epoch"])
     schedule["base_lrs"] = [group["initial_lr"] for group in optimizer.param_groups]
@@ -124,8 +123,8 @@ def clip_gradients(parameters: Iterable[nn.Parameter], clip: ClipGradients) -> T
     """Clip gradients in place as configured.
 
     Args:
-        parameters: with gradients or without.
-        clip: ``full_model`` bounds the norm of the whole gradient, ``norm`` that of each parameter, ``value``
+        parameters: parameters; those without a gradient are ignored.
+        clip: ``full_model`` clips the norm of the whole gradient, ``norm`` that of each parameter, ``value``
             every element.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a model predicts in an evaluation, in files to be scored and drawn again without it."""
+"""Saved predictions of an evaluation, to be scored and drawn again without the model."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +14,7 @@ from speaq.training.module import SceneGraphModule
 class PredictionFiles(L.Callback):
     """Writes the predictions on every data set to a file, ``folder/<data set>.h5``.
 
-    Of an image the best relations are kept, as many as the metrics look at.
+    The best relations of an image are kept, as many as the metrics use.
 
     Args:
         folder: of the files.
@@ -30,7 +30,7 @@ class PredictionFiles(L.Callback):
         self._writers: list[PredictionWriter] = []
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Begin this rank's files."""
+        """Open the files of this rank."""
         module: SceneGraphModule = pl_module
         names = module.evaluation.dataset_names
         self.written = [self.folder / f"{name}.h5" for name in names]
@@ -56,12 +56,12 @@ class PredictionFiles(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add what was predicted."""
+        """Add the predictions of a batch."""
         for graph, annotation in outputs["predictions"]:
             self._writers[dataloader_idx].add(graph, annotation)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Join the files of all ranks, with the images in the order of the data set."""
+        """Merge the files of all ranks, with the images in the order of the data set."""
         module: SceneGraphModule = pl_module
         self._open.close()
         trainer.strategy.barrier()
@@ -76,7 +76,7 @@ class PredictionFiles(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Leave no half a file behind."""
+        """Remove incomplete files."""
         self._open.__exit__(type(exception), exception, exception.__traceback__)
 
 

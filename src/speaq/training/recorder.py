@@ -1,4 +1,4 @@
-"""What happened in the last steps, for the logs."""
+"""Losses and times of the last steps, for the log."""
 
 import math
 import statistics
@@ -13,14 +13,14 @@ from torch import Tensor
 class Recorder:
     """Loss terms and times of the last steps.
 
-    Loss terms stay on their device until they are asked for, so that recording never waits for it.
+    Loss terms remain on their device until `medians` is called, so that recording does not synchronize it.
 
     Args:
-        window: steps over which medians are taken.
+        window: number of steps of the medians.
 
     Attributes:
-        steps: recorded since the start of this process.
-        seconds: spent in these steps, evaluations and checkpoints left out.
+        steps: number of steps since the start of this process.
+        seconds: duration of these steps, without evaluations and checkpoints.
     """
 
     def __init__(self, *, window: int):
@@ -32,15 +32,15 @@ class Recorder:
         self._since = time.perf_counter()
 
     def resume(self) -> None:
-        """The clock runs (again): a batch is being waited for."""
+        """Start the clock, or restart it after a pause: the next batch is being loaded."""
         self._since = time.perf_counter()
 
     def data_ready(self) -> None:
-        """The batch has arrived."""
+        """The batch is loaded."""
         self._data_time += time.perf_counter() - self._since
 
     def batch_done(self) -> None:
-        """The batch is computed; it may be one of several of a step."""
+        """The batch is computed; a step may consist of several."""
         now = time.perf_counter()
         self._step_time += now - self._since
         self._since = now
@@ -55,24 +55,23 @@ class Recorder:
 
     @property
     def seconds_per_step(self) -> float:
-        """Mean over all steps, 0 before the first."""
+        """Mean over all steps; 0 before the first."""
         return self.seconds / self.steps if self.steps else 0.0
 
     @property
     def last_seconds(self) -> tuple[float, float]:
-        """Seconds of the last step and of its waiting for data."""
+        """Duration of the last step, and of loading its data."""
         return self._times[-1]
 
     @property
     def data_seconds(self) -> float:
-        """Mean seconds of waiting for data, over the window."""
+        """Mean duration of loading the data, over the window."""
         return statistics.fmean(data for _, data in self._times)
 
     def medians(self) -> dict[str, float]:
-        """Median of every term over the window, in one transfer from the device.
+        """Median of every term over the window, with one transfer from the device.
 
-        NaN is left out, such as the loss of a source that had no image in a step; it is the median where
-        there is nothing else.
+        NaN is ignored, such as the loss of a source without images in a step, unless all values are NaN.
         """
         names = list(self._terms[-1])
         table = torch.stack([torch.stack([terms[name] for name in names]) for terms in self._terms])

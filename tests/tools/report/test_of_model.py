@@ -82,7 +82,7 @@ def test_the_command_scores_predictions_without_a_model(trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "evaluate what"),
+        ([], "nothing to evaluate"),
         (["--predictions", "nowhere/predictions/VG_val.h5"], "config.yaml: no such file"),
         (["nowhere"], "nowhere"),
     ],

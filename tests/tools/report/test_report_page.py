@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from speaq.evaluation.scoring import paired, score
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.analysis import analyse
@@ -15,7 +16,6 @@ from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.prediction_writer import PredictionWriter
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.scoring import paired, score
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
 from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report

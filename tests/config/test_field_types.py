@@ -1,7 +1,7 @@
 import pytest
 
-from speaq.config.values import read_flag, read_integer, read_number, read_sequence, read_text
-from speaq.config.without_effect import read_like
+from speaq.config.field_types import read_flag, read_integer, read_number, read_sequence, read_text
+from speaq.config.ignored_keys import read_like
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,12 @@ from speaq.config.without_effect import read_like
         ("no", False),
     ],
 )
-def test_flags(value, expected):
+def test_read_flag(value, expected):
     assert read_flag(value) is expected
 
 
 @pytest.mark.parametrize("value", [1, 0, "1", "", "maybe", None, [], {}, 1.0])
-def test_no_flags(value):
+def test_read_flag_refuses(value):
     with pytest.raises(ValueError, match="expected True or False"):
         read_flag(value)
 
@@ -30,14 +30,14 @@ def test_no_flags(value):
     ("value", "expected"),
     [("1e-4", 1e-4), ("-0.5", -0.5), (".5", 0.5), ("5.", 5.0), (3, 3.0), ("+2", 2.0), (" 1 ", 1.0)],
 )
-def test_numbers(value, expected):
+def test_read_number(value, expected):
     assert read_number(value) == expected
 
 
 @pytest.mark.parametrize(
     "value", ["", "x", "nan", "inf", ".inf", "1e400", None, True, [1], {}, "1,2", 10**400, 1j]
 )
-def test_no_numbers(value):
+def test_read_number_refuses(value):
     with pytest.raises(ValueError, match="expected a number"):
         read_number(value)
 
@@ -45,19 +45,19 @@ def test_no_numbers(value):
 @pytest.mark.parametrize(
     ("value", "expected"), [("20", 20), (20, 20), ("1e5", 100_000), ("20.0", 20), ("-1", -1), (4.0, 4)]
 )
-def test_whole_numbers(value, expected):
+def test_read_integer(value, expected):
     result = read_integer(value)
     assert result == expected
     assert type(result) is int
 
 
 @pytest.mark.parametrize("value", ["1.5", 1.5, "x", "", None, True, [1], "nan", "9" * 5000])
-def test_no_whole_numbers(value):
+def test_read_integer_refuses(value):
     with pytest.raises(ValueError, match="expected a whole number"):
         read_integer(value)
 
 
-def test_text():
+def test_read_text():
     assert [read_text(value) for value in ("a b", "1e-4", "007", None, "None", "null", "")] == [
         "a b", "1e-4", "007", "", "", "", "",
     ]  # fmt: skip
@@ -89,11 +89,11 @@ def test_text():
         ("((1, 2), (3, 4))", [(1, 2), (3, 4)]),
     ],
 )
-def test_sequences(value, expected):
+def test_read_sequence(value, expected):
     assert read_sequence(value) == expected
 
 
-def test_values_are_read_like_defaults():
+def test_read_like_follows_the_type_of_the_default():
     assert read_like([[1.0, 2.0]], "((1, 2), (3, 4))") == [[1, 2], [3, 4]]
     assert read_like([True, True], ["no", "yes"]) == [False, True]
     assert (read_like(5, "0.5"), read_like(5, "7"), read_like(0.0, "1e-3")) == (0.5, 7, 0.001)

@@ -52,19 +52,19 @@ def test_named_sources_come_from_files_and_the_command_line(tmp_path):
         (["REAL_SAMPLING_RATIO_END", "-0.5"], "expected at least 0"),
         (["STATISTICS", "rendered"], "expected mix, or one of the sources real, synthetic"),
         (["SOURCES.real.SAMPLING_RATIO", "1"], "choose another name"),
-        (["SOURCES.Mix.SAMPLING_RATIO", "1"], "Mix is taken, in whatever case"),
-        (["SOURCES.a.SAMPLING_RATIO", "1", "SOURCES.A.SAMPLING_RATIO", "1"], "a is taken"),
-        (["SOURCES.2nd.IMAGES", "x"], "A name is letters, digits"),
+        (["SOURCES.Mix.SAMPLING_RATIO", "1"], "the name Mix is already used"),
+        (["SOURCES.a.SAMPLING_RATIO", "1", "SOURCES.A.SAMPLING_RATIO", "1"], "the name a is already used"),
+        (["SOURCES.2nd.IMAGES", "x"], "A name consists of letters, digits"),
         (["SYNTHETIC_LOSS_WEIGHT", "1e39"], "expected at most 1000000"),
         (["REAL_SAMPLING_RATIO", "0", "SYNTHETIC_SAMPLING_RATIO", "0"], "at least one ratio must be above 0"),
         (
             ["REAL_SAMPLING_RATIO_END", "0", "SYNTHETIC_SAMPLING_RATIO_END", "0"],
-            "no source has a share at the end",
+            "all sampling ratios are 0 at the end",
         ),
         (["REAL_LOSS_WEIGHT", "0", "SYNTHETIC_LOSS_WEIGHT", "0"], "one weight must be above 0"),
     ],
 )
-def test_what_cannot_be_is_named(items, message):
+def test_invalid_mix_is_refused_with_the_key(items, message):
     pairs = [item if i % 2 else KEY + item for i, item in enumerate([*items, "ENABLED", "True"])]
     with pytest.raises(SpeaqError, match=message):
         load_config(None, pairs)

@@ -1,28 +1,29 @@
-"""Where settings come from: YAML files, which may build on others, and `KEY VALUE` pairs of a command line.
+"""Settings by dotted key, read from YAML files with `_BASE_` and from `KEY VALUE` pairs of the command line.
 
-Values stay text here; what a text means is decided by the type of its key.
+Values remain text here; the type of the key decides later how the text is read.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from speaq.errors import SpeaqError
 
 _NULL = "tag:yaml.org,2002:null"
-_DEEPEST_LIST = 4
+_MAX_LIST_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key set at one place.
+    """A key with its value and the place where it was set.
 
     Attributes:
         key: dotted, as written.
-        value: None, text, a list of these, or {} for a mapping where none can be.
-        origin: the place, such as "configs/speaq.yaml, line 3".
+        value: None, text, a list of these, or {} for a mapping where a value was expected.
+        origin: file and line, or position on the command line, such as "configs/speaq.yaml, line 3".
     """
 
     key: str
@@ -33,12 +34,12 @@ class Setting:
 def read_file(
     file: Path, is_section: Callable[[str], bool], chain: tuple[Path, ...] = ()
 ) -> list[list[Setting]]:
-    """The settings of a YAML file, after those of the files that it builds on with `_BASE_`.
+    """The settings of a YAML file, preceded by those of its `_BASE_` files.
 
     Args:
         file: the file.
-        is_section: whether a dotted name is one under which further keys are looked for.
-        chain: the files that led here, outermost first.
+        is_section: whether a dotted name is a section, which contains further keys.
+        chain: the files whose `_BASE_` led to this one, outermost first.
 
     Returns:
         One list of settings per file, the innermost base first.
@@ -46,23 +47,22 @@ def read_file(
     Raises:
         SpeaqError: a file is missing, unreadable, not YAML or not a mapping, or is its own base.
     """
-    asked = f"; it is the _BASE_ of {chain[-1]}" if chain else ""
+    base_of = f"; it is the _BASE_ of {chain[-1]}" if chain else ""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise SpeaqError(f"{file}: no such configuration file{asked}") from None
+        raise SpeaqError(f"{file}: no such configuration file{base_of}") from None
     except OSError as error:
-        raise SpeaqError(f"{file}: the configuration cannot be read ({error.strerror}){asked}") from None
+        raise SpeaqError(f"{file}: the configuration cannot be read ({error.strerror}){base_of}") from None
     except ValueError as error:  # not UTF-8, or a file name that no system accepts
-        raise SpeaqError(f"{str(file)!r}: not a readable text file ({error}){asked}") from None
-    if file.resolve() in {former.resolve() for former in chain}:
+        raise SpeaqError(f"{str(file)!r}: not a readable text file ({error}){base_of}") from None
+    if file.resolve() in {previous.resolve() for previous in chain}:
         circle = " -> ".join(str(step) for step in (*chain, file))
         raise SpeaqError(f"{file}: _BASE_ leads in a circle: {circle}")
 
     settings = list(_settings(_root(text, file), file, is_section))
-    bases = [setting for setting in settings if setting.key == "_BASE_"]
     layers = []
-    for base in bases:
+    for base in (setting for setting in settings if setting.key == "_BASE_"):
         if not isinstance(base.value, str) or not base.value:
             raise SpeaqError(f"{base.origin}: _BASE_ expected the path of one file, relative to this one")
         layers += read_file(file.parent / base.value, is_section, (*chain, file))
@@ -105,8 +105,8 @@ def _settings(
 
 
 def _value(node: yaml.Node, origin: str, depth: int = 0) -> object:
-    if depth > _DEEPEST_LIST:
-        raise SpeaqError(f"{origin}: lists nested more than {_DEEPEST_LIST} deep")
+    if depth > _MAX_LIST_DEPTH:
+        raise SpeaqError(f"{origin}: lists nested more than {_MAX_LIST_DEPTH} deep")
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == _NULL else node.value
     if isinstance(node, yaml.SequenceNode):
@@ -119,16 +119,16 @@ def read_overrides(items: Sequence[object], is_key: Callable[[object], bool]) ->
 
     Args:
         items: keys and values in turn. Quotes around a whole value are taken off.
-        is_key: whether there is such a dotted key, to tell where the pairs went astray.
+        is_key: whether a dotted key exists, to locate the first item that breaks the pairs.
 
     Raises:
         SpeaqError: there is a key without a value.
     """
     if len(items) % 2:
-        astray = next((i for i in range(0, len(items), 2) if not is_key(items[i])), len(items) - 1)
-        problem = "has no value" if is_key(items[astray]) else "is not a key"
+        first = next((i for i in range(0, len(items), 2) if not is_key(items[i])), len(items) - 1)
+        problem = "has no value" if is_key(items[first]) else "is not a key"
         raise SpeaqError(
-            f"command line, item {astray + 1}: {items[astray]!r} {problem}; expected pairs KEY VALUE, "
+            f"command line, item {first + 1}: {items[first]!r} {problem}; expected pairs KEY VALUE, "
             f"found {len(items)} items (put a value with spaces in quotes)"
         )
     settings = {}
@@ -138,3 +138,24 @@ def read_overrides(items: Sequence[object], is_key: Callable[[object], bool]) ->
             value = value[1:-1]
         settings[key] = Setting(key, value, f"command line, item {position + 1}")
     return list(settings.values())
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings as (dotted key, value)."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def nest(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings from values by dotted key: the inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for key, value in settings.items():
+        *sections, name = key.split(".")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = value
+    return tree

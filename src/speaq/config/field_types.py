@@ -1,32 +1,33 @@
-"""How the value of a key is read, and the types that the schema is written in.
+"""Types of configuration values, and the base class of configuration sections.
 
 A value arrives as text (from a YAML scalar or the command line), as a list, as None, or as a Python object
-from a caller. The type of the key decides what the text means: `1e-4` is a number for a learning rate and a
-name for a folder. Every reader raises `ValueError("expected ...")`, which is what the user is told.
+from a caller. The type of its key decides how the text is read: `1e-4` is a number for a learning rate and a
+name for a folder. Every reader raises `ValueError("expected ...")`, which becomes part of the message.
 """
 
 import ast
 import contextlib
 import math
-from typing import Annotated, Any, TypeVar, get_args
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple, Self, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
 
-_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def is_null(value: object) -> bool:
-    """Whether the value stands for nothing: YAML's null, or Python's None written out."""
+    """Whether the value is YAML's null or Python's None, also as text."""
     return value is None or (isinstance(value, str) and value in ("None", "null"))
 
 
 def read_flag(value: object) -> bool:
     """True or False, also as yes/no and on/off in any case."""
     if isinstance(value, str):
-        value = _WORDS.get(value.strip().lower())
+        value = _FLAGS.get(value.strip().lower())
     if not isinstance(value, bool):
         raise ValueError("expected True or False")
     return value
@@ -58,7 +59,7 @@ def read_integer(value: object) -> int:
 
 
 def read_text(value: object) -> str:
-    """Text; nothing is the empty text."""
+    """Text; null is the empty text."""
     if is_null(value):
         return ""
     if isinstance(value, int) and not isinstance(value, bool):  # an image id in a list
@@ -71,7 +72,7 @@ def read_text(value: object) -> str:
 def read_sequence(value: object) -> list[Any]:
     """The elements of a list, of a tuple as text such as `('VG_train',)`, or of `a,b` without brackets.
 
-    A value alone is a list of one element; nothing is the empty list.
+    A single value is a list of one element; null is the empty list.
     """
     if is_null(value):
         return []
@@ -87,13 +88,13 @@ def read_sequence(value: object) -> list[Any]:
             literal = ast.literal_eval(text)
             if isinstance(literal, (list, tuple)):
                 return list(literal)
-        # A shell takes the quotes of ('VG_train',) away: what is left is no Python, but clear enough.
+        # A shell removes the quotes of ('VG_train',); the rest is not Python, but unambiguous.
         text = text[1:].removesuffix(")").removesuffix("]")
     return [part.strip().strip("'\"") for part in text.split(",") if part.strip()]
 
 
 class _AnySpelling:
-    """Lets a `Literal` be written in any case, spaces and underscores alike; it is read as spelt here."""
+    """Reads the choices of a `Literal` in any case, with or without spaces and underscores."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         choices = {_folded(choice): choice for choice in get_args(source)}
@@ -124,18 +125,32 @@ Several = Annotated[tuple[T, ...], BeforeValidator(read_sequence)]
 Choice = Annotated[T, _AnySpelling()]
 
 
-def key_of(attribute: str) -> str:
-    """The key of an attribute in a file: upper case."""
-    return attribute.upper()
+class Conflict(NamedTuple):
+    """Dotted keys whose values cannot be combined, and the reason."""
+
+    keys: tuple[str, ...]
+    reason: str
 
 
 class Section(BaseModel):
-    """A group of keys. Attribute names are the keys in lower case; sections cannot be changed once made."""
+    """A group of keys; attribute names are the keys in lower case. Sections are immutable."""
 
     model_config = ConfigDict(
-        alias_generator=key_of,
+        alias_generator=str.upper,
         populate_by_name=True,
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
     )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Values of this section that cannot be combined; sections with such rules override this."""
+        return iter(())
+
+    @model_validator(mode="after")
+    def _check_conflicts(self) -> Self:
+        found = list(self.conflicts())
+        if found:
+            text = "; ".join(f"{' and '.join(keys)}: {reason}" for keys, reason in found)
+            raise PydanticCustomError("conflict", "{text}", {"text": text, "conflicts": found})
+        return self

@@ -1,0 +1,66 @@
+"""Models on the Hugging Face hub.
+
+`huggingface_hub.PyTorchModelHubMixin` is not used: by default it ignores missing and unexpected weights.
+"""
+
+import re
+from pathlib import Path
+
+from speaq.checkpoints.card import CARD_FILE
+from speaq.errors import SpeaqError
+
+
+def is_hub_id(source: str | Path) -> bool:
+    """Whether ``source`` has the form ``owner/name`` of a model on the hub and is no path on this machine."""
+    path = Path(source)
+    return (
+        re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) is not None
+        and path.suffix not in (".pth", ".pkl", ".safetensors")
+        and not path.exists()
+        and not path.parent.is_dir()
+    )
+
+
+def download(repo_id: str, files: list[str], revision: str | None = None) -> Path:
+    """Download files of a model, unless they are in the cache, and return their folder.
+
+    Raises:
+        SpeaqError: there is no such model, or the hub cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SpeaqError(
+            f"{repo_id}: neither a folder here nor a model on the hub that can be read ({reason})"
+        ) from None
+
+
+def upload(folder: Path, repo_id: str, *, replace_card: bool, private: bool, token: str | None) -> str:
+    """Upload a folder as the model ``repo_id`` and return its address.
+
+    Args:
+        folder: the files to upload.
+        repo_id: owner/name; created if it does not exist.
+        replace_card: whether the model card of the folder replaces one on the hub.
+        private: whether a new model is visible to its owner only.
+        token: of the account; None: that of ``hf auth login``.
+
+    Raises:
+        SpeaqError: the hub refuses the upload, or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        keep_card = not replace_card and api.file_exists(repo_id, CARD_FILE)
+        ignored = [CARD_FILE] if keep_card else None
+        return str(api.upload_folder(repo_id=repo_id, folder_path=str(folder), ignore_patterns=ignored))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SpeaqError(f"{repo_id}: the model cannot be uploaded to the hub ({reason})") from error

@@ -1,0 +1,122 @@
+"""Saved models: folders with ``config.json`` and ``model.safetensors``, here or on the Hugging Face hub."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from speaq.checkpoints.card import CARD_FILE, model_card
+from speaq.checkpoints.hub import download, is_hub_id, upload
+from speaq.errors import SpeaqError
+from speaq.model.config import ModelConfig
+from speaq.model.speaq import SpeaqModel
+
+ModelT = TypeVar("ModelT", bound=SpeaqModel)
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+MODEL_FILES = [CONFIG_FILE, WEIGHTS_FILE]
+
+
+def is_saved_model(folder: Path) -> bool:
+    """Whether ``folder`` holds a saved model."""
+    return all((folder / name).is_file() for name in MODEL_FILES)
+
+
+def models_in_training(output_dir: Path) -> list[Path]:
+    """The checkpoints in the output folder of a training that hold a model, from oldest to newest."""
+    folders = [
+        folder
+        for folder in (output_dir / "checkpoints").glob("iter_*")
+        if re.fullmatch(r"iter_\d+", folder.name) and is_saved_model(folder)
+    ]
+    return sorted(folders, key=lambda folder: int(folder.name.removeprefix("iter_")))
+
+
+def find_model(folder: Path) -> Path:
+    """The folder of a saved model: ``folder`` itself, or the best or newest model of a training's output.
+
+    Raises:
+        SpeaqError: there is none.
+    """
+    for candidate in (folder, folder / "best", *reversed(models_in_training(folder))):
+        if is_saved_model(candidate):
+            return candidate
+    raise SpeaqError(
+        f"{folder}: no model here; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or a training's output"
+    )
+
+
+def read_safetensors(path: Path, advice: str = "copy or save it again") -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` file.
+
+    Args:
+        path: the file.
+        advice: what to do if the file cannot be read, for the message.
+
+    Raises:
+        SpeaqError: the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise SpeaqError(f"{path}: not a readable safetensors file ({error}); {advice}") from error
+
+
+def load_pretrained(cls: type[ModelT], source: str | Path, *, revision: str | None = None) -> ModelT:
+    """See :meth:`speaq.pretrained.Speaq.from_pretrained`."""
+    if is_hub_id(source):
+        source = download(str(source), MODEL_FILES, revision)
+    elif not Path(source).is_dir():
+        raise SpeaqError(f"{source}: no such folder, and not a model id of the form owner/name")
+    folder = find_model(Path(source))
+    model = cls(ModelConfig.from_json(folder / CONFIG_FILE))
+    state = read_safetensors(folder / WEIGHTS_FILE)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        problems = [line.strip() for line in str(error).splitlines()[1:]]
+        raise SpeaqError(
+            f"{folder / WEIGHTS_FILE}: does not match {CONFIG_FILE} beside it: {' '.join(problems[:3])}"
+        ) from None
+    return model
+
+
+def write_model(folder: Path, config: str, state: Mapping[str, Tensor]) -> None:
+    """Write the two files of a saved model: ``config`` as JSON text and the tensors of ``state``."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    (folder / CONFIG_FILE).write_text(config)
+    # safetensors creates files that only their owner can read; use the default permissions instead.
+    (folder / WEIGHTS_FILE).chmod((folder / CONFIG_FILE).stat().st_mode)
+
+
+def save_pretrained(model: SpeaqModel, folder: Path, card: str | None = None) -> None:
+    """See :meth:`speaq.pretrained.Speaq.save_pretrained`; each file is replaced only when it is complete."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+            write_model(Path(temporary), model.config.to_json(), model.state_dict())
+            names = [WEIGHTS_FILE, CONFIG_FILE]
+            if card is not None or not (folder / CARD_FILE).exists():
+                card = card or model_card(model.config, name=folder.resolve().name)
+                (Path(temporary) / CARD_FILE).write_text(card, encoding="utf-8")
+                names.append(CARD_FILE)
+            for name in names:
+                (Path(temporary) / name).replace(folder / name)
+    except (OSError, SafetensorError) as error:
+        raise SpeaqError(f"{folder}: cannot write a model here: {error}") from error
+
+
+def push_to_hub(
+    model: SpeaqModel, repo_id: str, card: str | None = None, *, private: bool, token: str | None
+) -> str:
+    """See :meth:`speaq.pretrained.Speaq.push_to_hub`."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_pretrained(model, Path(folder), card or model_card(model.config, name=repo_id))
+        return upload(Path(folder), repo_id, replace_card=card is not None, private=private, token=token)
