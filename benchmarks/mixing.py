@@ -28,6 +28,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from speaq.config import load_config
+from speaq.tools.demo import CONFIG
 from speaq.tools.scenes import generate_dataset
 
 HEAD, BODY, TAIL = (
@@ -37,7 +38,6 @@ HEAD, BODY, TAIL = (
 )
 KEPT = {"head": 1.0, "body": 0.1, "tail": 0.02}  # of the pool's images that hold such a predicate
 POOL, IMAGES, TEST_IMAGES = 6000, 1500, 400
-CONFIG = Path(__file__).parents[1] / "src" / "speaq" / "demo.yaml"
 
 MIX = "DATASETS.MULTI_DATASET."
 ARMS = {

@@ -38,13 +38,18 @@ def _tables(section: Section, prefix: str) -> Iterator[str]:
             below.append((MixedSource(), f"{prefix}{key}.<NAME>."))
         elif not field.exclude:
             shown = " ".join(repr(value).split())
-            rows.append(f"| `{key}` | `{shown}` | {field.description} |\n")
+            rows.append(f"| `{key}` | `{shown}` | {_escaped(str(field.description))} |\n")
     if rows:
-        yield f"\n## {prefix.rstrip('.') or 'Top level'}\n"
+        yield f"\n## {_escaped(prefix.rstrip('.')) or 'Top level'}\n"
         yield "\n| key | default | description |\n| --- | --- | --- |\n"
         yield from rows
     for value, longer in below:
         yield from _tables(value, longer)
+
+
+def _escaped(text: str) -> str:
+    """Text whose angle brackets Markdown does not take for HTML."""
+    return text.replace("<", "&lt;").replace(">", "&gt;")
 
 
 if __name__ == "__main__":
