@@ -1,6 +1,6 @@
 """Metrics of scene graphs: torchmetrics classes, and the functions they are made of.
 
-Example:
+Examples:
     >>> from speaq.metrics import SceneGraphMetrics
     >>> metrics = SceneGraphMetrics(num_predicates=50)
     >>> metrics.update(graphs, annotations)  # doctest: +SKIP
@@ -8,14 +8,14 @@ Example:
 """
 
 from speaq.evaluation.detection import DetectionAP, average_precision
-from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.metrics import SceneGraphMetrics, named_recalls
 from speaq.evaluation.recall import (
+    first_hits,
     harmonic_mean,
-    image_ranks,
+    hits_at,
+    image_hits,
     long_tail_groups,
     match_entities,
-    recall_at,
-    recall_by_predicate,
 )
 from speaq.evaluation.zero_shot import TripletSet, load_zero_shot_triplets
 
@@ -24,11 +24,12 @@ __all__ = [
     "SceneGraphMetrics",
     "TripletSet",
     "average_precision",
+    "first_hits",
     "harmonic_mean",
-    "image_ranks",
+    "hits_at",
+    "image_hits",
     "load_zero_shot_triplets",
     "long_tail_groups",
     "match_entities",
-    "recall_at",
-    "recall_by_predicate",
+    "named_recalls",
 ]

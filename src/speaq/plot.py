@@ -1,6 +1,6 @@
 """Pictures of scene graphs, training runs and datasets.
 
-Example:
+Examples:
     >>> import speaq
     >>> speaq.plot.draw_comparison(truth, prediction, path="comparison.png")  # doctest: +SKIP
     >>> speaq.plot.plot_training_logs(["outputs/first", "outputs/second"])  # doctest: +SKIP
@@ -14,7 +14,7 @@ from speaq.tools.training_log.plots import plot_training_logs
 from speaq.visualize.draw import draw_comparison, draw_diagram, draw_graph
 
 if TYPE_CHECKING:
-    from speaq.tools.distribution.counts import Comparison
+    from speaq.tools.distribution.comparison import Comparison
 
 __all__ = ["draw_comparison", "draw_diagram", "draw_graph", "plot_predicates", "plot_training_logs"]
 

@@ -12,14 +12,14 @@ from speaq.images import ImageSource
 from speaq.model.speaq import SpeaqModel
 
 if TYPE_CHECKING:
-    from speaq.inference.predictor import Precision, Process
+    from speaq.inference.predictor import PostProcess, Precision
     from speaq.scene_graph import SceneGraph
 
 
 class Speaq(SpeaqModel):
     """A `SpeaqModel` that can be loaded, saved, shared and used on images.
 
-    Example:
+    Examples:
         >>> model = Speaq.from_pretrained("output/best")  # doctest: +SKIP
         >>> graph = model.predict("photo.jpg")  # doctest: +SKIP
         >>> print(graph.triplets[0])  # doctest: +SKIP
@@ -110,7 +110,7 @@ class Speaq(SpeaqModel):
         score: float = 0.0,
         top: int | None = None,
         batch_size: int = 8,
-        postprocess: "Process | None" = None,
+        postprocess: "PostProcess | None" = None,
         min_size: int | None = None,
         max_size: int | None = None,
         device: torch.device | str | None = None,
@@ -124,7 +124,7 @@ class Speaq(SpeaqModel):
         score: float = 0.0,
         top: int | None = None,
         batch_size: int = 8,
-        postprocess: "Process | None" = None,
+        postprocess: "PostProcess | None" = None,
         min_size: int | None = None,
         max_size: int | None = None,
         device: torch.device | str | None = None,
@@ -137,7 +137,7 @@ class Speaq(SpeaqModel):
         score: float = 0.0,
         top: int | None = None,
         batch_size: int = 8,
-        postprocess: "Process | None" = None,
+        postprocess: "PostProcess | None" = None,
         min_size: int | None = None,
         max_size: int | None = None,
         device: torch.device | str | None = None,

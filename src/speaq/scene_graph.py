@@ -21,7 +21,7 @@ class SceneGraph(GraphData):
     `GraphData` has the arrays, how a graph is indexed, iterated and compared, and ``filter``; this class adds
     files, drawings and conversion to the types of other libraries.
 
-    Example:
+    Examples:
         >>> graph = SceneGraph.from_json("graph.json")  # doctest: +SKIP
         >>> graph[0]  # doctest: +SKIP
         <cup on table (0.36)>

@@ -43,7 +43,7 @@ def intervals(
     Returns:
         Intervals under the names of `recall_figures`; NaN where the value is NaN.
 
-    Example:
+    Examples:
         >>> intervals(analyze([], SceneGraphMetrics(num_predicates=3)), resamples=2)["mR@20"].high.item()
         0.0
     """

@@ -41,7 +41,7 @@ class DetectionAP(Metric):
     Args:
         num_objects: C.
 
-    Example:
+    Examples:
         >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([0, 1])
         >>> annotation = Annotation(image_id=1, path=Path("1.jpg"), width=30, height=10, boxes=boxes,
         ...                         labels=labels, relations=np.empty((0, 3), np.int64))
@@ -143,7 +143,7 @@ def average_precision(
         (C, 4, 10) float64 in 0..1, NaN where there is no target: by size all, small (area below 32² pixels),
         medium and large (above 96²), and by IoU threshold 0.50, 0.55, ..., 0.95.
 
-    Example:
+    Examples:
         >>> detections, targets = np.array([[0, 0, 40, 31, 0, 0.9]]), np.array([[0, 0, 40, 40, 0]])
         >>> image = np.array([0])
         >>> average_precision(

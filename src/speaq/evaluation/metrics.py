@@ -57,7 +57,7 @@ class SceneGraphMetrics(Metric):
             most one of the two; without either there is no zero-shot recall.
         predicate_counts: (R,) training relations per predicate, for head, body and tail.
 
-    Example:
+    Examples:
         >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([4, 7])
         >>> annotation = Annotation(image_id=1, path=Path("1.jpg"), width=30, height=10, boxes=boxes,
         ...                         labels=labels, relations=np.array([[0, 1, 2], [1, 0, 0]]))
@@ -212,7 +212,7 @@ def named_recalls(
     Returns:
         Arrays (...), and for ``per_predicate`` and ``ng-per_predicate`` (R, len(ks), ...).
 
-    Example:
+    Examples:
         >>> per_predicate = np.array([[[1.0, 0.5, np.nan]], [[1.0, 1.0, np.nan]]])
         >>> recalls = named_recalls([20], {}, recall=np.array([[0.75], [1.0]]), per_predicate=per_predicate)
         >>> recalls["mR@20"].item(), recalls["mR-present@20"].item(), round(recalls["F@20"].item(), 3)

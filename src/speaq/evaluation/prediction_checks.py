@@ -24,7 +24,7 @@ def first_out_of_range(name: str, values: np.ndarray, vocabulary: Vocabulary) ->
         values: of any number of images; the first axis is entities or relations.
         vocabulary: the classes.
 
-    Example:
+    Examples:
         >>> first_out_of_range("labels", np.array([0, 1, 7]), Vocabulary(("cup", "cat"), ("on",)))
         (2, 'labels must be in 0..1, found 7')
     """

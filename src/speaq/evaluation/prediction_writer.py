@@ -43,7 +43,7 @@ class PredictionWriter:
     Raises:
         SpeaqError: there is not one predicate count per predicate, or the file cannot be written.
 
-    Example:
+    Examples:
         >>> with PredictionWriter(path, vocabulary=vocabulary, dataset="VG_test") as writer:  # doctest: +SKIP
         ...     for graph, annotation in zip(graphs, annotations):
         ...         writer.add(graph, annotation)

@@ -67,7 +67,7 @@ def match_entities(
     Returns:
         (E, N) bool: same class, and IoU not below the threshold.
 
-    Example:
+    Examples:
         >>> box = np.array([[0, 0, 10, 10]])
         >>> match_entities(box, np.array([3]), np.array([[0, 0, 10, 5], [0, 0, 10, 4]]), np.array([3, 3]))
         array([[ True, False]])
@@ -101,7 +101,7 @@ def first_hits(hits: np.ndarray) -> np.ndarray:
     Returns:
         (M,) int64 ranks from 0, `MISSED` where no prediction hits.
 
-    Example:
+    Examples:
         >>> first_hits(np.array([[False, False], [True, False], [True, False]])).tolist() == [1, MISSED]
         True
     """
@@ -125,7 +125,7 @@ def rank_without_graph_constraint(
         pairs (K, 2) and predicates (K,), best first, K = min(limit, P * R); ties are ordered by pair, then by
         predicate.
 
-    Example:
+    Examples:
         >>> pairs, probs = np.array([[0, 1], [1, 0]]), np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])
         >>> pairs, predicates = rank_without_graph_constraint(np.ones(2), pairs, probs, 3)
         >>> pairs.tolist(), predicates.tolist()
@@ -175,7 +175,7 @@ def hits_at(ranks: np.ndarray, ks: Sequence[int]) -> np.ndarray:
     Returns:
         (..., len(ks), M) bool.
 
-    Example:
+    Examples:
         >>> hits_at(np.array([0, 4, MISSED]), ks=(1, 5)).mean(axis=-1).round(2)
         array([0.33, 0.67])
     """
@@ -192,7 +192,7 @@ def mean_by_group(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, n
     Returns:
         The groups that occur, ascending, (G,) int64, and their means (..., G) float64.
 
-    Example:
+    Examples:
         >>> mean_by_group(np.array([True, False, True]), np.array([7, 7, 2]))
         (array([2, 7]), array([1. , 0.5]))
     """
@@ -205,7 +205,7 @@ def mean_by_group(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, n
 def harmonic_mean(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray | float:
     """Harmonic mean 2ab / (a + b), 0 where both are 0; F@K is that of R@K and mR@K.
 
-    Example:
+    Examples:
         >>> harmonic_mean(0.5, 0.5), harmonic_mean(0.0, 0.0)
         (0.5, 0.0)
     """
@@ -226,7 +226,7 @@ def long_tail_groups(predicate_counts: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         Predicate indices of "head", "body" and "tail", most frequent first; a group may be empty if R < 3.
 
-    Example:
+    Examples:
         >>> {name: group.tolist() for name, group in long_tail_groups(np.array([5, 90, 20])).items()}
         {'head': [1], 'body': [2], 'tail': [0]}
     """

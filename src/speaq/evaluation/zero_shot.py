@@ -18,7 +18,7 @@ class TripletSet:
     Args:
         triplets: (Z, 3) class indices from 0, in any order, duplicates allowed.
 
-    Example:
+    Examples:
         >>> TripletSet(np.array([[0, 1, 2]])).contains(np.array([[0, 1, 2], [1, 0, 2]]))
         array([ True, False])
     """

@@ -39,7 +39,7 @@ class OnnxPredictor:
     Raises:
         SpeaqError: onnxruntime is not installed, or ``speaq export`` did not write the file.
 
-    Example:
+    Examples:
         >>> predictor = OnnxPredictor("model.onnx")  # doctest: +SKIP
         >>> predictor.predict("photo.jpg").triplets[:3]  # doctest: +SKIP
     """

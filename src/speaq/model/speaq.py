@@ -24,7 +24,7 @@ class SpeaqModel(nn.Module):
     Args:
         config: architecture and vocabulary.
 
-    Example:
+    Examples:
         A new model and its output:
 
         >>> from speaq.model.backbone import resnet_config

@@ -14,7 +14,7 @@ def element(tag: str, *children: Content | Iterable[Content], **attributes: obje
         children: elements and text, or iterables of those.
         attributes: ``class_`` is class and ``data_value`` data-value; those that are None are left out.
 
-    Example:
+    Examples:
         >>> html(element("td", "a < b", class_="name"))
         '<td class="name">a &lt; b</td>'
     """
