@@ -6,7 +6,7 @@ from speaq.devices import find_device
 from speaq.errors import SpeaqError
 
 
-def test_devices_that_are_here_and_that_are_not():
+def test_find_device_lists_the_devices_of_this_machine():
     assert find_device("cpu").type == "cpu"
     for name in ("cuda:99", "cuda:x", "tpu", "meta", "cpu:1", ""):
         with pytest.raises(SpeaqError, match=f"device {name}: this machine has cpu.*; use one of these"):

@@ -9,7 +9,7 @@ from speaq.errors import SpeaqError
 from speaq.files import read_tensors, replacing_folder
 
 
-def test_a_folder_is_replaced_whole(tmp_path):
+def test_replacing_folder_replaces_all_files(tmp_path):
     folder = tmp_path / "sub" / "folder"
     for text in ("first", "second"):
         with replacing_folder(folder) as partial:
@@ -49,7 +49,7 @@ class Code:
         return os.mkdir, (str(self.path),)
 
 
-def test_what_cannot_be_read_is_named_and_never_run(tmp_path):
+def test_read_tensors_runs_no_code(tmp_path):
     path = tmp_path / "tensors.pt"
     torch.save({"a": torch.ones(9)}, path)
     whole = path.read_bytes()

@@ -28,7 +28,7 @@ def encoded(image, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def test_every_kind_of_source_gives_the_same_pixels(tmp_path):
+def test_read_image_gives_equal_pixels_for_every_source(tmp_path):
     array = pixels()
     picture = Image.fromarray(array)
     path = tmp_path / "a.png"
@@ -62,7 +62,7 @@ def test_grey_arrays(shape):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_upright(orientation):
+def test_read_image_applies_the_exif_orientation(orientation):
     upright = Image.fromarray(pixels())
     undo = {
         1: None,
@@ -80,7 +80,7 @@ def test_upright(orientation):
     np.testing.assert_array_equal(np.asarray(read_image(encoded(stored, exif=exif))), np.asarray(upright))
 
 
-def test_colour_modes():
+def test_read_image_converts_colour_modes():
     grey = Image.new("L", (2, 2), 77)
     assert read_image(encoded(grey)).getpixel((0, 0)) == (77, 77, 77)
     palette = Image.new("RGB", (2, 2), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
@@ -99,7 +99,7 @@ def test_colour_modes():
     assert read_image(np.full((2, 2, 4), (1, 2, 3, 255), np.uint8)).getpixel((0, 0)) == (1, 2, 3)
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_read_image_reports_unreadable_files(tmp_path):
     with pytest.raises(SpeaqError, match=r"missing.jpg: there is no such image file"):
         read_image(tmp_path / "missing.jpg")
     text = tmp_path / "text.jpg"
@@ -135,7 +135,7 @@ def test_files_that_cannot_be_read(tmp_path):
         (np.full((4, 4), True), r"integers in 0..255 or floats in 0..1, found shape \(4, 4\), bool"),
     ],
 )
-def test_arrays_that_are_no_image(array, message):
+def test_read_image_rejects_arrays_that_are_not_images(array, message):
     with pytest.raises(SpeaqError, match=message):
         read_image(array)
 
@@ -179,7 +179,7 @@ def test_folders_in_a_folder_and_patterns(tmp_path, monkeypatch):
     assert list(iterate_sources(Path("*.gif"))) == [Path("*.gif")]  # a name, for the error that names it
 
 
-def test_the_limit_of_pixels(tmp_path):
+def test_pixel_limit_allows_and_refuses(tmp_path):
     path = tmp_path / "large.png"
     Image.new("1", (40, 25)).save(path)
     limit = Image.MAX_IMAGE_PIXELS
@@ -195,7 +195,7 @@ def test_the_limit_of_pixels(tmp_path):
     assert limit == Image.MAX_IMAGE_PIXELS
 
 
-def test_a_picture_whose_file_is_broken(tmp_path):
+def test_read_image_reports_a_lazily_opened_damaged_file(tmp_path):
     path = tmp_path / "cut.png"
     Image.effect_noise((64, 64), 50).save(path)
     path.write_bytes(path.read_bytes()[:1500])
@@ -203,14 +203,14 @@ def test_a_picture_whose_file_is_broken(tmp_path):
         read_image(lazy)
 
 
-def test_sources_that_make_no_sense(tmp_path):
+def test_iterate_sources_rejects_empty_folders_and_other_types(tmp_path):
     with pytest.raises(SpeaqError, match="no image in this folder; expected files ending in"):
         list(iterate_sources(tmp_path))
     with pytest.raises(SpeaqError, match="found int"):
         list(iterate_sources(["a.png", 3]))  # type: ignore[list-item]
 
 
-def test_one_image_or_several(tmp_path):
+def test_is_one_image(tmp_path):
     for one in ("a.png", tmp_path / "a.png", b"", pixels(), torch.zeros(3, 2, 2), Image.new("RGB", (2, 2))):
         assert is_one_image(one)
     batches = (np.zeros((2, 4, 4, 3)), torch.zeros(2, 3, 4, 4), f"{tmp_path}/*.png")
@@ -219,7 +219,7 @@ def test_one_image_or_several(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
-def test_every_mode_becomes_rgb(tmp_path: Path, mode):
+def test_read_image_file_gives_rgb_for_every_mode(tmp_path: Path, mode):
     path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
     Image.new(mode, (5, 4)).save(path)
     image = read_image_file(path)
@@ -228,7 +228,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_exif_orientation(tmp_path: Path, orientation, ending):
+def test_file_size_and_pixels_agree_with_the_exif_orientation(tmp_path: Path, orientation, ending):
     pixels = np.zeros((16, 32, 3), np.uint8)
     pixels[:8, :8] = 255  # the top left corner, as stored
     exif = Image.Exif()
@@ -245,7 +245,7 @@ def test_exif_orientation(tmp_path: Path, orientation, ending):
     assert corner.min() > 200
 
 
-def test_nonsense_exif_is_upright(tmp_path: Path):
+def test_invalid_exif_is_ignored(tmp_path: Path):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (6, 4)).save(path, exif=b"Exif\0\0nonsense")
     assert read_image_file(path).size == read_image_size(path) == (6, 4)

@@ -19,7 +19,7 @@ MODEL:
 """
 
 
-def test_operations_are_counted():
+def test_gflops_of_single_layers():
     def cost(model: nn.Module, *shape: int) -> float:
         return _gflops(model, torch.zeros(shape), torch.zeros(1, 2))  # type: ignore[arg-type]
 
@@ -40,7 +40,7 @@ def test_operations_are_counted():
     assert cost(Layer(Attention()), 1, 2, 9, 8) * 1e9 == 2 * (2 * 2 * 9 * 9 * 8)
 
 
-def test_figures_of_a_model():
+def test_measure_returns_the_cost_of_a_model():
     torch.manual_seed(0)
     model = Speaq(tiny_config(reference_points=True)).eval()
     small = measure(model, size=(64, 96), runs=1)
@@ -52,7 +52,7 @@ def test_figures_of_a_model():
     assert all(parameter.requires_grad for parameter in model.heads.parameters())
 
 
-def test_the_command_prints_a_table(tmp_path, capsys):
+def test_bench_prints_a_table(tmp_path, capsys):
     (tmp_path / "tiny.yaml").write_text(TINY)
     threads = torch.get_num_threads()
     options = ["--size", "64", "96", "--runs", "1", "--threads", "1", "--objects", "7", "--predicates", "3"]
@@ -70,7 +70,7 @@ def test_the_command_prints_a_table(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words", [[], ["model", "--config-file", "x.yaml"], ["--size", "0", "5", "m"]])
-def test_mistakes(capsys, words):
+def test_bench_rejects_wrong_options(capsys, words):
     with pytest.raises(SystemExit) as stop:
         run(app, ["bench", *words])
     assert stop.value.code == 2

@@ -28,7 +28,7 @@ def failing(capsys, *arguments: str) -> str:
     return captured.err + captured.out
 
 
-def test_a_program_is_asked_for_as_such(monkeypatch, capsys, tmp_path, model_folder):
+def test_export_format_torch_writes_a_program(monkeypatch, capsys, tmp_path, model_folder):
     asked = {}
 
     def export_program(model, path, **options):
@@ -44,7 +44,7 @@ def test_a_program_is_asked_for_as_such(monkeypatch, capsys, tmp_path, model_fol
     assert f"written to {output}" in capsys.readouterr().out
 
 
-def test_an_onnx_file_is_what_is_written_by_default(monkeypatch, capsys, tmp_path, model_folder):
+def test_export_writes_onnx_by_default(monkeypatch, capsys, tmp_path, model_folder):
     asked = {}
 
     def export_onnx(model, path, **options):
@@ -74,10 +74,10 @@ def test_an_onnx_file_is_what_is_written_by_default(monkeypatch, capsys, tmp_pat
         (["--format", "tensorflow"], "--format"),
     ],
 )
-def test_mistakes(capsys, tmp_path, model_folder, arguments, message):
+def test_export_rejects_options_that_do_not_fit(capsys, tmp_path, model_folder, arguments, message):
     assert message in failing(capsys, str(model_folder), str(tmp_path / "model.onnx"), *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_is_not_there(capsys, tmp_path):
+def test_export_reports_a_missing_model(capsys, tmp_path):
     assert "none: no such folder" in failing(capsys, str(tmp_path / "none"), str(tmp_path / "model.onnx"))

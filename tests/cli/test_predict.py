@@ -86,7 +86,7 @@ def test_subfolders_are_mirrored_and_equal_names_do_not_collide(predict, tmp_pat
     assert predict(*two, "--no-draw", output=tmp_path / "four")[2] == ["a/b/x.json", "y.json"]
 
 
-def test_results_are_no_images(predict, tmp_path):
+def test_predict_skips_its_own_results(predict, tmp_path):
     save(tmp_path / "in" / "a.jpg")
     inside = tmp_path / "in" / "results"
     assert predict(tmp_path / "in", output=inside)[2] == ["a.json", "a.png"]
@@ -98,7 +98,7 @@ def test_results_are_no_images(predict, tmp_path):
         assert sorted((tmp_path / "in").iterdir()) == before
 
 
-def test_a_folder_of_good_and_bad_images(predict, tmp_path):
+def test_predict_skips_unreadable_images_of_a_folder(predict, tmp_path):
     folder = tmp_path / "mixed"
     modes = ("RGB", "L", "P", "RGBA", "1", "LA", "I;16", "F", "CMYK")
     for index in range(25):
@@ -137,7 +137,7 @@ def test_a_folder_of_good_and_bad_images(predict, tmp_path):
     assert SceneGraph.from_json(tmp_path / "out" / "animated.json").image_size == (60, 80)
 
 
-def test_one_bad_image_alone(predict, tmp_path):
+def test_predict_fails_without_readable_images(predict, tmp_path):
     out, err, files = predict(damage(save(tmp_path / "cut.png")), code=1)
     assert out.startswith("0 of 1 images; 1 could not be read: ") and "truncated" in err and files == []
     for images in ([tmp_path / "gone.png"], [f"{tmp_path}/*.webp"], [], [tmp_path / "empty"]):
@@ -146,7 +146,7 @@ def test_one_bad_image_alone(predict, tmp_path):
         assert err.startswith("speaq: ") and len(err.splitlines()) == 1
 
 
-def test_a_list_of_paths(predict, tmp_path):
+def test_predict_reads_a_list_of_paths(predict, tmp_path):
     save(tmp_path / "a" / "x y.png")
     save(tmp_path / "b" / "z[1].png")
     lines = tmp_path / "list.txt"
@@ -161,14 +161,14 @@ def test_a_list_of_paths(predict, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "jpg"])
-def test_kinds_of_pictures(predict, tmp_path, kind):
+def test_picture_sets_the_format_of_drawings(predict, tmp_path, kind):
     save(tmp_path / "a.bmp")
     assert predict(tmp_path / "a.bmp", "--picture", kind)[2] == sorted(["a.json", f"a.{kind}"])
     content = (tmp_path / "out" / f"a.{kind}").read_bytes()
     assert content.lstrip().startswith({"png": b"\x89PNG", "jpg": b"\xff\xd8", "svg": b"<?xml"}[kind])
 
 
-def test_how_many_relations(predict, tmp_path):
+def test_keep_and_top_limit_the_relations(predict, tmp_path):
     save(tmp_path / "a.png")
     out, _, _ = predict(tmp_path / "a.png", "--no-draw", "--keep", "2", "--top", "1", "--score", "0")
     graph = SceneGraph.from_json(tmp_path / "out" / "a.json")
@@ -178,7 +178,7 @@ def test_how_many_relations(predict, tmp_path):
     assert out.splitlines() == ["1 of 1 images", f"written to {tmp_path}/out"]
 
 
-def test_resuming_does_only_what_is_missing(predict, tmp_path):
+def test_resume_predicts_only_missing_results(predict, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     for index in range(4):
         save(folder / f"{index}.png", picture(index))
@@ -199,7 +199,7 @@ def test_resuming_does_only_what_is_missing(predict, tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
-def test_lines_and_resuming_them(predict, tmp_path):
+def test_jsonl_is_resumed_after_its_last_complete_line(predict, tmp_path):
     folder, lines = tmp_path / "in", tmp_path / "out" / "predictions.jsonl"
     for index in range(4):
         save(folder / f'{index} "ä\u2028".png', picture(index))
@@ -248,7 +248,7 @@ def test_huge_images_are_refused_and_can_be_allowed(predict, tmp_path):
     assert "900000000 pixels" in err and "--max-pixels" in err
 
 
-def test_frames_of_an_animation(predict, tmp_path):
+def test_every_predicts_frames_of_a_video(predict, tmp_path):
     frames = [picture(i, (96, 64)) for i in range(4)]
     path = save(
         tmp_path / "clip.gif", frames[0], save_all=True, append_images=frames[1:], duration=400, loop=0
@@ -269,6 +269,6 @@ def test_frames_of_an_animation(predict, tmp_path):
         assert "pip install speaq[video]" in err
 
 
-def test_there_is_no_bar_where_there_is_no_terminal(predict, tmp_path):
+def test_no_progress_bar_without_a_terminal(predict, tmp_path):
     _, err, _ = predict(save(tmp_path / "a.png"), "--no-draw")
     assert err == ""

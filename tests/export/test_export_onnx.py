@@ -19,7 +19,7 @@ def network(small_model):
     return ExportNetwork(small_model, num_rel=2)
 
 
-def test_a_file_agrees_at_every_size_and_batch(network, onnx_file):
+def test_onnx_file_agrees_at_every_size_and_batch(network, onnx_file):
     cases = compare(network, load_onnx(onnx_file), "uint8")
     assert len({case.shape[1:] for case in cases}) == 3
     assert {case.shape[0] for case in cases} == {1, 3}
@@ -31,7 +31,7 @@ def test_a_file_agrees_at_every_size_and_batch(network, onnx_file):
         assert case.agreement["predicates"].all()
 
 
-def test_colours_and_places_matter(network, onnx_file):
+def test_parity_detects_exchanged_channels(network, onnx_file):
     """The check would see it if channels were exchanged or normalisation forgotten."""
     run = load_onnx(onnx_file)
     cases = compare(network, lambda images: run(np.ascontiguousarray(images[:, ::-1])), "uint8")
@@ -40,7 +40,7 @@ def test_colours_and_places_matter(network, onnx_file):
         require_parity(cases, "x.onnx")
 
 
-def test_values_that_are_no_numbers_are_no_parity(network, onnx_file):
+def test_parity_detects_nan(network, onnx_file):
     run = load_onnx(onnx_file)
     cases = compare(
         network, lambda images: {**run(images), "boxes": np.full_like(run(images)["boxes"], np.nan)}, "uint8"
@@ -49,7 +49,7 @@ def test_values_that_are_no_numbers_are_no_parity(network, onnx_file):
         require_parity(cases, "x.onnx")
 
 
-def test_one_cell_and_elongated_images_work_too(network, onnx_file):
+def test_onnx_file_accepts_small_and_elongated_images(network, onnx_file):
     run = load_onnx(onnx_file)
     for shape in ((1, 3, 4, 4), (2, 3, 5, 160), (5, 3, 40, 4)):
         images = torch.randint(0, 256, shape, dtype=torch.uint8)
@@ -77,7 +77,7 @@ def test_names_of_inputs_outputs_and_axes(onnx_file):
     assert b"/speaq/" not in onnx_file.read_bytes()  # and no path of the machine that wrote it
 
 
-def test_eight_bits_lose_a_little(network, onnx_file, tmp_path):
+def test_quantized_file_stays_close_to_the_model(network, onnx_file, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     path = tmp_path / "small8.onnx"
     shutil.copy(onnx_file, path)
@@ -92,6 +92,17 @@ def test_eight_bits_lose_a_little(network, onnx_file, tmp_path):
     table = parity.quantization_table(cases)
     assert [column.header for column in table.columns] == ["output", "largest", "mean", "same class"]
     assert table.row_count == 5
+
+
+def test_quantized_weights_cannot_saturate_16_bit_sums(onnx_file, tmp_path):
+    library = pytest.importorskip("onnx")
+    path = tmp_path / "small8.onnx"
+    shutil.copy(onnx_file, path)
+    onnx._quantize(path)
+    arrays = [library.numpy_helper.to_array(tensor) for tensor in library.load(path).graph.initializer]
+    weights = [array for array in arrays if array.dtype == np.int8 and array.ndim == 2]
+    assert len(weights) > 10
+    assert 2 * 255 * max(np.abs(array.astype(int)).max() for array in weights) < 2**15
 
 
 def test_a_file_that_differs_is_not_written(monkeypatch, small_model, onnx_file, tmp_path):
@@ -112,7 +123,7 @@ def test_without_a_library_the_extra_is_named(monkeypatch, small_model, onnx_fil
         export_onnx(small_model, tmp_path / "x.onnx")
 
 
-def test_the_model_itself_stays_as_it_is(small_model):
+def test_export_network_does_not_change_the_model(small_model):
     small_model.train()
     try:
         network = ExportNetwork(small_model)
@@ -124,6 +135,6 @@ def test_the_model_itself_stays_as_it_is(small_model):
 
 
 @pytest.mark.parametrize("opset", [9, 99])
-def test_an_opset_that_cannot_be_written(small_model, onnx_file, tmp_path, opset):
+def test_export_onnx_rejects_unsupported_opsets(small_model, onnx_file, tmp_path, opset):
     with pytest.raises(SpeaqError, match=rf"opset {opset}: expected 18 to \d+"):
         export_onnx(small_model, tmp_path / "x.onnx", opset=opset)

@@ -40,7 +40,7 @@ def assert_equal(found, wanted):
     assert [str(triplet) for triplet in found.triplets] == [str(triplet) for triplet in wanted.triplets]
 
 
-def test_every_kind_of_image(small_model, predictor, photos):
+def test_predictor_accepts_every_kind_of_image(small_model, predictor, photos):
     path = photos / "b.png"
     picture = Image.open(path).convert("RGB")
     array = np.asarray(picture)
@@ -50,7 +50,7 @@ def test_every_kind_of_image(small_model, predictor, photos):
     assert predictor.predict(path.read_bytes()).image.size == (50, 90)
 
 
-def test_folders_and_lists(small_model, predictor, photos):
+def test_predictor_accepts_folders_and_lists(small_model, predictor, photos):
     found, wanted = predictor.predict(photos), expected(small_model, photos)
     assert [graph.image.name for graph in found] == ["a.png", "b.png", "c.png", "d.png"]
     for one, other in zip(found, wanted, strict=True):
@@ -62,14 +62,14 @@ def test_folders_and_lists(small_model, predictor, photos):
     assert predictor.predict([]) == []
 
 
-def test_one_by_one(predictor, photos):
+def test_predict_each_yields_sources_and_graphs(predictor, photos):
     pairs = predictor.predict_each(photos)
     source, graph = next(pairs)
     assert source == photos / "a.png"
     assert graph.image_size == (60, 80)
 
 
-def test_postprocessing_may_be_changed(small_model, onnx_file, photos):
+def test_postprocess_attributes_can_be_changed(small_model, onnx_file, photos):
     predictor = OnnxPredictor(onnx_file, threads=1)
     predictor.postprocess.pnms = predictor.postprocess.clip_boxes = True
     predictor.postprocess.drop_self_relations = True
@@ -80,7 +80,7 @@ def test_postprocessing_may_be_changed(small_model, onnx_file, photos):
     assert wanted.boxes.max() == 80 < expected(small_model, photos / "a.png").boxes.max()
 
 
-def test_the_file_says_what_it_is(small_model, predictor):
+def test_description_holds_the_model_configuration(small_model, predictor):
     description = predictor.description
     assert description.objects == small_model.config.objects
     assert description.predicates == small_model.config.predicates
@@ -122,7 +122,7 @@ graph.draw(output + ".png")
     assert {path.name for path in tmp_path.iterdir()} == {"graph.json", "graph.png"}
 
 
-def test_files_that_are_no_use(onnx_file, tmp_path):
+def test_predictor_rejects_other_files(onnx_file, tmp_path):
     onnx = pytest.importorskip("onnx")
     with pytest.raises(SpeaqError, match=r"gone.onnx: no such ONNX file"):
         OnnxPredictor(tmp_path / "gone.onnx")

@@ -14,7 +14,7 @@ from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
 
-def test_a_program_says_what_the_model_says(tmp_path):
+def test_program_agrees_with_the_model(tmp_path):
     torch.manual_seed(0)
     backbone = resnet_config(depth=18, num_stages=1, stem_width=4, width=4)
     model = Speaq(tiny_config(backbone=backbone, decoder_layers=1))
@@ -38,6 +38,6 @@ def test_a_program_says_what_the_model_says(tmp_path):
     assert max(case.worst for case in cases) < 1e-5
 
 
-def test_more_predicates_than_there_are_is_a_mistake(small_model):
+def test_num_rel_is_limited_by_the_predicate_classes(small_model):
     with pytest.raises(SpeaqError, match="expected 1 to 50"):
         ExportNetwork(small_model, num_rel=51)(torch.zeros(1, 3, 16, 16))

@@ -10,9 +10,7 @@ from speaq.export.recall import recalls
 from speaq.scene_graph import SceneGraph
 
 
-def test_the_command_prints_what_8_bits_cost(
-    monkeypatch, capsys, tmp_path, small_model, onnx_file, config_file
-):
+def test_export_int8_prints_recalls(monkeypatch, capsys, tmp_path, small_model, onnx_file, config_file):
     """The network is exported already; all else is done."""
     monkeypatch.setattr(onnx, "trace", lambda network, pixels: None)
     monkeypatch.setattr(onnx, "_write", lambda program, network, path, opset: shutil.copy(onnx_file, path))
@@ -30,7 +28,7 @@ def test_the_command_prints_what_8_bits_cost(
     assert output.stat().st_size < onnx_file.stat().st_size
 
 
-def test_recalls_are_those_of_the_data_set(config_file):
+def test_recalls_of_the_ground_truth_are_perfect(config_file):
     config = load_config(config_file, [])
     genome = load_sources(config, "VG_val")[0].dataset
     truth = [SceneGraph.from_annotation(genome.annotation(i), genome.vocabulary) for i in range(len(genome))]

@@ -116,7 +116,7 @@ def assert_agrees(graph, expected):
 
 @pytest.mark.parametrize("case", range(6))
 @pytest.mark.parametrize("multiplier", [1, 2])
-def test_golden(case, multiplier):
+def test_postprocessor_reproduces_the_golden_graphs(case, multiplier):
     figures = np.load(GOLDEN / "postprocess.npz")
 
     def tensor(name, step=1):
@@ -162,7 +162,7 @@ def test_golden(case, multiplier):
     pnms=st.booleans(),
     drop_self=st.booleans(),
 )
-def test_agrees_with_the_plain_version(
+def test_postprocessor_agrees_with_a_plain_implementation(
     seed, entities, multiplier, objects, predicates, num_rel, threshold, pnms, drop_self
 ):
     num_rel = min(num_rel, predicates)
@@ -183,7 +183,7 @@ def test_agrees_with_the_plain_version(
         assert_agrees(graph, oracle(output, sizes[image], image, num_rel, threshold, pnms, drop_self))
 
 
-def test_images_of_a_batch_do_not_see_each_other():
+def test_images_of_a_batch_are_independent():
     output = make_output(images=3)
     process = PostProcessor()
     together = process(output, [(10, 20), (30, 40), (50, 60)])
@@ -246,7 +246,7 @@ def test_any_float_type(dtype):
     assert len(graph) > 0
 
 
-def test_nothing_that_is_not_finite_stops_it():
+def test_postprocessor_accepts_nan():
     output = make_output()
     output.subject_logits[:, :, 0] = torch.nan
     output.object_boxes[:, :, 1] = torch.nan
@@ -262,7 +262,7 @@ def test_vocabulary_reaches_the_graph():
     assert {triplet.predicate for triplet in graph.triplets} == {"on"}
 
 
-def test_impossible_options_are_explained():
+def test_postprocessor_rejects_impossible_options():
     with pytest.raises(SpeaqError, match=r"TEST.NUM_REL is 5, expected 1 to 4"):
         PostProcessor(num_rel=5)(make_output(predicates=4), [(8, 8)])
     output = make_output(entities=4)
@@ -272,7 +272,7 @@ def test_impossible_options_are_explained():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_agrees_and_is_waited_for_once():
+def test_gpu_agrees_and_synchronizes_once():
     output = make_output(images=4, entities=50, objects=20)
     moved = RawOutput(
         **{

@@ -79,7 +79,7 @@ def test_sizes_are_those_of_evaluation():
         np.testing.assert_array_equal(model.images[-1].permute(1, 2, 0).numpy(), expected)
 
 
-def test_order_is_kept_whatever_shares_a_batch():
+def test_predict_keeps_the_order_of_images():
     shades = list(range(10, 250, 7))
     images = [make_image(shade, *((40, 30), (30, 40), (50, 50))[i % 3]) for i, shade in enumerate(shades)]
     for batch_size in (1, 2, 5, 100):
@@ -97,7 +97,7 @@ def test_equal_sizes_share_a_batch():
     assert model.batches == [4, 4]
 
 
-def test_a_folder_is_read_as_it_goes(tmp_path):
+def test_predict_each_reads_a_folder_lazily(tmp_path):
     for i in range(6):
         make_image(40 * i).save(tmp_path / f"{i}.png")
     (tmp_path / "5.png").write_text("broken")
@@ -109,7 +109,7 @@ def test_a_folder_is_read_as_it_goes(tmp_path):
         list(graphs)
 
 
-def test_an_odd_one_does_not_hold_up_the_others():
+def test_an_image_of_a_rare_size_does_not_wait_forever():
     read = []
 
     def images():
@@ -132,7 +132,7 @@ def test_options_replace_those_of_the_model():
     assert graph.vocabulary == model.vocabulary
 
 
-def test_the_least_score_and_the_most_relations():
+def test_score_and_top_filter_relations():
     torch.manual_seed(0)
     model = Speaq(tiny_config(predicates=("on", "under"), num_queries=20, query_multiplier=2))
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_the_least_score_and_the_most_relations():
         )
 
 
-def test_images_that_cannot_be_read_can_be_left_out(tmp_path):
+def test_on_unreadable_skips_images(tmp_path):
     for i in range(7):
         make_image(30 * i).save(tmp_path / f"{i}.png")
     for i in (0, 3, 6):
@@ -185,13 +185,13 @@ def test_batches_and_patterns_give_lists(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 5)])
-def test_images_of_odd_shapes(size):
+def test_predict_accepts_extreme_image_sizes(size):
     graph = Speaq(tiny_config(min_size=64, max_size=128)).predict(Image.new("RGB", size))
     assert graph.image_size == size[::-1]
     assert np.isfinite(graph.boxes).all()
 
 
-def test_settings_that_make_no_sense():
+def test_predict_rejects_wrong_options():
     for options, message in (
         ({"device": "cuda:99"}, "device cuda:99: this machine has cpu"),
         ({"batch_size": 0}, "batch_size 0"),
@@ -202,7 +202,7 @@ def test_settings_that_make_no_sense():
     assert shade_of(predict(FakeModel(), make_image(7), device="cpu")) == 7
 
 
-def test_a_device_that_is_full(monkeypatch):
+def test_out_of_memory_is_reported(monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("out of memory")
 
@@ -216,7 +216,7 @@ def test_no_images_give_no_graphs():
     assert predict(FakeModel(), []) == []
 
 
-def test_training_goes_on_afterwards():
+def test_predict_restores_training_mode():
     model = FakeModel().train()
     predict(model, make_image(1))
     assert model.training

@@ -40,7 +40,7 @@ def animation(path, durations, mode="RGB"):
         (9.0, {0.0: 10}),
     ],
 )
-def test_the_first_frame_at_or_after_each_moment(tmp_path, suffix, every, expected):
+def test_read_frames_takes_the_first_frame_of_each_interval(tmp_path, suffix, every, expected):
     path = animation(tmp_path / f"a.{suffix}", [500, 500, 500, 2000, 500])
     frames = list(read_frames(path, every=every))
     shades = {round(frame.time, 6): np.asarray(frame.picture).mean() for frame in frames}
@@ -48,7 +48,7 @@ def test_the_first_frame_at_or_after_each_moment(tmp_path, suffix, every, expect
     assert {frame.picture.mode for frame in frames} == {"RGB"}
 
 
-def test_graphs_are_those_of_the_frames(tmp_path, model):
+def test_predict_video_agrees_with_predict(tmp_path, model):
     path = animation(tmp_path / "a.webp", 1000)
     for frame, graph in predict_video(model, path, every=2.0, batch_size=2):
         alone = model.predict(frame.picture)
@@ -56,7 +56,7 @@ def test_graphs_are_those_of_the_frames(tmp_path, model):
         np.testing.assert_array_equal(np.asarray(graph.image), np.asarray(frame.picture))
 
 
-def test_without_drawing(tmp_path, model):
+def test_annotate_video_without_drawing(tmp_path, model):
     path = animation(tmp_path / "a.gif", 1000)
     assert annotate_video(model, path, tmp_path / "out", every=2.0, draw=False) == 3
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["a.jsonl"]
@@ -65,7 +65,7 @@ def test_without_drawing(tmp_path, model):
     assert SceneGraph.from_json(rows[0]).image_size == (30, 40)
 
 
-def test_files_that_are_no_video(tmp_path, model):
+def test_files_that_are_not_videos_are_rejected(tmp_path, model):
     (tmp_path / "a.gif").write_bytes(b"GIF89a nothing more")
     with pytest.raises(SpeaqError, match=r"a\.gif: the video cannot be read"):
         list(read_frames(tmp_path / "a.gif", every=1))
