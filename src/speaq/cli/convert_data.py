@@ -48,7 +48,7 @@ def convert(
         out: folder to write to; made if missing.
         source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
             EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, or jsonl
-            (docs/dataset_jsonl.md); by default as the files tell.
+            (docs/dataset_jsonl.md); by default recognised by the files.
         target_format: what to write; vg is what training reads.
         images: folder of the images; by default the one beside the annotations, if there is one.
         link_images: make links <image_id>.<ending> in OUT/images where the files are not named so.

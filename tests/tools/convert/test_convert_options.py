@@ -293,7 +293,11 @@ def psg(relations, **changes):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (psg([[0, 1, 0]]), r"data\[0\].relations: .* from 0, below 1, 1 and 1; found \[0, 1, 0\]"),
+        (psg([[0, 1, 0]]), r"data\[0\].relations: .* of which the image has 1, found \[0, 1, 0\]"),
+        (
+            psg([[0, 0, 1]]),
+            "a relation has the predicate 1; expected a position in 'predicate_classes', 0 to 0",
+        ),
         (psg(None), r"data\[0\].relations: expected a valid array; found null"),
         (psg([], thing_classes={}), "thing_classes: expected a valid array; found {}"),
         (psg([], thing_classes=["man", "man"]), "0 and 1 are both 'man'"),

@@ -1,9 +1,10 @@
-"""Data sets of other projects, made into ours, and ours into theirs.
+"""Converts datasets from and to the formats of other projects.
 
 The modules, in the order in which data flows: ``find_files`` and ``read_json`` (files of other projects),
 one module per format (``genome``, ``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``,
 ``open_images``, ``psg``, ``json_lines``) to and from ``annotated`` (a set in memory), ``classes`` and
-``splits`` (choices), ``image_files``, ``output``, ``formats`` (the table) and ``convert`` (all of it).
+``splits`` (selections), ``image_files``, ``output``, ``formats`` (the table of formats) and ``convert`` (the
+whole conversion).
 """
 
 from speaq.tools.convert.annotated import AnnotatedSet

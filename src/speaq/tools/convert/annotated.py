@@ -1,6 +1,6 @@
-"""What every format is read into and written from: the annotations of a whole data set, in pixels.
+"""The annotations of a whole dataset, in pixels; every format is read into them and written from them.
 
-I: images, M: boxes, T: relations, all of the whole set. C: object classes, R: predicate classes.
+I: images, N: boxes, M: relations, all of the whole set.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ class AnnotatedSet:
         files: I names of image files, within the folder of images.
         sizes: (I, 2) int32, height and width in pixels.
         splits: (I,) int32, 0 train, 1 validation, 2 test.
-        box_images: (M,) int64, which image a box is of, ascending.
-        boxes: (M, 4) float64, xyxy in pixels.
-        labels: (M,) int64, object class from 0.
-        relations: (T, 3) int64, rows (subject, object, predicate from 0), boxes counted over the whole set.
-        changes: what of the source is not here, or is here in another way, in words, and how many times.
+        box_images: (N,) int64, which image a box is of, ascending.
+        boxes: (N, 4) float64, xyxy in pixels.
+        labels: (N,) int64, object class from 0.
+        relations: (M, 3) int64, rows (subject, object, predicate from 0), boxes counted over the whole set.
+        changes: how often something of the source was left out or changed, by description.
     """
 
     vocabulary: Vocabulary
@@ -47,7 +47,7 @@ class AnnotatedSet:
 
     @property
     def relation_images(self) -> np.ndarray:
-        """Which image (T,) a relation is of."""
+        """Which image (M,) a relation is of."""
         return self.box_images[self.relations[:, 0]]
 
     @property
@@ -62,7 +62,7 @@ class AnnotatedSet:
 
     @property
     def local_relations(self) -> np.ndarray:
-        """The relations (T, 3) with boxes counted within their image."""
+        """The relations (M, 3) with boxes counted within their image."""
         first = self.box_offsets[self.relation_images]
         return self.relations - np.column_stack((first, first, np.zeros_like(first)))
 
@@ -73,7 +73,7 @@ class AnnotatedSet:
         return replace(self, changes={**self.changes, what: self.changes.get(what, 0) + int(count)})
 
     def keep_boxes(self, kept: np.ndarray, others: str) -> "AnnotatedSet":
-        """The set of the boxes ``kept`` (M,) bool and the relations between them.
+        """The set of the boxes ``kept`` (N,) bool and the relations between them.
 
         Args:
             kept: which boxes stay.
@@ -96,7 +96,7 @@ class AnnotatedSet:
         )
 
     def keep_relations(self, kept: np.ndarray, others: str) -> "AnnotatedSet":
-        """The set without the relations that are not ``kept`` (T,) bool; ``others`` says what they are."""
+        """The set without the relations that are not ``kept`` (M,) bool; ``others`` says what they are."""
         return replace(self, relations=self.relations[kept]).noting(f"{others} left out", (~kept).sum())
 
     def keep_images(self, kept: np.ndarray) -> "AnnotatedSet":

@@ -1,7 +1,4 @@
-"""Other classes for a set: fewer, merged, or those of a given dictionary.
-
-C: object classes, R: predicate classes.
-"""
+"""Changes the classes of a set: keeps frequent ones, merges some, or takes those of a given dictionary."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -86,8 +83,8 @@ def keep_frequent(
 def force_classes(data: AnnotatedSet, vocabulary: Vocabulary) -> AnnotatedSet:
     """Number the classes by name as a given vocabulary does; boxes and relations of others are left out."""
 
-    def places(names: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
-        numbers = {name: place for place, name in enumerate(wanted)}
+    def places(names: tuple[str, ...], target: tuple[str, ...]) -> np.ndarray:
+        numbers = {name: place for place, name in enumerate(target)}
         return np.array([numbers.get(name, -1) for name in names])
 
     return _renumber(

@@ -99,19 +99,13 @@ def _relations_of(path: Path, relations: RelationFile, part: CocoFile) -> np.nda
     unknown = next((image_id for image_id in by_image if image_id not in rows), None)
     if unknown is not None:
         raise SpeaqError(f"{path}: {name}: expected ids of images of {part.path}, found {unknown!r}.")
-    image_ids, triplets = list(by_image), list(by_image.values())
-    images = [rows[image_id] for image_id in image_ids]
-    found, lists = number_triplets(triplets, images, part.box_images)
-    bad = np.flatnonzero((found[:, :2] < 0).any(axis=1))
-    if len(bad):
-        row = lists[bad[0]]
-        triplet = triplets[row][bad[0] - np.searchsorted(lists, row)]
-        raise SpeaqError(
-            f"{path}: {name}.{image_ids[row]}: expected [subject, object, predicate] with boxes from 0, "
-            f"of which the image has {np.count_nonzero(part.box_images == images[row])}, "
-            f"found {list(triplet)}."
-        )
-    return found
+    return number_triplets(
+        path,
+        [f"{name}.{image_id}" for image_id in by_image],
+        list(by_image.values()),
+        [rows[image_id] for image_id in by_image],
+        part.box_images,
+    )
 
 
 def _predicates(path: Path, names: list[str], used: set[int]) -> dict[int, str]:

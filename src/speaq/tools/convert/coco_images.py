@@ -16,7 +16,16 @@ from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set
 from speaq.tools.convert.output import round_boxes
-from speaq.tools.convert.read_json import Box, Id, Rows, class_table, look_up, read_json, split_of
+from speaq.tools.convert.read_json import (
+    Box,
+    Id,
+    Rows,
+    class_table,
+    image_sizes,
+    look_up,
+    read_json,
+    split_of,
+)
 
 
 class Image(TypedDict):
@@ -119,9 +128,7 @@ def read_coco_file(path: Path, layout: TypeAdapter[Content], *, alone: bool) -> 
         split=split_of(path, alone=alone),
         ids=ids,
         files=[image["file_name"] for image in images],
-        sizes=np.array([(image["height"], image["width"]) for image in images], dtype=np.int64).reshape(
-            -1, 2
-        ),
+        sizes=image_sizes(images),
         box_images=look_up(
             path, "annotations[{}].image_id", box_images, rows, "the id of an image of the file"
         ),

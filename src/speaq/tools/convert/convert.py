@@ -17,7 +17,7 @@ from speaq.tools.convert.splits import draw_splits, keep_splits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertedDataset:
-    """What was converted.
+    """A converted dataset and its files.
 
     Attributes:
         data: as written.
@@ -62,8 +62,8 @@ def convert_dataset(
     Args:
         source: a file or a folder.
         out: folder to write to; made if missing. It must not be the source.
-        source_format: name of one of `FORMATS`; None: as the files tell.
-        target_format: name of one that can be written.
+        source_format: name of one of `FORMATS`; None: recognised by the files.
+        target_format: name of a format that can be written.
         images: folder of the images; None: the one beside the annotations, if there is one.
         link: make links ``<image_id>.<ending>`` in ``<out>/images``, where the files are not named so.
         splits: keep only images of these splits (train, val, test); empty: all.

@@ -1,4 +1,4 @@
-"""Which files of a source are meant."""
+"""Finds the files of a source."""
 
 from pathlib import Path
 

@@ -11,15 +11,15 @@ from speaq.tools.convert.annotated import AnnotatedSet
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How one format is told, read and written.
+    """How one format is recognised, read and written.
 
     Attributes:
         name: on the command line.
-        layout: of the files, in words.
+        layout: description of the files.
         recognises: whether a path holds it.
         read: the set at a path; the second argument is the folder of images, where it is known.
         write: writes a set to a folder and names the files; None where there is no exporter.
-        by_content: names of files do not tell it, so that files must be searched.
+        by_content: the names of files do not identify it, so that files must be searched.
     """
 
     name: str
@@ -84,7 +84,7 @@ FORMATS = (
 
 
 def format_named(name: str) -> Format:
-    """The format of this name.
+    """The format with this name.
 
     Raises:
         SpeaqError: there is none.
@@ -96,10 +96,10 @@ def format_named(name: str) -> Format:
 
 
 def format_of(source: Path) -> Format:
-    """The format that the files tell.
+    """The format of a file or folder, recognised by its files.
 
     Raises:
-        SpeaqError: they tell none, or several.
+        SpeaqError: no format fits, or several do.
     """
     found = [one for one in FORMATS if not one.by_content and one.recognises(source)]
     found = found or [one for one in FORMATS if one.by_content and one.recognises(source)]

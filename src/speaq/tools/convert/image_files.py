@@ -1,4 +1,4 @@
-"""Which files the images are, and links to them under the names that training looks for."""
+"""Finds image files, and makes links to them under the names that training looks for."""
 
 import os
 from collections.abc import Sequence

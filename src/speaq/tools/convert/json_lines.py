@@ -14,7 +14,7 @@ from speaq.files import replacing
 from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set
 from speaq.tools.convert.output import round_boxes
-from speaq.tools.convert.read_json import Box, Id, T, describe_error, number_triplets, split_of
+from speaq.tools.convert.read_json import Box, Id, T, describe_error, image_sizes, number_triplets, split_of
 
 _FORMAT = "speaq-dataset"
 _VERSION = 1
@@ -127,15 +127,16 @@ def _join_lines(
     object_numbers = _numbers(source, "object", set(names), vocabulary.objects)
     numbers = _numbers(source, "predicate", set(predicates), vocabulary.predicates)
     triplets = [[(s, o, numbers[p]) for s, p, o in line.get("relations", ())] for line in lines]
+    files = [line["image"] for line in lines]
     box_images = np.repeat(np.arange(len(lines)), [len(line["objects"]) for line in lines])
-    relations, _ = number_triplets(triplets, range(len(lines)), box_images)
+    relations = number_triplets(source, files, triplets, range(len(lines)), box_images)
     boxes = [item["box"] for line in lines for item in line["objects"]]
     return annotated_set(
         source,
         vocabulary=vocabulary,
         ids=[line.get("id", PurePosixPath(line["image"]).with_suffix("").as_posix()) for line in lines],
-        files=[line["image"] for line in lines],
-        sizes=np.array([(line["height"], line["width"]) for line in lines], dtype=np.int64).reshape(-1, 2),
+        files=files,
+        sizes=image_sizes(lines),
         splits=np.array(splits, dtype=np.int32),
         box_images=box_images,
         boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),

@@ -20,5 +20,5 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def round_boxes(boxes: np.ndarray) -> list[list[float]]:
-    """Boxes (M, 4) in pixels with four decimals, which keeps files readable and an error below 1e-4."""
+    """Boxes (N, 4) in pixels with four decimals, which keeps files readable and an error below 1e-4."""
     return np.round(boxes, 4).tolist()

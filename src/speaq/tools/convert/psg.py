@@ -24,6 +24,7 @@ from speaq.tools.convert.read_json import (
     Rows,
     Triplet,
     class_table,
+    image_sizes,
     look_up,
     number_triplets,
     read_json,
@@ -85,10 +86,6 @@ def read(source: Path) -> AnnotatedSet:
     path = paths[0]
     content = read_json(path, _LAYOUT)
     images = content["data"]
-    annotations = [item for image in images for item in image["annotations"]]
-    boxes = np.array([item["bbox"] for item in annotations], dtype=np.float64).reshape(-1, 4)
-    with_sides = np.array([item.get("bbox_mode", 0) for item in annotations], dtype=np.int64) == 1
-    boxes[with_sides, 2:] += boxes[with_sides, :2]
     names = content["thing_classes"] + content.get("stuff_classes", [])
     objects = class_table(
         path, "thing_classes and stuff_classes", dict(enumerate(names)), set(range(len(names)))
@@ -100,22 +97,20 @@ def read(source: Path) -> AnnotatedSet:
     for split, listed in ((1, content.get("val_image_ids", [])), (2, content.get("test_image_ids", []))):
         splits[np.isin(np.array(ids, dtype=str), np.array(listed, dtype=str))] = split
     box_images = np.repeat(np.arange(len(images)), [len(image["annotations"]) for image in images])
-    categories = [item["category_id"] for item in annotations]
+    annotations = [item for image in images for item in image["annotations"]]
     return annotated_set(
         path,
         vocabulary=Vocabulary(tuple(objects.values()), tuple(predicates.values())),
         ids=ids,
         files=[image["file_name"] for image in images],
-        sizes=np.array([(image["height"], image["width"]) for image in images], dtype=np.int64).reshape(
-            -1, 2
-        ),
+        sizes=image_sizes(images),
         splits=splits,
         box_images=box_images,
-        boxes=boxes,
+        boxes=_boxes(annotations),
         labels=look_up(
             path,
             "category_id of annotation {} (counted over all images)",
-            categories,
+            [item["category_id"] for item in annotations],
             {number: number for number in objects},
             "the number of a class",
         ),
@@ -173,16 +168,23 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     return [out / "psg.json"]
 
 
+def _boxes(annotations: list[Annotation]) -> np.ndarray:
+    """The boxes (N, 4), xyxy."""
+    boxes = np.array([item["bbox"] for item in annotations], dtype=np.float64).reshape(-1, 4)
+    xywh = np.array([item.get("bbox_mode", 0) for item in annotations], dtype=np.int64) == 1
+    boxes[xywh, 2:] += boxes[xywh, :2]
+    return boxes
+
+
 def _relations(path: Path, images: list[Image], box_images: np.ndarray, num_predicates: int) -> np.ndarray:
-    """The relations (M, 3) of all images, boxes counted over all of them."""
+    """The relations (M, 3), boxes counted over all images."""
+    names = [f"data[{row}].relations" for row in range(len(images))]
     triplets = [image["relations"] for image in images]
-    relations, rows = number_triplets(triplets, range(len(images)), box_images)
-    bad = np.flatnonzero((relations < 0).any(axis=1) | (relations[:, 2] >= num_predicates))
-    if len(bad):
-        row = rows[bad[0]]
-        triplet, count = triplets[row][bad[0] - np.searchsorted(rows, row)], len(images[row]["annotations"])
+    relations = number_triplets(path, names, triplets, range(len(images)), box_images)
+    unknown = relations[(relations[:, 2] < 0) | (relations[:, 2] >= num_predicates), 2]
+    if len(unknown):
         raise SpeaqError(
-            f"{path}: data[{row}].relations: expected [subject, object, predicate] from 0, below {count}, "
-            f"{count} and {num_predicates}; found {list(triplet)}."
+            f"{path}: a relation has the predicate {unknown[0]}; expected a position in '{_KEY}', 0 to "
+            f"{num_predicates - 1}."
         )
     return relations

@@ -62,6 +62,11 @@ def describe_error(error: ValidationError) -> str:
     return f"{where}: {expected}; found {shown}." if where else f"{expected}; found {shown}."
 
 
+def image_sizes(images: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Height and width of images with these keys, (len(images), 2) int64."""
+    return np.array([(image["height"], image["width"]) for image in images], dtype=np.int64).reshape(-1, 2)
+
+
 def look_up(
     path: Path, rows: str, values: Sequence[Any], known: Mapping[Any, int], expected: str
 ) -> np.ndarray:
@@ -88,29 +93,41 @@ def look_up(
 
 
 def number_triplets(
-    triplets: Sequence[Sequence[Triplet]], images: Sequence[int], box_images: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    path: Path,
+    names: Sequence[str],
+    triplets: Sequence[Sequence[Triplet]],
+    images: Sequence[int],
+    box_images: np.ndarray,
+) -> np.ndarray:
     """Count the boxes of relations over a whole file instead of within their image.
 
     Args:
-        triplets: for each list of relations the rows (subject, object, predicate), boxes from 0.
+        path: the file, for messages.
+        names: of the lists of relations, for messages.
+        triplets: for each list the rows (subject, object, predicate), boxes from 0.
         images: the image of each list.
         box_images: (N,) image of each box of the file; boxes of an image count in this order.
 
     Returns:
-        The relations (M, 3) of all lists, with -1 for boxes that do not exist, and the list (M,) of each.
+        The relations (M, 3) of all lists.
+
+    Raises:
+        SpeaqError: a relation has a box that its image does not have.
     """
-    lists = np.repeat(np.arange(len(triplets)), [len(rows) for rows in triplets])
     relations = np.array(list(chain.from_iterable(triplets)), dtype=np.int64).reshape(-1, 3)
-    order = np.argsort(box_images, kind="stable")
+    lists = np.repeat(np.arange(len(triplets)), [len(rows) for rows in triplets])
     own = np.asarray(images, dtype=np.int64)[lists]
+    order = np.argsort(box_images, kind="stable")
     first, end = (np.searchsorted(box_images[order], own, side=side) for side in ("left", "right"))
-    for column in (0, 1):
-        rows = first + relations[:, column]
-        exists = (relations[:, column] >= 0) & (rows < end)
-        relations[exists, column] = order[rows[exists]]
-        relations[~exists, column] = -1
-    return relations, lists
+    pairs = relations[:, :2]
+    bad = np.flatnonzero(((pairs < 0) | (pairs >= (end - first)[:, None])).any(axis=1))
+    if len(bad):
+        row = bad[0]
+        raise SpeaqError(
+            f"{path}: {names[lists[row]]}: expected [subject, object, predicate] with boxes from 0, of which "
+            f"the image has {end[row] - first[row]}, found {relations[row].tolist()}."
+        )
+    return np.column_stack((order[first[:, None] + pairs], relations[:, 2]))
 
 
 def class_table(path: Path, what: str, numbered: Mapping[Any, str], used: set[Any]) -> dict[Any, str]:

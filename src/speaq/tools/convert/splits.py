@@ -1,4 +1,4 @@
-"""Which images are for training, validation and testing, where the source does not say or says too little."""
+"""Selects splits, and draws validation and test images where the source has none."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
-from speaq.tools.convert.read_json import Id, Rows, look_up, read_json
+from speaq.tools.convert.read_json import Id, Rows, image_sizes, look_up, read_json
 
 _FILES = ("objects.json", "relationships.json", "image_data.json")
 
@@ -105,7 +105,7 @@ def read(source: Path) -> AnnotatedSet:
         vocabulary=Vocabulary(tuple(sorted(objects.names)), tuple(sorted(predicates))),
         ids=ids,
         files=[_file_name(image) for image in images],
-        sizes=np.array([(image["height"], image["width"]) for image in images], dtype=np.int64),
+        sizes=image_sizes(images),
         splits=np.zeros(len(ids), dtype=np.int32),
         box_images=np.array(objects.images, dtype=np.int64),
         boxes=corners,
