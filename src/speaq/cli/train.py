@@ -64,8 +64,8 @@ def evaluate(
     from speaq.checkpoints.weights import find_checkpoint
     from speaq.config import load_config
     from speaq.errors import SpeaqError
-    from speaq.tools.report.run import evaluate_with_report
     from speaq.tools.report.rescore import rescore
+    from speaq.tools.report.run import evaluate_with_report
     from speaq.training import launch
 
     if predictions is not None:

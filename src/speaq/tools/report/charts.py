@@ -144,8 +144,10 @@ def assignment_lines(history: AssignmentHistory) -> Chart:
     for layer, values in enumerate(np.asarray(history.copies, np.float64)):
         known = ~np.isnan(values)
         x = _LEFT + (steps[known] - begin) / ((end - begin) or 1) * width
-        points = zip(x, _y(values[known], top, height), strict=True)
-        line = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) if known.any() else "M0 0"
+        y = [_y(value, top, height) for value in values[known]]
+        line = (
+            "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True)) if known.any() else "M0 0"
+        )
         shapes.append(Shape(line, f"line g{layer % 6}", f"layer {layer + 1}"))
     ticks = MaxNLocator(5, steps=_STEPS).tick_values(begin, end)
     return Chart(
