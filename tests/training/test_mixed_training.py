@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from speaq.config import load_config
 from speaq.data.dataset import SceneGraphDataset
 from speaq.data.sampling import TrainBatchSampler
-from speaq.tools.report.of_model import evaluate_with_report
+from speaq.tools.report.run import evaluate_with_report
 from speaq.tools.scenes import generate_dataset
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train

@@ -91,7 +91,7 @@ class _WeightedRecalls:
         self._recall = analysis.image_recalls()
         self._zero_shot = analysis.image_recalls(analysis.zero_shot)
         images, predicates, recalls = analysis.predicate_recalls()
-        rows = np.concatenate((np.ones((1, len(images))), recalls.reshape(-1, len(images))))
+        rows = np.stack([np.ones(len(images)), *(row for table in recalls for row in table)])
         offsets = np.arange(len(rows))[:, None] * analysis.num_predicates
         places = ((offsets + predicates).ravel(), np.tile(images, len(rows)))
         # Times the weights: the number of images with each predicate, then its sums of recalls at each depth.

@@ -188,7 +188,7 @@ class SceneGraphMetrics(Metric):
         }
         for name, value in recalls.items():
             results[name] = torch.from_numpy(value) if name.endswith("per_predicate") else value.item()
-        return results | {"per_predicate_images": self.predicate_images.long()}
+        return results | {"per_predicate_images": torch.from_numpy(state["predicate_images"]).long()}
 
 
 def named_recalls(

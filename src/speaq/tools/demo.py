@@ -15,7 +15,7 @@ from speaq.files import replacing
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
-from speaq.tools.report.of_model import evaluate_with_report
+from speaq.tools.report.run import evaluate_with_report
 from speaq.tools.scenes import GeneratedDataset, generate_dataset, generate_scene
 from speaq.tools.training_log.plots import plot_training_logs
 from speaq.training import launch

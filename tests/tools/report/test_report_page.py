@@ -8,26 +8,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from speaq.evaluation.scoring import paired, score
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.analysis import analyse
+from speaq.evaluation.analysis import analyze
 from speaq.evaluation.detection import DetectionAP
+from speaq.evaluation.ground_truth import pair_with_ground_truth, score_predictions
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.prediction_writer import PredictionWriter
 from speaq.evaluation.predictions import Predictions
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
 from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
-from speaq.tools.report.charts import query_bars, recall_histogram
-from speaq.tools.report.heatmap import heatmap
-from speaq.tools.report.markup import element, html
+from speaq.tools.report.charts import Heatmap, query_bars, recall_histogram
+from speaq.tools.report.page import environment
 
 TINY = Path(__file__).parents[2] / "golden" / "vg_tiny"
 NASTY = ("</script><script>alert(1)</script>", '<b>on & "under"</b>', "$x_1$ $body", "옆에 있는", "p" * 60)
 VOCABULARY = Vocabulary(("<img src=x onerror=alert(2)>", "cup", "ø"), NASTY)
 COUNTS = (1000, 50, 500, 5, 20)
 VOID = {"meta", "img", "input", "br"}
+
+
+def render(macro, chart):
+    """The elements of a chart."""
+    return Page(str(getattr(environment().get_template("charts.html").module, macro)(chart)))
 
 
 class Page(HTMLParser):
@@ -62,15 +66,15 @@ def scene(index, rng, path):
     corners = rng.uniform(0, 120, (4, 2))
     boxes = np.concatenate((corners, corners + rng.uniform(40, 100, (4, 2))), axis=1).astype(np.float32)
     labels, true = rng.integers(0, 3, 4), rng.integers(0, [4, 4, 5], (5, 3))
-    said = np.where(rng.random(5) < 2 / 3, true[:, 2], rng.choice(5, 5)) % 4  # the last is never said
+    predicted = np.where(rng.random(5) < 2 / 3, true[:, 2], rng.choice(5, 5)) % 4  # never the last predicate
     probs = np.full((5, 6), 0.02)
-    probs[np.arange(5), said] = np.linspace(0.9, 0.5, 5)
+    probs[np.arange(5), predicted] = np.linspace(0.9, 0.5, 5)
     annotation = Annotation(
         image_id=index, path=path, width=320, height=240, boxes=boxes, labels=labels, relations=true,
         source="real" if index % 2 else "synthetic",
     )  # fmt: skip
     graph = SceneGraph(
-        boxes=boxes + 2, labels=labels, scores=np.ones(4), pairs=true[:, :2], predicates=said,
+        boxes=boxes + 2, labels=labels, scores=np.ones(4), pairs=true[:, :2], predicates=predicted,
         predicate_probs=probs, image_size=(240, 320), queries=rng.permutation(8)[:5], vocabulary=VOCABULARY,
     )  # fmt: skip
     return graph, annotation
@@ -84,10 +88,10 @@ def evaluated(tmp_path_factory):
     with PredictionWriter(folder / "a.h5", vocabulary=VOCABULARY, dataset="VG_test") as writer:
         for graph, annotation in pairs:
             writer.add(graph, annotation)
-    predictions, truth = Predictions.open(folder / "a.h5"), [annotation for _, annotation in pairs]
+    predictions, truth = Predictions(folder / "a.h5"), [annotation for _, annotation in pairs]
     metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5), predicate_counts=np.array(COUNTS))
-    results = score(predictions, truth, [metrics, DetectionAP(num_objects=3)])
-    analysis = analyse(paired(predictions, truth), metrics)
+    results = score_predictions(predictions, truth, [metrics, DetectionAP(num_objects=3)])
+    analysis = analyze(pair_with_ground_truth(predictions, truth), metrics)
     best, worst = choose_examples(analysis, predictions, truth, count=2)
     best[0] = replace(best[0], truth=replace(best[0].truth, image=TINY / "images" / "1.jpg"))
     return EvaluatedSet(
@@ -128,7 +132,7 @@ def row_of(page, name):
     return cells
 
 
-def test_the_page_needs_nothing_else_and_runs_one_script(page):
+def test_page_needs_no_other_file_and_runs_one_script(page):
     assert len(page.find("script")) == 1
     assert not page.find("link")
     for made in page.elements:
@@ -143,7 +147,7 @@ def test_the_page_needs_nothing_else_and_runs_one_script(page):
     assert {link["attrs"]["href"].removeprefix("#") for link in page.find("a")} == targets
 
 
-def test_names_are_text(page):
+def test_names_are_escaped(page):
     assert page.find("title")[0]["text"] == page.find("h1")[0]["text"] == "Report <1>"
     assert [e["text"] for e in page.find("h2")][:2] == ["By source of the images", "VG_<test>"]
     rows = [e["text"] for e in page.find("th", scope="row") if e["text"] in NASTY]
@@ -154,7 +158,7 @@ def test_names_are_text(page):
     )
 
 
-def test_figures_are_those_of_the_metrics(page, evaluated):
+def test_values_are_those_of_the_metrics(page, evaluated):
     results = evaluated.results
     figures = [e["text"] for e in page.find("span", **{"class": "figure"})]
     assert figures == [f"{100 * results[name]:.2f}" for name in ("R@5", "mR@5", "F@5", "AP50")]
@@ -163,7 +167,7 @@ def test_figures_are_those_of_the_metrics(page, evaluated):
     values = [float(cell["attrs"]["data-value"]) for cell in cells[1:]]
     analysis = evaluated.analysis
     relations = (analysis.predicates == 2).sum()
-    localised = ((analysis.predicates == 2) & (analysis.said < 5)).sum()
+    localised = ((analysis.predicates == 2) & (analysis.predicted_predicates < 5)).sum()
     assert values == pytest.approx(
         [
             500,
@@ -171,22 +175,22 @@ def test_figures_are_those_of_the_metrics(page, evaluated):
             results["per_predicate_images"][2].item(),
             *results["per_predicate"][2].tolist(),
             localised / relations,
-            analysis.right[2] / analysis.claims[2],
+            analysis.num_correct[2] / analysis.num_localized[2],
         ],
         abs=1e-4,
     )
-    never_said = row_of(page, NASTY[4])
-    assert never_said[-1]["text"] == "–" and never_said[-1]["attrs"]["data-value"] == "-1"
+    never_predicted = row_of(page, NASTY[4])
+    assert never_predicted[-1]["text"] == "–" and never_predicted[-1]["attrs"]["data-value"] == "-1"
 
 
-def test_confusions_and_groups_are_drawn(page, evaluated):
+def test_heatmaps_of_confusions_and_query_groups(page, evaluated):
     analysis = evaluated.analysis
     order = np.argsort(-np.array(COUNTS))
     counts = analysis.confusion[np.ix_(order, order)]
     tips = [e["text"] for e in page.find("title") if e["text"].startswith("annotated ")]
     assert len(tips) == np.count_nonzero(counts)
     assert tips[0] == (
-        f"annotated {NASTY[0]}, said {NASTY[0]}: {counts[0, 0]} of {counts[0].sum()} "
+        f"annotated {NASTY[0]}, predicted {NASTY[0]}: {counts[0, 0]} of {counts[0].sum()} "
         f"({counts[0, 0] / counts[0].sum():.1%})"
     )
     uses = analysis.query_uses
@@ -194,7 +198,7 @@ def test_confusions_and_groups_are_drawn(page, evaluated):
     assert first.startswith(f"{NASTY[0]} from group 1: {uses[:3, 0].sum()} of {uses[:, 0].sum()} ")
 
 
-def test_examples_have_pictures_and_words(page, evaluated):
+def test_examples_have_pictures_and_descriptions(page, evaluated):
     assert len(page.find("figure")) == 4
     pictures = page.find("img")
     assert len(pictures) == 1
@@ -207,8 +211,8 @@ def test_examples_have_pictures_and_words(page, evaluated):
     assert f"R@5 {100 * evaluated.worst[0].recalls[-1]:.2f}" in page.find("figcaption")[2]["text"]
 
 
-def test_several_sets_and_little_knowledge(evaluated, tmp_path):
-    """No boxes, no counts, no groups, no images: what is not known is left out."""
+def test_several_data_sets_without_optional_contents(evaluated, tmp_path):
+    """No boxes, no counts, no groups, no images: what is missing is left out."""
     results = {k: v for k, v in evaluated.results.items() if not re.match("AP|(ng-)?mR-[hbt]", k)}
     bare = replace(
         evaluated, name="bare", results=results, predicate_counts=None, best=(), worst=(),
@@ -216,7 +220,7 @@ def test_several_sets_and_little_knowledge(evaluated, tmp_path):
     )  # fmt: skip
     metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5))
     metrics.update([], [])
-    empty = replace(bare, name="empty", results=metrics.compute(), analysis=analyse([], metrics))
+    empty = replace(bare, name="empty", results=metrics.compute(), analysis=analyze([], metrics))
     write_report(tmp_path / "a.html", Report(title="t", facts={}, sets=[bare, empty]))
     page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
     heads = [e["text"] for e in page.find("h2")]
@@ -231,41 +235,36 @@ def test_several_sets_and_little_knowledge(evaluated, tmp_path):
         write_report(tmp_path / "file" / "a.html", Report(title="t", facts={}, sets=[bare]))
 
 
-def test_markup_escapes():
-    made = element(
-        "td", "a < b", element("b", "x"), " & c", class_="n", data_value=1 / 3, hidden=None, title='"'
-    )
-    assert html(made) == '<td class="n" data-value="0.33333" title="&quot;">a &lt; b<b>x</b> &amp; c</td>'
-    assert html(element("ul", [element("li", name) for name in "ab"])) == "<ul><li>a</li><li>b</li></ul>"
-
-
 def test_heatmap_cells():
     shares = np.array([[1.0, 0.0, 0.25], [0.5, 0.5, 0.0]])
     tips = [[json.dumps([i, j]) for j in range(3)] for i in range(2)]
-    drawing = heatmap(
-        shares, rows=["a", "b" * 40], columns=["c", "d", "e"], tips=tips, titles=("r", "c"), label="l",
-        right=np.eye(2, 3, dtype=bool), kinds=("right", "confused"),
-    )  # fmt: skip
-    cells = [e for e in drawing.iter("rect") if e.find("title") is not None]
-    assert [(c.find("title").text, c.get("class"), c.get("fill-opacity")) for c in cells] == [
-        ("[0, 0]", "right", "1"),
+    drawing = render("heatmap", Heatmap(
+        shares=shares, rows=["a", "b" * 40], columns=["c", "d", "e"], tips=tips, titles=("r", "c"), label="l",
+        correct=np.eye(2, 3, dtype=bool), kinds=("correct", "confused"),
+    ))  # fmt: skip
+    cells = [e["attrs"] for e in drawing.find("rect") if "g" in e["inside"]]
+    texts = [e["text"] for e in drawing.find("rect") if "g" in e["inside"]]
+    assert [(text, c["class"], c["fill-opacity"]) for text, c in zip(texts, cells, strict=True)] == [
+        ("[0, 0]", "right", "1.0"),
         ("[0, 2]", "wrong", "0.53"),
         ("[1, 0]", "wrong", "0.72"),
         ("[1, 1]", "right", "0.72"),
     ]
-    labels = [text.text for text in drawing.iter("text")]
-    assert "b" * 23 + "…" in labels
-    frame = next(drawing.iter("svg"))
-    assert all(0 <= float(c.get("x")) <= float(frame.get("width")) for c in cells)
+    labels = [e["text"] for e in drawing.find("text", **{"class": "row"})]
+    assert labels == ["aa", "b" * 23 + "…" + "b" * 40]  # each with its full name as tooltip
+    width = float(drawing.find("svg")[0]["attrs"]["width"])
+    assert all(0 <= float(cell["x"]) <= width for cell in cells)
 
 
 def test_histogram_and_query_bars():
-    drawing = recall_histogram(np.array([0, 0, 0.05, 0.999, 1.0, np.nan]), 100)
-    tips = [title.text for title in drawing.iter("title")]
+    drawing = render("axes", recall_histogram(np.array([0, 0, 0.05, 0.999, 1.0, np.nan]), 100))
+    tips = [e["text"] for e in drawing.find("title")]
     assert tips[0] == "recall 0 %: 2 images" and tips[-1] == "recall 100 %: 1 images" and len(tips) == 12
-    heights = [float(bar.get("height")) for bar in drawing.iter("rect")]
+    ends = [re.findall(r"V([\d.]+)", bar["attrs"]["d"]) for bar in drawing.find("path")]
+    heights = [float(floor) - float(top) for top, floor in ends]
     assert heights[0] == 2 * heights[1] == 2 * heights[-2] == 2 * heights[-1] > 0
     assert sum(heights[2:-2]) == 0
-    groups = [title.text for title in query_bars(np.arange(5.0), [0, 0, 1, 1, 1], 20).iter("title")]
-    assert groups == ["group 1: queries 0 to 1", "group 2: queries 2 to 4"]
-    assert html(recall_histogram(np.array([]), 20)) and html(query_bars(np.zeros(0), [], 20))
+    bars = render("axes", query_bars(np.arange(5.0), [0, 0, 1, 1, 1], 20))
+    assert [e["text"] for e in bars.find("title")] == ["group 1: queries 0 to 1", "group 2: queries 2 to 4"]
+    assert render("axes", recall_histogram(np.array([]), 20)).find("svg")
+    assert render("axes", query_bars(np.zeros(0), [], 20)).find("svg")

@@ -1,6 +1,6 @@
-"""What an evaluation report is made from.
+"""The inputs of an evaluation report.
 
-I: images, K: depths k, R: predicate classes, P: predicate queries, L: decoder layers, S: logged steps.
+Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 
 from speaq.evaluation.analysis import Analysis
+from speaq.evaluation.ground_truth import GroundTruth, annotation_lookup
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.scoring import Truth, annotation_at, places
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
-_TELLING_RELATIONS = 3, 12  # fewer say little about a model, more cannot be told apart in a picture
+_MIN_RELATIONS, _MAX_RELATIONS = 3, 12  # of examples, so that the picture is informative and readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """An image to show.
+    """An image of the report.
 
     Attributes:
         image_id: of the image.
-        truth: ground truth; knows its image file.
+        truth: ground truth, with its image file.
         prediction: of the same image.
-        recalls: (K,) recall of the image with graph constraint.
+        recalls: recall of the image at each k, with graph constraint.
     """
 
     image_id: int | str
@@ -42,12 +42,12 @@ class EvaluatedSet:
     Attributes:
         name: of the data set, such as VG_test.
         vocabulary: class names.
-        results: what the metrics compute, see ``speaq.evaluation.report``.
+        results: of the metrics, see `speaq.evaluation.results`.
         analysis: of the same predictions.
-        predicate_counts: (R,) training relations per predicate, where known; orders the predicates.
+        predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
         best: images with the highest recall.
-        worst: images with the lowest.
-        facts: what to say about this data set beside the numbers of images, by name.
+        worst: images with the lowest recall.
+        facts: further information about this data set, by name.
     """
 
     name: str
@@ -62,11 +62,11 @@ class EvaluatedSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignmentHistory:
-    """How many queries answered for a relation in the course of training.
+    """Number of queries assigned to a relation during training.
 
     Attributes:
-        iterations: (S,).
-        copies: (L, S) mean number of queries per relation, by decoder layer.
+        iterations: logged iterations.
+        copies: (L, iterations) mean number of queries per relation, by decoder layer.
     """
 
     iterations: np.ndarray
@@ -75,15 +75,15 @@ class AssignmentHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything on the page.
+    """The content of the page.
 
     Attributes:
         title: of the page.
         facts: about the model and the evaluation, by name, such as {"Backbone": "ResNet-101"}.
         sets: the data sets that were evaluated, at least one.
-        group_of_query: P groups of the predicate queries, from 0; empty where queries are not grouped.
-        group_of_predicate: R groups; empty where queries are not grouped.
-        assignment: of training, where known.
+        group_of_query: P groups of the predicate queries, from 0; empty if queries are not grouped.
+        group_of_predicate: R groups; empty if queries are not grouped.
+        assignment: of training, if known.
     """
 
     title: str
@@ -95,34 +95,33 @@ class Report:
 
 
 def choose_examples(
-    analysis: Analysis, predictions: Predictions, truth: Truth, *, count: int = 4
+    analysis: Analysis, predictions: Predictions, ground_truth: GroundTruth, *, count: int = 4
 ) -> tuple[list[Example], list[Example]]:
-    """The images that went best and worst, by recall at the largest k.
+    """The images with the best and the worst recall at the largest k.
 
-    Images of 3 to 12 relations come first, as a picture can show these; of equal recalls those with more
-    relations.
+    Images with 3 to 12 relations are preferred, since a picture can show these; ties are ordered by the
+    number of relations, most first.
 
     Args:
         analysis: of the predictions.
         predictions: of a data set.
-        truth: of the same images.
-        count: how many of each; no image is in both lists.
+        ground_truth: of the same images.
+        count: length of each list; no image is in both.
 
     Raises:
         SpeaqError: predictions and ground truth are not of the same images, or the file is damaged.
     """
     recalls = analysis.image_recalls()[0]
     relations = np.bincount(analysis.images, minlength=len(analysis.image_ids))
-    low, high = _TELLING_RELATIONS
-    telling = (relations >= low) & (relations <= high)
+    preferred = (relations >= _MIN_RELATIONS) & (relations <= _MAX_RELATIONS)
     usable = np.flatnonzero(relations)
-    best = usable[np.lexsort((-relations[usable], -recalls[-1, usable], ~telling[usable]))]
-    worst = usable[np.lexsort((-relations[usable], recalls[-1, usable], ~telling[usable]))]
+    best = usable[np.lexsort((-relations[usable], -recalls[-1, usable], ~preferred[usable]))]
+    worst = usable[np.lexsort((-relations[usable], recalls[-1, usable], ~preferred[usable]))]
     count = min(count, len(usable) // 2)
-    place = places(predictions, truth)
+    annotation_of = annotation_lookup(predictions, ground_truth)
 
     def example(index: int) -> Example:
-        annotation = annotation_at(truth, place[analysis.image_ids[index]])
+        annotation = annotation_of(analysis.image_ids[index])
         return Example(
             image_id=annotation.image_id,
             truth=SceneGraph.from_annotation(annotation, predictions.vocabulary),

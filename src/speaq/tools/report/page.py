@@ -1,24 +1,21 @@
-"""The page: its sections in order, in one file with its style and its script.
+"""Render the page: its sections in order, in one file with style sheet and script.
 
-K: depths k, R: predicate classes, P: predicate queries, G: query groups.
+Shape letters: see `speaq.structures`; G query groups.
 """
 
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from string import Template
-from xml.etree.ElementTree import Element
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from speaq.evaluation.bootstrap import intervals
 from speaq.files import replacing
-from speaq.tools.report import tables
-from speaq.tools.report.charts import copies_lines, query_bars, recall_histogram
+from speaq.tools.report import charts, tables
 from speaq.tools.report.contents import EvaluatedSet, Report
-from speaq.tools.report.heatmap import heatmap
-from speaq.tools.report.markup import Content, element, html
-from speaq.tools.report.pictures import figure
+from speaq.tools.report.examples import draw_example
 
 
 def write_report(path: str | Path, report: Report) -> None:
@@ -26,160 +23,139 @@ def write_report(path: str | Path, report: Report) -> None:
 
     Args:
         path: the HTML file.
-        report: what to show.
+        report: its content.
 
     Raises:
         SpeaqError: the file cannot be written.
     """
-    parts = files("speaq.tools.report")
-    page = Template(parts.joinpath("page.html").read_text()).substitute(
-        title=html(element("title", report.title)),
-        style=parts.joinpath("style.css").read_text(),
-        script=parts.joinpath("page.js").read_text(),
-        body="\n".join(html(section) for section in _body(report)),
+    bounds = [intervals(evaluated.analysis) for evaluated in report.sets]
+    sources = {source for evaluated in report.sets for source in evaluated.analysis.sources.tolist()}
+    several = len(report.sets) > 1 or len(sources) > 1
+    page = (
+        environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            comparison=tables.comparison_rows(report.sets, bounds) if several else [],
+            sets=[_set_context(report, *each) for each in zip(report.sets, bounds, strict=True)],
+            assignment=charts.assignment_lines(report.assignment) if report.assignment else None,
+        )
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _body(report: Report) -> list[Element]:
-    bounds = [intervals(evaluated.analysis) for evaluated in report.sets]
-    body = [element("header", element("h1", report.title), _facts(report.facts))]
-    sources = {source for evaluated in report.sets for source in evaluated.analysis.sources.tolist()}
-    if len(report.sets) > 1 or len(sources) > 1:
-        title = "Data sets side by side" if len(report.sets) > 1 else "By source of the images"
-        body.append(_section(title, tables.comparison_table(report.sets, bounds)))
-    for evaluated, interval in zip(report.sets, bounds, strict=True):
-        sections = _set_sections(report, evaluated, interval)
-        if len(report.sets) > 1:
-            for section in sections[1:]:
-                section[0].text = f"{section[0].text}, {evaluated.name}"
-        body += sections
-    if report.assignment is not None:
-        text = (
-            "How many queries answer for one annotated relation in training, in the mean, by decoder layer."
-        )
-        history = report.assignment
-        legend = _group_legend([f"layer {layer + 1}" for layer in range(len(history.copies))])
-        body.append(_section("Multi-assignment", element("p", text), copies_lines(history), legend))
-    links = []
-    for number, section in enumerate(body[1:], start=1):
-        section.set("id", f"part{number}")
-        links.append(element("a", section[0].text or "", href=f"#part{number}"))
-    return [body[0], element("nav", links, aria_label="Contents"), *body[1:], _notes()]
-
-
-def _set_sections(report: Report, evaluated: EvaluatedSet, bounds: tables.Intervals) -> list[Element]:
-    results, analysis = evaluated.results, evaluated.analysis
-    k, order = analysis.ks[-1], _order(evaluated)
-    numbers = {
-        "Images": f"{results['images']:,}",
-        "with relations": f"{results['images_with_relations']:,}",
-        "Relations": f"{len(analysis.predicates):,}",
-        "Classes": f"{len(evaluated.vocabulary.objects)} objects, {analysis.num_predicates} predicates",
-    }
-    boxes = [tables.box_table(evaluated)] if "AP" in results else []
-    sections = [
-        element(
-            "section",
-            element("h2", evaluated.name, class_="set"),
-            _facts(numbers | dict(evaluated.facts)),
-            tables.tiles(evaluated, bounds),
-            tables.recall_table(evaluated, bounds),
-            boxes,
-        )
-    ]
-    if analysis.groups:
-        bars = tables.long_tail_bars(evaluated, bounds)
-        sections.append(_section("Head, body and tail", bars))
-    sections.append(
-        _section(
-            "Predicates",
-            _text(
-                f"Localised: relations of which a prediction among the first {k} has both classes and boxes "
-                "right, whatever predicate it says. Precision: of such predictions of the predicate, those "
-                "that name it right; what is said about pairs that nobody annotated is left out. Click a "
-                "heading to sort."
-            ),
-            tables.predicate_table(evaluated, order),
-        )
+def environment() -> Environment:
+    """The templates of the report. Names of classes, files and data sets are escaped in all of them."""
+    made = Environment(
+        loader=PackageLoader("speaq.tools.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
-    sections.append(_confusions(evaluated, order))
-    sections.append(_images(evaluated))
-    if analysis.query_uses.any():
-        sections.append(_queries(report, evaluated, order))
-    if "AP" in results:
-        sections.append(_section("Object classes", tables.object_table(evaluated)))
-    return sections
+    made.filters |= {
+        "percent": tables.percent,
+        "interval": tables.interval_text,
+        "sort_value": lambda value: -1 if math.isnan(value) else f"{value:.5g}",  # undefined values come last
+        "length_percent": lambda value: f"{100 * np.nan_to_num(value):.1f}%",
+        "opacity": charts.opacity,
+        "shorten": charts.shorten,
+    }
+    made.globals |= {
+        "BOX_NAMES": tables.BOX_NAMES,
+        "COMPARED": tables.COMPARED,
+        "recall_names": lambda ks: [f"R@{k}" for k in ks],
+    }
+    return made
 
 
-def _confusions(evaluated: EvaluatedSet, order: np.ndarray) -> Element:
-    analysis = evaluated.analysis
+def _set_context(report: Report, evaluated: EvaluatedSet, bounds: tables.Intervals) -> dict[str, Any]:
+    """The variables of the templates for a data set."""
+    analysis, results, order = evaluated.analysis, evaluated.results, _order(evaluated)
+    return {
+        "evaluated": evaluated,
+        "k": analysis.ks[-1],
+        "facts": {
+            "Images": f"{results['images']:,}",
+            "with relations": f"{results['images_with_relations']:,}",
+            "Relations": f"{len(analysis.predicates):,}",
+            "Classes": f"{len(evaluated.vocabulary.objects)} objects, {analysis.num_predicates} predicates",
+            **evaluated.facts,
+        },
+        "main_values": tables.main_values(evaluated, bounds),
+        "recalls": tables.recall_rows(evaluated, bounds),
+        "long_tail": tables.long_tail_bars(evaluated, bounds),
+        "predicates": tables.predicate_rows(evaluated, order),
+        "num_localized": int((analysis.predicted_predicates < analysis.num_predicates).sum()),
+        "confusion": _confusion_heatmap(evaluated, order),
+        "confusions": tables.confusion_rows(evaluated),
+        "histogram": charts.recall_histogram(analysis.image_recalls()[0, -1], analysis.ks[-1]),
+        "examples": {
+            title: [(example, draw_example(example)) for example in examples]
+            for title, examples in (("Best", evaluated.best), ("Worst", evaluated.worst))
+        },
+        "queries": _query_context(report, evaluated, order) if analysis.query_uses.any() else None,
+        "objects": list(
+            zip(evaluated.vocabulary.objects, results["per_class_AP"].tolist(), strict=True)
+            if "AP" in results
+            else ()
+        ),
+    }
+
+
+def _confusion_heatmap(evaluated: EvaluatedSet, order: np.ndarray) -> charts.Heatmap:
     names = [evaluated.vocabulary.predicates[i] for i in order]
-    counts = analysis.confusion[np.ix_(order, order)]
+    counts = evaluated.analysis.confusion[np.ix_(order, order)]
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals, 1)[:, None]
-    tips = [
-        [
-            f"annotated {true}, said {said}: {counts[i, j]:,} of {totals[i]:,} ({shares[i, j]:.1%})"
-            for j, said in enumerate(names)
-        ]
-        for i, true in enumerate(names)
-    ]
-    drawing = heatmap(
-        shares,
+    return charts.Heatmap(
+        shares=shares,
         rows=names,
         columns=names,
-        tips=tips,
-        titles=("annotated", "said"),
+        tips=[
+            [
+                f"annotated {true}, predicted {name}: {counts[i, j]:,} of {totals[i]:,} ({shares[i, j]:.1%})"
+                for j, name in enumerate(names)
+            ]
+            for i, true in enumerate(names)
+        ],
+        titles=("annotated", "predicted"),
         label="Confusion of predicates; the most frequent confusions are in the table below",
-        right=np.eye(len(names), dtype=bool),
-        kinds=("right", "confused"),
+        correct=np.eye(len(names), dtype=bool),
+        kinds=("correct", "confused"),
     )
-    text = (
-        f"Of the {len(analysis.predicates):,} annotated relations, {totals.sum():,} are localised: what does "
-        "the best prediction about such a pair say? Each row is an annotated predicate and adds up to 100 %; "
-        f"the order is by frequency{' in training' if evaluated.predicate_counts is not None else ''}."
-    )
-    return _section("Which predicate is said", _text(text), drawing, tables.confusion_table(evaluated))
 
 
-def _images(evaluated: EvaluatedSet) -> Element:
-    analysis = evaluated.analysis
-    parts: list[Content] = [recall_histogram(analysis.image_recalls()[0, -1], analysis.ks[-1])]
-    for title, examples in (("Best", evaluated.best), ("Worst", evaluated.worst)):
-        if examples:
-            parts.append(element("h3", f"{title} images by recall"))
-            parts += [figure(example, analysis.ks) for example in examples]
-    return _section("Images", *parts)
-
-
-def _queries(report: Report, evaluated: EvaluatedSet, order: np.ndarray) -> Element:
-    analysis = evaluated.analysis
-    k, images = analysis.ks[-1], max(len(analysis.image_ids), 1)
-    num_queries = max(len(report.group_of_query), len(analysis.query_uses), len(analysis.query_hits))
+def _query_context(report: Report, evaluated: EvaluatedSet, order: np.ndarray) -> dict[str, Any]:
+    """Use of the queries, and of the groups of queries by predicate where queries are grouped."""
+    analysis, group_of_query = evaluated.analysis, np.asarray(report.group_of_query, np.int64)
+    count = max(len(group_of_query), len(analysis.query_uses), len(analysis.query_hits))
     uses, hits = (
-        np.pad(table, ((0, num_queries - len(table)), (0, 0)))
+        np.pad(table, ((0, count - len(table)), (0, 0)))
         for table in (analysis.query_uses, analysis.query_hits)
     )
     per_query = uses.sum(axis=1)
-    ranked = np.sort(per_query)[::-1]
-    tenth = ranked[: max(num_queries // 10, 1)].sum() / ranked.sum()
-    text = (
-        f"Of {num_queries} predicate queries, {int((per_query == 0).sum())} are never behind one of the "
-        f"first {k} relations of an image; the busiest tenth is behind {tenth:.0%} of them."
-    )
-    parts: list[Content] = [_text(text), query_bars(per_query / images, report.group_of_query, k)]
-    if len(report.group_of_query):
-        groups = np.pad(
-            np.asarray(report.group_of_query), (0, num_queries - len(report.group_of_query)), "edge"
-        )
+    context = {
+        "count": count,
+        "unused": int((per_query == 0).sum()),
+        "top_tenth": np.sort(per_query)[::-1][: max(count // 10, 1)].sum() / per_query.sum(),
+        "bars": charts.query_bars(
+            per_query / max(len(analysis.image_ids), 1), report.group_of_query, analysis.ks[-1]
+        ),
+        "groups": [],
+        "heatmaps": {},
+    }
+    if len(group_of_query):
+        groups = np.pad(group_of_query, (0, count - len(group_of_query)), "edge")
         names = [f"group {group + 1}" for group in range(int(groups.max()) + 1)]
-        parts.append(_group_legend(names))
-        for title, table in ((f"among the first {k}", uses), ("that hit a true relation", hits)):
-            parts.append(element("h3", f"Which group says which predicate: relations {title}"))
-            parts.append(_group_heatmap(report, evaluated, table, groups, names, order))
-    return _section("Queries", *parts)
+        context["groups"] = names
+        titles = {f"among the top {analysis.ks[-1]}": uses, "that hit a ground-truth relation": hits}
+        context["heatmaps"] = {
+            title: _group_heatmap(report, evaluated, table, groups, names, order)
+            for title, table in titles.items()
+        }
+    return context
 
 
 def _group_heatmap(
@@ -189,69 +165,36 @@ def _group_heatmap(
     groups: np.ndarray,
     names: Sequence[str],
     order: np.ndarray,
-) -> Element:
-    """For each predicate, from which group of queries its relations (P, R) are."""
+) -> charts.Heatmap:
+    """For each predicate, the shares of the query groups in its relations, from counts (P, R)."""
     counts = np.stack([table[groups == group].sum(axis=0) for group in range(len(names))])[:, order]
     totals = counts.sum(axis=0)
     shares = counts / np.maximum(totals, 1)
     predicates = [evaluated.vocabulary.predicates[i] for i in order]
-    tips = [
-        [
-            f"{predicate} from {name}: {counts[i, j]:,} of {totals[j]:,} ({shares[i, j]:.1%})"
-            for j, predicate in enumerate(predicates)
-        ]
-        for i, name in enumerate(names)
-    ]
-    right = None
+    own = None
     if len(report.group_of_predicate):
-        right = np.asarray(report.group_of_predicate)[order] == np.arange(len(names))[:, None]
-    return heatmap(
-        shares,
+        own = np.asarray(report.group_of_predicate)[order] == np.arange(len(names))[:, None]
+    return charts.Heatmap(
+        shares=shares,
         rows=names,
         columns=predicates,
-        tips=tips,
+        tips=[
+            [
+                f"{predicate} from {name}: {counts[i, j]:,} of {totals[j]:,} ({shares[i, j]:.1%})"
+                for j, predicate in enumerate(predicates)
+            ]
+            for i, name in enumerate(names)
+        ],
         titles=("queries", "predicate"),
         label="Share of each predicate's relations by group of queries",
-        right=right,
-        kinds=("its own group", "other groups") if right is not None else ("share", ""),
+        correct=own,
+        kinds=("its own group", "other groups") if own is not None else ("share", ""),
     )
 
 
 def _order(evaluated: EvaluatedSet) -> np.ndarray:
-    """Predicates by falling frequency, in training where that is known, else in the ground truth."""
+    """Predicates by descending frequency, in training if known, else in the ground truth."""
     counts = evaluated.predicate_counts
     if counts is None:
         counts = np.bincount(evaluated.analysis.predicates, minlength=evaluated.analysis.num_predicates)
     return np.argsort(-np.asarray(counts), kind="stable")
-
-
-def _notes() -> Element:
-    return element(
-        "footer",
-        _text(
-            "A prediction hits a true relation when the classes of subject and object and the predicate "
-            "agree and both boxes overlap theirs with an IoU of at least the threshold (0.5 unless set "
-            "otherwise). Recalls are means over the images that have relations. Intervals are 95 % "
-            "percentile bootstrap intervals over images (1,000 draws): they say how much a figure owes to "
-            "the choice of images, not to the seed of a training."
-        ),
-    )
-
-
-def _facts(facts: Mapping[str, str]) -> Element:
-    return element(
-        "dl", [element("div", element("dt", name), element("dd", value)) for name, value in facts.items()]
-    )
-
-
-def _group_legend(names: Sequence[str]) -> Element:
-    parts = [element("span", element("i", class_=f"g{i % 6}"), name) for i, name in enumerate(names)]
-    return element("p", parts, class_="legend")
-
-
-def _section(title: str, *content: Content) -> Element:
-    return element("section", element("h2", title), *content)
-
-
-def _text(text: str) -> Element:
-    return element("p", text, class_="text")

@@ -1,6 +1,6 @@
 "use strict";
 
-// Click a heading to sort: numbers from the largest, words from A; a second click turns the order round.
+// Click a heading to sort: numbers in descending, text in ascending order; a second click reverses the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -21,21 +21,21 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// Type to see only the rows whose name holds the text.
+// Show only the rows whose name contains the text of the search field.
 for (const part of document.querySelectorAll(".searchable")) {
   const output = part.querySelector("output");
   part.querySelector("input").addEventListener("input", (event) => {
-    const wanted = event.target.value.trim().toLocaleLowerCase();
+    const query = event.target.value.trim().toLocaleLowerCase();
     let shown = 0;
     for (const row of part.querySelectorAll("tbody tr")) {
-      row.hidden = !row.cells[0].textContent.toLocaleLowerCase().includes(wanted);
+      row.hidden = !row.cells[0].textContent.toLocaleLowerCase().includes(query);
       shown += row.hidden ? 0 : 1;
     }
     output.textContent = `${shown} ${output.dataset.what}`;
   });
 }
 
-// Numbers under the mouse, or under a finger: the titles of shapes, at once and in readable type.
+// Tooltips on hover or touch, made from the titles of shapes.
 const tip = document.createElement("div");
 tip.id = "tip";
 tip.hidden = true;

@@ -13,8 +13,8 @@ import pytest
 from speaq.cli import app, run
 from speaq.config import load_config
 from speaq.evaluation.predictions import Predictions
-from speaq.tools.report.of_model import evaluate_with_report
-from speaq.tools.report.rescoring import rescore
+from speaq.tools.report.rescore import rescore
+from speaq.tools.report.run import evaluate_with_report
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 
@@ -23,7 +23,7 @@ TWO_PROCESSES = """
 import sys
 from speaq.config import load_config
 from speaq.training.cluster import Cluster
-from speaq.tools.report.of_model import evaluate_with_report
+from speaq.tools.report.run import evaluate_with_report
 
 file, *overrides = sys.argv[1:]
 evaluate_with_report(load_config(file, overrides), cluster=Cluster(num_gpus=0, cpu_processes=2))

@@ -1,4 +1,4 @@
-"""From an evaluation and its saved predictions to the report."""
+"""Evaluate a model and write the report of the evaluation."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from speaq.config import Config
-from speaq.evaluation.analysis import analyse
+from speaq.evaluation.analysis import analyze
+from speaq.evaluation.ground_truth import GroundTruth, pair_with_ground_truth
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.scoring import Truth, paired
 from speaq.losses.build import build_groups
 from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
 from speaq.tools.training_log.reading import METRICS, read_history
@@ -24,25 +24,25 @@ logger = logging.getLogger("speaq.training")
 def evaluated_set(
     name: str,
     results: Mapping[str, Any],
-    counted: Sequence[tuple[Predictions, Truth]],
+    pairs: Sequence[tuple[Predictions, GroundTruth]],
     *,
     metrics: SceneGraphMetrics,
     num_rel: int,
 ) -> EvaluatedSet:
-    """What the report has on a result.
+    """Analyse the predictions that contribute to a result.
 
     Args:
         name: of the result.
         results: of the metrics.
-        counted: predictions on each data set that counts for it, and the truth of the same images; of several
-            (the sources of a mix), examples are shown with each of them alone.
-        metrics: whose settings the results are for.
+        pairs: predictions on each data set that contributes to it, and the ground truth of the same images.
+            With several (the sources of a mix) there are no examples: each source has its own.
+        metrics: with the settings of the results.
         num_rel: predicates kept per query (TEST.NUM_REL).
     """
-    pairs = chain.from_iterable(paired(predictions, truth) for predictions, truth in counted)
-    analysis = analyse(pairs, metrics, num_rel=num_rel)
-    first, truth = counted[0]
-    best, worst = choose_examples(analysis, first, truth) if len(counted) == 1 else ((), ())
+    images = chain.from_iterable(pair_with_ground_truth(*pair) for pair in pairs)
+    analysis = analyze(images, metrics, num_rel=num_rel)
+    first, ground_truth = pairs[0]
+    best, worst = choose_examples(analysis, first, ground_truth) if len(pairs) == 1 else ((), ())
     return EvaluatedSet(
         name=name,
         vocabulary=first.vocabulary,
@@ -55,7 +55,7 @@ def evaluated_set(
 
 
 def evaluate_with_report(config: Config, *, cluster: Cluster | None = None) -> EvaluationRun:
-    """Evaluate a model on DATASETS.TEST, keep its predictions, and write ``report.html`` to OUTPUT_DIR.
+    """Evaluate a model on DATASETS.TEST, save its predictions, and write ``report.html`` to OUTPUT_DIR.
 
     See `speaq.training.launch.evaluate`.
     """
@@ -65,7 +65,7 @@ def evaluate_with_report(config: Config, *, cluster: Cluster | None = None) -> E
 
 
 def write_model_report(run: EvaluationRun) -> None:
-    """Write ``report.html`` on an evaluation with saved predictions to its OUTPUT_DIR.
+    """Write ``report.html`` of an evaluation with saved predictions to its OUTPUT_DIR.
 
     Args:
         run: a finished evaluation. Only the main process writes.
@@ -79,16 +79,16 @@ def write_model_report(run: EvaluationRun) -> None:
         opened = [stack.enter_context(Predictions(file)) for file in files]
         sets = []
         for result, name in enumerate(evaluation.names):
-            counted = [
+            pairs = [
                 (predictions, dataset.dataset)
-                for predictions, dataset, results in zip(
+                for predictions, dataset, result_indices in zip(
                     opened, evaluation.datasets, evaluation.results_of_dataset, strict=True
                 )
-                if result in results
+                if result in result_indices
             ]
             metrics = module.metrics[result][0]  # type: ignore[index]
-            figures, num_rel = module.results[result], config.test.num_rel
-            sets.append(evaluated_set(name, figures, counted, metrics=metrics, num_rel=num_rel))
+            results, num_rel = module.results[result], config.test.num_rel
+            sets.append(evaluated_set(name, results, pairs, metrics=metrics, num_rel=num_rel))
     groups = build_groups(config, model, model.predicate_counts) if model.predicate_counts else None
     predicates = model.num_queries * model.query_multiplier
     facts = {
@@ -112,7 +112,7 @@ def write_model_report(run: EvaluationRun) -> None:
 
 
 def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:
-    """How many queries answered for a relation in the course of training, where its log is at hand."""
+    """Number of queries assigned to a relation during training, if its log exists."""
     if not metrics.is_file():
         return None
     table = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
