@@ -51,7 +51,7 @@ def read(source: Path) -> AnnotatedSet:
     """Read the folder.
 
     Raises:
-        SpeaqError: a file is missing or has not this layout.
+        SpeaqError: a file is missing or does not have this layout.
     """
     paths = [path for name in SPLITS if (path := source / f"{name}.json").is_file()]
     if not paths:

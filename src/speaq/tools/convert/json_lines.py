@@ -60,7 +60,7 @@ def read(source: Path) -> AnnotatedSet:
     """Read a file, or all ``*.jsonl`` of a folder.
 
     Raises:
-        SpeaqError: there is none, or a line has not this layout.
+        SpeaqError: there is none, or a line does not have this layout.
     """
     paths = _paths(source)
     if not paths:

@@ -50,7 +50,7 @@ def read(source: Path, images: Path | None) -> AnnotatedSet:
         images: folder of the image files, ``<ImageID>.jpg``.
 
     Raises:
-        SpeaqError: a file is missing or has not this layout, or there is no folder of images.
+        SpeaqError: a file is missing or does not have this layout, or there is no folder of images.
     """
     paths = sorted(source.glob(_RELATIONS))
     if not paths:

@@ -75,7 +75,7 @@ def read(source: Path) -> AnnotatedSet:
     """Read a file, or the only such file of a folder.
 
     Raises:
-        SpeaqError: there is none, or more than one, or it has not this layout.
+        SpeaqError: there is none, or more than one, or it does not have this layout.
     """
     paths = files_with(source, ".json", _KEY)
     if len(paths) != 1:

@@ -124,8 +124,8 @@ def number_triplets(
     if len(bad):
         row = bad[0]
         raise SpeaqError(
-            f"{path}: {names[lists[row]]}: expected [subject, object, predicate] with boxes from 0, of which "
-            f"the image has {end[row] - first[row]}, found {relations[row].tolist()}."
+            f"{path}: {names[int(lists[row])]}: expected [subject, object, predicate] with boxes from 0, of "
+            f"which the image has {end[row] - first[row]}, found {relations[row].tolist()}."
         )
     return np.column_stack((order[first[:, None] + pairs], relations[:, 2]))
 

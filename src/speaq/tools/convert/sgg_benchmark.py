@@ -56,7 +56,7 @@ def read(source: Path) -> AnnotatedSet:
     """Read a file, or all such files of a folder.
 
     Raises:
-        SpeaqError: there is none, or one has not this layout.
+        SpeaqError: there is none, or one does not have this layout.
     """
     paths = files_with(source, ".json", _KEY)
     if not paths:

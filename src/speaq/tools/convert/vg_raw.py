@@ -88,7 +88,7 @@ def read(source: Path) -> AnnotatedSet:
     """Read the folder; all images are for training, as the published files know no splits.
 
     Raises:
-        SpeaqError: a file is missing or has not this layout.
+        SpeaqError: a file is missing or does not have this layout.
     """
     objects_path, relations_path, list_path = (source / name for name in _FILES)
     images = read_json(list_path, _IMAGES)

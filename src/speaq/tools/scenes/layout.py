@@ -108,33 +108,33 @@ def plan_scene(
         3 to 5 things of different kinds, inside the image.
     """
     while True:
-        ways = _choose_groups(rng, predicates)
+        plans = _choose_groups(rng, predicates)
         # Large groups fit less often; without many attempts most scenes would be small.
         for _ in range(_ATTEMPTS):
             try:
-                return _attempt(rng, ways, list(kinds), width, height)
+                return _attempt(rng, plans, list(kinds), width, height)
             except (CannotPlaceError, UnclearError):
                 continue
 
 
 def _choose_groups(rng: np.random.Generator, predicates: Sequence[str]) -> list[tuple[str, ...]]:
     """The predicates of each group's guests, the largest group first."""
-    ways = [way for way in _GROUPS if set(way) <= set(predicates)]
-    weights = np.array([_GROUPS[way] for way in ways])
+    plans = [plan for plan in _GROUPS if set(plan) <= set(predicates)]
+    weights = np.array([_GROUPS[plan] for plan in plans])
     while True:
         size = 3 if rng.random() < _THREE_GROUPS else 2
-        chosen = [ways[i] for i in rng.choice(len(ways), size=size, p=weights / weights.sum())]
+        chosen = [plans[i] for i in rng.choice(len(plans), size=size, p=weights / weights.sum())]
         if THINGS[0] <= size + sum(map(len, chosen)) <= THINGS[1]:
             return sorted(chosen, key=len, reverse=True)
 
 
 def _attempt(
-    rng: np.random.Generator, ways: list[tuple[str, ...]], available: list[Kind], width: float, height: float
+    rng: np.random.Generator, plans: list[tuple[str, ...]], available: list[Kind], width: float, height: float
 ) -> list[Thing]:
-    bases = [_place_base(rng, way, available) for way in ways]
+    bases = [_place_base(rng, plan, available) for plan in plans]
     if sum(base.width for base in bases) + 2 * MARGIN + _GAPS[0] * (len(bases) - 1) > width:
         raise CannotPlaceError
-    groups = [_place_guests(rng, way, base, available) for way, base in zip(ways, bases, strict=True)]
+    groups = [_place_guests(rng, plan, base, available) for plan, base in zip(plans, bases, strict=True)]
     groups = _arrange(rng, groups, width, height)
     things = [thing for group in groups for thing in group]
     expected = np.concatenate([_expected_boxes(group) for group in groups])
@@ -142,22 +142,24 @@ def _attempt(
     return things
 
 
-def _place_base(rng: np.random.Generator, way: tuple[str, ...], available: list[Kind]) -> Thing:
+def _place_base(rng: np.random.Generator, plan: tuple[str, ...], available: list[Kind]) -> Thing:
     """A thing that stands at (0, 0) and can have such guests; takes its kind out of ``available``."""
     names = {kind.name for kind in available}
     standing = [kind for kind in available if kind.stands]
-    kind = _pick(rng, [kind for kind in standing if all(offers(kind, predicate, names) for predicate in way)])
+    kind = _pick(
+        rng, [kind for kind in standing if all(offers(kind, predicate, names) for predicate in plan)]
+    )
     available.remove(kind)
-    pose = next((spot.host_pose for spot in kind.spots if spot.predicate in way and spot.host_pose), "")
+    pose = next((spot.host_pose for spot in kind.spots if spot.predicate in plan and spot.host_pose), "")
     return Thing(kind=kind, pose=pose, box=_size(rng, kind, pose), mirror=bool(rng.integers(2)))
 
 
 def _place_guests(
-    rng: np.random.Generator, way: tuple[str, ...], base: Thing, available: list[Kind]
+    rng: np.random.Generator, plan: tuple[str, ...], base: Thing, available: list[Kind]
 ) -> list[Thing]:
     """The base and its guests, whose kinds are taken out of ``available``."""
     group = [base]
-    for predicate in way:
+    for predicate in plan:
         spot = next((spot for spot in base.kind.spots if spot.predicate == predicate), None)
         group.append(_attach(rng, predicate, spot, group, available))
         available.remove(group[-1].kind)
