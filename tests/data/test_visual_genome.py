@@ -212,7 +212,7 @@ BROKEN = {
     ),
     "negative pair": (
         _change("relationships", lambda a: _with(a, (0, 0), -1)),
-        r"Found relationships\[0\]: \[-1, 1\]",
+        r"names a box that does not exist. Found relationships\[0\]: \[-1, 1\]",
     ),
     "nan": (
         _change("boxes_1024", lambda a: _with(a, (1, 0), np.nan)),

@@ -26,7 +26,7 @@ def check(
 ) -> None:
     """Find everything that is wrong with a data set.
 
-    The exit code is 0 if there is no error (with --fix: in the copy), else 1; 2 if a path leads nowhere.
+    The exit code is 0 if there is no error (with --fix: in the copy), else 1; 2 if a path does not exist.
 
     Args:
         arguments: folder of a data set; with --config-file instead KEY VALUE pairs that win over it.
@@ -35,7 +35,7 @@ def check(
         image_data: JSON list of the images.
         mapping: JSON of the class names.
         h5: HDF5 annotations.
-        open_images: also open every image file: size, readability, and files that are there twice.
+        open_images: also open every image file: size, readability, and duplicate files.
         strict: exit with 1 for warnings too.
         json_file: write everything to this file.
         fix: write a repaired copy to this new folder; the images stay where they are.
@@ -75,7 +75,7 @@ def check(
 
 
 def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
-    """The report, with what does not fit between the sets of a mix."""
+    """The report, with the findings between the data sets of a mix."""
     from itertools import combinations
 
     from speaq.tools.doctor import Report, check_between
@@ -88,7 +88,7 @@ def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
 def _fix(
     report: "Report", folder: Path, targets: list[Path], limit: int, open_images: bool, console: "Console"
 ) -> "Report":
-    """Write the copies, say what was done, and check them; the report on the copies."""
+    """Write the copies, print the changes, and check the copies; the report on them."""
     from rich.text import Text
 
     from speaq.tools.doctor import (
@@ -103,7 +103,7 @@ def _fix(
     written: list[Source] = []
     results: list[DatasetCheck] = []
     for check, target in zip(report.checks, targets, strict=True):
-        if check.salvaged is None:
+        if check.usable is None:
             reasons = "; ".join(check.obstacles)
             console.print(Text(f"\n{check.source.name} cannot be repaired: {reasons}.", "bold red"))
             results.append(check)

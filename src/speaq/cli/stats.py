@@ -18,7 +18,7 @@ def stats(
 ) -> None:
     """Print how often images, boxes, relations, classes and triplets occur in a data set.
 
-    Everything is counted as the files have it; no FILTER_ setting acts.
+    Everything is counted as the files have it; no FILTER_ setting is applied.
 
     Args:
         arguments: folder of a data set; with --config-file instead KEY VALUE pairs that win over it.
@@ -27,7 +27,7 @@ def stats(
         image_data: JSON list of the images.
         mapping: JSON of the class names.
         h5: HDF5 annotations.
-        csv: also write the tables, whole, to this folder.
+        csv: also write the complete tables to this folder.
         top: rows of the tables of classes and triplets to print.
     """
     from rich.console import Console
@@ -42,7 +42,7 @@ def stats(
     for source in sources:
         console.print(Text.assemble((source.name, "bold"), f"  {source.annotations}"), soft_wrap=True)
         for table in count_source(source):
-            console.print(table.shown(top), "")
+            console.print(table.as_rich(top), "")
             if csv is not None:
                 folder = csv if len(sources) == 1 else csv / source.name.lower()
                 table.save(folder / f"{table.name}.csv")

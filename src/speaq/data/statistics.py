@@ -53,6 +53,16 @@ class ClassCounts:
         """M."""
         return int(self.relations_per_image.sum())
 
+    @property
+    def num_without_boxes(self) -> int:
+        """Images without boxes."""
+        return int((self.boxes_per_image == 0).sum())
+
+    @property
+    def num_without_relations(self) -> int:
+        """Images without relations."""
+        return int((self.relations_per_image == 0).sum())
+
     def cooccurrence(self) -> np.ndarray:
         """Relations (C, C, R) int64 by subject class, object class and predicate: `triplet_counts`, dense."""
         num_objects = len(self.object_counts)

@@ -66,6 +66,8 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     rows = relation_ranges.rows()
     outside = np.zeros(len(pairs), dtype=bool)
     outside[rows[outside_image(pairs[rows], relation_ranges.images(), box_ranges)]] = True
+    unknown = outside & ((pairs < 0) | (pairs >= len(boxes))).any(axis=1)
+    findings.add_rows("relation-box-unknown", "relationships", unknown, pairs)
     findings.add_rows("relation-box-of-other-image", "relationships", outside, pairs)
     return AnnotationArrays(
         split=arrays.split,

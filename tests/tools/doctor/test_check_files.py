@@ -48,7 +48,7 @@ def test_an_array_is_of_no_use(damaged, key, damage, code):
     check = damaged.check()
     assert found(check).pop(code) >= 1
     assert check.obstacles
-    assert check.salvaged is None
+    assert check.usable is None
     assert check.counts == {}
     assert found(check).keys() <= {code, "image-list-length", "array-length"}
 

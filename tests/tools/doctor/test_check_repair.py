@@ -177,5 +177,5 @@ def test_the_settings_name_the_copy(damaged, tmp_path):
 def test_a_set_of_which_nothing_is_left(damaged):
     damaged.arrays["split"][:] = 3
     check = damaged.check()
-    assert check.salvaged is None
+    assert check.usable is None
     assert check.obstacles == ("no image with a usable box is left",)

@@ -1,4 +1,4 @@
-"""Files that are wrong as a whole: what they look like is said, and nothing is repaired."""
+"""Files that are wrong as a whole: the likely format is reported, and the set is not repaired."""
 
 import numpy as np
 import pytest
@@ -24,10 +24,10 @@ def exchange_axes(files, key):
 
 
 def systematic(check):
-    """What is said of a systematic mistake, and its number of rows."""
+    """Code, number of rows and explanation of a systematic mistake."""
     (finding,) = (one for one in check.findings if one.code.startswith("systematic-"))
     assert finding.severity == "error"
-    assert check.salvaged is None
+    assert check.usable is None
     assert check.counts == {}
     (obstacle,) = check.obstacles
     assert obstacle.endswith(f" ({finding.code}); correct the file first")

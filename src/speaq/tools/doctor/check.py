@@ -38,7 +38,7 @@ class DatasetCheck:
         files: the image files, None where there is no image list.
         arrays: the annotations, None where they cannot be read.
         obstacles: why the data set can be neither counted nor repaired; empty if it can.
-        salvaged: the usable part, None where there are obstacles.
+        usable: the usable part, None where there are obstacles.
         counts: of the usable part, by split.
     """
 
@@ -49,7 +49,7 @@ class DatasetCheck:
     files: ImageFiles | None
     arrays: RawArrays | None
     obstacles: tuple[str, ...]
-    salvaged: UsablePart | None
+    usable: UsablePart | None
     counts: dict[str, ClassCounts]
 
     @property
@@ -95,7 +95,7 @@ def check_dataset(
     if num_rows is None:
         listed = None
 
-    salvaged, obstacles, counts = None, _obstacles(arrays, listed, dictionary), {}
+    usable, obstacles, counts = None, _obstacles(arrays, listed, dictionary), {}
     if arrays is not None:
         sizes = None if listed is None else _sizes(listed, files)
         obstacles += check_systematic(arrays, sizes, dictionary, box_scale, findings)
@@ -107,12 +107,12 @@ def check_dataset(
         check_duplicates(*_comparable(listed, files, left_out), arrays.split, findings)
         if not obstacles:
             images_out = _images_out(arrays, listed, files, left_out)
-            salvaged = usable_part(arrays, dictionary, _sizes(listed, files), images_out, box_scale)
-            if len(salvaged.images) and len(salvaged.stored_boxes):
-                counts = count_splits(salvaged.annotations, salvaged.vocabulary)
-                _check_class_counts(counts, salvaged.vocabulary, findings)
+            usable = usable_part(arrays, dictionary, _sizes(listed, files), images_out, box_scale)
+            if len(usable.images) and len(usable.stored_boxes):
+                counts = count_splits(usable.annotations, usable.vocabulary)
+                _check_class_counts(counts, usable.vocabulary, findings)
             else:
-                salvaged, obstacles = None, ["no image with a usable box is left"]
+                usable, obstacles = None, ["no image with a usable box is left"]
     return DatasetCheck(
         source=source,
         findings=findings.ordered(),
@@ -121,7 +121,7 @@ def check_dataset(
         files=files,
         arrays=arrays,
         obstacles=tuple(obstacles),
-        salvaged=salvaged,
+        usable=usable,
         counts=counts,
     )
 

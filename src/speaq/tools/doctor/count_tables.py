@@ -1,6 +1,6 @@
 """The tables of ``speaq data stats``: for the terminal and as CSV.
 
-I: images, C: object classes, R: predicate classes.
+Shape letters: see `speaq.structures`.
 """
 
 import csv
@@ -30,21 +30,21 @@ class CountTable:
 
     Attributes:
         name: short, as a file name.
-        title: in words.
+        title: above the table.
         columns: the headings; the first column has names.
         rows: the cells; shares are in percent.
-        is_long: whether there is one row per class or triplet.
+        per_class: whether there is one row per class or triplet.
     """
 
     name: str
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
-    is_long: bool = False
+    per_class: bool = False
 
-    def shown(self, top: int) -> Table:
+    def as_rich(self, top: int) -> Table:
         """For a rich console; of a long table the first ``top`` rows."""
-        rows = self.rows[:top] if self.is_long else self.rows
+        rows = self.rows[:top] if self.per_class else self.rows
         hidden = len(self.rows) - len(rows)
         table = Table(
             title=Text(self.title), title_justify="left", caption=f"and {hidden:,} more" if hidden else None
@@ -52,7 +52,7 @@ class CountTable:
         for column, cell in zip(self.columns, self.rows[0] if self.rows else self.columns, strict=True):
             table.add_column(column, justify="left" if isinstance(cell, str) else "right")
         for row in rows:
-            table.add_row(*(Text(_written(cell)) for cell in row))
+            table.add_row(*(Text(_formatted(cell)) for cell in row))
         return table
 
     def save(self, path: Path) -> None:
@@ -93,8 +93,8 @@ def _splits(counts: dict[str, ClassCounts]) -> CountTable:
         (
             name,
             split.num_images,
-            int((split.boxes_per_image == 0).sum()),
-            int((split.relations_per_image == 0).sum()),
+            split.num_without_boxes,
+            split.num_without_relations,
             split.num_boxes,
             split.num_relations,
             len(split.triplets),
@@ -117,61 +117,61 @@ def _per_image(counts: dict[str, ClassCounts]) -> CountTable:
 
 def _predicates(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
     """Most frequent first, with head, body and tail as the evaluation groups them by the training split."""
-    name, chief = _chief(counts)
+    name, first = _first_split(counts)
     group = {}
-    for label, members in long_tail_groups(chief.predicate_counts).items():
+    for label, members in long_tail_groups(first.predicate_counts).items():
         group |= dict.fromkeys(members.tolist(), label)
     columns, rows = _classes("predicate", vocabulary.predicates, counts, "predicate_counts")
-    order = np.argsort(-chief.predicate_counts, kind="stable").tolist()
+    order = np.argsort(-first.predicate_counts, kind="stable").tolist()
     rows = [(*row, group[index]) for row, index in zip(rows, order, strict=True)]
     return CountTable(
-        "predicates", f"Predicates (relations; group by {name})", (*columns, "group"), rows, is_long=True
+        "predicates", f"Predicates (relations; group by {name})", (*columns, "group"), rows, per_class=True
     )
 
 
 def _objects(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
     columns, rows = _classes("object", vocabulary.objects, counts, "object_counts")
-    return CountTable("objects", "Object classes (boxes)", columns, rows, is_long=True)
+    return CountTable("objects", "Object classes (boxes)", columns, rows, per_class=True)
 
 
 def _classes(
     kind: str, names: tuple[str, ...], counts: dict[str, ClassCounts], attribute: str
 ) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
     """Counts per split and the share in the first one, by which the rows are ordered."""
-    name, chief = _chief(counts)
-    times = getattr(chief, attribute)
-    shares = 100 * times / max(times.sum(), 1)
+    name, first = _first_split(counts)
+    frequency = getattr(first, attribute)
+    shares = 100 * frequency / max(frequency.sum(), 1)
     rows: list[tuple[Cell, ...]] = [
         (
             names[index],
             *(int(getattr(split, attribute)[index]) for split in counts.values()),
             round(float(shares[index]), 2),
         )
-        for index in np.argsort(-times, kind="stable").tolist()
+        for index in np.argsort(-frequency, kind="stable").tolist()
     ]
     return (kind, *counts, f"{name} %"), rows
 
 
 def _triplets(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
-    name, chief = _chief(counts)
-    shares = 100 * chief.triplet_counts / max(chief.num_relations, 1)
+    name, first = _first_split(counts)
+    shares = 100 * first.triplet_counts / max(first.num_relations, 1)
     rows: list[tuple[Cell, ...]] = [
         (
-            triplet_name(chief.triplets[row], vocabulary),
-            int(chief.triplet_counts[row]),
+            triplet_name(first.triplets[row], vocabulary),
+            int(first.triplet_counts[row]),
             round(float(shares[row]), 2),
         )
-        for row in np.argsort(-chief.triplet_counts, kind="stable").tolist()
+        for row in np.argsort(-first.triplet_counts, kind="stable").tolist()
     ]
-    return CountTable("triplets", f"Triplets of {name}", ("triplet", name, f"{name} %"), rows, is_long=True)
+    return CountTable("triplets", f"Triplets of {name}", ("triplet", name, f"{name} %"), rows, per_class=True)
 
 
-def _chief(counts: dict[str, ClassCounts]) -> tuple[str, ClassCounts]:
-    """The training split, or the first one that there is."""
+def _first_split(counts: dict[str, ClassCounts]) -> tuple[str, ClassCounts]:
+    """Name and counts of the training split, or of the first one that is not empty."""
     return next(iter(counts.items()))
 
 
-def _written(cell: Cell) -> str:
+def _formatted(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:,.2f}"
     return cell if isinstance(cell, str) else f"{cell:,}"

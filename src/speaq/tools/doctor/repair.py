@@ -67,11 +67,11 @@ def _check_outside(target: Path, sources: Sequence[Source]) -> None:
 
 
 def write_repaired(check: DatasetCheck, folder: Path) -> Source:
-    """Write what could be saved of a data set: annotations, image list and dictionary.
+    """Write the usable part of a data set: annotations, image list and dictionary.
 
     Args:
-        check: of a data set of which something could be saved, with the sizes of all images known.
-        folder: where to; outside the folders of the original, and without an earlier copy.
+        check: of a data set with a usable part, with the sizes of all images known.
+        folder: the target; outside the folders of the original, and without an earlier copy.
 
     Returns:
         The copy, with the images of the original.
@@ -79,8 +79,8 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
     Raises:
         SpeaqError: as `find_targets`, or a file cannot be written.
     """
-    source, salvaged, listed, sizes = check.source, check.salvaged, check.listed, check.sizes
-    assert salvaged is not None and listed is not None and sizes is not None
+    source, usable, listed, sizes = check.source, check.usable, check.listed, check.sizes
+    assert usable is not None and listed is not None and sizes is not None
     find_targets(folder, [source])
     section = source.section.model_copy(
         update={
@@ -92,9 +92,9 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
         }
     )
     repaired = Source(source.name, section)
-    _write_annotations(repaired.annotations, salvaged, section.box_scale)
-    write_image_list(repaired.image_data, _image_list(listed.select(salvaged.images), sizes[salvaged.images]))
-    write_dictionary(repaired.dictionary, salvaged.vocabulary, other=check.dictionary.content)
+    _write_annotations(repaired.annotations, usable, section.box_scale)
+    write_image_list(repaired.image_data, _image_list(listed.select(usable.images), sizes[usable.images]))
+    write_dictionary(repaired.dictionary, usable.vocabulary, other=check.dictionary.content)
     return repaired
 
 
@@ -112,31 +112,31 @@ def write_settings(path: Path, sources: list[Source]) -> None:
 
 def describe_size(check: DatasetCheck) -> str:
     """How many images, boxes and relations there were and are left, in words."""
-    arrays, salvaged = check.arrays, check.salvaged
-    assert arrays is not None and salvaged is not None
+    arrays, usable = check.arrays, check.usable
+    assert arrays is not None and usable is not None
     assert arrays.split is not None and arrays.boxes is not None and arrays.pairs is not None
     return ", ".join(
         f"{len(after):,} of {len(before):,} {what}"
         for what, before, after in (
-            ("images", arrays.split, salvaged.images),
-            ("boxes", arrays.boxes, salvaged.stored_boxes),
-            ("relations", arrays.pairs, salvaged.annotations.pairs),
+            ("images", arrays.split, usable.images),
+            ("boxes", arrays.boxes, usable.stored_boxes),
+            ("relations", arrays.pairs, usable.annotations.pairs),
         )
     )
 
 
 def list_changes(check: DatasetCheck) -> dict[str, int]:
     """What `write_repaired` changes, in words, and how many times."""
-    salvaged, listed, sizes, dictionary = check.salvaged, check.listed, check.sizes, check.dictionary
-    assert salvaged is not None and listed is not None and sizes is not None
-    kept = listed.select(salvaged.images)
-    changes = dict(salvaged.steps)
-    changes["sizes written as the files have them"] = int((kept.sizes != sizes[salvaged.images]).any(1).sum())
+    usable, listed, sizes, dictionary = check.usable, check.listed, check.sizes, check.dictionary
+    assert usable is not None and listed is not None and sizes is not None
+    kept = listed.select(usable.images)
+    changes = dict(usable.steps)
+    changes["sizes written as the files have them"] = int((kept.sizes != sizes[usable.images]).any(1).sum())
     changes["ids made strings"] = sum(isinstance(name, int) for name in kept.ids) * _is_mixed(kept)
     for kind, names in (("object", dictionary.objects), ("predicate", dictionary.predicates)):
         if names is not None:
             changes[f"{kind} numbers changed"] = int((names.numbers != names.classes + 1).sum())
-    content = _dictionary_content(dictionary, salvaged)
+    content = _dictionary_content(dictionary, usable)
     for key, table in content.items():
         changes[f"'{key}' written anew"] = int(table != dictionary.content.get(key))
     if check.arrays is not None:
@@ -146,11 +146,11 @@ def list_changes(check: DatasetCheck) -> dict[str, int]:
     return {what: count for what, count in changes.items() if count}
 
 
-def _write_annotations(path: Path, salvaged: UsablePart, box_scale: int) -> None:
-    annotations = salvaged.annotations
-    boxes = {box_scale: salvaged.stored_boxes}
-    if salvaged.other_boxes is not None:
-        boxes[1536 - box_scale] = salvaged.other_boxes
+def _write_annotations(path: Path, usable: UsablePart, box_scale: int) -> None:
+    annotations = usable.annotations
+    boxes = {box_scale: usable.stored_boxes}
+    if usable.other_boxes is not None:
+        boxes[1536 - box_scale] = usable.other_boxes
     write_annotations(
         path,
         split=annotations.split,
@@ -160,7 +160,7 @@ def _write_annotations(path: Path, salvaged: UsablePart, box_scale: int) -> None
         labels=annotations.labels,
         pairs=annotations.pairs,
         predicates=annotations.predicates,
-        attributes=salvaged.attributes,
+        attributes=usable.attributes,
     )
 
 
@@ -169,7 +169,7 @@ def _is_mixed(listed: ImageList) -> bool:
 
 
 def _image_list(listed: ImageList, sizes: np.ndarray) -> list[dict[str, Any]]:
-    """The entries with sound ids and sizes; what else they say stays."""
+    """The entries with sound ids and sizes; their other members stay."""
     mixed = _is_mixed(listed)
     return [
         {**entry, "image_id": str(name) if mixed else name, "width": width, "height": height}
@@ -177,6 +177,6 @@ def _image_list(listed: ImageList, sizes: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def _dictionary_content(dictionary: Dictionary, salvaged: UsablePart) -> dict[str, Any]:
-    """The dictionary with sound class tables; what else it has stays."""
-    return {**dictionary.content, **class_tables(salvaged.vocabulary)}
+def _dictionary_content(dictionary: Dictionary, usable: UsablePart) -> dict[str, Any]:
+    """The dictionary with sound class tables; its other members stay."""
+    return {**dictionary.content, **class_tables(usable.vocabulary)}

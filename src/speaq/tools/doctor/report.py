@@ -1,4 +1,4 @@
-"""The findings of a check in words and as JSON."""
+"""The findings of a check for the terminal and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from speaq.files import replacing
 from speaq.tools.doctor.check import DatasetCheck
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-_TOP = 8  # classes that are shown
+_MAX_CLASSES = 8  # classes that are shown
 _INDENT = (0, 0, 0, 4)
 
 
@@ -28,7 +28,7 @@ class Report:
 
     Attributes:
         checks: one per data set.
-        between: what does not fit between the two sets of a mix.
+        between: findings that concern two data sets of a mix.
     """
 
     checks: Sequence[DatasetCheck]
@@ -92,33 +92,33 @@ def _split_table(check: DatasetCheck) -> Table:
         table.add_column(heading, justify="right")
     split = np.empty(0) if check.arrays is None or check.arrays.split is None else check.arrays.split
     for number, name in enumerate(SPLITS):
-        figures = [int((split == number).sum())]
+        row = [int((split == number).sum())]
         if counts := check.counts.get(name):
-            figures += [
+            row += [
                 counts.num_images,
-                int((counts.boxes_per_image == 0).sum()),
-                int((counts.relations_per_image == 0).sum()),
+                counts.num_without_boxes,
+                counts.num_without_relations,
                 counts.num_boxes,
                 counts.num_relations,
             ]
-        table.add_row(name, *(f"{figure:,}" for figure in figures + [0] * (6 - len(figures))))
+        table.add_row(name, *(f"{cell:,}" for cell in row + [0] * (6 - len(row))))
     return table
 
 
 def _frequent(check: DatasetCheck) -> Text:
-    """The most frequent classes and how many never occur, in training or in what split there is."""
+    """The most frequent classes of the training split, or of the first split that is not empty."""
     name, counts = next(iter(check.counts.items()))
     text = Text()
-    salvaged = check.salvaged
-    assert salvaged is not None
-    for kind, names, times in (
-        ("objects", salvaged.vocabulary.objects, counts.object_counts),
-        ("predicates", salvaged.vocabulary.predicates, counts.predicate_counts),
+    usable = check.usable
+    assert usable is not None
+    for kind, names, frequency in (
+        ("objects", usable.vocabulary.objects, counts.object_counts),
+        ("predicates", usable.vocabulary.predicates, counts.predicate_counts),
     ):
-        order = np.argsort(-times, kind="stable")[:_TOP].tolist()
-        listed = ", ".join(f"{names[index]} {times[index]:,}" for index in order if times[index])
+        order = np.argsort(-frequency, kind="stable")[:_MAX_CLASSES].tolist()
+        listed = ", ".join(f"{names[index]} {frequency[index]:,}" for index in order if frequency[index])
         text.append(f"{len(names)} {kind}, in {name}: ", "bold")
-        text.append(f"{listed}{', ...' if len(names) > _TOP else ''}\n")
+        text.append(f"{listed}{', ...' if len(names) > _MAX_CLASSES else ''}\n")
     text.rstrip()
     return text
 
@@ -150,12 +150,12 @@ def _as_json(check: DatasetCheck) -> dict[str, Any]:
         "splits": {},
     }
     for name, counts in check.counts.items():
-        assert check.salvaged is not None
-        vocabulary = check.salvaged.vocabulary
+        assert check.usable is not None
+        vocabulary = check.usable.vocabulary
         content["splits"][name] = {
             "images": counts.num_images,
-            "images_without_boxes": int((counts.boxes_per_image == 0).sum()),
-            "images_without_relations": int((counts.relations_per_image == 0).sum()),
+            "images_without_boxes": counts.num_without_boxes,
+            "images_without_relations": counts.num_without_relations,
             "boxes": counts.num_boxes,
             "relations": counts.num_relations,
             "objects": dict(zip(vocabulary.objects, counts.object_counts.tolist(), strict=True)),
