@@ -76,7 +76,10 @@ def test_what_is_left_out_is_said(capsys, tmp_path):
         ([TINY, "out", "--from", "psg"], "expected one JSON file with 'predicate_classes', found none"),
         ([TINY, "out", "--to", "openimages"], "--to"),
         ([TINY, "out", "--val-share", "1"], "--val-share"),
-        ([TINY, "out", "--mapping", "none.json"], "none.json: cannot read the mapping dictionary"),
+        (
+            [TINY, "out", "--mapping", "none.json"],
+            "none.json: The mapping dictionary cannot be read as a JSON object",
+        ),
         ([TINY, "out", "--object-aliases", "none.txt"], "none.txt: cannot read these aliases"),
         ([TINY, TINY], "the source itself is in this folder"),
     ],

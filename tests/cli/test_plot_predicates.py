@@ -128,10 +128,11 @@ def test_wrong_arguments_end_with_a_message(capsys, tmp_path, paths):
     assert "--real-mapping also needs --real-h5" in failing(capsys, *real[:2])
     assert "found 'attributes'" in failing(capsys, *real, "--what", "attributes")
     assert "none.yaml: no such configuration file" in failing(capsys, "--config-file", "none.yaml")
-    assert "no.h5: cannot read the annotations: there is no such file" in failing(
-        capsys, *real[:2], "--real-h5", "no.h5"
+    assert (
+        "no.h5: The annotations cannot be read as an HDF5 file. Found no.h5: there is no such file. Check"
+        in failing(capsys, *real[:2], "--real-h5", "no.h5")
     )
-    assert "no.json: cannot read the mapping dictionary" in failing(
+    assert "no.json: The mapping dictionary cannot be read as a JSON object" in failing(
         capsys, "--real-mapping", "no.json", *real[2:]
     )
     assert "Use the dictionary that belongs to the file" in failing(

@@ -103,13 +103,14 @@ class Allow:
 file, photo, output = sys.argv[1:]
 assert "torch" not in sys.modules
 runtime = ("onnxruntime", "flatbuffers", "google", "packaging")  # with its dependencies
-sys.meta_path.insert(0, Allow("speaq", "numpy", "PIL", *runtime))
+pydantic = ("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection")
+sys.meta_path.insert(0, Allow("speaq", "numpy", "PIL", *pydantic, *runtime))
 from speaq.export import OnnxPredictor
 graph = OnnxPredictor(file, threads=1).predict(photo)
 print(graph.filter(top=1).triplets[0])
 assert graph.from_json(graph.to_json(output + ".json")).triplets == graph.triplets
 sys.meta_path.pop(0)
-for name in ("torch", "transformers", "lightning", "torchmetrics", "pydantic", "h5py", "yaml", "rich"):
+for name in ("torch", "transformers", "lightning", "torchmetrics", "h5py", "yaml", "rich"):
     sys.modules[name] = None  # importing it is an error
 graph.draw(output + ".png")
 """

@@ -33,7 +33,7 @@ _DICTIONARY: dict[str, tuple[Severity, str, str]] = {
     "dictionary-unreadable": (
         "error",
         "The mapping dictionary cannot be read as a JSON object.",
-        "Use the dictionary that belongs to the annotations; classes were not checked.",
+        "Check the path, and use the dictionary that belongs to the annotations.",
     ),
     "dictionary-key-missing": (
         "error",
@@ -72,7 +72,7 @@ _IMAGES: dict[str, tuple[Severity, str, str]] = {
     "image-list-unreadable": (
         "error",
         "The image list cannot be read as a JSON list of images.",
-        "Use the image list that belongs to the annotations; image files were not checked.",
+        "Check the path, and use the image list that belongs to the annotations.",
     ),
     "image-entry": (
         "error",
@@ -162,7 +162,7 @@ _ARRAYS: dict[str, tuple[Severity, str, str]] = {
     "h5-unreadable": (
         "error",
         "The annotations cannot be read as an HDF5 file.",
-        "Check the path, or copy or download the file again; annotations were not checked.",
+        "Check the path, or copy or download the file again.",
     ),
     "array-unreadable": (
         "error",

@@ -191,10 +191,10 @@ class FirstError(Findings):
         for finding in self._found.values():
             if finding.severity == "error":
                 found = f" Found {finding.examples[0]}." if finding.examples else ""
-                raise SpeaqError(
-                    f"{self.path}: {finding.what}{found} {finding.advice} 'speaq data check' lists all "
-                    "mistakes of a data set and writes a repaired copy (--fix)."
-                )
+                message = f"{self.path}: {finding.what}{found} {finding.advice}"
+                if not code.endswith("-unreadable"):
+                    message += " 'speaq data check' lists all mistakes and writes a repaired copy (--fix)."
+                raise SpeaqError(message)
 
 
 def _as_json(value: Any) -> Any:

@@ -171,7 +171,9 @@ def test_files_that_do_not_belong_together(tmp_path):
     mixed = GenomeSection(
         mapping_dictionary=other.mapping_dictionary, vg_attribute_h5=section.vg_attribute_h5
     )
-    with pytest.raises(SpeaqError, match=r"a/VG.h5: 'predicates' must hold class numbers from 1 to 1"):
+    with pytest.raises(
+        SpeaqError, match=r"a/VG.h5: A predicate is not in the dictionary. Found predicates\[3\]: 2"
+    ):
         compare_sets({"real": mixed}, ["predicates"])
 
 
