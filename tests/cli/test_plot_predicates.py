@@ -135,7 +135,7 @@ def test_wrong_arguments_end_with_a_message(capsys, tmp_path, paths):
     assert "no.json: The mapping dictionary cannot be read as a JSON object" in failing(
         capsys, "--real-mapping", "no.json", *real[2:]
     )
-    assert "Use the dictionary that belongs to the file" in failing(
+    assert "Use the dictionary that belongs to the annotations" in failing(
         capsys,
         "--real-mapping",
         write_set(tmp_path / "small", {"on": 1}).mapping_dictionary,

@@ -97,7 +97,7 @@ class Allow:
     def __init__(self, *packages):
         self.packages = {*sys.stdlib_module_names, *packages}
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in self.packages:
+        if name.partition(".")[0] not in self.packages and not name.startswith("_sysconfigdata"):
             raise ModuleNotFoundError(name)
 
 file, photo, output = sys.argv[1:]
