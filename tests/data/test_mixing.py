@@ -111,7 +111,7 @@ def test_ranks_parts_and_resuming_change_nothing_and_nothing_repeats_in_an_epoch
         drawn = Counter(draw.source for draw in batch)
         assert tuple(drawn[source] for source in range(len(ratios))) == expected
     for source, size in enumerate(sizes):
-        order = [draw.index for batch in whole for draw in batch if draw.source == source]
+        order = [draw.image for batch in whole for draw in batch if draw.source == source]
         for first in range(0, len(order), size):
             epoch = order[first : first + size]
             assert len(set(epoch)) == len(epoch)

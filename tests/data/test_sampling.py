@@ -15,7 +15,7 @@ def sampler(**options) -> TrainBatchSampler:
 
 
 def test_the_stream_walks_shuffled_epochs_without_replacement():
-    indices = [draw.index for batch in sampler(num_steps=23) for draw in batch]
+    indices = [draw.image for batch in sampler(num_steps=23) for draw in batch]
     epochs = np.reshape(indices, (12, 23))
     assert (np.sort(epochs, axis=1) == np.arange(23)).all()
     assert len({tuple(epoch) for epoch in epochs}) == 12

@@ -76,10 +76,10 @@ class SceneGraphDataset(Dataset[Sample]):
             SpeaqError: the image is missing or cannot be read.
         """
         rng = generator(Purpose.DRAW, self.seed, draw.step, draw.slot)
-        image, annotation = self.dataset.read(draw.index)
+        image, annotation = self.dataset.read(draw.image)
         scene = Scene(image, annotation.boxes, annotation.labels, annotation.relations)
         if self.resampling is not None:
-            kept = self.resampling.keep(draw.index, scene.relations[:, 2], rng)
+            kept = self.resampling.keep(draw.image, scene.relations[:, 2], rng)
             scene = replace(scene, relations=scene.relations[kept])
         if self.filter_duplicate_relations:
             scene = replace(scene, relations=one_relation_per_pair(scene.relations, rng))

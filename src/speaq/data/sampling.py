@@ -25,13 +25,13 @@ class Draw(NamedTuple):
     Attributes:
         step: optimiser step from 0.
         slot: position in the global batch of the step, over all ranks.
-        index: which image of its source.
-        source: which of the sources that are mixed.
+        image: index of the image in its source.
+        source: index of the source.
     """
 
     step: int
     slot: int
-    index: int
+    image: int
     source: int = 0
 
 

@@ -117,7 +117,9 @@ class Checkpoints(L.Callback):
         """Restore the best metric of the resumed training."""
         self.best = state_dict["best"]
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Save every ``period`` steps."""
         if pl_module.step_completed and trainer.global_step % self.period == 0:
             self._save(trainer)

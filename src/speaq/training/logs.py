@@ -112,12 +112,16 @@ class TrainingLog(L.Callback):
         logger.info("Starting training from iteration %d", trainer.global_step)
         self.recorder.resume()
 
-    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Record the time spent on loading the batch, and the learning rate of this step."""
         self.recorder.data_ready()
         self.learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Record the step, and log every ``period`` steps."""
         self.recorder.batch_done()
         if not pl_module.step_completed:

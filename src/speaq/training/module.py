@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from speaq.config import Config
@@ -78,7 +79,7 @@ class SceneGraphModule(L.LightningModule):
         self._running_statistics: list[Tensor] = []
         self._saved_statistics: list[Tensor] = []
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimizer and schedule."""
         optimizer = build_optimizer(self.model, self.config.solver)
         scheduler = build_scheduler(optimizer, self.config.solver)

@@ -39,7 +39,9 @@ class TrainingProgress(L.Callback):
             self._bar.reset(self._training, completed=trainer.global_step, visible=True)
             self._bar.start()
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Advance the bar of the training; only a visible bar fetches the loss from the device."""
         if not self._bar.live.is_started or not pl_module.step_completed:
             return
@@ -55,7 +57,15 @@ class TrainingProgress(L.Callback):
             self._bar.reset(self._evaluation, total=sum(trainer.num_val_batches), visible=True)
             self._bar.start()
 
-    def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         """Advance the bar of the evaluation."""
         self._bar.advance(self._evaluation)
 

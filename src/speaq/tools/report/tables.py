@@ -52,7 +52,7 @@ class Row(NamedTuple):
     head: str
     values: Sequence[Value]
     note: str = ""
-    count: int = 0
+    num_images: int = 0
 
 
 class Bar(NamedTuple):
@@ -95,14 +95,14 @@ def comparison_rows(sets: Sequence[EvaluatedSet], bounds: Sequence[Intervals]) -
     for evaluated, interval in zip(sets, bounds, strict=True):
         analysis = evaluated.analysis
         values = [_recall(evaluated.results, interval, f"{name}@{k}") for name in COMPARED]
-        rows.append((Row(evaluated.name, values, count=len(analysis.image_ids)), False))
+        rows.append((Row(evaluated.name, values, num_images=len(analysis.image_ids)), False))
         sources = sorted(set(analysis.sources.tolist()))
         for source in sources if len(sources) > 1 else ():
             selected = analysis.sources == source
             recalls = recall_figures(analysis, selected)
             values = [Value(recalls[f"{name}@{k}"]) for name in COMPARED]
             name = f"{evaluated.name}, {source} images"
-            rows.append((Row(name, values, count=int(selected.sum())), True))
+            rows.append((Row(name, values, num_images=int(selected.sum())), True))
     return rows
 
 
