@@ -10,7 +10,6 @@ import numpy as np
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.graph.data import GraphData
-from speaq.graph.schema import FORMAT, VERSION, parse_document
 from speaq.structures import Vocabulary
 
 Graph = TypeVar("Graph", bound=GraphData)
@@ -23,6 +22,8 @@ def graph_to_dict(graph: GraphData) -> dict[str, Any]:
     The text and score of relations, and the names outside the vocabulary, are for readers; reading ignores
     them.
     """
+    from speaq.graph.schema import FORMAT, VERSION  # imports pydantic, which takes a while
+
     height, width = graph.image_size
     names = graph.vocabulary
     return {
@@ -69,6 +70,8 @@ def graph_from_dict(content: Any, cls: type[Graph]) -> Graph:
     Raises:
         ValueError: the content is not as docs/scene_graph_json.md describes it.
     """
+    from speaq.graph.schema import parse_document
+
     document = parse_document(content)
     entities, relations, names = document.entities, document.relations, document.vocabulary
     probabilities = np.array([relation.predicate_probs for relation in relations])
@@ -94,6 +97,8 @@ def graph_to_json(graph: GraphData, path: str | Path | None = None) -> str:
         SpeaqError: the graph has values that reading would refuse, such as a number that is not finite or a
             confidence outside 0..1; or the file cannot be written.
     """
+    from speaq.graph.schema import parse_document
+
     content, parts = graph_to_dict(graph), []
     try:
         parse_document(content)
