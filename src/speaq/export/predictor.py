@@ -21,8 +21,8 @@ from speaq.scene_graph import SceneGraph
 class OnnxPredictor:
     """Predicts scene graphs with an ONNX file that ``speaq export`` wrote.
 
-    It imports NumPy, Pillow and onnxruntime only; JSON files also need pydantic, and ``SceneGraph.draw`` needs
-    Matplotlib and SciPy. torch is a dependency of the package, so an installation without it takes two
+    It imports NumPy, Pillow and onnxruntime only; JSON files also need pydantic, and ``SceneGraph.draw``
+    needs Matplotlib and SciPy. torch is a dependency of the package, so an installation without it takes two
     commands::
 
         pip install --no-deps speaq
