@@ -1,4 +1,4 @@
-"""What many tests need: the golden data set of 120 images, and a configuration that trains in seconds."""
+"""Fixtures shared by all tests: the golden dataset and a configuration that trains in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Runs `speaq data` as a program would."""
+"""Run `speaq data` within the test process."""
 
 from speaq.cli import app, run
 
 
-def command(capsys, *arguments):
-    """Exit code and output."""
+def run_data_command(capsys, *arguments):
+    """Exit code, standard output and standard error of `speaq data ARGUMENTS`."""
     code = 0
     try:
         run(app, ["data", *map(str, arguments)])

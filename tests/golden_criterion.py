@@ -1,4 +1,4 @@
-"""The golden figures of matching and loss, as our structures."""
+"""Recorded inputs and outputs of the published matching and losses, in the structures of this package."""
 
 import json
 from functools import cache
@@ -38,17 +38,17 @@ PLAIN_MATCHER = {
 
 
 @cache
-def figures() -> dict[str, np.ndarray]:
+def golden_arrays() -> dict[str, np.ndarray]:
     return dict(np.load(GOLDEN / "criterion.npz"))
 
 
 def matcher(**changes) -> Matcher:
-    """The matcher of the baseline, but for some settings."""
+    """The matcher of the baseline with changed settings."""
     return Matcher(**{**PLAIN_MATCHER, **changes})
 
 
 def criterion(case: str, source_names=("real",)) -> Criterion:
-    """The criterion of a golden case, by way of its configuration."""
+    """The criterion built from the configuration of a golden case."""
     m = RECORD[case]["multiply_query"]
     chosen = [str(value) for value in RECORD[case]["opts"]]
     overrides = [*BASELINE, *(SPEAQ if m == 2 else [])]
@@ -66,7 +66,7 @@ def criterion(case: str, source_names=("real",)) -> Criterion:
 
 def output(multiplier: int, dtype: torch.dtype = torch.float32) -> RawOutput:
     def stack(name: str) -> torch.Tensor:
-        layers = [figures()[f"in.mq{multiplier}.layer{layer}.{name}"] for layer in range(3)]
+        layers = [golden_arrays()[f"in.mq{multiplier}.layer{layer}.{name}"] for layer in range(3)]
         return torch.from_numpy(np.stack(layers)).to(dtype)
 
     return RawOutput(
@@ -81,7 +81,7 @@ def output(multiplier: int, dtype: torch.dtype = torch.float32) -> RawOutput:
 
 def targets(dtype: torch.dtype = torch.float32) -> list[Target]:
     def tensor(name: str) -> torch.Tensor:
-        return torch.from_numpy(figures()[name])
+        return torch.from_numpy(golden_arrays()[name])
 
     return [
         Target(

@@ -1,4 +1,4 @@
-"""The golden figures of the data set of 120 images, and the filter settings they are for."""
+"""Recorded contents of the golden dataset of 120 images, and the filter settings they belong to."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The weights of the golden figures: every tensor is a function of its published name."""
+"""Weights of the golden models: every tensor is a function of its published name."""
 
 import json
 import zlib

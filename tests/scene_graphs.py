@@ -1,4 +1,4 @@
-"""A scene graph of three entities and three relations."""
+"""A small scene graph with three entities and three relations."""
 
 from pathlib import Path
 

@@ -1,11 +1,11 @@
 import speaq
-from counted_sets import write_set
+from counted_datasets import write_dataset
 
 
 def test_plot_predicates_writes_pictures_of_all_datasets(tmp_path):
     sections = {
-        "real": write_set(tmp_path / "real", {"on": 60, "has": 30}),
-        "synthetic": write_set(tmp_path / "synthetic", {"on": 10, "has": 30}),
+        "real": write_dataset(tmp_path / "real", {"on": 60, "has": 30}),
+        "synthetic": write_dataset(tmp_path / "synthetic", {"on": 10, "has": 30}),
     }
     datasets = {name: (part.mapping_dictionary, part.vg_attribute_h5) for name, part in sections.items()}
     comparison = speaq.plot.plot_predicates(datasets, tmp_path / "pictures", format="svg")

@@ -1,4 +1,4 @@
-"""A model that is quick to make, save and run."""
+"""A small model that is fast to build, save and run."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What models cost."""
+"""`speaq bench`: cost of models."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ MODEL:
 """
 
 
-def test_gflops_of_single_layers():
+def test_gflops_of_single_layers_agree_with_the_formula():
     def cost(model: nn.Module, *shape: int) -> float:
         return _gflops(model, torch.zeros(shape), torch.zeros(1, 2))  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The command line: help, mistakes, and what commands print and write."""
+"""The command line: help, invalid arguments, and what commands print and write."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def failing(capsys, *arguments: str) -> str:
     return captured.err + captured.out
 
 
-def test_help_answers_at_once():
+def test_help_loads_no_heavy_library():
     start = time.perf_counter()
     command = [sys.executable, "-X", "importtime", "-m", "speaq", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -48,34 +48,34 @@ def test_help_answers_at_once():
         assert name in result.stdout
 
 
-def test_a_missing_configuration_is_named(capsys):
+def test_train_refuses_a_missing_configuration(capsys):
     assert "nowhere.yaml: no such configuration file" in failing(
         capsys, "train", "--config-file", "nowhere.yaml"
     )
 
 
-def test_a_misspelt_key_is_answered_with_the_nearest(capsys):
+def test_unknown_key_suggests_the_nearest(capsys):
     message = failing(capsys, "train", "SOLVER.BASE_RL", "-0.5")
     assert "SOLVER.BASE_RL" in message
     assert "did you mean SOLVER.BASE_LR?" in message
 
 
-def test_an_unknown_option_is_a_mistake(capsys):
+def test_unknown_option_is_refused(capsys):
     assert "--nm-gpus" in failing(capsys, "train", "--nm-gpus", "4")
 
 
-def test_a_missing_model_is_named(capsys, tmp_path):
+def test_predict_refuses_a_missing_model(capsys, tmp_path):
     Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
     message = failing(capsys, "predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "none"))
     assert "none: no such folder" in message
 
 
-def test_a_missing_image_is_named(capsys, tmp_path, model_folder):
+def test_predict_refuses_a_missing_image(capsys, tmp_path, model_folder):
     message = failing(capsys, "predict", str(tmp_path / "gone.jpg"), "--model", str(model_folder))
     assert "gone.jpg" in message
 
 
-def test_predict_prints_and_writes(capsys, tmp_path, model_folder):
+def test_predict_prints_a_summary_and_writes_files(capsys, tmp_path, model_folder):
     rng = np.random.default_rng(0)
     for name, size in (("a", (60, 80, 3)), ("b", (90, 70, 3))):
         Image.fromarray(rng.integers(0, 255, size, dtype=np.uint8)).save(tmp_path / f"{name}.png")
@@ -90,7 +90,7 @@ def test_predict_prints_and_writes(capsys, tmp_path, model_folder):
 
 
 @pytest.mark.parametrize("option", [("--top", "-3"), ("--score", "2"), ("--device", "cuda:99")])
-def test_options_of_predict_out_of_range(capsys, tmp_path, model_folder, option):
+def test_predict_refuses_options_out_of_range(capsys, tmp_path, model_folder, option):
     Image.new("RGB", (80, 60)).save(tmp_path / "a.png")
     output = str(tmp_path / "out")
     model = ["--model", str(model_folder), "--output-dir", output]
@@ -98,7 +98,7 @@ def test_options_of_predict_out_of_range(capsys, tmp_path, model_folder, option)
 
 
 @pytest.mark.parametrize(("output", "code"), [("| head -1", 141), ("> /dev/full", 2), ("> /dev/null", 0)])
-def test_output_that_goes_nowhere_or_has_no_code_for_a_character(tmp_path, output, code):
+def test_closed_or_ascii_output_gives_no_traceback(tmp_path, output, code):
     script = tmp_path / "script.py"  # writes more than a pipe holds
     lines = 'lambda: sys.stdout.writelines("\u732b on table\\n" for _ in range(100_000))'
     script.write_text(f"import sys\nfrom speaq.cli import run\nrun({lines}, [])", encoding="utf-8")
@@ -114,14 +114,14 @@ def test_output_that_goes_nowhere_or_has_no_code_for_a_character(tmp_path, outpu
     assert len(result.stderr.splitlines()) == (code == 2)
 
 
-def test_generate_writes_a_data_set(capsys, tmp_path):
+def test_generate_writes_a_dataset(capsys, tmp_path):
     arguments = ["data", "generate", str(tmp_path / "set"), "--num-images", "4", "--num-val", "1"]
     run(app, [*arguments, "--num-test", "1", "--image-size", "96", "80", "--workers", "1"])
     assert "6 images" in capsys.readouterr().out
     assert len(list((tmp_path / "set" / "VG_100K").iterdir())) == 6
 
 
-def test_the_script_of_existing_users_is_the_train_command(tmp_path):
+def test_train_script_is_the_train_command(tmp_path):
     script = [sys.executable, str(ROOT / "train_iterative_model.py")]
     result = subprocess.run(
         [*script, "--config-file", str(tmp_path / "x.yaml")], capture_output=True, text=True, check=False

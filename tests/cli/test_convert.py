@@ -1,4 +1,4 @@
-"""``speaq convert``."""
+"""`speaq convert`: converting checkpoints."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def failing(capsys, *arguments: str) -> str:
     return captured.err + captured.out
 
 
-def test_there_and_back(files, capsys):
+def test_convert_published_checkpoint_and_back_is_identical(files, capsys):
     run(app, ["convert", "model.pth", "ours", "--mapping", "dicts.json", "MODEL.DETR.NHEADS", "2"])
     rows = {line[:17].strip(): line[17:].strip() for line in capsys.readouterr().out.splitlines()}
     assert rows["Checkpoint"] == "model.pth: a scene graph model"
@@ -53,7 +53,7 @@ def test_there_and_back(files, capsys):
     assert all(torch.equal(back[name], tensor) for name, tensor in files.items())
 
 
-def test_what_is_missing_and_what_is_too_much_is_listed(files, capsys):
+def test_convert_lists_missing_and_unused_tensors(files, capsys):
     state = {name: tensor for name, tensor in files.items() if "relation_embed" not in name}
     state["detr.input_proj.bias"] = torch.full((16,), torch.nan)
     torch.save({**state, "criterion.weight": torch.ones(2)}, "model.pth")
@@ -64,7 +64,7 @@ def test_what_is_missing_and_what_is_too_much_is_listed(files, capsys):
     assert "NaN or infinite 1 tensors: projection" in out
 
 
-def test_mistakes(files, capsys, tmp_path):
+def test_convert_refuses_invalid_arguments(files, capsys, tmp_path):
     assert "give --mapping DICTS.json" in failing(capsys, "model.pth", "ours")
     message = failing(capsys, "model.pth", "ours", "--mapping", "dicts.json", "MODEL.DETR.ENC_LAYERS", "6")
     assert "model.pth: the checkpoint has encoder layers 1, but MODEL.DETR.ENC_LAYERS is 6" in message

@@ -1,4 +1,4 @@
-"""``speaq export``: what it asks for, and mistakes."""
+"""`speaq export`: options and errors."""
 
 from pathlib import Path
 

@@ -50,7 +50,7 @@ def test_log_file_takes_several_paths(option):
         assert bound.arguments["log_file"] == (Path("a"), Path("b"))
 
 
-def test_several_runs_are_in_one_table(capsys, tmp_path):
+def test_summary_table_of_several_runs(capsys, tmp_path):
     for name in ("first", "second"):
         lines = [json.dumps({"iteration": iteration, "total_loss": 2.5}) for iteration in (19, 39)]
         (tmp_path / name).mkdir()
@@ -65,7 +65,7 @@ def test_several_runs_are_in_one_table(capsys, tmp_path):
     ]
 
 
-def test_wrong_arguments_end_with_a_message(capsys, tmp_path):
+def test_plot_log_refuses_invalid_arguments(capsys, tmp_path):
     for arguments, message in (
         ([], "no log is given"),
         (["--log-file", str(tmp_path / "log.txt")], "log.txt: no such file"),

@@ -1,4 +1,4 @@
-"""`speaq plot predicates` and visualize_predicate_distribution.py, called as users call them."""
+"""`speaq plot predicates` and visualize_predicate_distribution.py: arguments and files."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from counted_sets import write_set
+from counted_datasets import write_dataset
 from speaq.cli import app, run
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +22,8 @@ TABLES = {"predicate_statistics.json", "predicate_counts.csv"}
 
 @pytest.fixture
 def paths(tmp_path) -> dict[str, str]:
-    real = write_set(tmp_path / "real", {"on": 60, "has": 30, "in": 10})
-    synthetic = write_set(tmp_path / "synthetic", {"in": 30, "left of": 10, "on": 0})
+    real = write_dataset(tmp_path / "real", {"on": 60, "has": 30, "in": 10})
+    synthetic = write_dataset(tmp_path / "synthetic", {"in": 30, "left of": 10, "on": 0})
     return {
         "--real-mapping": real.mapping_dictionary,
         "--real-h5": real.vg_attribute_h5,
@@ -54,7 +54,7 @@ def failing(capsys, *arguments: object) -> str:
     return captured.err
 
 
-def test_two_data_sets_by_their_files(capsys, tmp_path, paths):
+def test_plot_two_datasets_by_files(capsys, tmp_path, paths):
     plot(*options(paths, "--real", "--synthetic"), "--output-dir", tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | TABLES
     assert totals(tmp_path / "out") == {"real": 100, "synthetic": 40}
@@ -67,7 +67,7 @@ def test_two_data_sets_by_their_files(capsys, tmp_path, paths):
 
 
 @pytest.mark.parametrize(("name", "total"), [("real", 100), ("synthetic", 40)])
-def test_one_data_set_by_its_files(tmp_path, paths, name, total):
+def test_plot_one_dataset_by_files(tmp_path, paths, name, total):
     plot(*options(paths, f"--{name}"), "--output-dir", tmp_path / "out")
     assert totals(tmp_path / "out") == {name: total}
     assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | TABLES
@@ -87,7 +87,7 @@ ALONE = ["DATASETS.MULTI_DATASET.ENABLED", "False"]
         ),
     ],
 )
-def test_data_sets_of_a_configuration(tmp_path, paths, overrides, expected):
+def test_plot_datasets_of_a_configuration(tmp_path, paths, overrides, expected):
     config = f"""
 DATASETS:
   TYPE: "MULTI_DATASET"
@@ -108,7 +108,7 @@ DATASETS:
     assert totals(tmp_path / "out") == expected
 
 
-def test_what_and_format_name_the_files(tmp_path, paths):
+def test_what_and_format_options_set_the_file_names(tmp_path, paths):
     words = ["--what", "objects,triplets", "--format", "svg", "--output-dir", tmp_path / "out"]
     plot(*options(paths, "--real"), *words)
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -121,7 +121,7 @@ def test_what_and_format_name_the_files(tmp_path, paths):
     }
 
 
-def test_wrong_arguments_end_with_a_message(capsys, tmp_path, paths):
+def test_plot_predicates_refuses_invalid_arguments(capsys, tmp_path, paths):
     real = options(paths, "--real")
     assert "found no data set" in failing(capsys)
     assert "both a configuration and files" in failing(capsys, "--config-file", "x.yaml", *real)
@@ -138,7 +138,7 @@ def test_wrong_arguments_end_with_a_message(capsys, tmp_path, paths):
     assert "Use the dictionary that belongs to the annotations" in failing(
         capsys,
         "--real-mapping",
-        write_set(tmp_path / "small", {"on": 1}).mapping_dictionary,
+        write_dataset(tmp_path / "small", {"on": 1}).mapping_dictionary,
         *real[2:],
         "--output-dir",
         tmp_path / "out",

@@ -1,4 +1,4 @@
-"""Images of all kinds in, results out: names, formats, bad files, resuming."""
+"""`speaq predict`: input types, output names, formats, unreadable files, resuming."""
 
 import importlib.util
 import json

@@ -1,11 +1,11 @@
-"""The criterion against golden figures; sample weights, sources, edge cases."""
+"""The criterion against golden golden_arrays; sample weights, sources, edge cases."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from golden_criterion import CASES, COUNTS, RECORD, criterion, figures, matches, output, targets
+from golden_criterion import CASES, COUNTS, RECORD, criterion, golden_arrays, matches, output, targets
 from speaq.losses.classification import predicate_weights
 from speaq.matching.groups import group_queries
 
@@ -24,9 +24,12 @@ def test_criterion_terms_equal_golden(case):
 def test_criterion_matching_equals_golden(case):
     losses = criterion(case)(output(RECORD[case]["multiply_query"]), targets())
     for i, (matched_queries, matched_relations) in enumerate(matches(losses.assignment, 2)):
-        relations = figures()[f"target{i}.image_relations"]
-        repeated = figures()[f"{case}.aug{i}.image_relations"]
-        queries, chosen = figures()[f"{case}.match{i}.query"], figures()[f"{case}.match{i}.target"]
+        relations = golden_arrays()[f"target{i}.image_relations"]
+        repeated = golden_arrays()[f"{case}.aug{i}.image_relations"]
+        queries, chosen = (
+            golden_arrays()[f"{case}.match{i}.query"],
+            golden_arrays()[f"{case}.match{i}.target"],
+        )
         theirs = sorted((int(q), *repeated[t].tolist()) for q, t in zip(queries, chosen, strict=True))
         pairs = zip(matched_queries, matched_relations, strict=True)
         ours = sorted((int(q), *relations[t].tolist()) for q, t in pairs)

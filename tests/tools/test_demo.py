@@ -1,4 +1,4 @@
-"""The demo from beginning to end, much shortened, and the commands that it prints."""
+"""A shortened demo, and the commands that it prints."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_everything_is_where_the_demo_says(folder):
+def test_run_demo_writes_the_documented_files(folder):
     names = {path.name for path in folder.iterdir()}
     assert names == {"dataset", "run", "unseen.png", "unseen.json", "prediction.png", "training_plots"}
     assert (folder / "run" / "best" / "model.safetensors").is_file()
@@ -39,7 +39,7 @@ def test_everything_is_where_the_demo_says(folder):
     assert graph.image_size == demo.UNSEEN_SIZE[::-1]
 
 
-def test_the_model_can_be_used_as_the_demo_says(folder, capsys, tmp_path):
+def test_commands_printed_by_the_demo_work(folder, capsys, tmp_path):
     picture, run_folder = str(folder / "unseen.png"), str(folder / "run")
     run(app, ["predict", picture, "--model", run_folder, "--output-dir", str(tmp_path)])
     assert "relations, the best" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Figures of distributions against scipy and against counts made by hand."""
+"""Statistics of distributions agree with scipy and with counts by hand."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
 
-from counted_sets import write_set
+from counted_datasets import write_dataset
 from golden_dataset import TINY
 from speaq.config import load_config
 from speaq.config.data import GenomeSection
@@ -61,7 +61,7 @@ def test_gini_is_half_the_relative_mean_difference(x):
     assert gini(x) == pytest.approx(differences / (2 * x.mean()), abs=1e-12)
 
 
-def test_ends_of_the_measures():
+def test_measures_of_extreme_distributions():
     equal, single = np.array([5, 5, 5, 5]), np.array([0, 0, 0, 9])
     assert (entropy(equal), gini(equal)) == (2, 0)
     assert (entropy(single), gini(single)) == (0, 0.75)
@@ -77,7 +77,7 @@ def test_classes_to_cover(percent, expected):
     assert classes_to_cover(np.array([0, 3, 6, 1]), percent) == expected
 
 
-def test_statistics_by_hand():
+def test_statistics_agree_with_values_computed_by_hand():
     statistics = Statistics.of(distribution({"a": 1, "b": 6, "c": 0, "d": 2, "e": 1}))
     assert (statistics.images, statistics.total) == (10, 10)
     assert (statistics.classes, statistics.occurring, statistics.coverage) == (5, 4, 0.8)
@@ -89,7 +89,7 @@ def test_statistics_by_hand():
     assert statistics.group_shares == pytest.approx({"head": 0.6, "body": 0.3, "tail": 0.1})  # b, d a, e c
 
 
-def test_nothing_counted_has_no_figures():
+def test_statistics_without_relations_are_undefined():
     statistics = Statistics.of(distribution({"a": 0, "b": 0}))
     assert (statistics.total, statistics.occurring, statistics.coverage) == (0, 0, 0)
     for value in (statistics.entropy_bits, statistics.gini, statistics.imbalance):
@@ -98,7 +98,7 @@ def test_nothing_counted_has_no_figures():
     assert set(statistics.classes_for_percent.values()) == {0}
 
 
-def test_sets_are_compared_by_name():
+def test_datasets_are_compared_by_class_name():
     real = distribution({"on": 60, "under": 5, "has": 30, "in": 5, "says": 0})
     synthetic = distribution({"left of": 10, "has": 20, "on": 20, "in": 0, "unused": 0})
     both = compare("predicates", {"real": real, "synthetic": synthetic})
@@ -121,7 +121,7 @@ def test_sets_are_compared_by_name():
     assert divergence.jensen_shannon_bits == pytest.approx(expected)
 
 
-def test_three_sets_have_three_divergences_and_one_has_none():
+def test_divergences_are_computed_for_every_pair_of_datasets():
     sets = {name: distribution({"on": n, "in": 4}) for name, n in (("a", 4), ("b", 12), ("c", 0))}
     assert [d.sets for d in compare("predicates", sets).divergences()] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert [d.total_variation for d in compare("predicates", sets).divergences()] == [0.25, 0.5, 0.75]
@@ -129,7 +129,7 @@ def test_three_sets_have_three_divergences_and_one_has_none():
 
 
 @pytest.mark.parametrize(("split", "numbers"), [("train", [0]), ("test", [2]), ("all", [0, 1, 2])])
-def test_counts_of_a_file_against_a_loop(split, numbers):
+def test_counts_of_a_file_agree_with_a_loop(split, numbers):
     """Counted here image by image."""
     names = json.loads((TINY / "dicts.json").read_text())
     counters: dict[str, Counter] = {"predicates": Counter(), "objects": Counter(), "triplets": Counter()}
@@ -155,8 +155,11 @@ def test_counts_of_a_file_against_a_loop(split, numbers):
     assert comparison.sets["real"].possible == 150 * 150 * 50
 
 
-def test_a_set_without_relations_is_counted(tmp_path):
-    sets = {"real": write_set(tmp_path / "a", {"on": 3}), "empty": write_set(tmp_path / "b", {"on": 0})}
+def test_dataset_without_relations_is_counted(tmp_path):
+    sets = {
+        "real": write_dataset(tmp_path / "a", {"on": 3}),
+        "empty": write_dataset(tmp_path / "b", {"on": 0}),
+    }
     for comparison in compare_sets(sets, ["predicates", "triplets"]):
         assert comparison.statistics()["empty"].total == 0
         (divergence,) = comparison.divergences()
@@ -165,9 +168,9 @@ def test_a_set_without_relations_is_counted(tmp_path):
         assert math.isnan(divergence.only_in["empty"])
 
 
-def test_files_that_do_not_belong_together(tmp_path):
-    section = write_set(tmp_path / "a", {"on": 3, "in": 1})
-    other = write_set(tmp_path / "b", {"on": 3})
+def test_annotations_and_dictionary_of_different_datasets_are_refused(tmp_path):
+    section = write_dataset(tmp_path / "a", {"on": 3, "in": 1})
+    other = write_dataset(tmp_path / "b", {"on": 3})
     mixed = GenomeSection(
         mapping_dictionary=other.mapping_dictionary, vg_attribute_h5=section.vg_attribute_h5
     )
@@ -177,8 +180,8 @@ def test_files_that_do_not_belong_together(tmp_path):
         compare_sets({"real": mixed}, ["predicates"])
 
 
-def test_a_split_without_images(tmp_path):
-    section = write_set(tmp_path, {"on": 12}, split=2)
+def test_split_without_images_is_refused(tmp_path):
+    section = write_dataset(tmp_path, {"on": 12}, split=2)
     with pytest.raises(SpeaqError, match=r"expected images of split 0 \(train\); found 3 of split 2"):
         compare_sets({"real": section}, ["predicates"])
     assert compare_sets({"real": section}, ["predicates"], split="test")[0].counts.tolist() == [[12]]
@@ -204,7 +207,7 @@ DRAWN += [f"{SOURCE}.VG_ATTRIBUTE_H5", "drawn"]
         (["DATASETS.TRAIN", "('MULTI_train',)", *MIXED], {"real": "vg", "synthetic": "mixed"}),
     ],
 )
-def test_sets_of_a_configuration(settings, expected):
+def test_datasets_are_read_from_a_configuration(settings, expected):
     keys = {"VISUAL_GENOME": "vg", "SYNTHETIC_GENOME": "alone", "VISUAL_GENOME_SYNTHETIC": "mixed"}
     for section, word in keys.items():
         for key in ("MAPPING_DICTIONARY", "VG_ATTRIBUTE_H5"):
@@ -213,7 +216,7 @@ def test_sets_of_a_configuration(settings, expected):
     assert {name: section.vg_attribute_h5 for name, section in sets.items()} == expected
 
 
-def test_a_configuration_that_does_not_say_which_sets_or_where():
+def test_incomplete_configuration_is_refused():
     with pytest.raises(SpeaqError, match=r"DATASETS.TRAIN names 0 data sets"):
         sets_of(load_config())
     settings = ["DATASETS.TYPE", "MULTI_DATASET", *MIXED]
@@ -228,7 +231,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_written_figures(tmp_path):
+def test_written_tables_have_the_statistics(tmp_path):
     real = distribution({"on": 3, 'with, "x"': 1, "사람": 0})
     comparison = compare("predicates", {"real": real, "none": distribution({"on": 0, "\ud800": 0})})
     save_statistics(comparison, tmp_path / "predicate_statistics.json")
@@ -251,8 +254,10 @@ def test_written_figures(tmp_path):
     assert {row["none share"] for row in rows} == {""}
 
 
-def test_as_many_relations_as_visual_genome_has(tmp_path):
-    section = write_set(tmp_path, {f"p{i}": 8000 for i in range(50)}, objects=[f"o{i}" for i in range(150)])
+def test_counting_as_many_relations_as_visual_genome(tmp_path):
+    section = write_dataset(
+        tmp_path, {f"p{i}": 8000 for i in range(50)}, objects=[f"o{i}" for i in range(150)]
+    )
     comparison = compare_sets({"real": section}, ["predicates"])[0]
     assert comparison.counts.tolist() == [[8000] * 50]
     assert shares(comparison.counts[0]).tolist() == [0.02] * 50

@@ -1,4 +1,4 @@
-"""Charts of distributions: what they show, and that nothing in them overlaps or is cut off."""
+"""Figures of distributions: the values shown, and that no text overlaps or is cut off."""
 
 import io
 import logging
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from counted_sets import VG_PREDICATES, long_tail
+from counted_datasets import VG_PREDICATES, long_tail
 from speaq.tools.distribution.comparison import Comparison, Distribution, compare
 from speaq.tools.distribution.pictures import draw_all, draw_cumulative, draw_top, save_pictures
 from speaq.tools.distribution.summary import draw_summary, missing_rows, summary_rows, summary_tables
@@ -69,7 +69,7 @@ def heights(axes) -> list[float]:
 
 @pytest.mark.parametrize("draw", DRAWINGS)
 @pytest.mark.parametrize("comparison", SETS.values(), ids=SETS)
-def test_no_text_is_cut_off_or_covers_another(comparison, draw):
+def test_texts_are_inside_the_figure_and_do_not_overlap(comparison, draw):
     figure = drawn(draw, comparison)
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts_of(figure) if text.get_text()]
     assert len(boxes) > 5
@@ -98,7 +98,7 @@ def texts_of(figure: Figure) -> list[Text]:
     return [text for text in texts if text.get_visible()]
 
 
-def test_top_predicates_in_order_with_their_shares():
+def test_top_classes_are_ordered_and_have_their_shares():
     comparison = comparison_of(real={"on": 60, "in": 10, "has": 30, "says": 0}, synthetic={"in": 3, "on": 1})
     real, synthetic = drawn(draw_top, comparison).get_axes()
     assert [label.get_text() for label in real.get_yticklabels()] == ["on", "has", "in"]
@@ -114,7 +114,7 @@ def test_top_predicates_in_order_with_their_shares():
     assert [label.get_text() for label in twenty.get_yticklabels()] == VG_PREDICATES[:20]
 
 
-def test_all_predicates_side_by_side():
+def test_all_classes_are_shown_side_by_side():
     (axes,) = drawn(
         draw_all, comparison_of(real={"on": 30, "in": 10}, synthetic={"by": 9, "in": 1})
     ).get_axes()
@@ -124,7 +124,7 @@ def test_all_predicates_side_by_side():
     assert [text.get_text() for text in axes.texts] == ["body", "tail", "not in real"]  # two have no head
 
 
-def test_a_long_tail_is_on_a_logarithmic_axis_in_rows():
+def test_long_tail_has_a_logarithmic_axis_and_several_rows():
     comparison = SETS["two_hundred"]
     rows = drawn(draw_all, comparison).get_axes()
     assert {axes.get_yscale() for axes in rows} == {"log"}
@@ -136,7 +136,7 @@ def test_a_long_tail_is_on_a_logarithmic_axis_in_rows():
     assert groups == [["head"], ["head", "body"], ["body"], ["body", "tail"], ["tail", "not in real"]]
 
 
-def test_of_triplets_the_most_frequent_of_either_set_are_shown():
+def test_most_frequent_triplets_of_each_dataset_are_shown():
     real = {f"r{i} - on - x": 1000 - i for i in range(300)}
     synthetic = {f"s{i} - on - x": 5 for i in range(30)}
     rows = drawn(draw_all, comparison_of("triplets", real=real, synthetic=synthetic)).get_axes()
@@ -144,7 +144,7 @@ def test_of_triplets_the_most_frequent_of_either_set_are_shown():
     assert shown == [*list(real)[:70], *synthetic]
 
 
-def test_cumulative_shares():
+def test_cumulative_shares_end_at_100_percent():
     (axes,) = drawn(draw_cumulative, comparison_of(a={"x": 1, "y": 6, "z": 3}, b={"x": 0})).get_axes()
     curve, points = axes.lines[:2]
     assert curve.get_ydata().tolist() == [0, 60, 90, 100]
@@ -153,7 +153,7 @@ def test_cumulative_shares():
     assert texts == ["a: 50 % in 1, 90 % in 2", "b: none", "3 predicates of equal shares"]
 
 
-def test_one_class_has_no_equal_shares():
+def test_cumulative_shares_of_a_single_class():
     (axes,) = drawn(draw_cumulative, comparison_of(a={"x": 4})).get_axes()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a: 50 % in 1, 90 % in 1"]
 
@@ -162,14 +162,14 @@ def test_one_class_has_no_equal_shares():
     ("counts", "labels"),
     [((900, 300, 80, 20), ["1", "3", "10", "30"]), ((90_000, 9_000, 20), ["0.1", "1", "10"])],
 )
-def test_logarithmic_axes_have_labelled_ticks_alone(counts, labels):
+def test_ticks_of_logarithmic_axes_are_labelled(counts, labels):
     (axes,) = drawn(draw_all, comparison_of(a={f"p{i}": count for i, count in enumerate(counts)})).get_axes()
     assert axes.get_yscale() == "log"
     assert [label.get_text() for label in axes.get_yticklabels()] == labels
     assert len(axes.yaxis.get_minorticklocs()) == 0
 
 
-def test_summary_says_the_figures():
+def test_summary_has_the_statistics():
     comparison = comparison_of(real={"on": 60, "in": 10, "has": 30}, synthetic={"in": 3, "on": 1, "by": 0})
     rows = dict(summary_rows(comparison))
     assert rows["Relations"] == ["100", "4"]
@@ -187,7 +187,7 @@ def test_summary_says_the_figures():
     assert [patch.get_width() for patch in differences.patches] == pytest.approx([65, -30, -35])
 
 
-def test_a_set_has_one_colour_in_all_pictures():
+def test_dataset_has_the_same_colour_in_all_figures():
     assert dataset_colours(["synthetic"])["synthetic"] == dataset_colours(["real", "synthetic"])["synthetic"]
     assert len(set(dataset_colours(["rendered", "real", "synthetic", "x"]).values())) == 4
     comparison = SETS["one"]
@@ -197,7 +197,7 @@ def test_a_set_has_one_colour_in_all_pictures():
     assert to_rgb(drawn(draw_cumulative, comparison).get_axes()[0].lines[0].get_color()) == expected
 
 
-def test_names_are_shown_as_they_are():
+def test_figures_show_special_characters_of_names():
     axes = drawn(draw_top, SETS["odd_names"]).get_axes()[0]
     labels = axes.get_yticklabels()
     assert labels[0].get_text() == "a $x^2$"
@@ -206,7 +206,7 @@ def test_names_are_shown_as_they_are():
     assert "<b>[x]$" in axes._left_title.get_text()
 
 
-def test_tables_show_names_as_they_are():
+def test_tables_show_special_characters_of_names():
     from rich.console import Console
 
     console = Console(width=120, file=io.StringIO())
@@ -216,13 +216,13 @@ def test_tables_show_names_as_they_are():
     assert "[bold]_{" in text
 
 
-def test_numbers_on_axes():
+def test_numbers_on_axes_are_abbreviated():
     numbers = [plain_number(value) for value in (0, 0.00001, 0.01, 1, 2.4, 10_000)]
     assert numbers == ["0", "0.00001", "0.01", "1", "2.4", "10,000"]
 
 
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
-def test_pictures_are_written(tmp_path, caplog, ending, start):
+def test_figures_are_written_in_each_format(tmp_path, caplog, ending, start):
     with caplog.at_level(logging.WARNING):
         save_pictures(SETS["three"], tmp_path / "new", ending=ending)
     assert not caplog.records

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from damaged_set import DamagedSet
+from damaged_dataset import DamagedDataset
 
 
 @pytest.fixture
-def damaged(tmp_path: Path) -> DamagedSet:
+def damaged(tmp_path: Path) -> DamagedDataset:
     """The golden data set of 120 images, to be damaged."""
-    return DamagedSet(tmp_path / "set")
+    return DamagedDataset(tmp_path / "set")

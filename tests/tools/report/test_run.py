@@ -1,4 +1,4 @@
-"""Predictions that are kept, scored again without the model, and the report."""
+"""Saved predictions, scoring them again without the model, and the report."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def trained(config_file, tmp_path_factory) -> Path:
     return output
 
 
-def test_the_report_is_written_beside_the_results(trained):
+def test_evaluate_report_writes_page_and_predictions(trained):
     page = (trained / "report.html").read_text()
     assert "VG_val" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -48,7 +48,7 @@ def test_the_report_is_written_beside_the_results(trained):
     assert {path.name for path in (trained / "predictions").iterdir()} == {"VG_val.h5"}
 
 
-def test_saved_predictions_give_the_same_figures(trained, capsys):
+def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
     config = load_config(trained / "config.yaml", ["MODEL.WEIGHTS", str(trained / "best")])
     file = trained / "predictions" / "VG_val.h5"
     with Predictions(file) as predictions:
@@ -61,7 +61,7 @@ def test_saved_predictions_give_the_same_figures(trained, capsys):
     assert "VG_val" in capsys.readouterr().err
 
 
-def test_the_command_scores_predictions_without_a_model(trained, tmp_path):
+def test_evaluate_scores_saved_predictions_without_a_model(trained, tmp_path):
     folder = tmp_path / "elsewhere" / "predictions"
     shutil.copytree(trained / "predictions", folder)
     shutil.copy(trained / "config.yaml", folder.parent)
@@ -87,14 +87,14 @@ def test_the_command_scores_predictions_without_a_model(trained, tmp_path):
         (["nowhere"], "nowhere"),
     ],
 )
-def test_what_is_not_there_is_named(arguments, message, capsys):
+def test_evaluate_refuses_missing_files(arguments, message, capsys):
     with pytest.raises(SystemExit) as end:
         run(app, ["evaluate", *arguments])
     assert end.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_predictions_of_something_else_are_refused(trained, capsys):
+def test_evaluate_refuses_predictions_of_other_images(trained, capsys):
     options = ["--config-file", str(trained / "config.yaml"), "--predictions", str(trained / "metrics.json")]
     with pytest.raises(SystemExit):
         run(app, ["evaluate", *options])
@@ -106,7 +106,7 @@ def test_predictions_of_something_else_are_refused(trained, capsys):
     assert "predictions and ground truth must be of the same images" in capsys.readouterr().err
 
 
-def test_two_processes_write_one_file(trained, tmp_path):
+def test_two_processes_write_one_prediction_file(trained, tmp_path):
     options = ["MODEL.WEIGHTS", str(trained / "best"), "OUTPUT_DIR", str(tmp_path)]
     results = json.loads((trained / "results.json").read_text())["VG_val"]
     script = tmp_path / "run.py"
@@ -128,7 +128,7 @@ def test_two_processes_write_one_file(trained, tmp_path):
     assert (tmp_path / "report.html").is_file()
 
 
-def test_several_data_sets_read_by_worker_processes(trained, tmp_path):
+def test_evaluate_with_report_of_two_datasets_and_worker_processes(trained, tmp_path):
     options = ["MODEL.WEIGHTS", str(trained / "best"), "OUTPUT_DIR", str(tmp_path)]
     options += ["DATASETS.TEST", "('VG_val', 'VG_test')", "DATALOADER.NUM_WORKERS", "1"]
     evaluate_with_report(load_config(trained / "config.yaml", options), cluster=CPU)

@@ -1,3 +1,5 @@
+"""Generated datasets: files, annotations and options."""
+
 import json
 from collections import Counter
 from pathlib import Path
@@ -34,7 +36,7 @@ def _read_boxes(boxes: np.ndarray, long_side: int, pixels: int) -> np.ndarray:
     return np.concatenate((low, low + boxes[:, 2:]), axis=1) / long_side * pixels
 
 
-def test_files_have_the_names_that_users_have(photo, tmp_path):
+def test_generate_dataset_uses_the_established_file_names(photo, tmp_path):
     assert (photo.images.name, photo.attribute_h5.name) == ("VG_100K", "VG-SGG-with-attri.h5")
     assert (photo.image_data.name, photo.mapping_dictionary.name) == (
         "image_data.json",
@@ -87,7 +89,7 @@ def test_annotations_are_in_the_published_format(photo):
         assert pairs.max() <= arrays["img_to_last_box"][image]
 
 
-def test_rows_hold_the_scenes(photo):
+def test_annotations_and_images_agree_with_generate_scene(photo):
     arrays = _arrays(photo)
     entries = json.loads(photo.image_data.read_text())
     boxes = _read_boxes(arrays["boxes_1024"], 1024, 128)
@@ -106,7 +108,7 @@ def test_rows_hold_the_scenes(photo):
         assert difference.mean() < 4
 
 
-def test_image_list_and_dictionary(photo):
+def test_image_list_and_dictionary_have_the_published_format(photo):
     entries = json.loads(photo.image_data.read_text())
     assert [entry["image_id"] for entry in entries] == list(range(10_001, 10_017))
     assert set(entries[0]) == {"image_id", "width", "height", "url", "coco_id", "flickr_id"}
@@ -118,7 +120,7 @@ def test_image_list_and_dictionary(photo):
     assert mapping["predicate_to_idx"]["left of"] == 2 and mapping["predicate_to_idx"]["right of"] == 3
 
 
-def test_workers_change_nothing(photo, tmp_path):
+def test_result_does_not_depend_on_the_number_of_workers(photo, tmp_path):
     progress = []
     options = SMALL | {"num_images": 60}
     alone = generate_dataset(tmp_path / "alone", **options)
@@ -133,7 +135,7 @@ def test_workers_change_nothing(photo, tmp_path):
     )
 
 
-def test_same_call_returns_at_once_and_mends_a_broken_run(tmp_path):
+def test_repeated_call_completes_missing_files_only(tmp_path):
     files = generate_dataset(tmp_path / "set", **SMALL, style="flat")
     before = _contents(files.folder)
     times = {path: path.stat().st_mtime_ns for path in files.folder.rglob("*")}
@@ -152,7 +154,7 @@ def test_same_call_returns_at_once_and_mends_a_broken_run(tmp_path):
     assert _contents(files.folder) == before
 
 
-def test_other_contents_are_not_touched(photo, tmp_path):
+def test_generate_dataset_refuses_folders_with_other_files(photo, tmp_path):
     with pytest.raises(SpeaqError, match=r"another generated data set \(seed 11 instead of 12\)"):
         generate_dataset(photo.folder, **SMALL | {"seed": 12})
     (tmp_path / "notes.txt").write_text("mine")
@@ -175,13 +177,13 @@ def test_other_contents_are_not_touched(photo, tmp_path):
         ({"num_classes": 3}, "num_classes: expected 8 to 20, found 3"),
     ],
 )
-def test_options_are_checked(option, message, tmp_path):
+def test_generate_dataset_refuses_invalid_options(option, message, tmp_path):
     with pytest.raises(SpeaqError, match=message):
         generate_dataset(tmp_path / "set", **SMALL | option)
     assert not (tmp_path / "set").exists()
 
 
-def test_sizes_need_not_be_square(tmp_path):
+def test_generate_dataset_with_non_square_images(tmp_path):
     files = generate_dataset(
         tmp_path / "set", num_images=3, num_val=0, num_test=0, image_size=(150, 100), image_ids="string"
     )
@@ -196,7 +198,7 @@ def test_sizes_need_not_be_square(tmp_path):
     assert boxes.min() >= 0 and boxes[:, 2].max() <= 150 and boxes[:, 3].max() <= 100
 
 
-def test_scaled_boxes_survive_the_reading():
+def test_scaled_boxes_are_read_back_to_within_one_unit():
     rng = np.random.default_rng(0)
     corners = np.sort(rng.integers(0, 334, size=(500, 2, 2)), axis=1).reshape(-1, 4)
     corners[:, 2:] += 1
@@ -206,7 +208,7 @@ def test_scaled_boxes_survive_the_reading():
     assert read[:, 3].max() <= 335
 
 
-def test_predicates_have_a_long_tail():
+def test_predicate_frequencies_have_a_long_tail():
     counts = Counter()
     for index in range(400):
         counts.update(generate_scene(seed=2, index=index, style="flat").relations[:, 2].tolist())

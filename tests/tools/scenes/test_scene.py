@@ -1,3 +1,5 @@
+"""Generated scenes: boxes, relations and drawing."""
+
 import hashlib
 from dataclasses import replace
 
@@ -22,7 +24,7 @@ def _digest(scene) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def test_scene_is_a_function_of_seed_and_index():
+def test_generate_scene_depends_on_seed_and_index_only():
     first = _digest(generate_scene(seed=3, index=7))
     generate_scene(seed=3, index=8)
     assert _digest(generate_scene(seed=3, index=7)) == first
@@ -34,7 +36,7 @@ def test_scene_is_a_function_of_seed_and_index():
 
 @pytest.mark.parametrize("size", [(128, 128), (160, 96), (90, 150), (320, 320)])
 @pytest.mark.parametrize("style", ["photo", "flat"])
-def test_scene_keeps_its_promises(size, style):
+def test_generate_scene_has_valid_sizes_boxes_and_relations(size, style):
     for index in range(6):
         scene = generate_scene(seed=1, index=index, image_size=size, style=style)
         assert scene.image.size == size and scene.image.mode == "RGB"
@@ -110,7 +112,7 @@ def test_relations_follow_from_the_boxes_and_are_complete():
         ("cat", (0.0, 0.65, 0.2, 0.85), "house", (0.5, 0.45, 0.9, 0.85), None),
     ],
 )
-def test_pair_relation(first, a, second, b, expected):
+def test_pair_relation_gives_the_expected_predicate(first, a, second, b, expected):
     assert pair_relation(BY_NAME[first], np.array(a), BY_NAME[second], np.array(b)) == expected
 
 
@@ -123,14 +125,14 @@ def test_pair_relation(first, a, second, b, expected):
         ((0.4, 0.6, 0.6, 0.86), (0.3, 0.45, 0.9, 0.85)),  # neither before nor behind
     ],
 )
-def test_pair_within_a_margin_is_unclear(a, b):
+def test_pair_relation_raises_within_the_margins(a, b):
     with pytest.raises(UnclearError):
         pair_relation(BY_NAME["cat"], np.array(a), BY_NAME["house"], np.array(b))
 
 
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
-def test_mirrored_pair_swaps_left_and_right_only(data):
+def test_pair_relation_of_a_mirrored_pair_swaps_left_and_right(data):
     kinds = sorted(
         data.draw(st.lists(st.sampled_from(KINDS), min_size=2, max_size=2, unique=True)),
         key=lambda kind: SUBJECT_ORDER.index(kind.name),
@@ -159,7 +161,7 @@ def _invisible(thing: Thing) -> Thing:
     return replace(thing, kind=replace(thing.kind, sprites={thing.pose: sprite}))
 
 
-def test_boxes_are_tight_around_what_one_sees():
+def test_boxes_are_tight_around_visible_pixels():
     """A thing's box surrounds the pixels that change when the thing is left out."""
     rng = np.random.default_rng(0)
     for _ in range(8):
@@ -176,7 +178,7 @@ def test_boxes_are_tight_around_what_one_sees():
             assert np.abs(around - boxes[i]).max() <= 2, things[i].kind.name
 
 
-def test_hidden_things_are_boxed_by_their_visible_part():
+def test_boxes_of_occluded_objects_cover_the_visible_part():
     rng = np.random.default_rng(2)
     for _ in range(200):
         things = plan_scene(rng, KINDS[:10], PREDICATES[:9], 1.0, 1.0)
@@ -197,7 +199,7 @@ def _first_colours(kind: Kind) -> dict[str, Colour]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_sprites_fill_their_frames(kind):
+def test_sprites_fill_their_bounds(kind):
     for pose, sprite in kind.sprites.items():
         pen = Pen(size=(round(4 * sprite.width), 400), corner=(0, 0), scale=(4, 4), width=sprite.width)
         for layer in sprite.layers:
@@ -217,7 +219,7 @@ def test_mirrored_sprite_is_the_mirror_image():
     assert difference.mean() < 0.03
 
 
-def test_every_scene_size_and_vocabulary_works():
+def test_generate_scene_with_other_numbers_of_classes():
     for classes, predicates in ((8, 3), (8, 9), (14, 10), (20, 12)):
         scene = generate_scene(seed=0, index=0, num_classes=classes, num_predicates=predicates, style="flat")
         assert scene.labels.max() < classes and scene.relations[:, 2].max() < predicates
@@ -251,7 +253,7 @@ def test_flat_style_has_flat_colours_and_photo_has_texture():
         ({"seed": -1}, "seed: expected 0 or more, found -1"),
     ],
 )
-def test_options_are_checked(option, message):
+def test_generate_scene_refuses_invalid_options(option, message):
     with pytest.raises(SpeaqError, match=message):
         generate_scene(**{"seed": 0, "index": 0, **option})
 

@@ -1,4 +1,4 @@
-"""Pictures, table and summary of trainings: they show the numbers of the log."""
+"""Figures, tables and summaries of training logs show the logged values."""
 
 import csv
 import json
@@ -86,7 +86,7 @@ def printed(*tables: object) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if "|" in row]
 
 
-def test_overview_shows_the_golden_log():
+def test_overview_shows_the_values_of_the_golden_log():
     figure = draw_overview([read_history(GOLDEN / "detectron2_metrics.json")])
     (total,) = lines(figure, "total loss")
     assert total[0] == [19, 39, 59, 79, 99]
@@ -99,7 +99,7 @@ def test_overview_shows_the_golden_log():
     assert lines(figure, "VG_val\nrecall R@K (%)") == [([39, 79, 99], [0, 0, 0])] * 3
 
 
-def test_recalls_are_in_percent():
+def test_overview_shows_recalls_in_percent():
     figure = draw_metrics([make_history()])
     assert lines(figure, "recall R@K (%)") == [
         ([39, 79, 119], [25.0, 50.0, 37.5]),
@@ -126,7 +126,7 @@ def test_figures_of_terms_layers_and_sources():
     assert draw_sources([make_history(sources=False)]) is None
 
 
-def test_draw_dynamics():
+def test_draw_dynamics_shows_the_logged_values():
     figure = draw_dynamics([make_history()])
     (speed,) = lines(figure, "images per second")
     np.testing.assert_allclose(speed[1], 10 / 10 / 0.5)  # 10 images in 10 steps of half a second
@@ -136,7 +136,7 @@ def test_draw_dynamics():
     assert "images per second" not in titles
 
 
-def test_several_runs_are_overlaid():
+def test_curves_of_several_runs_are_overlaid():
     runs = [make_history("_first"), make_history("$second$", scale=0.5), make_history("third", sources=False)]
     figure = draw_overview(runs)
     assert [line[1][0] for line in lines(figure, "total loss")] == [100.0, 50.0, 100.0]
@@ -169,14 +169,14 @@ def test_titles_stay_within_their_panels():
         assert box.x1 < axes.bbox.x1 + 20  # pixels: less than is between panels
 
 
-def test_lines_on_each_other_do_not_fill_the_panel():
+def test_overlapping_lines_do_not_fill_the_panel():
     figure = draw_overview(equal_runs(10))
     assert figure is not None
     widths = [round(float(line.get_linewidth()), 1) for line in figure.axes[0].lines]
     assert widths == [5.1] * 8 + [3.4, 1.7]
 
 
-def test_runs_of_one_colour_have_markers_of_their_own():
+def test_runs_of_the_same_colour_have_different_markers():
     figure = draw_overview(equal_runs(18))
     assert figure is not None
     samples = figure.legends[0].get_lines()
@@ -192,7 +192,7 @@ def equal_runs(count: int) -> list[TrainingHistory]:
     return [make_history(f"run {number}") for number in range(count)]
 
 
-def test_weighted_terms_are_noted_in_the_picture():
+def test_figure_notes_weighted_loss_terms():
     runs = equal_runs(3)
     assert not any("do not compare" in text for text in texts(draw_overview(runs)))
     runs[0].weighted_terms = True
@@ -231,7 +231,7 @@ def test_spikes_and_numbers_that_are_not_finite_are_marked():
     assert marks == {"x": [609], "^": [509]}
 
 
-def test_draw_predicate_recalls():
+def test_draw_predicate_recalls_shows_the_logged_recalls():
     history = make_history()
     figure = draw_predicate_recalls([history])
     assert figure is not None
@@ -254,7 +254,7 @@ def test_draw_predicate_recalls():
     assert draw_predicate_recalls([TrainingHistory("empty")]) is None
 
 
-def test_fifty_predicates_have_a_line_each():
+def test_draw_predicate_recalls_has_a_line_for_each_of_50_predicates():
     history = TrainingHistory("run")
     names = {f"predicate {number}": number / 50 for number in range(50)}
     history.add(9, predicate_recalls("VG_test", names))
@@ -265,7 +265,7 @@ def test_fifty_predicates_have_a_line_each():
     assert figure.get_figheight() / 50 > 0.2  # inches for a line of text
 
 
-def test_write_table(tmp_path):
+def test_write_table_has_a_row_per_record(tmp_path):
     history = make_history()
     history.rows[19]["total_loss"] = float("nan")
     write_table([history, make_history("other", points=1)], tmp_path / "a.csv")
@@ -280,7 +280,7 @@ def test_write_table(tmp_path):
     assert rows[0]["VG_val/SG/R@100"] == ""
 
 
-def test_summary_tables_of_one_run():
+def test_summary_tables_of_a_single_run():
     history = make_history()
     cells = dict(row[:2] for row in printed(training_table([history])) if len(row) == 2)
     assert cells["last iteration"] == "119"
@@ -298,7 +298,7 @@ def test_summary_tables_of_one_run():
     assert remarks([history]) == []
 
 
-def test_many_runs_have_a_row_each():
+def test_summary_table_has_a_row_per_run():
     runs = equal_runs(7)
     found = printed(training_table(runs))
     header, rows = found[:-7], found[-7:]
@@ -317,7 +317,7 @@ def test_many_runs_have_a_row_each():
     assert (rows[0], rows[6]) == (["run 0", "75.00", "25.00", "12.50"], ["run 6", "12.50", "-", "-"])
 
 
-def test_remarks_on_resumed_and_weighted_logs():
+def test_summary_notes_resumed_and_weighted_logs():
     golden = read_history(GOLDEN / "detectron2_metrics.json")
     history = make_history()
     history.resumed = [(40, 59)]
@@ -351,7 +351,7 @@ def test_plot_training_logs_writes_figures_with_data(tmp_path):
         assert picture.shape[1] > 100
 
 
-def test_settings_are_checked(tmp_path):
+def test_plot_training_logs_refuses_invalid_options(tmp_path):
     with pytest.raises(SpeaqError, match="points to smooth over, 1 or more, found 0"):
         plot_training_logs([GOLDEN / "detectron2_log.txt"], tmp_path, smooth=0)
     with pytest.raises(SpeaqError, match="20 to 600 dots per inch, found 0"):

@@ -1,4 +1,4 @@
-"""Reading logs of trainings: the numbers, and what may be wrong with files."""
+"""Reading training logs: the values, and damaged files."""
 
 import json
 from pathlib import Path
@@ -120,7 +120,7 @@ def test_read_history_of_detectron2_metrics():
     assert history.weighted_terms
 
 
-def test_log_and_metrics_agree():
+def test_log_txt_and_metrics_json_agree():
     log, metrics = (read_history(GOLDEN / f"detectron2_{name}") for name in ("log.txt", "metrics.json"))
     for name in log.scalars():
         if "loss" in name or name == "lr":
@@ -161,7 +161,7 @@ def test_read_history_of_our_log(tmp_path):
     assert names[-6:] == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
 
 
-def test_predicates_may_have_any_name(tmp_path):
+def test_predicate_names_may_have_any_characters(tmp_path):
     odd = "(a (b):0.1000) ($x_1$:0.2000) (c:d:0.3000) ( :0.4000) (위에:nan)"
     history = read_history(write(tmp_path / "log.txt", row(19, 1.0), evaluation(19, 0.5, predicates=odd)))
     found = history.predicate_recalls("VG_val")[19]
@@ -169,7 +169,7 @@ def test_predicates_may_have_any_name(tmp_path):
     assert list(found.values())[:4] == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_several_data_sets_and_an_evaluation_after_the_training(tmp_path):
+def test_several_datasets_and_an_evaluation_after_the_training(tmp_path):
     a, b = evaluation(19, 0.25, "A"), evaluation(19, 0.5, "B")
     after = evaluation(0, 0.75, "VG_test").rsplit("[", 1)[0]  # no line tells the iteration
     history = read_history(write(tmp_path / "log.txt", row(19, 1.0), a, b, row(29, 1.0), after))
@@ -181,7 +181,7 @@ def test_several_data_sets_and_an_evaluation_after_the_training(tmp_path):
     assert metrics_at(history, "B", 19)["R@20"] == 0.5
 
 
-def test_evaluation_before_a_killed_line_is_placed(tmp_path):
+def test_evaluation_before_a_truncated_line_gets_its_iteration(tmp_path):
     text = (GOLDEN / "detectron2_log.txt").read_text()
     cut = text[: text.index("iter: 39") - 80]
     history = read_history(write(tmp_path / "d2.txt", cut))
@@ -192,7 +192,7 @@ def test_evaluation_before_a_killed_line_is_placed(tmp_path):
 
 
 @pytest.mark.parametrize("end", [7, 30, 80, 95])
-def test_a_cut_line_gives_no_wrong_number(tmp_path, end):
+def test_truncated_line_is_ignored(tmp_path, end):
     line = row(19, 3.25, loss_relation=1.234567)
     start = line.index("total_loss")
     history = read_history(write(tmp_path / "log.txt", row(9, 4.5), line[: start + end]))
@@ -202,14 +202,14 @@ def test_a_cut_line_gives_no_wrong_number(tmp_path, end):
     assert history.notes == ["log.txt: 1 cut or damaged line"]
 
 
-def test_a_resumed_run_writes_on_behind_a_cut_line(tmp_path):
+def test_resumed_log_after_a_truncated_line_is_read(tmp_path):
     cut = row(19, 3.25)[: row(19, 3.25).index("3.25") + 2]
     start = f"{STAMP} Starting training from iteration 10\n"
     history = read_history(write(tmp_path / "log.txt", row(9, 4.5), cut, start, row(19, 3.125), row(29, 3.0)))
     assert totals(history) == {9: 4.5, 19: 3.125, 29: 3.0}
 
 
-def test_where_a_log_goes_back_the_later_wins(tmp_path):
+def test_later_values_replace_repeated_iterations(tmp_path):
     first = [
         row(9, 4.0),
         row(19, 3.0),
@@ -230,7 +230,7 @@ def test_where_a_log_goes_back_the_later_wins(tmp_path):
     assert 39 in totals(read_history(write(tmp_path / "log.txt", *first, start)))
 
 
-def test_a_second_training_in_the_same_log_replaces_the_first(tmp_path):
+def test_second_training_in_the_same_log_replaces_the_first(tmp_path):
     start = f"{STAMP} Starting training from iteration 0\n"
     text = [start, row(9, 4.0), row(19, 3.0), evaluation(19, 0.25), start, row(9, 5.0)]
     history = read_history(write(tmp_path / "log.txt", *text))
@@ -294,7 +294,7 @@ def test_metrics_of_killed_and_resumed_runs_are_joined(tmp_path):
     assert history.notes == ["metrics.json: 3 cut or damaged lines"]
 
 
-def test_the_files_of_a_run_are_joined(tmp_path):
+def test_log_and_metrics_of_a_run_are_joined(tmp_path):
     write(tmp_path / "log.txt", row(19, 3.25), evaluation(19, 0.3333), row(29, 3.0))
     train = {"iteration": 19, "total_loss": 3.2512345, "k_log_layer1": 1.5}
     recall = {"iteration": 19, "SG/R@20": 1 / 3, "SG/mR-tail@20": 0.125, "bbox/AP": 0.1234567}
@@ -322,7 +322,7 @@ def test_the_files_of_a_run_are_joined(tmp_path):
     assert read_history(tmp_path).datasets() == [""]
 
 
-def test_parse_term():
+def test_parse_term_splits_source_and_layer():
     assert parse_term("total_loss_synthetic") == Term("total_loss", source="synthetic")
     assert parse_term("loss_bbox_relation_4") == Term("loss_bbox_relation", layer=4)
     assert parse_term("loss_relation") == Term("loss_relation")

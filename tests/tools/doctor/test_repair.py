@@ -1,4 +1,4 @@
-"""What --fix writes: what is sound stays as it was, and what is not goes with what depends on it."""
+"""write_repaired: valid entries stay as they are, invalid ones are removed with what refers to them."""
 
 import json
 
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from damaged_set import found, open_strictly
-from damages import DAMAGES
+from damaged_dataset import error_counts, open_strictly
+from dataset_damages import DAMAGES
 from speaq.config import load_config
 from speaq.errors import SpeaqError
 from speaq.tools.doctor import check_dataset, list_changes, sources_of_config, write_repaired, write_settings
@@ -31,7 +31,7 @@ def assert_same(one, other):
     assert one.path.resolve() == other.path.resolve()
 
 
-def test_a_sound_set_stays_as_it_is(damaged, tmp_path):
+def test_write_repaired_leaves_a_correct_dataset_unchanged(damaged, tmp_path):
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {}
     with h5py.File(damaged.source.annotations) as before, h5py.File(copy.annotations) as after:
@@ -44,7 +44,7 @@ def test_a_sound_set_stays_as_it_is(damaged, tmp_path):
         )
 
 
-def test_boxes_go_with_their_relations_and_the_others_are_renumbered(damaged, tmp_path):
+def test_removed_boxes_take_their_relations_and_the_rest_is_renumbered(damaged, tmp_path):
     damaged.write()
     before = annotations(damaged.source)
     damaged.arrays["labels"][2] = 0  # the third of the four boxes of image 1, which has (3,2), (0,2), (0,2)
@@ -64,7 +64,7 @@ def test_boxes_go_with_their_relations_and_the_others_are_renumbered(damaged, tm
     assert after[2].relations.tolist() == before[2].relations[1:].tolist()
 
 
-def test_images_that_cannot_be_used_go(damaged, tmp_path):
+def test_unusable_images_are_removed(damaged, tmp_path):
     damaged.write()
     before = annotations(damaged.source)
     damaged.gone.add("7.jpg")
@@ -104,21 +104,21 @@ def test_float_boxes_are_clipped_exactly(damaged, tmp_path):
     damaged.arrays["boxes_1024"][4] = 40.5, 40, 120, 120
     _, copy = repaired(damaged, tmp_path)
     assert annotations(copy)[2].boxes[0].tolist() == [0, 0, 100.5 * 0.3125, 100 * 0.3125]
-    assert found(check_dataset(copy, limit=3)) == {}
+    assert error_counts(check_dataset(copy, limit=3)) == {}
 
 
-def test_the_smaller_frame(damaged, tmp_path):
+def test_boxes_are_clipped_where_box_scale_is_512(damaged, tmp_path):
     damaged.box_scale = 512
     DAMAGES["outside_image"](damaged)
     check, copy = repaired(damaged, tmp_path)
-    assert found(check) == {"box-outside-image": 2}
+    assert error_counts(check) == {"box-outside-image": 2}
     assert annotations(copy)[1].boxes[2].tolist() == [345 * 0.625, 231 * 0.625, 240, 281 * 0.625]
-    assert found(check_dataset(copy, limit=3)) == {}
+    assert error_counts(check_dataset(copy, limit=3)) == {}
     del damaged.arrays["boxes_1024"]
-    assert found(damaged.check()) == {"box-outside-image": 2}
+    assert error_counts(damaged.check()) == {"box-outside-image": 2}
 
 
-def test_classes_are_renumbered(damaged, tmp_path):
+def test_classes_counted_from_0_are_renumbered(damaged, tmp_path):
     """Numbers from 0, in the dictionary and in the annotations."""
     damaged.write()
     before = annotations(damaged.source)
@@ -128,14 +128,14 @@ def test_classes_are_renumbered(damaged, tmp_path):
         damaged.names[f"idx_to_{kind}"] = {str(number - 1): name for name, number in table.items()}
         damaged.arrays[f"{kind}s"] -= 1
     check, copy = repaired(damaged, tmp_path)
-    assert found(check) == {"dictionary-gap": 2}
+    assert error_counts(check) == {"dictionary-gap": 2}
     assert list_changes(check)["object numbers changed"] == 150
     after = annotations(copy)
     for image_id, one in before.items():
         assert_same(one, after[image_id])
 
 
-def test_sizes_are_read_from_the_files(damaged, tmp_path):
+def test_invalid_image_sizes_are_read_from_the_files(damaged, tmp_path):
     DAMAGES["size_not_positive"](damaged)
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {"sizes written as the files have them": 5}
@@ -145,13 +145,13 @@ def test_sizes_are_read_from_the_files(damaged, tmp_path):
             assert image.size == (entry["width"], entry["height"])
 
 
-def test_the_copy_never_replaces_the_original(damaged):
+def test_write_repaired_refuses_the_folder_of_the_dataset(damaged):
     check = damaged.check()
     with pytest.raises(SpeaqError, match="the data set itself is in this folder"):
         write_repaired(check, damaged.folder / "images" / "..")
 
 
-def test_a_copy_is_written_outside_of_the_set_and_over_nothing(damaged, tmp_path):
+def test_write_repaired_refuses_existing_files_and_folders_of_the_dataset(damaged, tmp_path):
     check, copy = repaired(damaged, tmp_path)
     before = copy.image_data.read_bytes()
     with pytest.raises(
@@ -168,13 +168,13 @@ def test_a_copy_is_written_outside_of_the_set_and_over_nothing(damaged, tmp_path
     assert not (damaged.folder / "sub").exists()
 
 
-def test_the_settings_name_the_copy(damaged, tmp_path):
+def test_write_settings_names_the_repaired_files(damaged, tmp_path):
     _, copy = repaired(damaged, tmp_path)
     write_settings(tmp_path / "dataset.yaml", [copy])
     assert sources_of_config(load_config(tmp_path / "dataset.yaml")) == [copy]
 
 
-def test_a_set_of_which_nothing_is_left(damaged):
+def test_dataset_without_usable_images_cannot_be_repaired(damaged):
     damaged.arrays["split"][:] = 3
     check = damaged.check()
     assert check.usable is None

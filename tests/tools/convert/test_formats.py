@@ -1,4 +1,4 @@
-"""Small files as other projects write them, and what is read from them."""
+"""Reading small files in each supported format."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ TEST = coco([8], [(1, 8, 1, [0, 0, 10, 10]), (2, 8, 2, [5, 5, 10, 10])])
 
 
 @pytest.mark.parametrize(("names", "first"), [(["__background__", "on", "has"], 1), (["on", "has"], 0)])
-def test_coco(tmp_path, names, first):
+def test_read_coco_with_relation_file(tmp_path, names, first):
     source = tmp_path / "set"
     write(source / "train.json", TRAIN)
     write(source / "test.json", TEST)
@@ -80,14 +80,14 @@ def test_coco(tmp_path, names, first):
     assert data.changes == {"boxes without area left out": 1, "relations of boxes without area left out": 1}
 
 
-def test_coco_predicates_from_one_without_background(tmp_path):
+def test_read_coco_with_predicates_from_1_without_background(tmp_path):
     source = tmp_path / "set"
     write(source / "test.json", TEST)
     write(source / "rel.json", {"test": {"8": [[0, 1, 1], [1, 0, 2]]}, "rel_categories": ["on", "has"]})
     assert read(source, "coco").relations.tolist() == [[0, 1, 0], [1, 0, 1]]
 
 
-def test_coco_categories_from_zero_and_crowds(tmp_path):
+def test_read_coco_with_categories_from_0_and_crowds(tmp_path):
     content = coco([8], [(1, 8, 0, [0, 0, 9, 9]), (2, 8, 0, [0, 0, 10, 10]), (3, 8, 1, [5, 5, 10, 10])])
     content["categories"] = [{"id": 0, "name": "man"}, {"id": 1, "name": "hat"}]
     content["annotations"][0]["iscrowd"] = 1
@@ -100,7 +100,7 @@ def test_coco_categories_from_zero_and_crowds(tmp_path):
 
 
 @pytest.mark.parametrize("names", [["on", "has"], [{"id": 0, "name": "on"}, {"id": 1, "name": "has"}]])
-def test_sgg_benchmark(tmp_path, names):
+def test_read_sgg_benchmark(tmp_path, names):
     relation = {"id": 0, "subject_id": 3, "predicate_id": 1, "object_id": 1, "image_id": 9}
     write(tmp_path / "set/a_train.json", {**TRAIN, "rel_annotations": [relation], "rel_categories": names})
     relation = {"id": 0, "subject_id": 1, "predicate_id": 0, "object_id": 2, "image_id": 8}
@@ -114,7 +114,7 @@ def test_sgg_benchmark(tmp_path, names):
     assert (alone.ids, alone.splits.tolist()) == ([7, 9], [0, 0])
 
 
-def test_ids_that_come_in_several_files(tmp_path):
+def test_image_ids_repeated_in_several_files_are_made_unique(tmp_path):
     more = {"rel_categories": ["on"]}
     relation = {"subject_id": 1, "predicate_id": 0, "object_id": 2, "image_id": 8}
     other = json.loads(json.dumps(TEST))
@@ -126,7 +126,7 @@ def test_ids_that_come_in_several_files(tmp_path):
     assert data.changes == {"images named after their files, since ids come in several files": 2}
 
 
-def test_psg(tmp_path):
+def test_read_psg(tmp_path):
     def image(number, boxes, relations):
         return {
             "file_name": f"train2017/{number:012}.jpg",
@@ -188,7 +188,7 @@ def open_images(folder: Path) -> Path:
     return folder
 
 
-def test_open_images(tmp_path):
+def test_read_open_images(tmp_path):
     data = read(open_images(tmp_path / "oi"), "openimages")
     assert (data.ids, data.splits.tolist()) == (["aa", "bb"], [0, 1])
     assert data.sizes.tolist() == [[100, 200], [100, 200]]
@@ -248,7 +248,7 @@ def visual_genome(folder: Path) -> Path:
     return folder
 
 
-def test_raw_visual_genome(tmp_path):
+def test_read_raw_visual_genome(tmp_path):
     data = read(visual_genome(tmp_path / "raw"), "vg-raw")
     assert (data.ids, data.files) == ([3, 4], ["VG_100K_2/3.jpg", "4.jpg"])
     assert data.vocabulary.objects == ("hat", "man", "the guy")
@@ -262,7 +262,7 @@ def test_raw_visual_genome(tmp_path):
     }
 
 
-def test_raw_visual_genome_of_the_first_version(tmp_path):
+def test_read_raw_visual_genome_of_version_1_0(tmp_path):
     folder = visual_genome(tmp_path / "raw")
     for name in ("objects", "relationships", "image_data"):
         path = folder / f"{name}.json"
@@ -270,7 +270,7 @@ def test_raw_visual_genome_of_the_first_version(tmp_path):
     assert read(folder, "vg-raw").relations.tolist() == [[0, 1, 0], [1, 0, 1], [0, 2, 0]]
 
 
-def test_json_lines_without_heading(tmp_path):
+def test_read_json_lines_without_header(tmp_path):
     things = [{"name": "b", "box": [0, 0, 5, 5]}, {"name": "a", "box": [1, 1, 4, 4]}]
     line = {"image": "x/1.jpg", "width": 9, "height": 9, "objects": things, "relations": [[0, "on", 1]]}
     write(tmp_path / "set/train.jsonl", json.dumps(line) + "\n" + json.dumps({**line, "image": "2.jpg"}))

@@ -1,6 +1,6 @@
-"""Kinds of damage to a data set, each with what a check must find.
+"""Kinds of damage to a dataset, each with the findings that are expected of the check.
 
-Every function changes a data set (see damaged_set.py). ``EXPECTED`` has, by the name of the function, the
+Every function changes a dataset (see damaged_dataset.py). ``EXPECTED`` has, by the name of the function, the
 errors and warnings with their numbers. The golden set has 120 images (the first 84 for training, the others
 for test), 634 boxes, 454 relations, 150 object classes and 50 predicates.
 """

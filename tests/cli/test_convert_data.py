@@ -6,12 +6,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from data_command import command
+from data_command import run_data_command
 from golden_dataset import TINY
 
 
-def test_there_and_back_as_training_reads_it(capsys, tmp_path):
-    code, out, _ = command(
+def test_convert_to_coco_and_back_can_be_checked(capsys, tmp_path):
+    code, out, _ = run_data_command(
         capsys, "convert", TINY, tmp_path / "coco", "--to", "coco", "--val-share", "0.25", "--seed", "3"
     )
     assert code == 0
@@ -20,7 +20,7 @@ def test_there_and_back_as_training_reads_it(capsys, tmp_path):
         "predicates.",
         *(f"wrote {tmp_path}/coco/{name}.json" for name in ("train", "val", "test", "rel")),
     ]
-    code, out, _ = command(
+    code, out, _ = run_data_command(
         capsys,
         "convert",
         tmp_path / "coco",
@@ -42,12 +42,12 @@ def test_there_and_back_as_training_reads_it(capsys, tmp_path):
     }
     assert "No image is marked for validation" not in out
     (tmp_path / "set.yaml").write_text(out[out.index("DATASETS:") :])
-    code, out, _ = command(capsys, "check", "--config-file", tmp_path / "set.yaml", "--open-images")
+    code, out, _ = run_data_command(capsys, "check", "--config-file", tmp_path / "set.yaml", "--open-images")
     assert code == 0
     assert "0 errors, 0 warnings" in out
 
 
-def test_what_is_left_out_is_said(capsys, tmp_path):
+def test_convert_prints_what_is_left_out(capsys, tmp_path):
     things = [{"name": "cat", "box": [0, 0, 9, 9]}, {"name": "dog", "box": [3, 3, 9, 9]}]
     things += [{"name": "dog", "box": [3, 3, 3, 9]}] * 2
     relations = [[0, "on", 1], [0, "on", 2], [3, "on", 1], [2, "on", 3]]
@@ -55,17 +55,19 @@ def test_what_is_left_out_is_said(capsys, tmp_path):
     source = tmp_path / "set.jsonl"
     source.write_text(json.dumps(content))
     Image.new("RGB", (9, 9)).save(tmp_path / "a.jpg")
-    code, out, _ = command(capsys, "convert", source, tmp_path / "out", "--images", tmp_path)
+    code, out, _ = run_data_command(capsys, "convert", source, tmp_path / "out", "--images", tmp_path)
     assert code == 0
     assert "  2  boxes without area left out\n  3  relations of boxes without area left out\n" in out
     assert "  1  image files are not named <image_id>.jpg" in out
     assert "No image is marked for validation" in out
-    code, out, _ = command(capsys, "convert", source, tmp_path / "out", "--images", tmp_path, "--link-images")
+    code, out, _ = run_data_command(
+        capsys, "convert", source, tmp_path / "out", "--images", tmp_path, "--link-images"
+    )
     assert code == 0
     assert "are not named" not in out
     assert f"IMAGES: {tmp_path}/out/images\n" in out
-    assert command(capsys, "check", tmp_path / "out")[0] == 0
-    code, out, _ = command(capsys, "convert", source, tmp_path / "other")
+    assert run_data_command(capsys, "check", tmp_path / "out")[0] == 0
+    code, out, _ = run_data_command(capsys, "convert", source, tmp_path / "other")
     assert "IMAGES: <folder of the images>\n" in out
 
 
@@ -84,7 +86,7 @@ def test_what_is_left_out_is_said(capsys, tmp_path):
         ([TINY, TINY], "the source itself is in this folder"),
     ],
 )
-def test_mistakes(capsys, arguments, message):
-    code, out, err = command(capsys, "convert", *arguments)
+def test_convert_refuses_invalid_arguments(capsys, arguments, message):
+    code, out, err = run_data_command(capsys, "convert", *arguments)
     assert code == 2
     assert message in err + out

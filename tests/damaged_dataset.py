@@ -1,4 +1,4 @@
-"""The golden data set of 120 images, to be damaged, written and checked."""
+"""A copy of the golden dataset of 120 images that tests damage, write and check."""
 
 import json
 import shutil
@@ -14,15 +14,15 @@ from speaq.data.visual_genome import VisualGenome
 from speaq.tools.doctor import DatasetCheck, Source, check_dataset
 
 
-class DamagedSet:
-    """The files of a data set; they are written when they are checked.
+class DamagedDataset:
+    """The files of a dataset, written by `write` and `check`.
 
     Attributes:
-        arrays: of the HDF5 file.
-        entries: of the image list.
-        names: the dictionary.
-        texts: what to write instead, by file name.
-        gone: image files not to be there.
+        arrays: arrays of the HDF5 file.
+        entries: entries of the image list.
+        names: contents of the dictionary.
+        texts: contents that replace a file, by file name.
+        gone: names of image files to leave out.
         corrupted: CORRUPTED_IMAGES.
         box_scale: BOX_SCALE.
     """
@@ -76,8 +76,8 @@ class DamagedSet:
         return check_dataset(self.source, **{"limit": 3, **options})
 
 
-def found(check: DatasetCheck) -> dict[str, int]:
-    """Errors and warnings by code."""
+def error_counts(check: DatasetCheck) -> dict[str, int]:
+    """Number of errors and warnings by code."""
     counts: dict[str, int] = {}
     for finding in check.findings:
         if finding.severity != "note":
@@ -86,7 +86,7 @@ def found(check: DatasetCheck) -> dict[str, int]:
 
 
 def open_strictly(source: Source, split: Any) -> VisualGenome:
-    """The set as training reads it."""
+    """Open the dataset as training does."""
     return VisualGenome(
         images=source.images,
         annotations_h5=source.annotations,

@@ -1,4 +1,4 @@
-"""Classes, splits, images, and mistakes."""
+"""Options of convert_dataset (classes, splits, images), and invalid files."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_most_frequent_classes(source, tmp_path):
+def test_num_objects_and_num_predicates_keep_the_most_frequent_classes(source, tmp_path):
     data = convert_dataset(source, tmp_path / "out", num_objects=2, num_predicates=2).data
     assert data.vocabulary.objects == ("cat", "dog")
     assert data.vocabulary.predicates == ("near", "on")
@@ -46,7 +46,7 @@ def test_most_frequent_classes(source, tmp_path):
     }
 
 
-def test_classes_that_occur_often_enough(source, tmp_path):
+def test_min_counts_keep_frequent_classes(source, tmp_path):
     data = convert_dataset(source, tmp_path / "out", min_object_count=2, min_predicate_count=4).data
     assert data.vocabulary.objects == ("cat", "dog", "kitty")
     assert data.vocabulary.predicates == ("near", "on")
@@ -55,7 +55,7 @@ def test_classes_that_occur_often_enough(source, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_aliases(source, tmp_path):
+def test_aliases_merge_class_names(source, tmp_path):
     aliases = tmp_path / "aliases.txt"
     aliases.write_text("cat, kitty, kitten\nnear,by\n")
     data = convert_dataset(
@@ -72,7 +72,7 @@ def test_aliases(source, tmp_path):
     }
 
 
-def test_given_vocabulary(source, tmp_path):
+def test_mapping_sets_the_vocabulary(source, tmp_path):
     mapping = tmp_path / "names.json"
     names = {"label_to_idx": {"dog": 2, "bus": 1, "cat": 3}, "predicate_to_idx": {"on": 2, "in": 1}}
     mapping.write_text(json.dumps(names))
@@ -83,7 +83,7 @@ def test_given_vocabulary(source, tmp_path):
     assert np.bincount(data.relations[:, 2]).tolist() == [0, 10]
 
 
-def test_drawn_splits(source, tmp_path):
+def test_val_share_and_test_share_draw_splits(source, tmp_path):
     options = {"val_share": 0.2, "test_share": 0.3}
     data = convert_dataset(source, tmp_path / "out", **options).data
     assert np.bincount(data.splits).tolist() == [10, 4, 6]
@@ -103,7 +103,7 @@ def test_drawn_splits(source, tmp_path):
         convert_dataset(source, tmp_path / "again", val_share=0.5, test_share=0.5)
 
 
-def test_links(source, tmp_path):
+def test_link_makes_links_named_by_image_id(source, tmp_path):
     folder = tmp_path / "pictures"
     (folder / "photos").mkdir(parents=True)
     for number in range(19):
@@ -124,7 +124,7 @@ def test_links(source, tmp_path):
         convert_dataset(source, tmp_path / "more", link=True)
 
 
-def test_folders(source, tmp_path):
+def test_convert_dataset_refuses_invalid_folders(source, tmp_path):
     with pytest.raises(SpeaqError, match="the source itself is in this folder"):
         convert_dataset(source, source.parent, target_format="jsonl")
     with pytest.raises(SpeaqError, match="found a file"):
@@ -171,7 +171,7 @@ MAN = {"name": "man", "box": [0, 0, 5, 5]}
         ({"format": "speaq-dataset", "version": 2}, "line 2: version: expected 1; found 2"),
     ],
 )
-def test_mistakes_in_json_lines(tmp_path, changes, message):
+def test_invalid_json_lines_are_refused(tmp_path, changes, message):
     names = ["dog", "cat"]
     lines = [line(0, names, [[0, "on", 1]]), {**line(1, names, [[0, "on", 1]]), **changes}]
     source = tmp_path / "all.jsonl"
@@ -247,7 +247,7 @@ def coco_files() -> dict:
         (("rel", "rel_categories"), {}, "rel_categories: expected a valid array; found {}"),
     ],
 )
-def test_mistakes_in_coco(tmp_path, place, value, message):
+def test_invalid_coco_files_are_refused(tmp_path, place, value, message):
     files = coco_files()
     *way, last = place
     target = files
@@ -264,7 +264,7 @@ def test_mistakes_in_coco(tmp_path, place, value, message):
         convert_dataset(tmp_path / "set", tmp_path / "out")
 
 
-def test_a_relation_between_two_images(tmp_path):
+def test_relation_between_two_images_is_refused(tmp_path):
     content = coco_files()["train"]
     content["images"].append({"id": 8, "file_name": "8.jpg", "width": 100, "height": 50})
     content["annotations"][1]["image_id"] = 8
@@ -276,7 +276,7 @@ def test_a_relation_between_two_images(tmp_path):
         convert_dataset(path, tmp_path / "out")
 
 
-def test_damaged_json(tmp_path):
+def test_truncated_json_is_refused(tmp_path):
     path = tmp_path / "train.json"
     path.write_text('{"rel_annotations": [')
     with pytest.raises(SpeaqError, match=r"train.json: Invalid JSON: EOF while parsing"):
@@ -304,7 +304,7 @@ def psg(relations, **changes):
         (psg([]), "no relation is left; nothing was written"),
     ],
 )
-def test_mistakes_in_psg(tmp_path, content, message):
+def test_invalid_psg_files_are_refused(tmp_path, content, message):
     path = tmp_path / "psg.json"
     path.write_text(json.dumps(content))
     with pytest.raises(SpeaqError, match=message):
@@ -327,7 +327,7 @@ HEADING = "ImageID,LabelName1,LabelName2,XMin1,XMax1,YMin1,YMax1,XMin2,XMax2,YMi
         (f"{HEADING}\nbb,/m/1,/m/1,0,1,0,1,0,1,0,1,on\n", "such as bb.jpg; found none"),
     ],
 )
-def test_mistakes_in_open_images(tmp_path, text, message):
+def test_invalid_open_images_files_are_refused(tmp_path, text, message):
     source = tmp_path / "set"
     source.mkdir()
     (source / "train-vrd.csv").write_text(text)
@@ -360,7 +360,7 @@ def test_mistakes_in_open_images(tmp_path, text, message):
         ("relationships", {}, "relationships.json: expected a valid array; found {}"),
     ],
 )
-def test_mistakes_in_raw_visual_genome(tmp_path, name, content, message):
+def test_invalid_raw_visual_genome_files_are_refused(tmp_path, name, content, message):
     source = tmp_path / "raw"
     source.mkdir()
     thing = {"object_id": 1, "x": 0, "y": 0, "w": 5, "h": 5, "names": ["man"]}

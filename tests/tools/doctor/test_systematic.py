@@ -1,9 +1,9 @@
-"""Files that are wrong as a whole: the likely format is reported, and the set is not repaired."""
+"""Systematic errors: the likely format is reported, and the dataset is not repaired."""
 
 import numpy as np
 import pytest
 
-from damaged_set import found
+from damaged_dataset import error_counts
 
 BOX_KEYS = ("boxes_1024", "boxes_512")
 
@@ -43,7 +43,7 @@ def systematic(check):
         (exchange_axes, "(cy, cx, h, w), not"),
     ],
 )
-def test_boxes_of_one_frame_are_of_another_format(damaged, wrong, change, looks_like):
+def test_other_box_format_in_one_array_is_reported(damaged, wrong, change, looks_like):
     change(damaged, wrong)
     code, count, obstacle = systematic(damaged.check())
     assert (code, obstacle.startswith(f"'{wrong}' looks like {looks_like}")) == ("systematic-boxes", True)
@@ -53,7 +53,7 @@ def test_boxes_of_one_frame_are_of_another_format(damaged, wrong, change, looks_
 @pytest.mark.parametrize(
     ("change", "looks_like"), [(as_corners, "(x1, y1, x2, y2)"), (from_upper_left, "(x1, y1, w, h)")]
 )
-def test_boxes_of_both_frames_are_of_another_format(damaged, change, looks_like):
+def test_other_box_format_in_both_arrays_is_reported(damaged, change, looks_like):
     for key in BOX_KEYS:
         change(damaged, key)
     code, count, obstacle = systematic(damaged.check())
@@ -61,7 +61,7 @@ def test_boxes_of_both_frames_are_of_another_format(damaged, change, looks_like)
     assert count > 200
 
 
-def test_width_and_height_are_exchanged(damaged):
+def test_exchanged_width_and_height_are_reported(damaged):
     """In the boxes or in the image list: it looks the same, and hits a small part of the boxes."""
     doubt = "'boxes_1024' looks like (cy, cx, h, w), not (cx, cy, w, h) in a frame of 1024, or the image list"
     for key in BOX_KEYS:
@@ -75,10 +75,12 @@ def test_width_and_height_are_exchanged(damaged):
     in_list = systematic(damaged.check())
     assert in_list[2].startswith(doubt)
     assert 20 <= in_boxes[1] < 634
-    assert "systematic-boxes" not in found(damaged.check(open_images=True))  # the sizes of the files count
+    assert "systematic-boxes" not in error_counts(
+        damaged.check(open_images=True)
+    )  # the sizes of the files count
 
 
-def test_the_frames_are_mistaken(damaged):
+def test_exchanged_or_unequal_box_scales_are_reported(damaged):
     large, small = (damaged.arrays[key].copy() for key in BOX_KEYS)
     for one, other, said in (
         (small, large, "'boxes_1024' and 'boxes_512' are exchanged"),
@@ -93,7 +95,7 @@ def test_the_frames_are_mistaken(damaged):
         assert obstacle.startswith(said)
 
 
-def test_one_frame_alone_is_mistaken(damaged):
+def test_wrong_scale_of_a_single_box_array_is_reported(damaged):
     small = damaged.arrays.pop("boxes_512")
     large, damaged.arrays["boxes_1024"] = damaged.arrays["boxes_1024"], small
     assert systematic(damaged.check())[1:] == (
@@ -109,7 +111,7 @@ def test_one_frame_alone_is_mistaken(damaged):
 @pytest.mark.parametrize(
     ("array", "table", "top"), [("labels", "label", 150), ("predicates", "predicate", 50)]
 )
-def test_class_numbers_count_from_0(damaged, array, table, top):
+def test_class_numbers_from_0_are_reported(damaged, array, table, top):
     damaged.arrays[array][0], damaged.arrays[array][1] = 1, top  # both ends occur
     damaged.arrays[array] -= 1
     rows = len(damaged.arrays[array])
@@ -118,7 +120,7 @@ def test_class_numbers_count_from_0(damaged, array, table, top):
     assert obstacle.startswith(f"'{array}' counts from 0 (0 to {top - 1}), the dictionary from 1")
 
     damaged.arrays[array] += 1
-    assert found(damaged.check()) == {}
+    assert error_counts(damaged.check()) == {}
     numbers = damaged.names[f"{table}_to_idx"]
     damaged.names[f"{table}_to_idx"] = {name: number - 1 for name, number in numbers.items()}
     damaged.names[f"idx_to_{table}"] = {str(number - 1): name for name, number in numbers.items()}
@@ -127,7 +129,7 @@ def test_class_numbers_count_from_0(damaged, array, table, top):
     assert obstacle.startswith(f"the dictionary counts from 0, '{array}' from 1 (up to {top})")
 
 
-def test_labels_of_another_dictionary(damaged):
+def test_labels_of_another_dictionary_are_reported(damaged):
     damaged.arrays["labels"] += 100
     assert systematic(damaged.check())[2].startswith("'labels' has 101 to 250, the dictionary 1 to 150")
 
@@ -146,32 +148,32 @@ def first_boxes(files):
         (1, "box numbers count in each image from 1, not over the file from 0"),
     ],
 )
-def test_box_numbers_of_each_image(damaged, start, said):
+def test_box_numbers_counted_per_image_are_reported(damaged, start, said):
     damaged.arrays["relationships"] += start - first_boxes(damaged)
     code, count, obstacle = systematic(damaged.check())
     assert (code, obstacle.startswith(said)) == ("systematic-relationships", True)
     assert count > 440
 
 
-def test_box_numbers_count_from_1(damaged):
+def test_box_numbers_from_1_are_reported(damaged):
     damaged.arrays["relationships"] += 1
     assert systematic(damaged.check())[2].startswith("box numbers count from 1, not from 0")
 
 
-def test_box_numbers_of_another_file(damaged):
+def test_box_numbers_of_another_file_are_reported(damaged):
     damaged.arrays["relationships"] = 633 - damaged.arrays["relationships"]
     assert systematic(damaged.check())[2].startswith("most relations name boxes of other images, or none")
 
 
-def test_some_wrong_boxes_are_no_system(damaged):
+def test_few_wrong_boxes_are_not_a_systematic_error(damaged):
     for row in range(0, 19):
         damaged.box(row, (2000, 2000, 10, 10))
     check = damaged.check()
-    assert found(check) == {"box-off-image": 19}
+    assert error_counts(check) == {"box-off-image": 19}
     assert check.obstacles == ()
 
 
-def test_splits_without_test_or_validation(damaged):
+def test_missing_test_split_is_a_note(damaged):
     def notes():
         return {one.code: one.what for one in damaged.check().findings if one.code.startswith("split-")}
 

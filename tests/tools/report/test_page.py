@@ -147,7 +147,7 @@ def test_page_needs_no_other_file_and_runs_one_script(page):
     assert {link["attrs"]["href"].removeprefix("#") for link in page.find("a")} == targets
 
 
-def test_names_are_escaped(page):
+def test_page_escapes_names(page):
     assert page.find("title")[0]["text"] == page.find("h1")[0]["text"] == "Report <1>"
     assert [e["text"] for e in page.find("h2")][:2] == ["By source of the images", "VG_<test>"]
     rows = [e["text"] for e in page.find("th", scope="row") if e["text"] in NASTY]
@@ -158,7 +158,7 @@ def test_names_are_escaped(page):
     )
 
 
-def test_values_are_those_of_the_metrics(page, evaluated):
+def test_page_shows_the_values_of_the_metrics(page, evaluated):
     results = evaluated.results
     figures = [e["text"] for e in page.find("span", **{"class": "figure"})]
     assert figures == [f"{100 * results[name]:.2f}" for name in ("R@5", "mR@5", "F@5", "AP50")]
@@ -183,7 +183,7 @@ def test_values_are_those_of_the_metrics(page, evaluated):
     assert never_predicted[-1]["text"] == "–" and never_predicted[-1]["attrs"]["data-value"] == "-1"
 
 
-def test_heatmaps_of_confusions_and_query_groups(page, evaluated):
+def test_page_has_heatmaps_of_confusions_and_query_groups(page, evaluated):
     analysis = evaluated.analysis
     order = np.argsort(-np.array(COUNTS))
     counts = analysis.confusion[np.ix_(order, order)]
@@ -198,7 +198,7 @@ def test_heatmaps_of_confusions_and_query_groups(page, evaluated):
     assert first.startswith(f"{NASTY[0]} from group 1: {uses[:3, 0].sum()} of {uses[:, 0].sum()} ")
 
 
-def test_examples_have_pictures_and_descriptions(page, evaluated):
+def test_page_has_examples_with_images_and_captions(page, evaluated):
     assert len(page.find("figure")) == 4
     pictures = page.find("img")
     assert len(pictures) == 1
@@ -211,7 +211,7 @@ def test_examples_have_pictures_and_descriptions(page, evaluated):
     assert f"R@5 {100 * evaluated.worst[0].recalls[-1]:.2f}" in page.find("figcaption")[2]["text"]
 
 
-def test_several_data_sets_without_optional_contents(evaluated, tmp_path):
+def test_page_of_several_datasets_without_optional_contents(evaluated, tmp_path):
     """No boxes, no counts, no groups, no images: what is missing is left out."""
     results = {k: v for k, v in evaluated.results.items() if not re.match("AP|(ng-)?mR-[hbt]", k)}
     bare = replace(
@@ -235,7 +235,7 @@ def test_several_data_sets_without_optional_contents(evaluated, tmp_path):
         write_report(tmp_path / "file" / "a.html", Report(title="t", facts={}, sets=[bare]))
 
 
-def test_heatmap_cells():
+def test_heatmap_has_a_cell_per_nonzero_count():
     shares = np.array([[1.0, 0.0, 0.25], [0.5, 0.5, 0.0]])
     tips = [[json.dumps([i, j]) for j in range(3)] for i in range(2)]
     drawing = render("heatmap", Heatmap(

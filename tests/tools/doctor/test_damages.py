@@ -1,20 +1,20 @@
-"""Every kind of damage is found, alone and with the others, and mended."""
+"""Every kind of damage is found by check_dataset and repaired by write_repaired."""
 
 import dataclasses
 import json
 
 import pytest
 
-from damaged_set import found, open_strictly
-from damages import DAMAGES, EXPECTED, OPENING
+from damaged_dataset import error_counts, open_strictly
+from dataset_damages import DAMAGES, EXPECTED, OPENING
 from speaq.errors import SpeaqError
 from speaq.tools.doctor import check_dataset, write_repaired
 from speaq.tools.scenes import generate_dataset
 
 
-def test_nothing_is_wrong_with_the_golden_set(damaged):
+def test_check_dataset_finds_no_errors_in_the_golden_dataset(damaged):
     check = damaged.check(open_images=True)
-    assert found(check) == {}
+    assert error_counts(check) == {}
     assert {finding.code: finding.count for finding in check.findings} == {
         "image-without-relations": 1,
         "object-unused": 8,
@@ -25,25 +25,25 @@ def test_nothing_is_wrong_with_the_golden_set(damaged):
 
 
 @pytest.mark.parametrize("style", ["photo", "flat"])
-def test_nothing_is_wrong_with_a_generated_set(tmp_path, style):
+def test_check_dataset_finds_no_errors_in_a_generated_dataset(tmp_path, style):
     from speaq.tools.doctor import source_of_paths
 
     generate_dataset(tmp_path / "set", num_images=12, num_val=3, num_test=3, image_size=(80, 64), style=style)
     check = check_dataset(source_of_paths(tmp_path / "set", {}), limit=3, open_images=True)
-    assert found(check) == {}
+    assert error_counts(check) == {}
     assert check.counts["val"].num_images == 3
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damage_alone(damaged, name):
+def test_check_dataset_finds_exactly_the_expected_damage(damaged, name):
     DAMAGES[name](damaged)
     check = damaged.check(open_images=name in OPENING)
-    assert found(check) == EXPECTED[name]
+    assert error_counts(check) == EXPECTED[name]
     json.dumps([dataclasses.asdict(finding) for finding in check.findings], allow_nan=False)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_training_refuses_only_what_the_doctor_calls_an_error(damaged, name):
+def test_visual_genome_refuses_only_damage_reported_as_error(damaged, name):
     DAMAGES[name](damaged)
     errors = [one.code for one in damaged.check().findings if one.severity == "error"]
     try:
@@ -54,7 +54,7 @@ def test_training_refuses_only_what_the_doctor_calls_an_error(damaged, name):
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damage_is_mended(damaged, tmp_path, name):
+def test_write_repaired_removes_the_errors_of_each_damage(damaged, tmp_path, name):
     DAMAGES[name](damaged)
     check = damaged.check(open_images=name in OPENING, open_unsized=True)
     repaired = write_repaired(check, tmp_path / "repaired")

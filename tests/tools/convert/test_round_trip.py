@@ -1,4 +1,4 @@
-"""From Visual Genome format to each other format and back: nothing is lost."""
+"""Conversion from Visual Genome format to each other format and back keeps everything."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from speaq.tools.doctor import Source, check_dataset
 WRITTEN = [one.name for one in FORMATS if one.write is not None]
 
 
-def test_written_formats():
+def test_formats_that_can_be_written():
     assert sorted(WRITTEN) == ["coco", "jsonl", "psg", "sgg-benchmark", "vg"]
 
 
@@ -29,7 +29,7 @@ def opened(folder, split):
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_there_and_back(tiny, tmp_path, name):
+def test_round_trip_keeps_splits_boxes_and_relations(tiny, tmp_path, name):
     there = convert_dataset(TINY, tmp_path / "there", target_format=name, val_share=0.25, seed=3)
     assert np.bincount(there.data.splits).tolist() == [63, 21, 36]
     back = convert_dataset(tmp_path / "there", tmp_path / "back", images=TINY / "images")
@@ -72,7 +72,7 @@ def test_there_and_back(tiny, tmp_path, name):
     assert [finding.code for finding in findings if finding.severity != "note"] == []
 
 
-def test_string_ids_strange_names_and_empty_images_survive(tmp_path):
+def test_round_trip_keeps_string_ids_special_names_and_empty_images(tmp_path):
     source = tmp_path / "set.jsonl"
     source.write_text(
         '{"image": "b/scene_2.png", "width": 8000, "height": 6000, "split": "test", "objects": '
@@ -97,7 +97,7 @@ def test_string_ids_strange_names_and_empty_images_survive(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vg", "coco"])
-def test_writing_twice_gives_the_same_bytes(tmp_path, name):
+def test_conversion_is_deterministic(tmp_path, name):
     contents = []
     for folder in ("one", "two"):
         written = convert_dataset(TINY, tmp_path / folder, target_format=name, val_share=0.1).files

@@ -1,4 +1,4 @@
-"""Annotation files with as many relations of every predicate as a test asks for."""
+"""Annotation files with a given number of relations per predicate."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def long_tail(num_classes: int, total: int, exponent: float = 1.6) -> list[int]:
     return np.maximum(np.round(total * weights / weights.sum()), 1).astype(int).tolist()
 
 
-def write_set(
+def write_dataset(
     folder: Path,
     predicates: dict[str, int],
     *,
@@ -34,7 +34,7 @@ def write_set(
     per_image: int = 5,
     split: int = 0,
 ) -> GenomeSection:
-    """Write the mapping dictionary and the HDF5 file of a set with this number of relations per predicate.
+    """Write the mapping dictionary and the HDF5 file of a dataset with this number of relations per predicate.
 
     Every image has three boxes, with classes that depend on its number, and up to ``per_image`` relations.
     """

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from damaged_set import DamagedSet
-from damages import DAMAGES
-from data_command import command
+from damaged_dataset import DamagedDataset
+from data_command import run_data_command
+from dataset_damages import DAMAGES
 from golden_dataset import TINY
 
 
@@ -19,21 +19,23 @@ def wide_terminal(monkeypatch):
 
 @pytest.fixture
 def files(tmp_path):
-    return DamagedSet(tmp_path / "set")
+    return DamagedDataset(tmp_path / "set")
 
 
-def test_a_sound_set(capsys):
-    code, out, _ = command(capsys, "check", TINY)
+def test_check_of_a_correct_dataset(capsys):
+    code, out, _ = run_data_command(capsys, "check", TINY)
     assert code == 0
     assert out.splitlines()[-1] == "0 errors, 0 warnings, 5 notes"
     assert "the first 5,000 (NUMBER_OF_VALIDATION_IMAGES) of the 84 training images are used." in out
     assert out.splitlines()[2].split() == ["train", "84", "84", "0", "0", "446", "346"]
 
 
-def test_a_damaged_set_and_its_json(capsys, files, tmp_path):
+def test_check_of_a_damaged_dataset_writes_json(capsys, files, tmp_path):
     DAMAGES["unknown_label"](files)
     files.write()
-    code, out, _ = command(capsys, "check", files.folder, "--json", tmp_path / "found.json", "--limit", "1")
+    code, out, _ = run_data_command(
+        capsys, "check", files.folder, "--json", tmp_path / "found.json", "--limit", "1"
+    )
     assert code == 1
     assert "error  label-unknown  3\n    A label is not in the dictionary.\n" in out
     assert "image 1, labels[3]: 0" in out
@@ -47,20 +49,20 @@ def test_a_damaged_set_and_its_json(capsys, files, tmp_path):
     assert sum(content["sets"][0]["splits"]["train"]["predicates"].values()) == 339
 
 
-def test_warnings_count_where_strict(capsys, files):
+def test_strict_makes_warnings_fail(capsys, files):
     DAMAGES["outside_image"](files)
     files.write()
-    assert command(capsys, "check", files.folder)[0] == 0
-    assert command(capsys, "check", files.folder, "--strict")[0] == 1
+    assert run_data_command(capsys, "check", files.folder)[0] == 0
+    assert run_data_command(capsys, "check", files.folder, "--strict")[0] == 1
 
 
-def test_fix(capsys, files, tmp_path):
+def test_fix_writes_a_repaired_copy(capsys, files, tmp_path):
     for name in ("unknown_label", "file_missing", "similar_names"):
         DAMAGES[name](files)
     files.write()
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
     fixed = tmp_path / "fixed"
-    code, out, _ = command(capsys, "check", files.folder, "--fix", fixed)
+    code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", fixed)
     assert code == 0
     assert "117 of 120 images" in out
     assert "3  images left out: file missing" in out
@@ -73,14 +75,14 @@ def test_fix(capsys, files, tmp_path):
         "dicts.json",
         "image_data.json",
     ]
-    assert command(capsys, "check", "--config-file", fixed / "dataset.yaml")[0] == 0
-    assert command(capsys, "check", fixed, "--images", files.folder / "images")[0] == 0
+    assert run_data_command(capsys, "check", "--config-file", fixed / "dataset.yaml")[0] == 0
+    assert run_data_command(capsys, "check", fixed, "--images", files.folder / "images")[0] == 0
 
 
-def test_a_set_that_cannot_be_repaired(capsys, files, tmp_path):
+def test_fix_writes_no_files_for_an_unusable_dataset(capsys, files, tmp_path):
     del files.arrays["labels"]
     files.write()
-    code, out, _ = command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
+    code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "VISUAL_GENOME cannot be repaired: of the annotations, labels cannot be used." in out
     assert out.splitlines()[-1] == "Nothing was written."
@@ -88,19 +90,19 @@ def test_a_set_that_cannot_be_repaired(capsys, files, tmp_path):
     assert not (tmp_path / "fixed").exists()
 
 
-def test_a_systematic_mistake_is_not_repaired(capsys, files, tmp_path):
+def test_fix_does_not_repair_systematic_errors(capsys, files, tmp_path):
     boxes = files.arrays["boxes_1024"]
     half = boxes[:, 2:] // 2
     files.arrays["boxes_1024"] = np.hstack((boxes[:, :2] - half, boxes[:, :2] + half))
     files.write()
-    code, out, _ = command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
+    code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "VISUAL_GENOME cannot be repaired: 'boxes_1024' looks like (x1, y1, x2, y2), not (cx" in out
     assert out.splitlines()[-1] == "Nothing was written."
     assert not (tmp_path / "fixed").exists()
 
 
-def test_the_sets_of_a_mix(capsys, files, tmp_path):
+def test_check_compares_the_datasets_of_a_mix(capsys, files, tmp_path):
     files.names["predicate_to_idx"]["quite above"] = 51
     files.names["idx_to_predicate"]["51"] = "quite above"
     files.arrays["split"][100] = 0  # a test image of the other set
@@ -112,7 +114,7 @@ def test_the_sets_of_a_mix(capsys, files, tmp_path):
         sections[name] = dict(zip(keys, map(str, paths), strict=True))
     file = tmp_path / "mix.yaml"
     file.write_text(json.dumps({"DATASETS": sections}))
-    code, out, _ = command(capsys, "check", "--config-file", file, "--fix", tmp_path / "fixed")
+    code, out, _ = run_data_command(capsys, "check", "--config-file", file, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "error  vocabulary-extra  1\n" in out
     assert (
@@ -125,17 +127,17 @@ def test_the_sets_of_a_mix(capsys, files, tmp_path):
     pairs = [
         text for key, name in zip(real, keys, strict=True) for text in (key, sections["VISUAL_GENOME"][name])
     ]
-    code, out, _ = command(capsys, "check", "--config-file", file, *pairs)
+    code, out, _ = run_data_command(capsys, "check", "--config-file", file, *pairs)
     assert "vocabulary" not in out
 
 
-def test_names_are_printed_as_they_are(capsys, files):
+def test_check_and_stats_print_special_characters_of_names(capsys, files):
     numbers, names = files.names["predicate_to_idx"], files.names["idx_to_predicate"]
     numbers["[red]on$_<b>위에"] = numbers.pop(names["1"])
     names["1"] = "[red]on$_<b>위에"
     files.write()
-    assert "[red]on$_<b>위에 62" in command(capsys, "check", files.folder)[1]
-    assert "[red]on$_<b>위에" in command(capsys, "stats", files.folder)[1]
+    assert "[red]on$_<b>위에 62" in run_data_command(capsys, "check", files.folder)[1]
+    assert "[red]on$_<b>위에" in run_data_command(capsys, "stats", files.folder)[1]
 
 
 @pytest.mark.parametrize(
@@ -150,45 +152,45 @@ def test_names_are_printed_as_they_are(capsys, files):
         ([TINY, "--limit", "-1"], "--limit"),
     ],
 )
-def test_mistakes(capsys, arguments, message):
+def test_check_and_stats_refuse_invalid_arguments(capsys, arguments, message):
     for name in ("check", "stats"):
         if "--limit" in arguments:
             arguments = [*arguments[:-2], "--top" if name == "stats" else "--limit", "-1"]
             message = arguments[-2]
-        code, out, err = command(capsys, name, *arguments)
+        code, out, err = run_data_command(capsys, name, *arguments)
         assert code == 2
         assert message in err + out
 
 
-def test_nothing_is_fixed_in_the_folder_of_the_set(capsys, files):
+def test_fix_refuses_the_folder_of_the_dataset(capsys, files):
     files.write()
-    code, _, err = command(capsys, "check", files.folder, "--fix", files.folder)
+    code, _, err = run_data_command(capsys, "check", files.folder, "--fix", files.folder)
     assert code == 2
     assert "the data set itself is in this folder" in err
 
 
-def test_the_copy_never_overwrites_another_set(capsys, files, tmp_path):
+def test_fix_refuses_to_overwrite_files(capsys, files, tmp_path):
     files.write()
-    other = DamagedSet(tmp_path / "other")
+    other = DamagedDataset(tmp_path / "other")
     other.write()
     before = (other.folder / "image_data.json").read_bytes()
-    code, out, err = command(capsys, "check", files.folder, "--fix", other.folder)
+    code, out, err = run_data_command(capsys, "check", files.folder, "--fix", other.folder)
     assert (code, out) == (2, "")  # before anything is checked
     assert "already holds image_data.json, dicts.json, which --fix would overwrite" in err
     assert (other.folder / "image_data.json").read_bytes() == before
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings/dataset.yaml").write_text("")
-    assert command(capsys, "check", files.folder, "--fix", tmp_path / "settings")[0] == 2
+    assert run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "settings")[0] == 2
     (tmp_path / "empty").mkdir()
-    assert command(capsys, "check", files.folder, "--fix", tmp_path / "empty")[0] == 0
-    assert command(capsys, "check", files.folder, "--fix", tmp_path / "empty")[0] == 2
-    code, _, err = command(capsys, "check", files.folder, "--fix", other.folder / "dicts.json")
+    assert run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "empty")[0] == 0
+    assert run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "empty")[0] == 2
+    code, _, err = run_data_command(capsys, "check", files.folder, "--fix", other.folder / "dicts.json")
     assert code == 2
     assert "this is a file" in err
 
 
-def test_stats(capsys, tmp_path):
-    code, out, _ = command(capsys, "stats", TINY, "--csv", tmp_path / "tables", "--top", "3")
+def test_stats_prints_and_writes_tables(capsys, tmp_path):
+    code, out, _ = run_data_command(capsys, "stats", TINY, "--csv", tmp_path / "tables", "--top", "3")
     assert code == 0
     assert "and 47 more" in out
     tables = {path.stem: list(csv.reader(path.open())) for path in (tmp_path / "tables").iterdir()}
@@ -206,9 +208,9 @@ def test_stats(capsys, tmp_path):
     assert sum(int(row[1]) for row in tables["triplets"][1:]) == 346
 
 
-def test_stats_of_a_damaged_set_names_the_mistake(capsys, files):
+def test_stats_reports_the_error_of_a_damaged_dataset(capsys, files):
     DAMAGES["unknown_label"](files)
     files.write()
-    code, _, err = command(capsys, "stats", files.folder)
+    code, _, err = run_data_command(capsys, "stats", files.folder)
     assert code == 2
     assert "A label is not in the dictionary. Found labels[3]: 0." in err
