@@ -111,7 +111,7 @@ class Findings:
         if former := self._found.pop(key, None):
             count, examples = former.count + count, [*former.examples, *examples]
             concerned = [*former.images, *concerned]
-        self._found[key] = Finding(
+        finding = Finding(
             severity=key[0],
             code=code,
             count=int(count),
@@ -120,6 +120,11 @@ class Findings:
             examples=tuple(examples[: self.limit]),
             images=tuple(concerned),
         )
+        self._found[key] = finding
+        self._added(finding)
+
+    def _added(self, finding: Finding) -> None:
+        """Called with every finding that is added."""
 
     def add_rows(
         self,
@@ -174,27 +179,14 @@ class FirstError(Findings):
         super().__init__(limit=1)
         self.path, self.accepted = path, accepted
 
-    def add(
-        self,
-        code: str,
-        examples: Sequence[Example] = (),
-        *,
-        count: int | None = None,
-        images: Sequence[Any] = (),
-        severity: Severity | None = None,
-        fields: Mapping[str, object] | None = None,
-    ) -> None:
-        """Raise the mistake if there is a case of it and it is an error; see `Findings.add`."""
-        if code in self.accepted:
+    def _added(self, finding: Finding) -> None:
+        if finding.severity != "error" or finding.code in self.accepted:
             return
-        super().add(code, examples, count=count, images=images, severity=severity, fields=fields)
-        for finding in self._found.values():
-            if finding.severity == "error":
-                found = f" Found {finding.examples[0]}." if finding.examples else ""
-                message = f"{self.path}: {finding.what}{found} {finding.advice}"
-                if not code.endswith("-unreadable"):
-                    message += " 'speaq data check' lists all mistakes and writes a repaired copy (--fix)."
-                raise SpeaqError(message)
+        found = f" Found {finding.examples[0]}." if finding.examples else ""
+        message = f"{self.path}: {finding.what}{found} {finding.advice}"
+        if not finding.code.endswith("-unreadable"):
+            message += " 'speaq data check' lists all mistakes and writes a repaired copy (--fix)."
+        raise SpeaqError(message)
 
 
 def _as_json(value: Any) -> Any:

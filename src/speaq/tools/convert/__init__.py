@@ -3,7 +3,7 @@
 The modules, in the order in which data flows: ``find_files`` and ``read_json`` (files of other projects),
 one module per format (``genome``, ``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``,
 ``open_images``, ``psg``, ``json_lines``) to and from ``annotated`` (a set in memory), ``classes`` and
-``splits`` (selections), ``image_files``, ``output``, ``formats`` (the table of formats) and ``convert`` (the
+``splits`` (selections), ``image_files``, ``formats`` (the table of formats) and ``convert`` (the
 whole conversion).
 """
 

@@ -164,6 +164,11 @@ def annotated_set(
     return read.keep_boxes(np.all((high > 0) & (low < limits), axis=1), "boxes wholly outside their image")
 
 
+def round_boxes(boxes: np.ndarray) -> list[list[float]]:
+    """Boxes (N, 4) in pixels with four decimals, which keeps files readable and an error below 1e-4."""
+    return np.round(boxes, 4).tolist()
+
+
 def _check_images(path: Path, ids: Sequence[Any], sizes: np.ndarray) -> None:
     kinds = {type(name) for name in ids}
     if not kinds:

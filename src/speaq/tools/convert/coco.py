@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet
 from speaq.tools.convert.coco_images import (
@@ -23,7 +24,6 @@ from speaq.tools.convert.coco_images import (
     join_coco_files,
     read_coco_file,
 )
-from speaq.tools.convert.output import write_json
 from speaq.tools.convert.read_json import Rows, Triplet, class_table, number_triplets, read_json
 
 Relations = Mapping[str, Rows[Triplet]]

@@ -14,8 +14,7 @@ from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
-from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set
-from speaq.tools.convert.output import round_boxes
+from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set, round_boxes
 from speaq.tools.convert.read_json import (
     Box,
     Id,

@@ -12,8 +12,7 @@ from typing_extensions import TypedDict
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set
-from speaq.tools.convert.output import round_boxes
+from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set, round_boxes
 from speaq.tools.convert.read_json import Box, Id, T, describe_error, image_sizes, number_triplets, split_of
 
 _FORMAT = "speaq-dataset"

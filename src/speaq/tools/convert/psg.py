@@ -13,11 +13,11 @@ import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
-from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
+from speaq.tools.convert.annotated import AnnotatedSet, annotated_set, round_boxes
 from speaq.tools.convert.find_files import files_with
-from speaq.tools.convert.output import round_boxes, write_json
 from speaq.tools.convert.read_json import (
     Box,
     Id,

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import entr, rel_entr
 
+from speaq.data.statistics import count_annotations
 from speaq.data.vg_annotations import AnnotationArrays
 from speaq.evaluation.recall import long_tail_groups
 from speaq.structures import Vocabulary
@@ -243,24 +244,18 @@ def count(
         what: the kind of class.
         images: rows of the images.
     """
-    boxes, relations = (
-        ranges.select(images).rows() for ranges in (annotations.box_ranges, annotations.relation_ranges)
-    )
-    names, rows = vocabulary.predicates, annotations.predicates[relations]
+    counted = count_annotations(annotations, vocabulary, images)
+    objects, predicates = vocabulary.objects, vocabulary.predicates
     if what == "objects":
-        names, rows = vocabulary.objects, annotations.labels[boxes]
-    if what != "triplets":
-        counts = np.bincount(rows, minlength=len(names))
-        return Distribution(names=names, counts=counts, possible=len(names), num_images=len(images))
-    shape = (len(vocabulary.objects), len(vocabulary.predicates), len(vocabulary.objects))
-    subjects, objects = annotations.labels[annotations.pairs[relations]].astype(np.int64).T
-    keys, counts = np.unique(np.ravel_multi_index((subjects, rows, objects), shape), return_counts=True)
-    triplets = zip(*(part.tolist() for part in np.unravel_index(keys, shape)), strict=True)
-    names = tuple(
-        f"{vocabulary.objects[s]} - {vocabulary.predicates[p]} - {vocabulary.objects[o]}"
-        for s, p, o in triplets
-    )
-    return Distribution(names=names, counts=counts, possible=math.prod(shape), num_images=len(images))
+        names, counts, possible = objects, counted.object_counts, len(objects)
+    elif what == "predicates":
+        names, counts, possible = predicates, counted.predicate_counts, len(predicates)
+    else:
+        order = np.lexsort(counted.triplets[:, [1, 2, 0]].T)  # by subject, then predicate, then object
+        triplets, counts = counted.triplets[order].tolist(), counted.triplet_counts[order]
+        names = tuple(f"{objects[s]} - {predicates[p]} - {objects[o]}" for s, o, p in triplets)
+        possible = len(objects) ** 2 * len(predicates)
+    return Distribution(names=names, counts=counts, possible=possible, num_images=len(images))
 
 
 def compare(what: What, sets: Mapping[str, Distribution], *, split: CountedSplit = "train") -> Comparison:
