@@ -34,7 +34,7 @@ def write_dataset(
     per_image: int = 5,
     split: int = 0,
 ) -> GenomeSection:
-    """Write the mapping dictionary and the HDF5 file of a dataset with this number of relations per predicate.
+    """Write the mapping dictionary and HDF5 file of a dataset with these numbers of relations per predicate.
 
     Every image has three boxes, with classes that depend on its number, and up to ``per_image`` relations.
     """
