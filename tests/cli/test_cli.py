@@ -98,7 +98,7 @@ def test_predict_refuses_options_out_of_range(capsys, tmp_path, model_folder, op
 
 
 @pytest.mark.parametrize(("output", "code"), [("| head -1", 141), ("> /dev/full", 2), ("> /dev/null", 0)])
-def test_closed_or_ascii_output_gives_no_traceback(tmp_path, output, code):
+def test_closed_full_or_ascii_output_gives_no_traceback(tmp_path, output, code):
     script = tmp_path / "script.py"  # writes more than a pipe holds
     lines = 'lambda: sys.stdout.writelines("\u732b on table\\n" for _ in range(100_000))'
     script.write_text(f"import sys\nfrom speaq.cli import run\nrun({lines}, [])", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The criterion against golden golden_arrays; sample weights, sources, edge cases."""
+"""The criterion against recorded values; sample weights, sources, edge cases."""
 
 from dataclasses import replace
 
