@@ -84,7 +84,9 @@ def test_a_cached_model_loads_without_a_network(tmp_path, monkeypatch, revision)
     again = Speaq.from_pretrained("someone/speaq", revision=revision)
     assert again.config == model.config
     assert torch.equal(again.projection.weight, model.projection.weight)
-    with pytest.raises(SpeaqError, match="someone/other: neither a folder here nor a model on the hub"):
+    with pytest.raises(
+        SpeaqError, match="someone/other: neither a local folder nor a readable model on the hub"
+    ):
         Speaq.from_pretrained("someone/other")
 
 

@@ -229,9 +229,7 @@ def test_inconsistent_checkpoints_are_refused(tmp_path):
         return lambda state: [state.pop(name) for name in list(state) if text in name]
 
     layer = "detr.transformer.decoder.subject_layers."
-    assert "decoder.subject_layers.1 is there, but not decoder.subject_layers.0" in message(
-        without(f"{layer}0")
-    )
+    assert "found decoder.subject_layers.1, but not decoder.subject_layers.0" in message(without(f"{layer}0"))
     assert "stages of 2, 2, 1, 2 blocks with two convolutions" in message(without("res4.1"))
     assert "decoder.subject_embedding.weight has the shape (4, 1000000), but" in message(
         lambda state: state.update({"detr.query_embed.weight": torch.ones(4, 10**6)})
@@ -400,5 +398,7 @@ def test_an_id_on_the_hub_as_weights(tmp_path, monkeypatch):
 def test_load_matching_raises_without_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(SpeaqError, match="someone/nothing: neither a folder here nor a model on the hub"):
+    with pytest.raises(
+        SpeaqError, match="someone/nothing: neither a local folder nor a readable model on the hub"
+    ):
         load_matching(Speaq(tiny_config()), "someone/nothing")

@@ -60,7 +60,7 @@ def test_read_weights_refuses_other_files(tmp_path, capsys):
     assert capsys.readouterr().out == ""
     with pytest.raises(SpeaqError, match=r"nowhere.pth: no such weights file"):
         read_weights(tmp_path / "nowhere.pth")
-    with pytest.raises(SpeaqError, match=r"no model here"):
+    with pytest.raises(SpeaqError, match=r"no saved model"):
         read_weights(tmp_path)
 
 
@@ -120,7 +120,7 @@ def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
 
 
 def test_from_pretrained_refuses_folders_without_a_model(tmp_path):
-    with pytest.raises(SpeaqError, match=r"no model here; expected config.json and model.safetensors"):
+    with pytest.raises(SpeaqError, match=r"no saved model; expected config.json and model.safetensors"):
         Speaq.from_pretrained(tmp_path)
     with pytest.raises(SpeaqError, match="no such folder, and not a model id"):
         Speaq.from_pretrained(tmp_path / "missing")

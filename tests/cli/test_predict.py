@@ -195,7 +195,7 @@ def test_resume_predicts_only_missing_results(predict, tmp_path):
         "1.png",
         "2.png",
     ]
-    assert "4 of 4 images (1 were there already)" in text
+    assert "4 of 4 images (1 had results already)" in text
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
@@ -215,7 +215,7 @@ def test_jsonl_is_resumed_after_its_last_complete_line(predict, tmp_path):
         out, _, _ = predict(*options, "--resume", code=1)
         assert lines.read_bytes() == whole
         assert out.startswith("3 of 4 images")
-    assert "(3 were there already)" in predict(*options, "--resume", code=1)[0]
+    assert "(3 had results already)" in predict(*options, "--resume", code=1)[0]
     predict(*options, code=1)
     assert lines.read_bytes() == whole  # without --resume from the beginning
 

@@ -117,7 +117,7 @@ def test_circular_bases_are_refused(tmp_path):
     write(tmp_path, "_BASE_: b.yaml", "a.yaml")
     write(tmp_path, "_BASE_: ./a.yaml", "b.yaml")
     text = message(tmp_path / "a.yaml")
-    assert "circle" in text
+    assert "include each other" in text
     assert text.count("a.yaml") == 3
     assert "b.yaml" in text
 
@@ -297,7 +297,7 @@ def test_synonym_of_the_synthetic_annotations(tmp_path):
     assert load_config(None, [*both, "a.h5"]).datasets.synthetic_genome.vg_attribute_h5 == "a.h5"
     assert message(None, [*both, "b.h5"]) == (
         f"{section}.SYNTHETIC_ATTRIBUTE_H5 a.h5 (command line, item 1) and {section}.VG_ATTRIBUTE_H5 b.h5 "
-        "(command line, item 3): one key with two values; keep one"
+        "(command line, item 3): the same key with two values; keep one of them"
     )
     file = write(tmp_path, "DATASETS: {SYNTHETIC_GENOME: {SYNTHETIC_ATTRIBUTE_H5: a.h5}}")
     config = load_config(file, [f"{section}.VG_ATTRIBUTE_H5", "b.h5"])  # an override, not a contradiction

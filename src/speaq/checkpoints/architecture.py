@@ -30,8 +30,8 @@ class Architecture:
         kind: a whole model, a plain DETR detector (one decoder of objects), or only a backbone.
         num_objects: C.
         num_predicates: R.
-        resnet_depths: numbers of layers of the ResNets that have the blocks found.
-        backbone: the configuration of the first of them.
+        resnet_depths: numbers of layers of the ResNets whose blocks match the weights.
+        backbone: configuration of the first matching ResNet.
     """
 
     kind: Kind
@@ -96,7 +96,7 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
 
 
 def _infer_resnet(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The depths of the ResNets with the blocks found, and the configuration of the first; empty if none."""
+    """The depths of the ResNets whose blocks match, and the configuration of the first; empty if none."""
     stem = _size(shapes, "backbone.body.embedder.embedder.convolution.weight", 0)
     width = _size(shapes, f"{_STAGES}0.layers.0.layer.0.convolution.weight", 0)
     if not stem or not width:
@@ -133,7 +133,7 @@ def _count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
     for number in range(len(numbers)):
         if number not in numbers:
             raise SpeaqError(
-                f"{prefix}{max(numbers)} is there, but not {prefix}{number}; the checkpoint is incomplete"
+                f"found {prefix}{max(numbers)}, but not {prefix}{number}; the checkpoint is incomplete"
             )
     return len(numbers)
 

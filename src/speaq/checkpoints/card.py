@@ -22,12 +22,12 @@ def model_card(
     """A model card in Markdown with the YAML front matter of the Hugging Face hub.
 
     Args:
-        config: of the model.
-        name: the folder or id in the example that loads the model.
+        config: configuration of the model.
+        name: folder or model id, for the example that loads the model.
         metrics: values by name, as in ``results.json`` of an evaluation: {"R@50": 0.32, ...}; values that
             are not numbers are left out.
         data: the data that the model was trained and evaluated on.
-        license: of the weights, such as "mit" or "cc-by-4.0"; unknown by default.
+        license: license of the weights, such as "mit" or "cc-by-4.0"; unknown by default.
     """
     metrics = {
         key: value for key, value in (metrics or {}).items() if type(value) in (int, float) and value == value

@@ -128,7 +128,7 @@ class _Settings:
         """Raise an error if a key was set to another value than the checkpoint has.
 
         Args:
-            description: of the value, for the message.
+            description: what the value is, for the message.
             found: the value in the checkpoint.
             key: the dotted key.
             configured: the value that follows from the key; by default the value of the key itself.

@@ -11,7 +11,7 @@ from speaq.errors import SpeaqError
 
 
 def is_hub_id(source: str | Path) -> bool:
-    """Whether ``source`` has the form ``owner/name`` of a model on the hub and is no path on this machine."""
+    """Whether ``source`` has the form ``owner/name`` of a model on the hub and is not a local path."""
     path = Path(source)
     return (
         re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) is not None
@@ -35,7 +35,7 @@ def download(repo_id: str, files: list[str], revision: str | None = None) -> Pat
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise SpeaqError(
-            f"{repo_id}: neither a folder here nor a model on the hub that can be read ({reason})"
+            f"{repo_id}: neither a local folder nor a readable model on the hub ({reason})"
         ) from None
 
 
@@ -47,7 +47,7 @@ def upload(folder: Path, repo_id: str, *, replace_card: bool, private: bool, tok
         repo_id: owner/name; created if it does not exist.
         replace_card: whether the model card of the folder replaces one on the hub.
         private: whether a new model is visible to its owner only.
-        token: of the account; None: that of ``hf auth login``.
+        token: access token; by default that of ``hf auth login``.
 
     Raises:
         SpeaqError: the hub refuses the upload, or cannot be reached.

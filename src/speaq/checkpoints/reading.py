@@ -38,7 +38,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
             pretrained ResNets.
 
     Raises:
-        SpeaqError: the file is damaged, holds other objects than weights, or claims to be larger than it is.
+        SpeaqError: the file is damaged, contains other objects than weights, or
+            declares more data than it contains.
     """
     try:
         tensors = _tensors(_read_pickle(path) if path.suffix == ".pkl" else _read_torch(path))
@@ -47,7 +48,10 @@ def read_published(path: Path) -> dict[str, Tensor]:
         reason = str(error).partition("\n")[0] or "it ends too early"
         advice = "save its weights again with torch.save({'model': state_dict}, path)"
         if _is_not_downloaded(path):
-            reason, advice = "it is a text that a server sent instead", "download it again"
+            reason, advice = (
+                "it is a web page or a Git LFS pointer, saved instead of the file",
+                "download it again",
+            )
         raise SpeaqError(f"{path}: not a checkpoint of plain tensors ({reason}); {advice}") from error
     if not tensors:
         raise SpeaqError(f"{path}: expected a dictionary of tensors, or one under 'model'; found none")
@@ -59,7 +63,7 @@ def _read_torch(path: Path) -> Any:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         zipped = content[: len(_ZIP)] == _ZIP
         if not zipped and content[: len(_MAGIC)] != _MAGIC:
-            _refuse("does not begin as files of torch.save do")
+            _refuse("does not begin like a file written by torch.save")
         pickles = io.BytesIO(_pickle_in_archive(path)) if zipped else content
         for _ in range(1 if zipped else _LEGACY_PICKLES):
             _check_opcodes(pickles, len(content), _GLOBALS.keys() | _TORCH_GLOBALS)
@@ -71,7 +75,7 @@ def _read_torch(path: Path) -> Any:
         raise ValueError("holds other objects than tensors, arrays and containers") from error
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"is damaged, or claims more than it has: {reason}") from error
+        raise ValueError(f"is damaged, or declares more data than it contains: {reason}") from error
 
 
 def _pickle_in_archive(path: Path) -> bytes:
@@ -82,9 +86,9 @@ def _pickle_in_archive(path: Path) -> bytes:
         if len(set(names)) < len(names) or any(entry.compress_type for entry in entries):
             _refuse("is a zip archive that torch.save has not written")
         if sum(entry.file_size for entry in entries) > path.stat().st_size:
-            _refuse("claims more bytes than the file has")
+            _refuse("declares more bytes than the file contains")
         if any(".." in Path(name).parts or name.startswith("/") for name in names):
-            _refuse("is a zip archive with names outside of it")
+            _refuse("is a zip archive with paths that lead outside of it")
         pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(pickles) != 1:
             _refuse("is a zip archive without tensors")
@@ -106,14 +110,14 @@ def _check_opcodes(file: Any, size: int, allowed: Set[str]) -> None:
             _refuse(f"holds a {str(argument).replace(' ', '.')}")
         too_large = opcode.name in ("PUT", "LONG_BINPUT") and int(str(argument)) > size
         if too_large or opcode.name == "BYTEARRAY8":
-            _refuse("claims more bytes than the file has")
+            _refuse("declares more bytes than the file contains")
 
 
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads numbers, text, containers and arrays of numbers; all other names are refused."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The replacement of an allowed name, in a function of its own that the pickle may change."""
+        """The replacement of an allowed name: a new function, whose attributes a pickle may change."""
         replacement = _GLOBALS.get(f"{module}.{name}")
         if replacement is None:
             _refuse(f"holds a {module}.{name}")
@@ -127,7 +131,7 @@ class _Array:
 
     def __init__(self, _: Any, shape: Any, *__: Any):
         if shape != (0,):
-            _refuse(f"claims an array of shape {shape} without its values")
+            _refuse(f"declares an array of shape {shape} without its values")
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, is_fortran, data = state
@@ -154,11 +158,11 @@ def _array_without_values(*_: Any) -> NoReturn:
 
 
 def _scalar(*_: Any) -> None:
-    """Numbers beside the weights are not needed."""
+    """Discard NumPy scalars, which are not weights."""
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 pickles bytes for Python 2."""
+    """Decode bytes, which Python 3 pickles as text for Python 2."""
     return text.encode("latin1") if encoding == "latin1" else _refuse(f"holds text in {encoding}")
 
 
@@ -210,9 +214,9 @@ def _check_size(tensors: dict[str, Tensor], size: int) -> None:
         storages[storage.data_ptr()] = storage.nbytes()
         if tensor.numel() * tensor.itemsize > storage.nbytes():
             elements = storage.nbytes() // tensor.itemsize
-            _refuse(f"claims a tensor of {tensor.numel():,} elements, but has {elements:,} for it")
+            _refuse(f"declares a tensor of {tensor.numel():,} elements, but contains {elements:,}")
     if sum(storages.values()) > size:
-        _refuse(f"claims tensors of {sum(storages.values()):,} bytes, but the whole file has {size:,}")
+        _refuse(f"declares tensors of {sum(storages.values()):,} bytes, but the whole file has {size:,}")
 
 
 def _is_not_downloaded(path: Path) -> bool:

@@ -48,7 +48,7 @@ def find_model(folder: Path) -> Path:
         if is_saved_model(candidate):
             return candidate
     raise SpeaqError(
-        f"{folder}: no model here; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or a training's output"
+        f"{folder}: no saved model; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or a training's output"
     )
 
 

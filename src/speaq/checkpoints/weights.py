@@ -49,7 +49,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Which tensors of a checkpoint a model has taken.
+    """Which tensors of a checkpoint were loaded into a model.
 
     Attributes:
         loaded: names that were loaded.

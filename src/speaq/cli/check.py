@@ -24,12 +24,12 @@ def check(
     fix: Path | None = None,
     limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 3,
 ) -> None:
-    """Find everything that is wrong with a data set.
+    """Find all problems of a data set.
 
     The exit code is 0 if there is no error (with --fix: in the copy), else 1; 2 if a path does not exist.
 
     Args:
-        arguments: folder of a data set; with --config-file instead KEY VALUE pairs that win over it.
+        arguments: folder of a data set; with --config-file, KEY VALUE pairs that override it.
         config_file: YAML configuration; every data set under DATASETS that has paths is checked.
         images: folder of the images.
         image_data: JSON list of the images.
@@ -39,7 +39,7 @@ def check(
         strict: exit with 1 for warnings too.
         json_file: write everything to this file.
         fix: write a repaired copy to this new folder; the images stay where they are.
-        limit: examples to show and write of each finding.
+        limit: maximum number of examples of each finding.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -80,7 +80,9 @@ def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
 
     from speaq.tools.doctor import Report, check_between
 
-    mixed = [check for check in checks if check.source.name != "SYNTHETIC_GENOME"]  # which is used alone
+    mixed = [
+        check for check in checks if check.source.name != "SYNTHETIC_GENOME"
+    ]  # which is never part of a mix
     pairs = combinations(mixed, 2)
     return Report(checks, tuple(one for pair in pairs for one in check_between(*pair, limit=limit)))
 
@@ -88,7 +90,7 @@ def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
 def _fix(
     report: "Report", folder: Path, targets: list[Path], limit: int, open_images: bool, console: "Console"
 ) -> "Report":
-    """Write the copies, print the changes, and check the copies; the report on them."""
+    """Write the copies, print the changes, check the copies, and return the report on them."""
     from rich.text import Text
 
     from speaq.tools.doctor import (
@@ -110,7 +112,7 @@ def _fix(
             continue
         repaired = write_repaired(check, target)
         console.print(Text(f"\n{check.source.name} repaired in {target}", "bold"))
-        console.print(Text(f"    {describe_size(check)} are left"))
+        console.print(Text(f"    the copy has {describe_size(check)}"))
         for change, count in list_changes(check).items():
             console.print(Text(f"    {count:,}  {change}"))
         written.append(repaired)
@@ -120,7 +122,9 @@ def _fix(
         console.print(Text("Nothing was written."))
         return after
     write_settings(folder / SETTINGS, written)
-    console.print(Text(f"    names all files: {folder / SETTINGS} (for --config-file or _BASE_)"))
+    console.print(
+        Text(f"    configuration with all paths: {folder / SETTINGS} (for --config-file or _BASE_)")
+    )
     remaining = [finding for finding in after.findings if finding.severity != "note"]
     for finding in remaining:
         console.print(
@@ -128,6 +132,6 @@ def _fix(
         )
     sets = "The repaired data set has" if len(results) == 1 else "The repaired data sets have"
     if len(written) < len(results):
-        sets = f"{len(written)} of {len(results)} data sets repaired; with the others as they were they have"
+        sets = f"{len(written)} of {len(results)} data sets repaired; with the unrepaired ones they have"
     console.print(Text(f"{sets} ") + after.summary())
     return after

@@ -45,22 +45,22 @@ def convert(
 
     Args:
         source: a file or a folder.
-        out: folder to write to; made if missing.
+        out: output folder, created if it does not exist.
         source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
             EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, or jsonl
-            (docs/dataset_jsonl.md); by default recognised by the files.
+            (docs/dataset_jsonl.md); by default recognised from the files.
         target_format: what to write; vg is what training reads.
         images: folder of the images; by default the one beside the annotations, if there is one.
-        link_images: make links <image_id>.<ending> in OUT/images where the files are not named so.
+        link_images: create links <image_id>.<extension> in OUT/images for files with other names.
         splits: keep only images of these splits, such as --splits train val.
-        val_share: share of the training images to draw for validation where the source has none.
-        test_share: share of the training images to draw for testing where the source has none.
-        seed: of the draw; other seeds give other images.
-        num_objects: keep so many object classes, the most frequent ones.
-        num_predicates: keep so many predicates, the most frequent ones.
-        min_object_count: keep object classes with at least so many boxes.
-        min_predicate_count: keep predicates with at least so many relations.
-        mapping: JSON dictionary whose classes and numbers the result is to have, matched by name.
+        val_share: share of the training images to use for validation if the source has no validation split.
+        test_share: share of the training images to use for testing if the source has no test split.
+        seed: seed of the random choice of validation and test images.
+        num_objects: number of object classes to keep, the most frequent ones.
+        num_predicates: number of predicates to keep, the most frequent ones.
+        min_object_count: keep object classes with at least this many boxes.
+        min_predicate_count: keep predicates with at least this many relations.
+        mapping: JSON dictionary; its classes and their numbers are used, matched by name.
         object_aliases: text file of lines "name, other name, ..."; the others become the first.
         predicate_aliases: the same for predicates.
     """
@@ -124,7 +124,7 @@ def _section(conversion: "ConvertedDataset") -> str:
     hint = ""
     if not (conversion.data.splits == 1).any():
         hint = (
-            "No image is marked for validation: the first NUMBER_OF_VALIDATION_IMAGES training images serve, "
-            "unless --val-share draws some.\n"
+            "No image is marked for validation: the first NUMBER_OF_VALIDATION_IMAGES training images are "
+            "used, unless --val-share is given.\n"
         )
     return f"{hint}To train on them:\n\n{text}"

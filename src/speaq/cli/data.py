@@ -35,18 +35,18 @@ def generate(
     """Generate a dataset of drawn scenes in Visual Genome format.
 
     Args:
-        folder: where to; made if missing.
-        num_images: training images.
-        num_val: validation images.
-        num_test: test images.
+        folder: output folder, created if it does not exist.
+        num_images: number of training images.
+        num_val: number of validation images.
+        num_test: number of test images.
         image_size: width and height in pixels.
-        num_classes: object classes.
-        num_predicates: predicates.
-        style: photo is textured, shaded and noisy; flat is clean and stands for a synthetic set.
-        seed: other seeds give other scenes.
+        num_classes: number of object classes.
+        num_predicates: number of predicates.
+        style: photo: textured, shaded and noisy, like real images; flat: clean, like synthetic images.
+        seed: seed of the random scenes.
         image_ids: int as in Visual Genome or string as in synthetic sets; by default int for photo, string
             for flat.
-        workers: processes that draw; by default one per core.
+        workers: number of processes; by default one per core.
     """
     from rich.progress import Progress
 

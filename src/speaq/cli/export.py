@@ -29,7 +29,7 @@ def export(
     """Export a model as an ONNX file or a torch.export program, and compare the file with the model.
 
     The file takes images (batch, 3, height, width), RGB in 0..255, of any batch size and image size. Its
-    metadata has the class names and all else that speaq.export.OnnxPredictor needs to predict without torch.
+    metadata has the class names and all that speaq.export.OnnxPredictor needs to predict without torch.
 
     Args:
         model: folder of a saved model, output folder of a training, or a model id on the hub.

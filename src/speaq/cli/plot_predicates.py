@@ -37,7 +37,7 @@ def predicates(
         output_dir: where the charts, the statistics (JSON) and the counts (CSV) are written.
         split: images to count, as marked in the file; validation images that a training sets aside are train.
         what: predicates, objects, triplets, or several of them, separated by commas.
-        format: of the charts; pdf and svg are vector formats for papers.
+        format: file format of the charts; pdf and svg are vector formats for papers.
     """
     kinds = _kinds(what)
     files = {"real": (real_mapping, real_h5), "synthetic": (synthetic_mapping, synthetic_h5)}

@@ -55,7 +55,7 @@ def predict(
         dtype: bfloat16 is faster on a GPU and slightly less accurate.
         batch_size: images per forward pass; the results do not depend on it.
         max_pixels: refuse images with more pixels; each pixel needs 4 bytes.
-        every: read the files as videos (GIF, WebP; others with PyAV), one frame per so many seconds, and
+        every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
     """
     from speaq.devices import find_device

@@ -18,10 +18,10 @@ def stats(
 ) -> None:
     """Print how often images, boxes, relations, classes and triplets occur in a data set.
 
-    Everything is counted as the files have it; no FILTER_ setting is applied.
+    The contents of the files are counted as they are; no FILTER_ setting is applied.
 
     Args:
-        arguments: folder of a data set; with --config-file instead KEY VALUE pairs that win over it.
+        arguments: folder of a data set; with --config-file, KEY VALUE pairs that override it.
         config_file: YAML configuration; every data set under DATASETS that has paths is counted.
         images: folder of the images.
         image_data: JSON list of the images.

@@ -56,21 +56,21 @@ class GenomeSection(Section):
     image_data: Text = ""
     """JSON list of the images with their sizes (image_data.json)."""
     mapping_dictionary: Text = ""
-    """JSON of class and predicate names and their numbers."""
+    """JSON file with the numbers of the class and predicate names."""
     vg_attribute_h5: Text = ""
     """HDF5 file of boxes and relations; SYNTHETIC_ATTRIBUTE_H5 is a synonym."""
     box_scale: Choice[Literal[512, 1024]] = 1024
-    """Longest side of the image that box coordinates in the file refer to, pixels."""
+    """Box coordinates in the file refer to images whose longest side has this many pixels."""
     clipped: Flag = False
     """Clip boxes to the image when they are read."""
     corrupted_images: Several[Text] = ()
     """Ids of images to leave out."""
     filter_duplicate_relations: Flag = True
-    """Training: keep one random predicate of each ordered pair of boxes, drawn anew each time."""
+    """Training: keep one random predicate of each ordered pair of boxes, drawn at each loading."""
     filter_empty_relations: Flag = True
     """Leave out images without relations."""
     filter_non_overlap: Flag = True
-    """Training: only relations of boxes that overlap."""
+    """Training: keep only relations whose boxes overlap."""
     max_num_objects: Limit = -1
     """Maximum number of boxes per image; -1: all."""
     max_num_relations: Limit = -1
@@ -88,7 +88,7 @@ class GenomeSection(Section):
 
 
 class SourceShare(NamedTuple):
-    """The share of a source in a mix.
+    """The share and the loss weight of a source in a mix.
 
     Attributes:
         ratio: sampling ratio in the first batch, relative to those of the other sources.
@@ -102,7 +102,7 @@ class SourceShare(NamedTuple):
 
     @classmethod
     def of(cls, ratio: float, ratio_at_end: float | None, loss_weight: float) -> "SourceShare":
-        """The share; a missing ratio at the end is that of the start."""
+        """Create a share; ``ratio_at_end`` defaults to ``ratio``."""
         return cls(ratio, ratio if ratio_at_end is None else ratio_at_end, loss_weight)
 
 
@@ -112,7 +112,7 @@ class MixedSource(GenomeSection):
     sampling_ratio: NonNegative = 0.0
     """Share of its images in a batch over all ranks."""
     sampling_ratio_end: RatioAtEnd = None
-    """Its share at the end of training; None: as at the start."""
+    """Share of its images at the end of training; None: as at the start."""
     loss_weight: LossWeight = 1.0
     """Weight of its images in the loss."""
 
@@ -181,7 +181,7 @@ class Datasets(Section):
     """DATASETS: the data sets of training and evaluation, and their files."""
 
     type: Choice[DatasetType] = ""
-    """Kind of training data."""
+    """Kind of training data; MULTI_DATASET is a mix of several sources."""
     train: Several[Choice[DatasetName]] = ()
     """Data sets to train on."""
     test: Several[Choice[DatasetName]] = ()
@@ -199,7 +199,7 @@ class Crop(Section):
     enabled: Flag = False
     """Crop half of the training images."""
     type: Choice[Literal["relative_range", "relative", "absolute", "absolute_range"]] = "relative_range"
-    """Unit of SIZE: relative to the image or pixels, fixed or a range."""
+    """Whether SIZE is relative to the image or in pixels, and whether it is fixed or a range."""
     size: Annotated[Several[Positive], Field(min_length=2, max_length=2)] = (0.9, 0.9)
     """Height and width; for absolute_range the smallest and the largest side."""
 
@@ -234,10 +234,10 @@ class Input(Section):
     min_size_train_sampling: Choice[Literal["choice", "range"]] = "choice"
     """choice: one of MIN_SIZE_TRAIN; range: any size between its two."""
     random_flip: Choice[Literal["horizontal", "none"]] = "horizontal"
-    """Mirror half of the training images."""
+    """horizontal: mirror each training image with probability 0.5."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """A range of sizes needs two in order."""
+        """A range needs two sizes, the smaller one first."""
         sizes = self.min_size_train
         if self.min_size_train_sampling == "range" and (len(sizes) != 2 or sizes[0] > sizes[1]):
             keys = ("INPUT.MIN_SIZE_TRAIN", "INPUT.MIN_SIZE_TRAIN_SAMPLING")

@@ -16,7 +16,7 @@ def ignored_defaults(group: str) -> dict[str, Any]:
     """Dotted keys without effect, with their former defaults.
 
     Args:
-        group: REPORTED keys are named to the user if they differ from the default; SILENT ones never are.
+        group: REPORTED keys are listed in a warning if they differ from the default, SILENT ones are not.
     """
     text = files("speaq.config").joinpath("ignored_keys.yaml").read_text(encoding="utf-8")
     groups = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

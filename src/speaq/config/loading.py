@@ -1,4 +1,4 @@
-"""`load_config`: files and overrides to a `Config`, or one error that lists everything wrong with them."""
+"""`load_config` reads files and overrides into a `Config`; one error lists all of their mistakes."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -97,7 +97,7 @@ def _known_settings(layer: Sequence[Setting], problems: list[str]) -> dict[str, 
         first = known.setdefault(canonical_key(setting.key), setting)
         if first.value != setting.value:
             one, other = (f"{each.key} {_shorten(each.value)} ({each.origin})" for each in (first, setting))
-            problems.append(f"{one} and {other}: one key with two values; keep one")
+            problems.append(f"{one} and {other}: the same key with two values; keep one of them")
     return known
 
 

@@ -59,20 +59,20 @@ class Detr(Section):
     """MODEL.DETR: the transformer, the assignment of queries to relations, and the loss."""
 
     num_classes: Count = 80
-    """C, object classes without `no object`."""
+    """C, number of object classes without `no object`."""
     num_relation_classes: Count = 50
-    """R, predicates without `no relation`."""
+    """R, number of predicate classes without `no relation`."""
 
     hidden_dim: Count = 256
     """D, width of the transformer."""
     nheads: Count = 8
-    """Attention heads."""
+    """Number of attention heads."""
     dim_feedforward: Count = 2048
     """Hidden width of the feed-forward networks."""
     enc_layers: Natural = 6
-    """Encoder layers."""
+    """Number of encoder layers."""
     dec_layers: Count = 6
-    """L, decoder layers."""
+    """L, number of decoder layers."""
     dropout: Share = 0.1
     """Dropout probability."""
     pre_norm: Choice[Literal[False]] = False
@@ -83,11 +83,11 @@ class Detr(Section):
     """Predict boxes relative to a learned point of each query."""
 
     num_object_queries: Count = 100
-    """Q, entity queries."""
+    """Q, number of entity queries."""
     num_relation_queries: Count = 100
-    """Predicate queries before multiplication; the same Q."""
+    """Number of predicate queries before multiplication; must equal NUM_OBJECT_QUERIES."""
     multiply_query: Count = 1
-    """m: predicate queries are m * Q."""
+    """m, number of predicate queries per entity query; there are m * Q predicate queries."""
     only_predicate_multiply: Flag = False
     """Multiply the predicate queries, not the entity queries."""
 
@@ -100,13 +100,13 @@ class Detr(Section):
     match_independent: Flag = False
     """Match every decoder layer separately instead of all together."""
     use_group_mask: Flag = False
-    """Groupwise query specialization."""
+    """Use groupwise query specialization."""
     num_groups: Count = 5
-    """G, groups of predicates and of queries."""
+    """G, number of groups of predicates and of queries."""
     predicate_frequencies: Choice[Literal["train", "published"]] = "train"
-    """Predicate counts that form the groups: of the training set, or the published VG ones."""
+    """Predicate counts that define the groups: those of the training set, or the published ones of VG."""
     one2many_scheme: Choice[Literal["static", "dynamic"]] = "static"
-    """Queries per relation: static: ONE2MANY_K; dynamic: by the quality of the predictions."""
+    """Number of queries per relation. static: ONE2MANY_K; dynamic: depends on the quality of predictions."""
     one2many_dynamic_scheme: Choice[Literal["min", "max", "gm", "am"]] = "min"
     """Quality from subject and object IoU: minimum, maximum, geometric or arithmetic mean."""
     one2many_k: Count = 1
@@ -114,10 +114,10 @@ class Detr(Section):
     one2many_predicate_score: Flag = False
     """Add the predicate probability to the quality."""
     one2many_predicate_weight: Number = 1.0
-    """Weight of that probability; negative in the paper."""
+    """Weight of the predicate probability in the quality; negative in the paper."""
 
     deep_supervision: Flag = True
-    """Loss at every decoder layer."""
+    """Compute the loss at every decoder layer."""
     no_object_weight: NonNegative = 0.1
     """Weight of `no object` in the cross-entropy."""
     relation_loss_weight: NonNegative = 1.0
@@ -127,11 +127,11 @@ class Detr(Section):
     reweight_rel_eos_coef: NonNegative = 0.1
     """Weight of `no relation` in the cross-entropy."""
     oversample_param: NonNegative = 0.07
-    """t of the weight max(sqrt(t / frequency), 1) ** u."""
+    """t of the predicate weight max(sqrt(t / frequency), 1) ** u."""
     undersample_param: NonNegative = 1.0
-    """u of that weight."""
+    """u of the predicate weight max(sqrt(t / frequency), 1) ** u."""
     max_relation_weight: Positive = 100.0
-    """Maximum weight of a predicate."""
+    """Maximum of the predicate weight."""
     dense_loss_weight: NonNegative = 0.0
     """Weight of an auxiliary loss on the encoder tokens; 0: disabled."""
 

@@ -48,7 +48,7 @@ def _tables(section: Section, prefix: str) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text whose angle brackets Markdown does not take for HTML."""
+    """Escape angle brackets, which Markdown would read as HTML."""
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -58,7 +58,7 @@ def read_file(
         raise SpeaqError(f"{str(file)!r}: not a readable text file ({error}){base_of}") from None
     if file.resolve() in {previous.resolve() for previous in chain}:
         circle = " -> ".join(str(step) for step in (*chain, file))
-        raise SpeaqError(f"{file}: _BASE_ leads in a circle: {circle}")
+        raise SpeaqError(f"{file}: the _BASE_ files include each other: {circle}")
 
     settings = list(_settings(_root(text, file), file, is_section))
     layers = []
@@ -100,7 +100,7 @@ def _settings(
             yield Setting(key, _value(value, origin), origin)
         elif isinstance(value, yaml.MappingNode):
             yield from _settings(value, file, is_section, key + ".")
-        elif value.tag != _NULL:  # a section left empty sets nothing
+        elif value.tag != _NULL:  # an empty section has no settings
             yield Setting(key, _value(value, origin), origin)
 
 
@@ -115,11 +115,11 @@ def _value(node: yaml.Node, origin: str, depth: int = 0) -> object:
 
 
 def read_overrides(items: Sequence[object], is_key: Callable[[object], bool]) -> list[Setting]:
-    """The settings of `KEY VALUE KEY VALUE ...`; the last one of a key counts.
+    """The settings of `KEY VALUE KEY VALUE ...`; of several values of a key the last one is used.
 
     Args:
-        items: keys and values in turn. Quotes around a whole value are taken off.
-        is_key: whether a dotted key exists, to locate the first item that breaks the pairs.
+        items: alternating keys and values. Quotes around a whole value are removed.
+        is_key: whether a dotted key exists, to locate the first item that is not part of a pair.
 
     Raises:
         SpeaqError: there is a key without a value.

@@ -22,7 +22,7 @@ class Amp(Section):
     """SOLVER.AMP: automatic mixed precision."""
 
     enabled: Flag = False
-    """Use mixed precision; on GPUs only."""
+    """Use mixed precision (on GPUs only)."""
     precision: Choice[Literal["bf16", "fp16"]] = "bf16"
     """The half-precision format."""
 
@@ -35,9 +35,9 @@ class ClipGradients(Section):
     clip_type: Choice[Literal["full_model", "norm", "value"]] = "value"
     """Clip the norm of the whole gradient, the norm per parameter, or every element."""
     clip_value: Positive = 1.0
-    """The bound."""
+    """Maximum norm, or maximum absolute value of an element."""
     norm_type: Positive = 2.0
-    """Order of the norm."""
+    """p of the p-norm."""
 
 
 class Solver(Section):

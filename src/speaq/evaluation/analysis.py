@@ -1,7 +1,7 @@
 """Per-relation analysis of an evaluation: hits, predicate confusion and use of queries.
 
 One pass over predictions and ground truth keeps a few numbers per relation. Recall of any image, predicate or
-subset of images follows from them without another look at the boxes, and equals that of `SceneGraphMetrics`.
+subset of images follows from them without comparing boxes again, and equals that of `SceneGraphMetrics`.
 
 Shape letters: see `speaq.structures`; B images and M ground-truth relations of the whole data set.
 """
@@ -146,13 +146,13 @@ def analyze(
 
 
 def _empty(*shape: int, dtype: type = np.int64) -> list[np.ndarray]:
-    """A list that can be concatenated even if nothing is appended to it."""
+    """A list with one empty array, so that it can be concatenated if no other array is appended."""
     return [np.empty(shape, dtype)]
 
 
 @dataclass(slots=True)
 class _Columns:
-    """Arrays of the images so far; names as in `Analysis`, predicates of predictions where it has counts."""
+    """Arrays of the images added so far, named as in `Analysis`; predicates instead of counts."""
 
     predicates: list[np.ndarray] = field(default_factory=lambda: _empty(0))
     zero_shot: list[np.ndarray] = field(default_factory=lambda: _empty(0, dtype=bool))

@@ -35,10 +35,10 @@ def intervals(
     recall 0, as it would have over the sample alone, would bias the mean recall of every such sample.
 
     Args:
-        analysis: of a data set.
+        analysis: analysis of a data set.
         resamples: number of samples.
         level: share of the samples inside the interval.
-        seed: of the random samples.
+        seed: seed of the random samples.
 
     Returns:
         Intervals under the names of `recall_figures`; NaN where the value is NaN.
@@ -71,7 +71,7 @@ def recall_figures(analysis: Analysis, selected: np.ndarray | None = None) -> di
     """Recalls over a subset of the images, with the names and the values of `SceneGraphMetrics`.
 
     Args:
-        analysis: of a data set.
+        analysis: analysis of a data set.
         selected: (B,) bool; all images by default.
 
     Returns:

@@ -28,7 +28,7 @@ def build_metrics(
         config: its TEST section.
         vocabulary: the classes of the data set.
         predicate_counts: (R,) training relations per predicate, if known; for head, body and tail.
-        statistics: of the training data, if known.
+        statistics: statistics of the training data, if known.
 
     Raises:
         SpeaqError: the file of zero-shot triplets is configured but cannot be read.
@@ -47,7 +47,7 @@ def build_metrics(
 
 
 def _zero_shot(config: Config, vocabulary: Vocabulary) -> np.ndarray | None:
-    """The configured list; None if it is the default one and not on disk."""
+    """The configured list; None if the key has its default and the file does not exist."""
     head = config.model.roi_scenegraph_head
     path = Path(head.zero_shot_triplets)
     if head.zero_shot_triplets in ("", type(head)().zero_shot_triplets) and not path.is_file():

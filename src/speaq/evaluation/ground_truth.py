@@ -27,9 +27,9 @@ def score_predictions(
     otherwise the order of floating-point sums differs, by about 1e-15.
 
     Args:
-        predictions: of a data set.
-        ground_truth: of the same images, in any order.
-        metrics: new ones, such as `SceneGraphMetrics` and `DetectionAP`.
+        predictions: predictions on a data set.
+        ground_truth: ground truth of the same images, in any order.
+        metrics: new metrics, such as `SceneGraphMetrics` and `DetectionAP`.
 
     Returns:
         What the metrics compute, in one dictionary.

@@ -20,7 +20,7 @@ DEPTHS = (20, 50, 100)
 """The default k at which recall is measured."""
 
 PREFIXES = ("", "ng-")
-"""Of the names of recalls with and without graph constraint, in the order of the states' first axis."""
+"""Prefixes of recall names, with and without graph constraint, in the order of the states' first axis."""
 
 
 class SceneGraphMetrics(Metric):

@@ -20,8 +20,8 @@ def first_out_of_range(name: str, values: np.ndarray, vocabulary: Vocabulary) ->
     """The first row of an array of a scene graph with an invalid value, and a message; None if all are valid.
 
     Args:
-        name: of the array. Pairs are not checked, since scene graphs check their own.
-        values: of any number of images; the first axis is entities or relations.
+        name: name of the array. Pairs are not checked, since scene graphs check their own.
+        values: the array, of any number of images; the first axis is entities or relations.
         vocabulary: the classes.
 
     Examples:
@@ -80,9 +80,9 @@ def check_image_ids(expected: Sequence[int | str], found: Sequence[int | str], s
     """Check that predictions and ground truth have the same image ids, in any order.
 
     Args:
-        expected: of the data set.
-        found: of the predictions.
-        source: of the predictions, for the message.
+        expected: image ids of the data set.
+        found: image ids of the predictions.
+        source: origin of the predictions, for the message.
 
     Raises:
         SpeaqError: images are missing, not in the data set, or duplicated.

@@ -101,7 +101,7 @@ class PredictionWriter:
 
         Args:
             graph: relations sorted best first.
-            annotation: of the same image; its id and its source are saved.
+            annotation: annotation of the same image; its id and its source are saved.
 
         Raises:
             SpeaqError: the graph does not have the predicates of the vocabulary.

@@ -1,8 +1,8 @@
 """Read the predictions of a data set from a file, to score, analyse and draw them without the model.
 
 The file is HDF5 with flat arrays: the entities of all images one after another, then the relations, and the
-number of both per image; image ids are JSON. By default nothing is lost, and metrics computed from the file
-are those computed from the graphs. Predicate probabilities take nearly all of the space: 600 relations of 51
+number of both per image; image ids are JSON. By default the file is lossless: metrics computed from it
+equal those of the graphs. Predicate probabilities take nearly all of the space: 600 relations of 51
 classes are 120 KB per image and hardly compressible. Two settings of `PredictionWriter` save space:
 
 - ``max_relations``: only the best relations of each image. Recall with graph constraint is unchanged up to

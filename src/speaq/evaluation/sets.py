@@ -20,7 +20,7 @@ class EvaluationSets:
 
     Attributes:
         datasets: the data sets.
-        names: of the results, those of a mix's sources before that of the mix.
+        names: names of the results, those of a mix's sources before that of the mix.
         results_of_dataset: for each data set, the indices of the results that its images contribute to.
         vocabulary: the classes of all data sets; None if there is no data set.
     """

@@ -53,7 +53,9 @@ class Description:
         """
         values = {field.name: json.loads(properties[f"{_PREFIX}{field.name}"]) for field in fields(cls)}
         if values["format"] > FORMAT:
-            raise ValueError(f"its format is {values['format']}, this speaq knows formats up to {FORMAT}")
+            raise ValueError(
+                f"its format is {values['format']}, this version of speaq reads formats up to {FORMAT}"
+            )
         for key in ("objects", "predicates"):
             values[key] = tuple(values[key])
         return cls(**values)

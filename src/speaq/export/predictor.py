@@ -96,7 +96,7 @@ class OnnxPredictor:
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> Iterator[tuple[ImageSource, SceneGraph]]:
-        """Like `predict`, one by one; images are read when they are needed, however many there are.
+        """Like `predict`, but as an iterator that reads images when needed, for any number of images.
 
         Yields:
             Each image as it was given (those of a folder as paths) and its graph, in order.

@@ -1,4 +1,4 @@
-"""Colours of all pictures and of DOT files; people with any colour vision can tell them apart."""
+"""Colours of drawings, charts and DOT files, chosen to be distinguishable with any colour vision."""
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]

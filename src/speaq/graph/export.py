@@ -23,7 +23,7 @@ Attributes = dict[str, str | int | float]
 
 def graph_to_networkx(graph: GraphData) -> "networkx.MultiDiGraph":
     """A graph for networkx, with attributes that its writers of GraphML, GEXF, GML and JSON accept."""
-    import networkx  # takes a while
+    import networkx  # slow to import
 
     result = networkx.MultiDiGraph()
     result.graph.update(_of_graph(graph))

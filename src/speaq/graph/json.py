@@ -19,8 +19,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # UTF-8 cannot encode these alone
 def graph_to_dict(graph: GraphData) -> dict[str, Any]:
     """A graph in plain Python types, as docs/scene_graph_json.md describes them.
 
-    The text and score of relations, and the names outside the vocabulary, are for readers; reading ignores
-    them.
+    The text and score of relations, and the names outside the vocabulary, are for human readers and
+    ignored when the JSON is read.
     """
     from speaq.graph.schema import FORMAT, VERSION  # imports pydantic, which takes a while
 

@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class EntityRecord(_Part):
-    """An entity; the name is for readers."""
+    """An entity; the name is for human readers only."""
 
     name: str = ""
     score: _Confidence
@@ -37,7 +37,7 @@ class EntityRecord(_Part):
 
 
 class RelationRecord(_Part):
-    """A relation; text, score and name are for readers."""
+    """A relation; text, score and name are for human readers only."""
 
     text: str = ""
     score: _Number = 0.0

@@ -43,7 +43,7 @@ def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
     """Scores, labels, boxes and best predicates of the last decoder layer.
 
     Args:
-        output: of the network, on any device.
+        output: output of the network, on any device.
         num_rel: K.
 
     Raises:
@@ -82,7 +82,7 @@ class PostProcessor(GraphBuilder):
         """One scene graph per image.
 
         Args:
-            output: of the network, on any device.
+            output: output of the network, on any device.
             sizes: (B, 2) height and width of the original images in pixels.
 
         Raises:

@@ -20,7 +20,7 @@ from speaq.scene_graph import SceneGraph
 from speaq.structures import RawOutput, Vocabulary
 
 BATCHES_AHEAD = 8
-"""How many batches of images are read ahead, at most, to fill a batch with images of one size."""
+"""Maximum number of batches of images read ahead to fill a batch with images of one size."""
 
 Precision = Literal["float32", "bfloat16"]
 PostProcess = Callable[[RawOutput, Tensor], list[SceneGraph]]
@@ -86,7 +86,7 @@ def predict(
             threshold of the model.
         min_size: length of the shortest edge in pixels after resizing; by default that of the model.
         max_size: limit of the longest edge in pixels after resizing; by default that of the model.
-        device: where to compute, such as "cuda"; the model is moved there and stays there. By default the
+        device: device to compute on, such as "cuda"; the model is moved there and stays there. By default the
             current device of the model.
         dtype: "bfloat16" is faster on a GPU and slightly less accurate.
 
@@ -124,7 +124,7 @@ def predict_each(
     dtype: Precision = "float32",
     on_unreadable: Callable[[ImageSource, SpeaqError], None] | None = None,
 ) -> Iterator[tuple[Any, SceneGraph]]:
-    """Like `predict`, one by one; images are read when they are needed, however many there are.
+    """Like `predict`, but as an iterator that reads images when needed, for any number of images.
 
     The other arguments are those of `predict`. At most ``BATCHES_AHEAD`` batches of images are in memory.
     ``on_unreadable`` is called with each image that cannot be read and its error, and the image is skipped;

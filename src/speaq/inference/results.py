@@ -81,7 +81,7 @@ def _root(source: str | Path) -> Path:
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  (links stay as they are)
+    return Path(os.path.abspath(path))  # noqa: PTH100  (symbolic links are not resolved)
 
 
 def _result_names(relative: dict[Path, Path]) -> dict[Path, Path]:
@@ -198,7 +198,7 @@ def summarize(done: int, kept: int, unreadable: Iterable[Path]) -> str:
     failed = list(unreadable)
     text = f"{done + kept} of {done + kept + len(failed)} images"
     if kept:
-        text += f" ({kept} were there already)"
+        text += f" ({kept} had results already)"
     if failed:
         names = ", ".join(str(path) for path in failed[:5]) + (", ..." if len(failed) > 5 else "")
         text += f"; {len(failed)} could not be read: {names}"

@@ -33,9 +33,9 @@ class Cost:
         parameters: number of parameters, trainable or frozen; without buffers such as frozen batch norms.
         gflops: 10^9 floating-point operations of matrix products and convolutions in the forward pass of a
             batch; a multiply-add counts as two.
-        forward_ms: from images on the device to the output of the network.
-        postprocess_ms: from the output to scene graphs.
-        predict_ms: from PIL images to scene graphs, with resizing and transfers.
+        forward_ms: time from images on the device to the output of the network.
+        postprocess_ms: time from the output to scene graphs.
+        predict_ms: time from PIL images to scene graphs, with resizing and transfers.
         memory_mb: peak memory in 10^6 bytes: of the process on the CPU, of the tensors of PyTorch on a GPU;
             None where it is unknown.
     """

@@ -17,7 +17,7 @@ class Cluster:
     """The devices of a run.
 
     Attributes:
-        num_gpus: per machine; 0: the CPU; None: one GPU if there is any.
+        num_gpus: number of GPUs per machine; 0: the CPU; None: one GPU if there is any.
         num_machines: number of machines that run the same command.
         machine_rank: rank of this machine, from 0.
         dist_url: address of rank 0: ``tcp://host:port``, or only a port for processes on this machine.
@@ -84,7 +84,7 @@ class Cluster:
             )
         if self.num_machines > 1 and not host:
             raise SpeaqError(
-                f"--num-machines {self.num_machines}: all machines must know the address of rank 0; give "
+                f"--num-machines {self.num_machines}: the address of rank 0 is required; give "
                 "--dist-url tcp://HOST:PORT with the address of the machine of rank 0"
             )
         if port:

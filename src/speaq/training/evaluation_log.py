@@ -69,8 +69,8 @@ def print_results(
     """Print the results on a data set as tables on the terminal.
 
     Args:
-        name: of the data set.
-        results: of the metrics.
+        name: name of the data set.
+        results: values of the metrics.
         vocabulary: class names.
         predicate_counts: (R,) relations in the training data, or empty.
     """

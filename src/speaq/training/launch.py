@@ -111,7 +111,7 @@ class EvaluationRun:
     """A finished evaluation.
 
     Attributes:
-        module: with its metrics and results.
+        module: the Lightning module, with metrics and results.
         source: the folder or file of the model.
         prediction_files: the saved predictions, one file per data set; empty if they were not saved.
         is_main: whether this process writes files.

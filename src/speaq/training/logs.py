@@ -95,7 +95,7 @@ class TrainingLog(L.Callback):
     """Logs losses, learning rate and times every ``period`` steps, and the total time at the end.
 
     Args:
-        folder: of ``metrics.json``.
+        folder: folder of ``metrics.json``.
         period: steps between two lines.
         max_iter: steps of the whole training.
     """
@@ -174,9 +174,9 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any], loggers: Sequence[Lo
     """Add a line to ``metrics.json`` and a step to the other loggers; to be called on rank 0 only.
 
     Args:
-        folder: of ``metrics.json``.
+        folder: folder of ``metrics.json``.
         metrics: numbers by name, with the key ``iteration``; those that are not finite are written as null.
-        loggers: of the Trainer.
+        loggers: the loggers of the Trainer.
     """
     finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     with (folder / "metrics.json").open("a", encoding="utf-8") as file:

@@ -42,7 +42,7 @@ class SceneGraphModule(L.LightningModule):
         skipped_steps: number of steps skipped because of non-finite numbers.
         source_images: (S,) int64, number of training images seen, by source of data.
         evaluation: the data sets to evaluate on, and the results to compute.
-        results: of the last evaluation, in the order of ``evaluation.names``.
+        results: results of the last evaluation, in the order of ``evaluation.names``.
         evaluated_at: global step of the last evaluation.
     """
 
@@ -93,8 +93,9 @@ class SceneGraphModule(L.LightningModule):
 
     def on_train_start(self) -> None:
         """Find the running statistics of batch norms on the device of the training."""
-        norms = [one for one in self.model.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
-        self._running_statistics = [buffer for layer in norms for buffer in layer.buffers(recurse=False)]
+        batch_norm = nn.modules.batchnorm._BatchNorm
+        layers = [module for module in self.model.modules() if isinstance(module, batch_norm)]
+        self._running_statistics = [buffer for layer in layers for buffer in layer.buffers(recurse=False)]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed dropout by (seed, step, micro-batch, rank), so that resuming is exact.

@@ -17,7 +17,7 @@ class PredictionFiles(L.Callback):
     The best relations of an image are kept, as many as the metrics use.
 
     Args:
-        folder: of the files.
+        folder: folder of the files.
 
     Attributes:
         written: the files of the last evaluation.

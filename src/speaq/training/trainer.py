@@ -1,4 +1,4 @@
-"""The Lightning Trainer of a run, and what happens when it is interrupted."""
+"""The Lightning Trainer of a run, and the handling of interruptions."""
 
 import logging
 import os

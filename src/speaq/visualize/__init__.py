@@ -1,4 +1,4 @@
-"""Drawings of scene graphs, and the look of charts.
+"""Drawings of scene graphs, and the style of charts.
 
 `draw` holds the functions to call. They combine, on a `page`, the photo with its `overlay` (labels placed by
 `label_placement`) and the `diagram` (positions by `layering` and `graph_layout`), all in one `style`;

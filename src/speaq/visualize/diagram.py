@@ -26,7 +26,7 @@ class Diagram:
 
     Args:
         graph: the whole graph; its parts can be drawn one by one.
-        style: of its entities and relations.
+        style: style of its entities and relations.
         aspect: preferred width / height.
         scored: whether to leave room for scores behind names and predicates.
         height: preferred height; a lower diagram is stretched, up to ``MAX_STRETCH``.

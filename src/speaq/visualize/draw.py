@@ -71,7 +71,7 @@ def draw_graph(
         )
     notes = [_omission_note(graph, shown)]
     if overlay.num_hidden:
-        notes.append(f"{overlay.num_hidden} labels found no room on the image")
+        notes.append(f"{overlay.num_hidden} labels do not fit on the image")
     return write_page(page, path, title=title, note=" · ".join(filter(None, notes)))
 
 
@@ -93,11 +93,11 @@ def draw_comparison(
     Args:
         truth: the ground truth; all of its relations are drawn.
         prediction: the prediction.
-        path: where to write the picture: .svg and .pdf hold shapes and text, all other formats pixels.
+        path: file to write: .svg and .pdf hold shapes and text, all other formats pixels.
         image: the image to draw on; by default that of the ground truth, or else of the prediction.
         top: maximum number of predicted relations, the best ones.
         score: minimum score of predicted relations.
-        titles: above the images.
+        titles: titles above the images.
 
     Raises:
         SpeaqError: the graphs have no image or it cannot be read, they have different numbers of predicate
@@ -148,7 +148,7 @@ def _best_part(graph: GraphData, top: int, score: float) -> GraphData:
 
 
 def _omission_note(graph: GraphData, shown: GraphData) -> str:
-    """How much of a graph is shown; empty if all of it is."""
+    """A note on how much of a graph is shown; empty if all of it is."""
     parts = ((len(shown), len(graph), "relations"), (len(shown.boxes), len(graph.boxes), "entities"))
     counts = [f"{kept} of {total} {kind}" for kept, total, kind in parts if kept < total]
     if not counts:

@@ -27,7 +27,7 @@ class GraphLayout:
 
     Attributes:
         nodes, labels: (E, 2) and (M, 2) centres.
-        routes: of each edge, points from subject to object. Between the first and the second it is a level
+        routes: points of each edge from subject to object. Between the first and the second it is a level
             line, between the second and the third an S-shaped curve, and so on in turn.
     """
 

@@ -116,7 +116,7 @@ def arrow(points: np.ndarray, length: float, gap: float) -> tuple[np.ndarray, li
 
     Args:
         points: (S, 2) of the line, close together.
-        length: of the head.
+        length: length of the head.
         gap: between its tip and the last point.
 
     Returns:

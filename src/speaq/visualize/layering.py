@@ -24,7 +24,7 @@ class Columns:
 
     Attributes:
         members: the elements of each column, from top to bottom.
-        chains: of each edge, its elements from left to right, both nodes included; for an edge from a node to
+        chains: elements of each edge from left to right, both nodes included; for an edge from a node to
             itself, the node and the label.
         flipped: (M,) bool, edges whose subject is on the right.
     """

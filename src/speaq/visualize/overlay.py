@@ -30,13 +30,13 @@ class Overlay:
 
     Args:
         part: the graph to draw.
-        style: of its entities and relations.
+        style: style of its entities and relations.
         size: width and height of the photo on the page.
         arrows: whether to draw relations too, and scores after the names.
 
     Attributes:
-        boxes: of the entities, on the page.
-        arcs: of the arrows, by subject and object.
+        boxes: boxes of the entities, on the page.
+        arcs: arcs of the arrows, by subject and object.
         tags, labels: boxes of the names of entities and predicates that have room.
         num_hidden: names and predicates that have no room.
         text_size: font size of the names.

@@ -1,4 +1,4 @@
-"""A page made of blocks, which know their size before they are drawn, in rows and columns."""
+"""A page of blocks in rows and columns; the size of a block is computed before it is drawn."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

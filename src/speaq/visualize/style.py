@@ -20,11 +20,11 @@ class Style:
     """Names and colours of a graph.
 
     Attributes:
-        names: of the E entities, numbered if a name occurs more than once: cup, person 1, person 2.
+        names: names of the E entities, numbered if a name occurs more than once: cup, person 1, person 2.
         numbers: the numbers in the E names, such as " 1", or "".
-        colours: of the E entities.
+        colours: colours of the E entities.
         predicates: names of the M predicates.
-        line_colours: of the M relations, darker versions of the colours of their subjects.
+        line_colours: colours of the M relations, darker versions of the colours of their subjects.
     """
 
     names: list[str]
@@ -76,11 +76,11 @@ class Part:
     compared.
 
     Attributes:
-        graph: whose boxes and scores are drawn.
+        graph: the graph whose boxes and scores are drawn.
         entities: (E,) index of each of its entities in the style.
         relations: (M,) index of each of its relations in the style.
         unmatched: (E,) bool, entities that the other graph does not have.
-        marks: of its M relations, or empty.
+        marks: marks of its M relations, or empty.
     """
 
     graph: GraphData

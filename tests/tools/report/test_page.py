@@ -102,7 +102,8 @@ def evaluated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(evaluated):
-    history = AssignmentHistory(iterations=np.arange(3) * 10, copies=np.array([[1, 1.5, 2], [1, np.nan, 3]]))
+    mean_queries = np.array([[1, 1.5, 2], [1, np.nan, 3]])
+    history = AssignmentHistory(iterations=np.arange(3) * 10, queries_per_relation=mean_queries)
     return Report(
         title="Report <1>", facts={"Backbone": "ResNet & more"}, sets=[evaluated],
         group_of_query=[0] * 3 + [1] * 5, group_of_predicate=[0, 1, 0, 1, 1], assignment=history,

@@ -31,12 +31,12 @@ class Chart:
     """Shapes on axes.
 
     Attributes:
-        width: of the area for data, in pixels.
-        height: likewise.
+        width: width of the area for data, in pixels.
+        height: height of the area for data, in pixels.
         x_range: ends of the horizontal axis.
         y_max: end of the vertical axis, which starts at 0.
         x_ticks: positions and texts.
-        titles: of the horizontal and of the vertical axis.
+        titles: titles of the horizontal and of the vertical axis.
         label: description of the chart for screen readers.
         shapes: drawn as filled paths, or as lines where their class says so.
     """
@@ -139,9 +139,9 @@ def assignment_lines(history: AssignmentHistory) -> Chart:
     """Mean number of queries assigned to a relation during training, a line per decoder layer."""
     steps = np.asarray(history.iterations, np.float64)
     begin, end = float(steps.min()), float(steps.max())
-    width, height, top = 480, 170, (float(np.nanmax(history.copies)) or 1.0) * 1.05
+    width, height, top = 480, 170, (float(np.nanmax(history.queries_per_relation)) or 1.0) * 1.05
     shapes = []
-    for layer, values in enumerate(np.asarray(history.copies, np.float64)):
+    for layer, values in enumerate(np.asarray(history.queries_per_relation, np.float64)):
         known = ~np.isnan(values)
         x = _LEFT + (steps[known] - begin) / ((end - begin) or 1) * width
         y = [_y(value, top, height) for value in values[known]]
@@ -182,7 +182,7 @@ class Heatmap:
         rows: names.
         columns: names.
         tips: tooltip of each cell.
-        titles: of the rows and of the columns.
+        titles: titles of the rows and of the columns.
         label: description for screen readers.
         correct: (rows, columns) bool, cells in the colour for correct ones; the others have that for errors.
         kinds: what the legend calls these two colours.

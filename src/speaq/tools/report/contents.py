@@ -23,9 +23,9 @@ class Example:
     """An image of the report.
 
     Attributes:
-        image_id: of the image.
+        image_id: id of the image.
         truth: ground truth, with its image file.
-        prediction: of the same image.
+        prediction: prediction for the same image.
         recalls: recall of the image at each k, with graph constraint.
     """
 
@@ -40,10 +40,10 @@ class EvaluatedSet:
     """The evaluation of one data set.
 
     Attributes:
-        name: of the data set, such as VG_test.
+        name: name of the data set, such as VG_test.
         vocabulary: class names.
-        results: of the metrics, see `speaq.evaluation.results`.
-        analysis: of the same predictions.
+        results: values of the metrics, see `speaq.evaluation.results`.
+        analysis: analysis of the same predictions.
         predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
         best: images with the highest recall.
         worst: images with the lowest recall.
@@ -66,11 +66,11 @@ class AssignmentHistory:
 
     Attributes:
         iterations: logged iterations.
-        copies: (L, iterations) mean number of queries per relation, by decoder layer.
+        queries_per_relation: (L, iterations) mean number of queries per relation, by decoder layer.
     """
 
     iterations: np.ndarray
-    copies: np.ndarray
+    queries_per_relation: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +78,12 @@ class Report:
     """The content of the page.
 
     Attributes:
-        title: of the page.
+        title: title of the page.
         facts: about the model and the evaluation, by name, such as {"Backbone": "ResNet-101"}.
         sets: the data sets that were evaluated, at least one.
         group_of_query: P groups of the predicate queries, from 0; empty if queries are not grouped.
         group_of_predicate: R groups; empty if queries are not grouped.
-        assignment: of training, if known.
+        assignment: number of queries per relation in training, if known.
     """
 
     title: str
@@ -103,9 +103,9 @@ def choose_examples(
     number of relations, most first.
 
     Args:
-        analysis: of the predictions.
-        predictions: of a data set.
-        ground_truth: of the same images.
+        analysis: analysis of the predictions.
+        predictions: predictions on a data set.
+        ground_truth: ground truth of the same images.
         count: length of each list; no image is in both.
 
     Raises:

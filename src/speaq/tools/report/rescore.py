@@ -20,9 +20,9 @@ def rescore(config: Config, file: Path, *, report: Path | None = None) -> dict[s
     """Score saved predictions with the TEST settings of a configuration, and print the results.
 
     Args:
-        config: with the data set and the settings of the metrics.
+        config: configuration with the data set and the settings of the metrics.
         file: predictions of an evaluation.
-        report: where to write the report; None for no report.
+        report: file of the report; None for no report.
 
     Raises:
         SpeaqError: the file or the data set cannot be read, or do not match.

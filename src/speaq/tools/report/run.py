@@ -32,11 +32,11 @@ def evaluated_set(
     """Analyse the predictions that contribute to a result.
 
     Args:
-        name: of the result.
-        results: of the metrics.
+        name: name of the result.
+        results: values of the metrics.
         pairs: predictions on each data set that contributes to it, and the ground truth of the same images.
             With several (the sources of a mix) there are no examples: each source has its own.
-        metrics: with the settings of the results.
+        metrics: metrics with the settings of the results.
         num_rel: predicates kept per query (TEST.NUM_REL).
     """
     images = chain.from_iterable(pair_with_ground_truth(*pair) for pair in pairs)
@@ -116,5 +116,6 @@ def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:
     if not metrics.is_file():
         return None
     table = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
-    iterations, copies = table.index.to_numpy(), table.to_numpy().T
-    return AssignmentHistory(iterations=iterations, copies=copies) if len(iterations) else None
+    if table.empty:
+        return None
+    return AssignmentHistory(iterations=table.index.to_numpy(), queries_per_relation=table.to_numpy().T)

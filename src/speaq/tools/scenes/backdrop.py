@@ -33,10 +33,10 @@ def draw_backdrop(
     """An empty scene.
 
     Args:
-        rng: the only source of chance.
+        rng: random number generator; the result depends on no other.
         size: width and height in pixels.
         outdoors: sky and ground, not wall and floor.
-        photo: with gradients and texture, not in flat colours.
+        photo: whether to add gradients and texture instead of flat colours.
 
     Returns:
         An RGB image.

@@ -1,6 +1,6 @@
 """Many generated scenes on disk, in the Visual Genome scene graph format.
 
-I: images, M: boxes of all images, T: relations of all images.
+Shape letters: see `speaq.structures`; N boxes and M relations of all images.
 """
 
 import json
@@ -52,7 +52,7 @@ Annotations = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedDataset:
-    """Where a generated data set lies; the names are those of the configuration's keys.
+    """The paths of a generated data set, named as in the configuration.
 
     Attributes:
         folder: everything is in here.
@@ -94,27 +94,27 @@ def generate_dataset(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> GeneratedDataset:
-    """Write a data set, or return at once if exactly this one is already there.
+    """Write a data set, unless the folder already contains exactly this one.
 
     The rows are first the validation images, then the test images, then the training images, so that more
     training images leave the others as they are. The two styles never show the same scene: each has its own
     series.
 
     Args:
-        folder: where to; made if missing. A broken-off run is taken up again by the same call.
-        num_images: training images.
-        num_val: validation images.
-        num_test: test images.
+        folder: output folder, created if it does not exist. The same call continues an interrupted run.
+        num_images: number of training images.
+        num_val: number of validation images.
+        num_test: number of test images.
         image_size: side of the square pictures, or (width, height), in pixels.
-        num_classes: object classes; the vocabulary of a larger set begins with that of a smaller one.
-        num_predicates: predicates, likewise.
+        num_classes: number of object classes; a larger vocabulary begins with the smaller one.
+        num_predicates: number of predicates; the same applies.
         style: "photo" (textured, shaded, noisy; files named as Visual Genome's) or "flat" (clean colours;
             files named as a synthetic set's).
-        seed: other seeds give other scenes.
+        seed: seed of the random scenes.
         image_ids: "int" or "string"; by default integers for "photo", names as ``scene_000000`` for "flat".
-        workers: processes that draw. A script that asks for more than one must guard its own start with
+        workers: number of processes. A script that uses more than one must guard its own start with
             ``if __name__ == "__main__":``.
-        progress: called with (images done, images in all).
+        progress: called with (number of images done, number of all images).
 
     Raises:
         SpeaqError: an option is out of range, the folder holds something else, or a file cannot be written.

@@ -22,7 +22,7 @@ class Sprite:
     """How to draw a kind of thing in one pose.
 
     Attributes:
-        width: of its frame, which is 100 high.
+        width: width of its frame, which is 100 high.
         layers: drawn one after the other; a guest inside comes after the first.
         foot: where it stands or is held, as a share of its width.
     """
@@ -37,7 +37,7 @@ class Spot:
     """A place at a host where a guest can be, and the predicate that this makes true.
 
     Attributes:
-        predicate: of the pair.
+        predicate: predicate of the pair.
         guests: kinds that can be there.
         across: where the guest's foot goes, as shares of the host's width.
         down: where the guest's bottom (or ``seat``) goes, as shares of the host's height.
@@ -70,18 +70,18 @@ class Kind:
     """One object class.
 
     Attributes:
-        name: of the class.
+        name: name of the class.
         attribute: its colour, as a word.
         heights: smallest and largest, in scene units.
         colours: for each part, the colours to choose from.
-        sprites: by pose; "" is the usual one.
-        spots: where guests can be.
+        sprites: drawings by pose; "" is the usual pose.
+        spots: places where guests can be.
         stands: whether it can stand on the ground by itself.
         flies: the pose in which it flies, or None.
         hides: whether it can be partly behind a landmark.
         landmark: whether things can be in front of it or behind it.
         outdoors: whether a scene with it is never in a room.
-        chance: how often it is chosen, against 1 for most kinds.
+        chance: relative frequency with which it is chosen; 1 for most kinds.
     """
 
     name: str

@@ -17,10 +17,10 @@ from speaq.tools.scenes.kinds import SUBJECT_ORDER, Kind, Range, Spot, Sprite
 from speaq.tools.scenes.pen import HEIGHT
 from speaq.tools.scenes.relations import UnclearError, find_relations, pair_relation
 
-THINGS = (3, 5)  # least and most of a scene
-MARGIN = 0.015  # between a thing and the edge of the image
+THINGS = (3, 5)  # minimum and maximum number in a scene
+MARGIN = 0.015  # minimum distance between a thing and the edge of the image
 
-# How often a group has these guests: the long tail. Relations side by side come by themselves.
+# How often a group has these guests: the long tail. Left and right follow from the row.
 _GROUPS: dict[tuple[str, ...], float] = {
     (): 2.2,
     ("on",): 7.2,
@@ -46,7 +46,7 @@ _DRAWN = {"behind": -2.0, "inside": 0.4, "before": 3.0}
 
 
 class CannotPlaceError(Exception):
-    """This attempt at a scene does not fit; try another."""
+    """The things of a scene do not fit; the caller plans another scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Thing:
         box: (4,) xyxy of the whole thing, hidden parts included.
         pose: how it is drawn, a key of ``kind.sprites``.
         mirror: whether it faces left.
-        order: when it is drawn; higher numbers later.
+        order: drawing order; higher numbers are drawn later.
         rests: whether it stands on something, and so has a shadow at its foot.
         peeks: whether it must be partly hidden.
     """
@@ -73,22 +73,22 @@ class Thing:
 
     @property
     def sprite(self) -> Sprite:
-        """How it is drawn."""
+        """The drawing of its kind in its pose."""
         return self.kind.sprites[self.pose]
 
     @property
     def layer_orders(self) -> list[float]:
-        """When each of its layers is drawn; a guest inside its host comes between the host's two layers."""
+        """Drawing order of its layers; a guest inside its host comes between the host's two layers."""
         step = 0.1 if self.order else 1.0
         return [self.order + step * layer for layer in range(len(self.sprite.layers))]
 
     @property
     def width(self) -> float:
-        """Of the whole thing."""
+        """Width of the whole thing, hidden parts included."""
         return float(self.box[2] - self.box[0])
 
     def moved(self, x: float, y: float) -> "Thing":
-        """The same thing elsewhere."""
+        """The same thing, moved by (x, y)."""
         return replace(self, box=self.box + np.array((x, y, x, y)))
 
 
@@ -98,11 +98,11 @@ def plan_scene(
     """A scene whose planned boxes are clear.
 
     Args:
-        rng: the only source of chance.
+        rng: random number generator; the result depends on no other.
         kinds: the things that may occur.
         predicates: the predicates that may be planned.
-        width: of the image.
-        height: of the image; the smaller of the two is 1.
+        width: width of the image.
+        height: height of the image; the smaller of the two is 1.
 
     Returns:
         3 to 5 things of different kinds, inside the image.

@@ -76,10 +76,10 @@ class Pen:
         self, *, size: tuple[int, int], corner: Point, scale: Point, width: float, mirror: bool = False
     ) -> None:
         """Args:
-        size: of the patch, in its own pixels.
+        size: size of the patch, in its own pixels.
         corner: where the frame's top left corner lies in the patch.
         scale: patch pixels per sprite unit, along x and y.
-        width: of the sprite, in its units; needed to mirror.
+        width: width of the sprite, in its units; needed to mirror.
         mirror: swap left and right.
         """
         self.image = Image.new("RGBA", size, (0, 0, 0, 0))

@@ -38,7 +38,7 @@ def find_relations(kinds: Sequence[Kind], boxes: np.ndarray) -> list[Relation]:
     """All relations of a scene, as (subject, predicate, object), in order of the pairs.
 
     Args:
-        kinds: of the N things.
+        kinds: kinds of the N things.
         boxes: (N, 4), xyxy, of their visible parts, in scene units.
 
     Raises:

@@ -23,7 +23,7 @@ def render(
     """Draw a scene.
 
     Args:
-        rng: the only source of chance.
+        rng: random number generator; the result depends on no other.
         things: N planned things, in units of the image's shorter side.
         size: width and height in pixels.
         photo: textured, shaded and noisy rather than flat.

@@ -15,7 +15,7 @@ from speaq.tools.scenes.relations import SIDEWAYS, UnclearError, find_relations
 from speaq.tools.scenes.render import render
 
 STYLES = ("photo", "flat")
-RELATIONS = (2, 6)  # least and most of a scene
+RELATIONS = (2, 6)  # minimum and maximum number in a scene
 MIN_CLASSES = 8  # fewer do not offer every usual predicate
 MIN_PREDICATES = 3
 SIDES = (64, 2048)  # pixels; things in smaller images could not be recognised
@@ -92,8 +92,8 @@ def generate_scene(
     The same arguments always give the same image and annotation.
 
     Args:
-        seed: of the series.
-        index: of the image in the series.
+        seed: seed of the series.
+        index: index of the image in the series.
         image_size: width and height in pixels.
         num_classes: object classes that may occur (`class_names`).
         num_predicates: predicates that are annotated.
