@@ -241,7 +241,7 @@ def test_inconsistent_checkpoints_are_refused(tmp_path):
         lambda state: state.update({f"{layer}1.linear1.bias": torch.ones(3)})
     )
     far = {f"{layer}1000000000.linear1.bias": torch.ones(3)}
-    assert "decoder.subject_layers.1000000000 is there" in message(lambda state: state.update(far))
+    assert "found decoder.subject_layers.1000000000, but not" in message(lambda state: state.update(far))
     only = {"somewhere.else": torch.ones(1)}
     assert "neither a transformer nor a ResNet" in message(lambda state: (state.clear(), state.update(only)))
 

@@ -307,7 +307,7 @@ def test_synonym_of_the_synthetic_annotations(tmp_path):
 def test_key_with_two_values_in_a_file_is_refused(tmp_path):
     text = message(write(tmp_path, "SEED: 1\nSEED: 2\n"))
     assert "line 1) and SEED 2" in text
-    assert "one key with two values" in text
+    assert "the same key with two values" in text
 
 
 @pytest.mark.parametrize(
