@@ -325,3 +325,8 @@ _BETWEEN: dict[str, tuple[Severity, str, str]] = {
 }
 
 KINDS = _DICTIONARY | _IMAGES | _ARRAYS | _BOXES_AND_RELATIONS | _COUNTS | _BETWEEN
+
+UNREADABLE = frozenset(
+    {"array-unreadable", "dictionary-unreadable", "h5-unreadable", "image-list-unreadable"}
+)
+"""Codes of a file that cannot be read at all, which can be replaced but not repaired."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from speaq.data.finding_kinds import KINDS, Severity
+from speaq.data.finding_kinds import KINDS, UNREADABLE, Severity
 from speaq.errors import SpeaqError
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -184,7 +184,7 @@ class FirstError(Findings):
             return
         found = f" Found {finding.examples[0]}." if finding.examples else ""
         message = f"{self.path}: {finding.what}{found} {finding.advice}"
-        if not finding.code.endswith("-unreadable"):
+        if finding.code not in UNREADABLE:
             message += " 'speaq data check' lists all mistakes and writes a repaired copy (--fix)."
         raise SpeaqError(message)
 
