@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from speaq.boxes import box_giou, box_iou, cxcywh_to_xyxy
+from speaq.boxes import cxcywh_to_xyxy, iou_and_giou
 from speaq.losses.criterion import Criterion
 from speaq.matching.groups import QueryGroups, group_queries
 from speaq.matching.matcher import OUT_OF_GROUP_COST, Matcher
@@ -63,6 +63,11 @@ def random_batch(images: int, relations: int, seed: int = 0) -> tuple[RawOutput,
     return output, targets
 
 
+def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU and GIoU of cxcywh boxes (..., 4), on slices of the last axis."""
+    return iou_and_giou(cxcywh_to_xyxy(a).unbind(-1), cxcywh_to_xyxy(b).unbind(-1))
+
+
 def plain(output: RawOutput, targets: list[Target], groups: QueryGroups, weights: Tensor) -> Tensor:
     """The weighted loss, layer by layer."""
     in_query = torch.tensor(groups.group_of_query)
@@ -93,16 +98,11 @@ def plain(output: RawOutput, targets: list[Target], groups: QueryGroups, weights
             cost = -sum(flat)
             for found, want in zip(boxes, wanted, strict=True):
                 found = found.flatten(0, 1)
-                overlap = box_giou(cxcywh_to_xyxy(found)[:, None], cxcywh_to_xyxy(want)[None])
-                cost = cost + 5 * torch.cdist(found, want, p=1) - 2 * overlap
+                giou = overlap(found[:, None], want[None])[1]
+                cost = cost + 5 * torch.cdist(found, want, p=1) - 2 * giou
             inside = in_query[:, None] == of_predicate[predicates][None]
             cost = (cost.view(batch, queries, -1) + OUT_OF_GROUP_COST * ~inside).split(sizes, -1)
-            overlaps = [
-                box_iou(
-                    cxcywh_to_xyxy(boxes[side].flatten(0, 1))[:, None], cxcywh_to_xyxy(wanted[side])[None]
-                )
-                for side in (0, 1)
-            ]
+            overlaps = [overlap(boxes[side].flatten(0, 1)[:, None], wanted[side][None])[0] for side in (0, 1)]
             quality = torch.maximum(*overlaps).view(batch, queries, -1) * inside
             quality = (quality - 0.5 * flat[2].view(batch, queries, -1)).split(sizes, -1)
         matches = []
@@ -123,8 +123,8 @@ def plain(output: RawOutput, targets: list[Target], groups: QueryGroups, weights
             class_weights = weights if part == 2 else object_weights
             total = total + F.cross_entropy(logits[part].transpose(1, 2), goal, class_weights)
             matched, want = found[image_index, query_index], want[target_index]
-            overlap = 1 - box_giou(cxcywh_to_xyxy(matched), cxcywh_to_xyxy(want))
-            total = total + (5 * F.l1_loss(matched, want, reduction="sum") + 2 * overlap.sum()) / len(matched)
+            giou_loss = (1 - overlap(matched, want)[1]).sum()
+            total = total + (5 * F.l1_loss(matched, want, reduction="sum") + 2 * giou_loss) / len(matched)
     return total
 
 

@@ -5,6 +5,8 @@ continuous: a box covers x2 - x1 by y2 - y1, with no added pixel. Every function
 any float type and any leading dimensions ("...").
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -21,56 +23,41 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
     return torch.cat(((low + high) * 0.5, high - low), dim=-1)
 
 
-def box_area(boxes: Tensor) -> Tensor:
-    """Area (...) of xyxy boxes (..., 4)."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+def corners(boxes: Tensor) -> tuple[Tensor, ...]:
+    """x1, y1, x2 and y2, each (...) and contiguous, of cxcywh boxes (..., 4)."""
+    return cxcywh_to_xyxy(boxes).movedim(-1, 0).contiguous().unbind()
 
 
-def _intersection_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    low = torch.maximum(a[..., :2], b[..., :2])
-    high = torch.minimum(a[..., 2:], b[..., 2:])
-    sides = (high - low).clamp(min=0)
-    intersection = sides[..., 0] * sides[..., 1]
-    return intersection, box_area(a) + box_area(b) - intersection
+def iou_and_giou(a: Sequence[Tensor], b: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """IoU and generalised IoU (Rezatofighi et al., CVPR 2019), element by element with broadcasting.
+
+    Each coordinate is a tensor of its own, which is contiguous: arithmetic on slices of the last axis of
+    boxes (..., 4) takes three times as long.
+
+    Args:
+        a: x1, y1, x2 and y2, each (...).
+        b: the same, broadcast against ``a``.
+
+    Returns:
+        IoU (...), in [0, 1], and GIoU (...), in [-1, 1]; the IoU is 0 where both boxes have no area.
+    """
+    a_x1, a_y1, a_x2, a_y2 = a
+    b_x1, b_y1, b_x2, b_y2 = b
+    width = torch.minimum(a_x2, b_x2) - torch.maximum(a_x1, b_x1)
+    height = torch.minimum(a_y2, b_y2) - torch.maximum(a_y1, b_y1)
+    intersection = width.clamp(min=0) * height.clamp(min=0)
+    union = (a_x2 - a_x1) * (a_y2 - a_y1) + (b_x2 - b_x1) * (b_y2 - b_y1) - intersection
+    hull_width = torch.maximum(a_x2, b_x2) - torch.minimum(a_x1, b_x1)
+    hull = hull_width * (torch.maximum(a_y2, b_y2) - torch.minimum(a_y1, b_y1))
+    iou = _ratio(intersection, union)
+    return iou, iou - _ratio(hull - union, hull)
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Quotient, and 0 where the denominator is 0 (boxes without area)."""
-    return numerator / torch.where(denominator > 0, denominator, torch.ones_like(denominator))
-
-
-def box_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of xyxy boxes, element by element with broadcasting.
-
-    Args:
-        a: boxes (..., 4).
-        b: boxes (..., 4), broadcast against ``a``.
-
-    Returns:
-        IoU (...), in [0, 1]; 0 where both boxes have no area.
-    """
-    intersection, union = _intersection_and_union(a, b)
-    return _ratio(intersection, union)
-
-
-def box_giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU of xyxy boxes, element by element with broadcasting (Rezatofighi et al., CVPR 2019).
-
-    Args:
-        a: boxes (..., 4).
-        b: boxes (..., 4), broadcast against ``a``.
-
-    Returns:
-        GIoU (...), in [-1, 1].
-    """
-    intersection, union = _intersection_and_union(a, b)
-    low = torch.minimum(a[..., :2], b[..., :2])
-    high = torch.maximum(a[..., 2:], b[..., 2:])
-    sides = high - low
-    hull = sides[..., 0] * sides[..., 1]
-    return _ratio(intersection, union) - _ratio(hull - union, hull)
+    return numerator / torch.where(denominator > 0, denominator, 1)
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     """IoU (N, M) of every xyxy box of ``a`` (N, 4) with every one of ``b`` (M, 4)."""
-    return box_iou(a[:, None], b[None, :])
+    return iou_and_giou(a[:, None].unbind(-1), b.unbind(-1))[0]

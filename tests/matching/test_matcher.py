@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from golden_criterion import matcher, matches, output, targets
 from speaq.errors import SpeaqError
-from speaq.matching.cost import Relations, pair_cost
+from speaq.matching.cost import LogProbabilities, Relations, pair_cost
 from speaq.matching.groups import group_queries
 from speaq.matching.matcher import quality
 
@@ -48,7 +48,14 @@ def plain_giou(a, b):
 def test_pair_cost_equals_the_equations():
     predictions, items = output(2, torch.float64), targets(torch.float64)
     relations = Relations.from_targets(items)
-    cost = pair_cost(predictions, relations, class_weight=1.0, l1_weight=5.0, giou_weight=2.0).cost
+    cost = pair_cost(
+        predictions,
+        LogProbabilities.from_output(predictions),
+        relations,
+        class_weight=1.0,
+        l1_weight=5.0,
+        giou_weight=2.0,
+    ).cost
     assert cost.shape == (3, 34, 80)
     first = 0
     for image, target in enumerate(items):
@@ -71,7 +78,14 @@ def test_matcher_minimizes_the_summed_cost_of_all_layers():
     predictions, items = output(1), targets()
     relations = Relations.from_targets(items)
     assignment = matcher()(predictions, relations)
-    cost = pair_cost(predictions, relations, class_weight=1.0, l1_weight=5.0, giou_weight=2.0).cost
+    cost = pair_cost(
+        predictions,
+        LogProbabilities.from_output(predictions),
+        relations,
+        class_weight=1.0,
+        l1_weight=5.0,
+        giou_weight=2.0,
+    ).cost
     for layer in range(3):
         found_queries, found_relations = matches(assignment, layer)[0]
         queries, columns = linear_sum_assignment(cost[:, :5].sum(0).numpy().T)

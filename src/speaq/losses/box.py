@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from speaq.boxes import box_giou, cxcywh_to_xyxy
+from speaq.boxes import corners, iou_and_giou
 from speaq.matching.matcher import Assignment
 
 
@@ -23,7 +23,7 @@ def box_losses(
     index = (assignment.layer, assignment.image)
     matched = boxes[(*index, assignment.query // multiplier)]
     l1_loss = (matched - target_boxes).abs().sum(-1)
-    giou_loss = 1 - box_giou(cxcywh_to_xyxy(matched), cxcywh_to_xyxy(target_boxes))
+    giou_loss = 1 - iou_and_giou(corners(matched), corners(target_boxes))[1]
     zeros = boxes.new_zeros(boxes.shape[:2])
     return (
         zeros.index_put(index, l1_loss, accumulate=True),

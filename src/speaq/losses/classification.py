@@ -7,31 +7,34 @@ from speaq.matching.matcher import Assignment
 
 
 def cross_entropy(
-    logits: Tensor, target_classes: Tensor, assignment: Assignment, class_weights: Tensor, multiplier: int
+    log_probabilities: Tensor,
+    target_classes: Tensor,
+    assignment: Assignment,
+    class_weights: Tensor,
+    multiplier: int,
 ) -> tuple[Tensor, Tensor]:
     """Weighted cross-entropy summed over the queries of every image, and the sum of their class weights.
 
-    The loss of an unmatched query needs only the log-sum-exp and one logit, and the m repetitions of an
-    entity query are counted instead of copied.
+    The m repetitions of an entity query are counted instead of copied.
 
     Args:
-        logits: (L, B, q, c), the last class being "no object" or "no relation".
+        log_probabilities: (L, B, q, c), the last class being "no object" or "no relation".
         target_classes: (K,) target of each matched query.
         assignment: K matched queries, out of q * multiplier per image.
         class_weights: (c,).
-        multiplier: predicate queries per row of ``logits``: m for entities (q = Q), 1 for predicates (q = P).
+        multiplier: predicate queries per row of ``log_probabilities``: m for entities (q = Q), 1 for
+            predicates (q = P).
 
     Returns:
         Cross-entropy (L, B) and its normalizer (L, B), the sum of the class weights.
     """
-    log_sum_exp = logits.logsumexp(-1)
     index = (assignment.layer, assignment.image, assignment.query // multiplier)
-    num_matched = torch.zeros(logits.shape[:3], device=logits.device, dtype=logits.dtype)
+    num_matched = log_probabilities.new_zeros(log_probabilities.shape[:3])
     num_matched = num_matched.index_put(index, num_matched.new_ones(()), accumulate=True)
     unmatched_weight = class_weights[-1] * (multiplier - num_matched)
-    unmatched_loss = (unmatched_weight * (log_sum_exp - logits[..., -1])).sum(-1)
+    unmatched_loss = -(unmatched_weight * log_probabilities[..., -1]).sum(-1)
     matched_weight = class_weights[target_classes]
-    matched_loss = matched_weight * (log_sum_exp[index] - logits[(*index, target_classes)])
+    matched_loss = -matched_weight * log_probabilities[(*index, target_classes)]
     return (
         unmatched_loss.index_put(index[:2], matched_loss, accumulate=True),
         unmatched_weight.sum(-1).index_put(index[:2], matched_weight, accumulate=True),

@@ -13,7 +13,7 @@ from speaq.losses.box import box_losses
 from speaq.losses.classification import cross_entropy
 from speaq.losses.dense import dense_losses
 from speaq.losses.terms import Term, TermSums, divisors, row_name, sum_over_ranks, sum_over_sources
-from speaq.matching.cost import Relations
+from speaq.matching.cost import LogProbabilities, Relations
 from speaq.matching.matcher import Assignment, Matcher
 from speaq.structures import RawOutput, Target
 
@@ -117,15 +117,20 @@ class Criterion(nn.Module):
         if not self.deep_supervision:
             output = output.last_layer()
         relations = Relations.from_targets(targets)
-        assignment = self.matcher(output, relations)
-        sums = self._decoder_sums(output, relations, assignment)
+        log_probabilities = LogProbabilities.from_output(output)
+        assignment = self.matcher(output, relations, log_probabilities)
+        sums = self._decoder_sums(output, log_probabilities, relations, assignment)
         if self.dense_loss_weight:
             sums += self._dense_sums(output, targets)
         num_correct = self._count_correct(output, relations, assignment)
         return self._reduce(sums, targets, assignment, num_correct)
 
     def _decoder_sums(
-        self, output: RawOutput, relations: Relations, assignment: Assignment
+        self,
+        output: RawOutput,
+        log_probabilities: LogProbabilities,
+        relations: Relations,
+        assignment: Assignment,
     ) -> list[TermSums]:
         """Class, L1 and GIoU terms of subjects, objects and predicates, each (L, B)."""
         matched, m = assignment.relation, output.query_multiplier
@@ -133,10 +138,10 @@ class Criterion(nn.Module):
         num_matched = output.predicate_boxes.new_zeros(output.predicate_logits.shape[:2])
         num_matched = num_matched.index_put((assignment.layer, assignment.image), ones, accumulate=True)
         sums = []
-        for terms, logits, labels, class_weights, boxes, target_boxes, multiplier in (
+        for terms, log_probs, labels, class_weights, boxes, target_boxes, multiplier in (
             (
                 self.subject_terms,
-                output.subject_logits,
+                log_probabilities.subject,
                 relations.subject_labels,
                 self.object_weights,
                 output.subject_boxes,
@@ -145,7 +150,7 @@ class Criterion(nn.Module):
             ),
             (
                 self.object_terms,
-                output.object_logits,
+                log_probabilities.object,
                 relations.object_labels,
                 self.object_weights,
                 output.object_boxes,
@@ -154,7 +159,7 @@ class Criterion(nn.Module):
             ),
             (
                 self.predicate_terms,
-                output.predicate_logits,
+                log_probabilities.predicate,
                 relations.predicates,
                 self.predicate_weights,
                 output.predicate_boxes,
@@ -163,7 +168,7 @@ class Criterion(nn.Module):
             ),
         ):
             class_loss, class_normalizer = cross_entropy(
-                logits, labels[matched], assignment, class_weights.to(logits.dtype), multiplier
+                log_probs, labels[matched], assignment, class_weights.to(log_probs.dtype), multiplier
             )
             l1_loss, giou_loss = box_losses(
                 boxes, target_boxes[matched].to(boxes.dtype), assignment, multiplier

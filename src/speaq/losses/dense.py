@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from speaq.boxes import box_giou, cxcywh_to_xyxy
+from speaq.boxes import corners, cxcywh_to_xyxy, iou_and_giou
 from speaq.structures import Target
 
 
@@ -45,8 +45,8 @@ def assign_tokens(points: Tensor, boxes: Tensor) -> Tensor:
     assigned = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
     if len(boxes) == 0:
         return assigned
-    corners = cxcywh_to_xyxy(boxes)
-    inside = ((points[:, None] >= corners[:, :2]) & (points[:, None] <= corners[:, 2:])).all(-1)
+    xyxy = cxcywh_to_xyxy(boxes)
+    inside = ((points[:, None] >= xyxy[:, :2]) & (points[:, None] <= xyxy[:, 2:])).all(-1)
     area = boxes[:, 2] * boxes[:, 3]
     smallest = area.expand(len(points), -1).masked_fill(~inside, torch.inf).min(1)
     assigned = torch.where(inside.any(1), smallest.indices, assigned)
@@ -86,7 +86,7 @@ def dense_losses(
     foreground = (target_classes != no_object).to(logits.dtype)
     weight = (foreground + background_weight * (1 - foreground)) * (points <= 1).all(-1)
     cross_entropy = logits.logsumexp(-1) - logits.gather(-1, target_classes[..., None]).squeeze(-1)
-    giou_loss = 1 - box_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(target_boxes))
+    giou_loss = 1 - iou_and_giou(corners(boxes), corners(target_boxes))[1]
     return DenseLosses(
         cross_entropy=(weight * cross_entropy).sum(-1),
         class_weight=weight.sum(-1),

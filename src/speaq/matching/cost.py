@@ -6,11 +6,12 @@ image only. Shape letters: see `speaq.structures`; M is the relations of the who
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from speaq.boxes import box_giou, box_iou, cxcywh_to_xyxy
+from speaq.boxes import corners, iou_and_giou
 from speaq.structures import RawOutput, Target
 
 
@@ -64,6 +65,25 @@ class Relations:
         )
 
 
+class LogProbabilities(NamedTuple):
+    """Log-softmax of the class logits, for matching and loss.
+
+    Attributes:
+        subject, object: (L, B, Q, C + 1).
+        predicate: (L, B, P, R + 1).
+    """
+
+    subject: Tensor
+    object: Tensor
+    predicate: Tensor
+
+    @classmethod
+    def from_output(cls, output: RawOutput) -> "LogProbabilities":
+        """Log-probabilities of an output's classes."""
+        logits = (output.subject_logits, output.object_logits, output.predicate_logits)
+        return cls(*(each.log_softmax(-1) for each in logits))
+
+
 @dataclass(frozen=True, slots=True)
 class PairCost:
     """Costs of all pairs of a relation and a predicate query of its image, and what the quality needs.
@@ -81,7 +101,13 @@ class PairCost:
 
 
 def pair_cost(
-    output: RawOutput, relations: Relations, *, class_weight: float, l1_weight: float, giou_weight: float
+    output: RawOutput,
+    log_probabilities: LogProbabilities,
+    relations: Relations,
+    *,
+    class_weight: float,
+    l1_weight: float,
+    giou_weight: float,
 ) -> PairCost:
     """Matching cost of every predicate query for every relation of its image.
 
@@ -91,44 +117,46 @@ def pair_cost(
 
     Args:
         output: outputs of L layers, detached.
+        log_probabilities: of the output's classes.
         relations: M relations.
         class_weight: weight of the class probabilities.
         l1_weight: weight of the L1 distances between cxcywh boxes.
         giou_weight: weight of the generalised IoUs.
     """
     image = relations.image
-    prob_r = _class_probability(output.predicate_logits, image, relations.predicates)
-    prob_s = _class_probability(output.subject_logits, image, relations.subject_labels)
-    prob_o = _class_probability(output.object_logits, image, relations.object_labels)
+    prob_s = _class_probability(log_probabilities.subject, image, relations.subject_labels)
+    prob_o = _class_probability(log_probabilities.object, image, relations.object_labels)
+    prob_r = _class_probability(log_probabilities.predicate, image, relations.predicates)
     weights = (l1_weight, giou_weight)
-    entity = _box_cost(output.subject_boxes, relations.subject_boxes, image, *weights)
-    entity = entity + _box_cost(output.object_boxes, relations.object_boxes, image, *weights)
-    entity = entity - class_weight * (prob_s + prob_o)
-    predicate = _box_cost(output.predicate_boxes, relations.predicate_boxes, image, *weights)
+    subject, subject_iou = _box_cost(output.subject_boxes, relations.subject_boxes, image, *weights)
+    object_, object_iou = _box_cost(output.object_boxes, relations.object_boxes, image, *weights)
+    predicate, _ = _box_cost(output.predicate_boxes, relations.predicate_boxes, image, *weights)
+    entity = subject + object_ - class_weight * (prob_s + prob_o)
     predicate = predicate - class_weight * prob_r
     return PairCost(
         cost=predicate + entity.repeat_interleave(output.query_multiplier, dim=-1),
-        subject_iou=_pair_iou(output.subject_boxes, relations.subject_boxes, image),
-        object_iou=_pair_iou(output.object_boxes, relations.object_boxes, image),
+        subject_iou=subject_iou,
+        object_iou=object_iou,
         predicate_probability=prob_r,
     )
 
 
-def _class_probability(logits: Tensor, image: Tensor, classes: Tensor) -> Tensor:
-    """Softmax probability (L, M, q) of the relations' classes (M,) under logits (L, B, q, c)."""
-    class_logits = logits[:, image, :, classes].transpose(0, 1)  # indexing by two tensors puts M first
-    return (class_logits - logits.logsumexp(-1)[:, image]).exp()
+def _class_probability(log_probabilities: Tensor, image: Tensor, classes: Tensor) -> Tensor:
+    """Probability (L, M, q) of the relations' classes (M,) under log-probabilities (L, B, q, c)."""
+    return log_probabilities[:, image, :, classes].transpose(0, 1).exp()  # two index tensors put M first
 
 
 def _box_cost(
     boxes: Tensor, target_boxes: Tensor, image: Tensor, l1_weight: float, giou_weight: float
-) -> Tensor:
-    """l1_weight * L1 - giou_weight * GIoU (L, M, q) of boxes (L, B, q, 4) and target boxes (M, 4)."""
-    boxes, target_boxes = boxes[:, image], target_boxes[None, :, None]
-    l1 = (boxes - target_boxes).abs().sum(-1)
-    return l1_weight * l1 - giou_weight * box_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(target_boxes))
-
-
-def _pair_iou(boxes: Tensor, target_boxes: Tensor, image: Tensor) -> Tensor:
-    """IoU (L, M, q) of boxes (L, B, q, 4) and target boxes (M, 4)."""
-    return box_iou(cxcywh_to_xyxy(boxes[:, image]), cxcywh_to_xyxy(target_boxes)[None, :, None])
+) -> tuple[Tensor, Tensor]:
+    """Cost l1_weight * L1 - giou_weight * GIoU and IoU, each (L, M, q), of boxes (L, B, q, 4) and target
+    boxes (M, 4), cxcywh.
+    """
+    values = boxes.movedim(-1, 0).contiguous()
+    targets = target_boxes.T.contiguous()[..., None]
+    first, second, third, fourth = (
+        (value[:, image] - target).abs() for value, target in zip(values, targets, strict=True)
+    )
+    sides = [side[:, image] for side in corners(boxes)]
+    iou, giou = iou_and_giou(sides, corners(target_boxes[:, None]))
+    return l1_weight * (first + second + third + fourth) - giou_weight * giou, iou

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from speaq.errors import SpeaqError
-from speaq.matching.cost import PairCost, Relations, pair_cost
+from speaq.matching.cost import LogProbabilities, PairCost, Relations, pair_cost
 from speaq.matching.groups import QueryGroups
 from speaq.structures import RawOutput
 
@@ -55,8 +55,8 @@ def quality(
     prob.
 
     Args:
-        subject_iou: (L, M, P) IoU of the query's and the relation's subject boxes.
-        object_iou: (L, M, P) IoU of their object boxes.
+        subject_iou: (L, M, Q) IoU of the query's and the relation's subject boxes.
+        object_iou: (L, M, Q) IoU of their object boxes.
         predicate_probability: (L, M, P) probability of the relation's predicate.
         scheme: f: minimum, maximum, geometric or arithmetic mean.
         predicate_weight: weight of the probability; 0 leaves it out.
@@ -73,6 +73,7 @@ def quality(
         iou = (subject_iou * object_iou).sqrt()
     else:
         iou = (subject_iou + object_iou) / 2
+    iou = iou.repeat_interleave(predicate_probability.shape[-1] // iou.shape[-1], dim=-1)
     if in_group is not None:
         iou = iou * in_group
     return iou + predicate_weight * predicate_probability
@@ -130,14 +131,22 @@ class Matcher:
         self.groups = groups
 
     @torch.no_grad()
-    def __call__(self, output: RawOutput, relations: Relations) -> Assignment:
+    def __call__(
+        self, output: RawOutput, relations: Relations, log_probabilities: LogProbabilities | None = None
+    ) -> Assignment:
         """Match the queries of L layers with the M relations of a batch.
 
         An image with non-finite costs is matched arbitrarily: its loss is not finite either and is reported
         there.
+
+        Args:
+            output: of L layers.
+            relations: M relations.
+            log_probabilities: of the output's classes, if they have been computed before.
         """
         pairs = pair_cost(
             output,
+            log_probabilities or LogProbabilities.from_output(output),
             relations,
             class_weight=self.class_weight,
             l1_weight=self.l1_weight,
@@ -175,10 +184,9 @@ class Matcher:
         num_layers, num_relations, num_queries = pairs.predicate_probability.shape
         if self.one2many_scheme == "static":
             return torch.full((num_layers, num_relations), float(self.one2many_k), device=pairs.cost.device)
-        m = num_queries // pairs.subject_iou.shape[-1]
         qualities = quality(
-            pairs.subject_iou.repeat_interleave(m, dim=-1),
-            pairs.object_iou.repeat_interleave(m, dim=-1),
+            pairs.subject_iou,
+            pairs.object_iou,
             pairs.predicate_probability,
             scheme=self.quality_scheme,
             predicate_weight=self.predicate_weight,
