@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speaq.model.dropout import Dropout, DropoutAttention
+
 
 class Attention(nn.Module):
     """Multi-head attention (Vaswani et al., NeurIPS 2017), with dropout on the probabilities.
@@ -44,7 +46,10 @@ class Attention(nn.Module):
         q, k, v = (self._split_heads(x) for x in (self.query(query), self.key(key), self.value(value)))
         mask = None if valid is None else valid[:, None, None, :]
         dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        if dropout and q.device.type == "cpu":
+            attended = DropoutAttention.apply(q, k, v, mask, dropout)
+        else:
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.output(attended.transpose(1, 2).flatten(2))
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -59,7 +64,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.expand = nn.Linear(hidden_dim, feedforward_dim)
         self.contract = nn.Linear(feedforward_dim, hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to x (..., D)."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from speaq.model.attention import Attention, FeedForward
+from speaq.model.dropout import Dropout
 
 
 class Memory(NamedTuple):
@@ -39,7 +40,7 @@ class DecoderLayer(nn.Module):
         self.self_norm = nn.LayerNorm(hidden_dim)
         self.cross_norm = nn.LayerNorm(hidden_dim)
         self.feedforward_norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, position: Tensor, memory: Memory) -> Tensor:
         """Next states (B, q, D) of queries x (B, q, D) with query positions (B, q, D)."""
@@ -59,7 +60,7 @@ class Conditioning(nn.Module):
             hidden_dim=hidden_dim, num_heads=num_heads, key_dim=key_dim, dropout=dropout
         )
         self.linear = nn.Linear(hidden_dim, hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Residual (B, q, D) for queries (B, q, D) given keys and values (B, k, key_dim)."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from speaq.model.attention import Attention, FeedForward
+from speaq.model.dropout import Dropout
 
 
 class EncoderLayer(nn.Module):
@@ -16,7 +17,7 @@ class EncoderLayer(nn.Module):
         )
         self.attention_norm = nn.LayerNorm(hidden_dim)
         self.feedforward_norm = nn.LayerNorm(hidden_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, position: Tensor, valid: Tensor | None) -> Tensor:
         """Encode tokens x (B, T, D); positions are added to queries and keys only."""
