@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speaq.data.mixing import Mixture
-from speaq.data.sampling import Draw, EpochStream, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
+from speaq.data.sampling import Draw, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
 from speaq.errors import SpeaqError
 
 
@@ -73,16 +73,14 @@ def test_unequal_shares_are_refused(options):
         sampler(**options)
 
 
-def test_stream_of_unequal_epochs_can_be_read_anywhere():
+@pytest.mark.parametrize("start_step", range(12))
+def test_epochs_of_unequal_length_follow_one_another(start_step):
     def epochs(epoch: int) -> np.ndarray:
         return np.full(epoch % 3 + 1, epoch)
 
-    stream = EpochStream(epochs)
     whole = [0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5]
-    assert stream.take(0, 12).tolist() == whole
-    assert stream.take(5, 4).tolist() == whole[5:9]
-    assert stream.take(1, 1).tolist() == [1]
-    assert stream.take(3, 0).tolist() == []
+    batches = sampler(epochs=epochs, batch_size=1, num_steps=12, start_step=start_step)
+    assert [draw.image for batch in batches for draw in batch] == whole[start_step:]
 
 
 def test_draw_is_a_tuple():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from speaq.data.transforms import resize_shortest_edge
+from speaq.data.transforms import resize_image
 from speaq.images import ImageSource, read_image
 
 
@@ -39,11 +39,9 @@ def load_image(source: ImageSource, min_size: int, max_size: int) -> InputImage:
         SpeaqError: the image cannot be read.
     """
     image = read_image(source)
-    height, width = resize_shortest_edge(image.height, image.width, min_size, max_size)
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
     return InputImage(
         source=source,
         image=Path(source) if isinstance(source, str | Path) else image,
         size=(image.height, image.width),
-        pixels=np.array(resized).transpose(2, 0, 1),
+        pixels=np.array(resize_image(image, min_size, max_size)).transpose(2, 0, 1),
     )
