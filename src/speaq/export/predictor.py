@@ -12,9 +12,9 @@ import numpy as np
 
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
-from speaq.images import ImageSource, is_one_image, iterate_sources
+from speaq.images import ImageSource, is_one_image
 from speaq.inference.graph_builder import GraphBuilder
-from speaq.inference.preprocess import load_image
+from speaq.inference.preprocess import load_images
 from speaq.scene_graph import SceneGraph
 
 
@@ -106,8 +106,7 @@ class OnnxPredictor:
         """
         min_size = self.description.min_size if min_size is None else min_size
         max_size = self.description.max_size if max_size is None else max_size
-        for source in iterate_sources(images):
-            item = load_image(source, min_size, max_size)
+        for item in load_images(images, min_size, max_size):
             outputs = self.run(item.pixels[None])
             graph = self.postprocess.build(
                 scores=outputs["scores"][0],
@@ -118,7 +117,7 @@ class OnnxPredictor:
                 image_size=item.size,
             )
             graph.image = item.image
-            yield source, graph
+            yield item.source, graph
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs of the network by name.

@@ -1,9 +1,7 @@
 """From the predictions of one image to its scene graph, in NumPy and without torch.
 
 The subject and object boxes of all queries are pooled and merged by class-wise NMS. The kept boxes are the
-entities of the graph, and the subject and object of each relation are two of them.
-
-Shape letters: see `speaq.structures`; K are the predicates kept per query (TEST.NUM_REL).
+entities of the graph. Shape letters: see `speaq.structures`; K: predicates kept per query (TEST.NUM_REL).
 """
 
 from collections.abc import Sequence
@@ -25,8 +23,7 @@ class GraphBuilder:
         pnms: apply NMS to triplets instead of boxes (TEST.PNMS).
         pnms_threshold: threshold of the product of subject and object IoU (TEST.RELATION.PNMS_THRESHOLD).
         clip_boxes: clip boxes to the image; the published algorithm does not.
-        drop_self_relations: drop relations whose subject and object are the same entity; the published
-            algorithm does not.
+        drop_self_relations: drop relations of an entity with itself; the published algorithm does not.
         vocabulary: class names for the graphs.
     """
 
@@ -57,21 +54,20 @@ class GraphBuilder:
             image_size: height and width in pixels.
         """
         height, width = image_size
-        multiplier = len(predicate_probs) // scores.shape[1]
         scale = np.array((width, height, width, height), np.float32)
         boxes = boxes * scale
         if self.clip_boxes:
             boxes = boxes.clip(0, scale)
-        boxes, labels, box_scores, box_of_query = _pool(boxes, labels, scores, multiplier)
 
         # A candidate relation is a predicate query with one of its K predicates.
         predicate = predicates.ravel()
         query = np.repeat(np.arange(len(predicates)), predicates.shape[1])
+        multiplier = len(predicates) // scores.shape[1]
         pair_scores = scores[:, query // multiplier].T
         triplet_scores = pair_scores[:, 0] * pair_scores[:, 1] * predicate_probs[query, predicate]
         order = np.argsort(-triplet_scores, kind="stable")
+        boxes, labels, box_scores, box_of_query = _pool(boxes, labels, scores, multiplier)
         pairs = box_of_query[:, query].T
-
         if self.pnms:
             triplets = np.column_stack((labels[pairs], predicate))[order]
             order = order[triplet_nms(boxes[pairs[order]], triplets, self.pnms_threshold)]
@@ -81,8 +77,8 @@ class GraphBuilder:
             assignment[keep] = np.arange(len(keep))
         else:
             keep, assignment = classwise_nms(boxes, labels, box_scores, self.nms_threshold)
-        pairs = assignment[pairs]
 
+        pairs = assignment[pairs]
         if self.drop_self_relations:
             order = order[pairs[order, 0] != pairs[order, 1]]
         relations = np.column_stack((pairs, predicate))[order]
@@ -105,17 +101,11 @@ class GraphBuilder:
 def _pool(
     boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, multiplier: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pool subject and object predictions into one list, subjects first.
+    """Pool the predictions (2, Q, ...) of subjects and objects into one list, subjects first.
 
-    The published algorithm pools m copies of every prediction, one per predicate query. NMS merges the copies
-    of a box anyway, so one is enough, except for boxes without area: their IoU is 0 even with their own
-    copies, and all m of them become entities.
-
-    Args:
-        boxes: (2, Q, 4) xyxy of subjects and objects.
-        labels: (2, Q).
-        scores: (2, Q).
-        multiplier: m.
+    The published algorithm pools m copies of each prediction, one per predicate query. One is enough, as NMS
+    merges copies, except for boxes without area: their IoU is 0 even with their own copies, so all m become
+    entities.
 
     Returns:
         boxes (N, 4), labels (N,), scores (N,), and the indices (2, P) in this list of the subject and the

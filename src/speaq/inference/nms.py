@@ -1,4 +1,7 @@
-"""Greedy non-maximum suppression (NMS) of boxes and of triplets, in NumPy."""
+"""Greedy non-maximum suppression (NMS) of boxes and of triplets, in NumPy.
+
+Shape letters: see `speaq.structures`.
+"""
 
 import numpy as np
 
@@ -8,7 +11,7 @@ from speaq.graph.boxes import box_iou
 def classwise_nms(
     boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class-wise greedy NMS that also assigns every box to one of the kept boxes.
+    """Class-wise NMS that also assigns each box to one of the kept boxes.
 
     Args:
         boxes: (N, 4) xyxy.
@@ -19,7 +22,7 @@ def classwise_nms(
     Returns:
         keep: (E,) indices of the kept boxes, by descending score.
         assignment: (N,) for each box the position in ``keep`` of the kept box of its class with the highest
-            IoU; a kept box is assigned to itself.
+            IoU; for a kept box its own.
     """
     order = np.argsort(-scores, kind="stable")
     first, second = equal_pairs(labels[order])
@@ -42,7 +45,7 @@ def classwise_nms(
 
 
 def triplet_nms(boxes: np.ndarray, triplets: np.ndarray, threshold: float) -> np.ndarray:
-    """Greedy NMS among triplets with the same subject, object and predicate class.
+    """NMS among triplets of equal classes.
 
     Args:
         boxes: (M, 2, 4) xyxy of subject and object, by descending triplet score.
@@ -60,7 +63,7 @@ def triplet_nms(boxes: np.ndarray, triplets: np.ndarray, threshold: float) -> np
 
 
 def equal_pairs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs i < j of positions of equal values in ``keys`` (N,): every i, and every j."""
+    """All pairs i < j of positions of equal values in ``keys`` (N,): each i, and each j."""
     order = np.argsort(keys, kind="stable")
     _, counts = np.unique(keys, return_counts=True)
     position = np.arange(len(keys))
@@ -72,16 +75,10 @@ def equal_pairs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def suppress(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
-    """Greedy suppression: item ``second`` of a pair is suppressed if item ``first`` is kept.
+    """Greedy suppression among ``count`` items: item ``second`` of a pair goes if item ``first`` is kept.
 
-    Starts with all items kept and repeats the suppression until the result is stable. After t rounds the
-    first t items are final, since an item depends only on the ones before it; a few rounds suffice in
-    practice.
-
-    Args:
-        first: position of the item with the higher score in each pair.
-        second: position of the other one, with first < second.
-        count: number of items, sorted by descending score.
+    Items are sorted by descending score, so first < second. The suppression is repeated until the result is
+    stable; after t rounds the first t items are final, but a few rounds suffice in practice.
 
     Returns:
         (count,) bool, True for the kept items.

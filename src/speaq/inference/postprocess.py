@@ -1,9 +1,7 @@
 """From the output of the network to scene graphs.
 
-The output is reduced on its device and copied to the host once per batch; the rest is done there in NumPy by
-`speaq.inference.graph_builder`.
-
-Shape letters: see `speaq.structures`; K are the predicates kept per query (TEST.NUM_REL).
+The output is reduced on its device and copied to the host once per batch; `GraphBuilder` does the rest there.
+Shape letters: see `speaq.structures`; K: predicates kept per query (TEST.NUM_REL).
 """
 
 from collections.abc import Sequence
@@ -22,7 +20,7 @@ from speaq.structures import RawOutput
 
 
 class Reduced(NamedTuple):
-    """The part of a network output that a scene graph is built from; the axis of size 2 is subject, object.
+    """The part of a network output that scene graphs are built from; the axis of size 2 is subject, object.
 
     Attributes:
         scores: (B, 2, Q), probability of the best object class.
@@ -40,11 +38,7 @@ class Reduced(NamedTuple):
 
 
 def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
-    """Scores, labels, boxes and best predicates of the last decoder layer.
-
-    Args:
-        output: output of the network, on any device.
-        num_rel: K.
+    """Reduce the output of the last decoder layer, with K = ``num_rel``.
 
     Raises:
         SpeaqError: ``num_rel`` is not between 1 and R.
@@ -69,25 +63,20 @@ def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
 
 @dataclass(kw_only=True, eq=False)
 class PostProcessor(GraphBuilder):
-    """Builds one scene graph per image from the last decoder layer.
+    """Builds the scene graphs of a batch from the last decoder layer.
 
     Attributes:
-        num_rel: predicates kept per query, the best ones (TEST.NUM_REL).
+        num_rel: K, predicates kept per query (TEST.NUM_REL).
     """
 
     num_rel: int = 1
 
     @torch.no_grad()
     def __call__(self, output: RawOutput, sizes: Tensor | Sequence[tuple[int, int]]) -> list[SceneGraph]:
-        """One scene graph per image.
-
-        Args:
-            output: output of the network, on any device.
-            sizes: (B, 2) height and width of the original images in pixels.
+        """One scene graph per image; ``sizes`` (B, 2) are height and width of the original images in pixels.
 
         Raises:
-            SpeaqError: ``num_rel`` is not between 1 and R.
-            ValueError: P is not a multiple of Q.
+            SpeaqError, ValueError: see `reduce_output`.
         """
         host = _to_host(*reduce_output(output, self.num_rel))
         return [self.build(*image) for image in zip(*host, torch.as_tensor(sizes).tolist(), strict=True)]

@@ -1,5 +1,9 @@
-"""Read and resize images for the network, without torch."""
+"""Read and resize images for the network, without torch.
 
+Shape letters: see `speaq.structures`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +11,11 @@ import numpy as np
 from PIL import Image
 
 from speaq.data.transforms import resize_image
-from speaq.images import ImageSource, read_image
+from speaq.errors import SpeaqError
+from speaq.images import ImageSource, iterate_sources, read_image
+
+OnUnreadable = Callable[[ImageSource, SpeaqError], None]
+"""Called with an image that cannot be read, and the error."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,7 +24,7 @@ class InputImage:
 
     Attributes:
         source: the image as the caller gave it.
-        image: what the scene graph refers to: the path, or the RGB image where there is no file.
+        image: the image for the scene graph: its path, or the RGB image where there is no file.
         size: height and width of the original image in pixels.
         pixels: (3, H, W) uint8 RGB, resized.
     """
@@ -27,21 +35,34 @@ class InputImage:
     pixels: np.ndarray
 
 
-def load_image(source: ImageSource, min_size: int, max_size: int) -> InputImage:
-    """Read an image and resize it as at evaluation.
+def load_images(
+    images: ImageSource | Iterable[ImageSource],
+    min_size: int,
+    max_size: int,
+    on_unreadable: OnUnreadable | None = None,
+) -> Iterator[InputImage]:
+    """Read images one by one, and resize them as at evaluation.
 
     Args:
-        source: the image, see `ImageSource`.
+        images: see `speaq.images.iterate_sources`.
         min_size: length of the shortest edge in pixels.
         max_size: limit of the longest edge in pixels.
+        on_unreadable: called for each image that cannot be read, which is then skipped.
 
     Raises:
-        SpeaqError: the image cannot be read.
+        SpeaqError: an image cannot be read, and there is no ``on_unreadable``.
     """
-    image = read_image(source)
-    return InputImage(
-        source=source,
-        image=Path(source) if isinstance(source, str | Path) else image,
-        size=(image.height, image.width),
-        pixels=np.array(resize_image(image, min_size, max_size)).transpose(2, 0, 1),
-    )
+    for source in iterate_sources(images):
+        try:
+            image = read_image(source)
+        except SpeaqError as error:
+            if on_unreadable is None:
+                raise
+            on_unreadable(source, error)
+            continue
+        yield InputImage(
+            source=source,
+            image=Path(source) if isinstance(source, str | Path) else image,
+            size=(image.height, image.width),
+            pixels=np.array(resize_image(image, min_size, max_size)).transpose(2, 0, 1),
+        )

@@ -4,11 +4,10 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from speaq.errors import SpeaqError
 from speaq.images import image_files, is_one_image, is_pattern, split_pattern
@@ -101,11 +100,10 @@ def _result_names(relative: dict[Path, Path]) -> dict[Path, Path]:
 
 @dataclass(kw_only=True)
 class Results:
-    """Writes scene graphs as JSON files and drawings; use it inside ``with results.opened() as images:``.
+    """Writes scene graphs as JSON files and drawings, atomically and the drawing before the JSON.
 
-    Files are written atomically, the drawing before the JSON. An image is done if its JSON file, and its
-    drawing unless ``picture`` is None, exist and are not older than the image; with ``lines``, if
-    ``predictions.jsonl`` has its complete line.
+    An image is done if its JSON file, and its drawing unless ``picture`` is None, exist and are not older
+    than the image; with ``lines``, if ``predictions.jsonl`` has its complete line.
 
     Attributes:
         folder: output folder.
@@ -125,23 +123,21 @@ class Results:
     score: float = 0.0
     keep: int | None = None
     resume: bool = False
-    _file: IO[str] | None = field(default=None, init=False, repr=False)
 
-    @contextmanager
-    def opened(self) -> Iterator[list[Path]]:
-        """The images that are not done yet."""
+    def start(self) -> list[Path]:
+        """Start ``predictions.jsonl`` if there is to be one, and return the images that are not done yet.
+
+        Raises:
+            SpeaqError: the file to append to cannot be read.
+        """
         images = list(self.places)
-        if self.lines:
-            path = self.folder / LINES_FILE
-            done = _lines_in(path) if self.resume else set()
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("a" if self.resume else "w", encoding="utf-8") as self._file:
-                    yield [image for image in images if str(image) not in done]
-            finally:
-                self._file = None
-        else:
-            yield [image for image in images if not (self.resume and self._is_done(image))]
+        if not self.lines:
+            return [image for image in images if not (self.resume and self._is_done(image))]
+        path = self.folder / LINES_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a" if self.resume else "w").close()
+        done = _lines_in(path)
+        return [image for image in images if str(image) not in done]
 
     def write(self, image: Path, graph: SceneGraph) -> None:
         """Write the JSON and the drawing of one image.
@@ -152,11 +148,11 @@ class Results:
         if self.picture:
             graph.draw(self._path(image, self.picture), top=self.top, score=self.score)
         kept = graph if self.keep is None else graph.filter(top=self.keep)
-        if self._file is None:
-            kept.to_json(self._path(image, "json"))
+        if self.lines:
+            with (self.folder / LINES_FILE).open("a", encoding="utf-8") as file:
+                file.write(kept.to_json().replace("\n", "") + "\n")  # JSON strings escape line ends
         else:
-            self._file.write(kept.to_json().replace("\n", "") + "\n")  # JSON strings escape line ends
-            self._file.flush()
+            kept.to_json(self._path(image, "json"))
 
     def _path(self, image: Path, suffix: str) -> Path:
         return self.folder / f"{self.places[image]}.{suffix}"
@@ -174,10 +170,8 @@ def _lines_in(path: Path) -> set[str]:
     """The images of all complete lines of a file; an incomplete line at its end is removed.
 
     Raises:
-        SpeaqError: the file exists but cannot be read.
+        SpeaqError: the file cannot be read.
     """
-    if not path.exists():
-        return set()
     images, size = set(), 0
     try:
         with path.open("rb+") as file:
@@ -191,15 +185,3 @@ def _lines_in(path: Path) -> set[str]:
     except (OSError, ValueError) as error:
         raise SpeaqError(f"{path}: cannot continue this file: {error}") from error
     return images
-
-
-def summarize(done: int, kept: int, unreadable: Iterable[Path]) -> str:
-    """The number of images, such as "198 of 200 images; 2 could not be read: a.jpg, b.jpg"."""
-    failed = list(unreadable)
-    text = f"{done + kept} of {done + kept + len(failed)} images"
-    if kept:
-        text += f" ({kept} had results already)"
-    if failed:
-        names = ", ".join(str(path) for path in failed[:5]) + (", ..." if len(failed) > 5 else "")
-        text += f"; {len(failed)} could not be read: {names}"
-    return text

@@ -6,19 +6,21 @@ Pillow reads and writes animated GIF, WebP and PNG files; PyAV all other videos.
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import PILLOW_ERRORS, to_rgb
-from speaq.inference.predictor import Network, Precision, predict_each
+from speaq.inference.predictor import Precision, predict_each
 from speaq.scene_graph import SceneGraph
+
+if TYPE_CHECKING:
+    from speaq.model.speaq import SpeaqModel
 
 ANIMATIONS = frozenset({".gif", ".png", ".webp"})
 _MILLISECONDS = Fraction(1, 1000)
@@ -27,14 +29,8 @@ LazyFrames = Iterator[tuple[float, Callable[[], Image.Image]]]
 """Times of frames, and functions that convert each to RGB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame of a video.
-
-    Attributes:
-        time: seconds since the beginning of the video.
-        picture: RGB image.
-    """
+class Frame(NamedTuple):
+    """A frame of a video: seconds since the beginning of the video, and the RGB image."""
 
     time: float
     picture: Image.Image
@@ -46,7 +42,8 @@ def read_frames(path: Path, *, every: float) -> Iterator[Frame]:
     Raises:
         SpeaqError: the file is missing, damaged or not a video, or needs PyAV, which is not installed.
     """
-    _check(path)
+    if not path.is_file():
+        raise SpeaqError(f"{path}: there is no such video file")
     frames = _animation_frames(path) if path.suffix.lower() in ANIMATIONS else _video_frames(path)
     due = 0.0
     for time, picture in frames:
@@ -80,13 +77,6 @@ def _video_frames(path: Path) -> LazyFrames:
         raise SpeaqError(f"{path}: the video cannot be read ({error}); replace the file") from error
 
 
-def _check(path: Path) -> None:
-    if not path.is_file():
-        raise SpeaqError(f"{path}: there is no such video file")
-    if path.suffix.lower() not in ANIMATIONS:
-        _pyav(path)
-
-
 def _pyav(path: Path) -> Any:
     try:
         import av  # pyright: ignore[reportMissingImports]
@@ -99,33 +89,22 @@ def _pyav(path: Path) -> Any:
 
 
 def predict_video(
-    model: Network, path: Path, *, every: float = 1.0, batch_size: int = 8, dtype: Precision = "float32"
+    model: "SpeaqModel", path: Path, *, every: float = 1.0, batch_size: int = 8, dtype: Precision = "float32"
 ) -> Iterator[tuple[Frame, SceneGraph]]:
-    """Predict the scene graphs of the frames of a video.
-
-    Args:
-        model: the trained network.
-        path: the video.
-        every: seconds between two frames.
-        batch_size: frames per forward pass.
-        dtype: see :func:`speaq.inference.predictor.predict`.
+    """Predict the scene graphs of the frames of a video, one frame every ``every`` seconds.
 
     Raises:
         SpeaqError: see `read_frames`.
     """
-    waiting: deque[Frame] = deque()
-
-    def pictures() -> Iterator[Image.Image]:
-        for frame in read_frames(path, every=every):
-            waiting.append(frame)
-            yield frame.picture
-
-    for _, graph in predict_each(model, pictures(), batch_size=batch_size, dtype=dtype):
-        yield waiting.popleft(), graph
+    frames, copies = tee(read_frames(path, every=every))
+    pictures = (frame.picture for frame in copies)
+    pairs = predict_each(model, pictures, batch_size=batch_size, dtype=dtype)
+    for frame, (_, graph) in zip(frames, pairs, strict=True):
+        yield frame, graph
 
 
 def annotate_video(
-    model: Network,
+    model: "SpeaqModel",
     path: Path,
     folder: Path,
     *,
@@ -149,7 +128,7 @@ def annotate_video(
         top: maximum number of relations that are drawn.
         score: minimum score of the relations that are drawn.
         batch_size: frames per forward pass.
-        dtype: see :func:`speaq.inference.predictor.predict`.
+        dtype: see `speaq.pretrained.Speaq.predict`.
 
     Returns:
         Number of frames.
@@ -157,7 +136,6 @@ def annotate_video(
     Raises:
         SpeaqError: the video cannot be read, or the results cannot be written.
     """
-    _check(path)
     suffix = path.suffix.lower() if path.suffix.lower() in ANIMATIONS else ".mp4"
     target, lines = folder / f"{path.stem}{suffix}", []
     if target.resolve() == path.resolve():
@@ -198,16 +176,10 @@ def _pad_to_first(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _write_animation(path: Path, frames: Iterable[Frame], every: float) -> None:
-    first, *others = frames
-    times = [first.time, *(frame.time for frame in others)]
+    times, (first, *others) = zip(*frames, strict=True)
     ends = [*times[1:], times[-1] + every]
-    first.picture.save(
-        path,
-        save_all=True,
-        append_images=[frame.picture for frame in others],
-        duration=[round(1000 * (end - start)) for start, end in zip(times, ends, strict=True)],
-        loop=0,
-    )
+    durations = [round(1000 * (end - start)) for start, end in zip(times, ends, strict=True)]
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 
 def _write_mp4(path: Path, frames: Iterable[Frame], every: float) -> None:
