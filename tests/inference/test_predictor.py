@@ -8,8 +8,9 @@ from torch import nn
 
 from speaq.data.transforms import resize_shortest_edge
 from speaq.errors import SpeaqError
+from speaq.inference.pipeline import BATCHES_AHEAD
 from speaq.inference.postprocess import PostProcessor
-from speaq.inference.predictor import BATCHES_AHEAD, predict, predict_each
+from speaq.inference.predictor import predict_each
 from speaq.pretrained import Speaq
 from speaq.structures import RawOutput, Vocabulary
 from tiny_model import tiny_config
@@ -46,6 +47,9 @@ class FakeModel(nn.Module):
             predicate_logits=predicate,
             predicate_boxes=boxes,
         )
+
+
+predict = Speaq.predict  # also of a FakeModel
 
 
 def make_image(shade, width=40, height=30):

@@ -13,8 +13,8 @@ import numpy as np
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
 from speaq.images import ImageSource, is_one_image
-from speaq.inference.graph_builder import GraphBuilder
-from speaq.inference.preprocess import load_images
+from speaq.inference.graph_builder import GraphBuilder, Reduced
+from speaq.inference.pipeline import predict_images
 from speaq.scene_graph import SceneGraph
 
 
@@ -104,20 +104,12 @@ class OnnxPredictor:
         Raises:
             SpeaqError: an image cannot be read.
         """
-        min_size = self.description.min_size if min_size is None else min_size
-        max_size = self.description.max_size if max_size is None else max_size
-        for item in load_images(images, min_size, max_size):
-            outputs = self.run(item.pixels[None])
-            graph = self.postprocess.build(
-                scores=outputs["scores"][0],
-                labels=outputs["labels"][0],
-                boxes=outputs["boxes"][0],
-                predicate_probs=outputs["predicate_probs"][0],
-                predicates=outputs["predicates"][0],
-                image_size=item.size,
-            )
-            graph.image = item.image
-            yield item.source, graph
+        return predict_images(
+            lambda pixels, sizes: self.postprocess.build(Reduced(**self.run(pixels)), sizes),
+            images,
+            min_size=self.description.min_size if min_size is None else min_size,
+            max_size=self.description.max_size if max_size is None else max_size,
+        )
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs of the network by name.

@@ -6,12 +6,33 @@ entities of the graph. Shape letters: see `speaq.structures`; K: predicates kept
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from speaq.inference.nms import classwise_nms, triplet_nms
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
+
+
+class Reduced(NamedTuple):
+    """The part of a network output that scene graphs are built from, as tensors or arrays.
+
+    The axis of size 2 is subject, object.
+
+    Attributes:
+        scores: (B, 2, Q), probability of the best object class.
+        labels: (B, 2, Q) int64, that class.
+        boxes: (B, 2, Q, 4), xyxy relative to the image size.
+        predicate_probs: (B, P, R + 1); the last column is "no relation".
+        predicates: (B, P, K) int64, the best predicates of each query, best first.
+    """
+
+    scores: Any
+    labels: Any
+    boxes: Any
+    predicate_probs: Any
+    predicates: Any
 
 
 @dataclass(kw_only=True, eq=False)
@@ -34,26 +55,20 @@ class GraphBuilder:
     drop_self_relations: bool = False
     vocabulary: Vocabulary | None = None
 
-    def build(
+    def build(self, output: Reduced, sizes: Sequence[Sequence[int]]) -> list[SceneGraph]:
+        """The scene graphs of the B images; ``sizes`` are their original heights and widths in pixels."""
+        return [self._build(*image) for image in zip(*output, sizes, strict=True)]
+
+    def _build(
         self,
         scores: np.ndarray,
         labels: np.ndarray,
         boxes: np.ndarray,
         predicate_probs: np.ndarray,
         predicates: np.ndarray,
-        image_size: Sequence[int],
+        size: Sequence[int],
     ) -> SceneGraph:
-        """The scene graph of one image. Axis 0 of size 2 is subject, object.
-
-        Args:
-            scores: (2, Q) probability of the best object class.
-            labels: (2, Q) that class.
-            boxes: (2, Q, 4) xyxy, relative to the image size.
-            predicate_probs: (P, R + 1).
-            predicates: (P, K) the best predicates of each query, best first.
-            image_size: height and width in pixels.
-        """
-        height, width = image_size
+        height, width = size
         scale = np.array((width, height, width, height), np.float32)
         boxes = boxes * scale
         if self.clip_boxes:

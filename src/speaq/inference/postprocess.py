@@ -6,7 +6,6 @@ Shape letters: see `speaq.structures`; K: predicates kept per query (TEST.NUM_RE
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,27 +13,9 @@ from torch import Tensor
 
 from speaq.boxes import cxcywh_to_xyxy
 from speaq.errors import SpeaqError
-from speaq.inference.graph_builder import GraphBuilder
+from speaq.inference.graph_builder import GraphBuilder, Reduced
 from speaq.scene_graph import SceneGraph
 from speaq.structures import RawOutput
-
-
-class Reduced(NamedTuple):
-    """The part of a network output that scene graphs are built from; the axis of size 2 is subject, object.
-
-    Attributes:
-        scores: (B, 2, Q), probability of the best object class.
-        labels: (B, 2, Q) int64, that class.
-        boxes: (B, 2, Q, 4), xyxy relative to the image size.
-        predicate_probs: (B, P, R + 1); the last column is "no relation".
-        predicates: (B, P, K) int64, the best predicates of each query, best first.
-    """
-
-    scores: Tensor
-    labels: Tensor
-    boxes: Tensor
-    predicate_probs: Tensor
-    predicates: Tensor
 
 
 def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
@@ -78,19 +59,20 @@ class PostProcessor(GraphBuilder):
         Raises:
             SpeaqError, ValueError: see `reduce_output`.
         """
-        host = _to_host(*reduce_output(output, self.num_rel))
-        return [self.build(*image) for image in zip(*host, torch.as_tensor(sizes).tolist(), strict=True)]
+        host = _to_host(reduce_output(output, self.num_rel))
+        return self.build(host, torch.as_tensor(sizes).tolist())
 
 
-def _to_host(*tensors: Tensor) -> list[np.ndarray]:
+def _to_host(reduced: Reduced) -> Reduced:
     """Copy tensors (B, ...) to the host in one transfer, which synchronizes with the device only once.
 
     Integers are transferred as float32, which is exact up to 2^24.
     """
-    rows = [tensor.flatten(1).float() for tensor in tensors]
+    rows = [tensor.flatten(1).float() for tensor in reduced]
     packed = torch.cat(rows, dim=1).cpu().numpy()
     ends = np.cumsum([row.shape[1] for row in rows])
-    return [
+    arrays = (
         part.reshape(tensor.shape).astype(np.float32 if tensor.is_floating_point() else np.int64)
-        for part, tensor in zip(np.split(packed, ends[:-1], axis=1), tensors, strict=True)
-    ]
+        for part, tensor in zip(np.split(packed, ends[:-1], axis=1), reduced, strict=True)
+    )
+    return Reduced(*arrays)
