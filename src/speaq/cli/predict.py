@@ -1,6 +1,7 @@
 """``speaq predict``."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -65,17 +66,17 @@ def predict(
     from speaq.images import pixel_limit
     from speaq.inference.results import Results, place_images, read_list
 
-    listed = read_list(list_file) if list_file else []
+    sources = [*(images or []), *(read_list(list_file) if list_file else [])]
     with pixel_limit(max_pixels):
         if every is not None:
-            paths = [*map(Path, images or ()), *listed]
             network = _load(model, device)
             options = {"every": every, "draw": draw, "top": top, "score": score}
-            _predict_videos(network, paths, output_dir, batch_size=batch_size, dtype=dtype, **options)
+            options |= {"batch_size": batch_size, "dtype": dtype}
+            _predict_videos(network, map(Path, sources), output_dir, **options)
             return
         results = Results(
             folder=output_dir,
-            places=place_images(images or [], listed, output_dir),
+            places=place_images(sources, output_dir),
             lines=format_ == "jsonl",
             picture=picture if draw else None,
             top=top,
@@ -96,7 +97,7 @@ def _load(model: str, device: str) -> "Speaq":
     return Speaq.from_pretrained(model, device=find_device(device))
 
 
-def _predict_videos(network: "Speaq", paths: list[Path], output_dir: Path, **options: Any) -> None:
+def _predict_videos(network: "Speaq", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
     from speaq.inference.video import annotate_video
 
     for path in paths:

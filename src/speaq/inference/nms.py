@@ -14,9 +14,7 @@ def classwise_nms(
     """Class-wise NMS that also assigns each box to one of the kept boxes.
 
     Args:
-        boxes: (N, 4) xyxy.
-        labels: (N,).
-        scores: (N,).
+        boxes, labels, scores: (N, 4) xyxy, (N,) and (N,).
         threshold: a box is suppressed if its IoU with a kept box of its class and a higher score is larger.
 
     Returns:

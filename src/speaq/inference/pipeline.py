@@ -4,8 +4,8 @@ Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,23 +25,12 @@ PredictBatch = Callable[[np.ndarray, Sequence[tuple[int, int]]], list[SceneGraph
 """From resized images (B, 3, H, W) uint8 RGB and the original heights and widths to scene graphs."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class InputImage:
-    """An image that is ready for the network.
-
-    Attributes:
-        index: its position among the images that can be read.
-        source: the image as the caller gave it.
-        image: the image for the scene graph: its path, or the RGB image where there is no file.
-        size: height and width of the original image in pixels.
-        pixels: (3, H, W) uint8 RGB, resized.
-    """
-
-    index: int
+class _InputImage(NamedTuple):
+    index: int  # among the images that can be read
     source: ImageSource
-    image: Path | Image.Image
-    size: tuple[int, int]
-    pixels: np.ndarray
+    image: Path | Image.Image  # for the scene graph: the RGB image only where there is no file
+    size: tuple[int, int]  # original height and width in pixels
+    pixels: np.ndarray  # (3, H, W) uint8 RGB, resized
 
 
 def predict_images(
@@ -88,7 +77,7 @@ def _load(
     min_size: int,
     max_size: int,
     on_unreadable: OnUnreadable | None,
-) -> Iterator[InputImage]:
+) -> Iterator[_InputImage]:
     index = 0
     for source in iterate_sources(images):
         try:
@@ -98,7 +87,7 @@ def _load(
                 raise
             on_unreadable(source, error)
             continue
-        yield InputImage(
+        yield _InputImage(
             index=index,
             source=source,
             image=Path(source) if isinstance(source, str | Path) else image,
@@ -108,12 +97,12 @@ def _load(
         index += 1
 
 
-def _batches_by_size(items: Iterable[InputImage], batch_size: int) -> Iterator[list[InputImage]]:
+def _batches_by_size(items: Iterable[_InputImage], batch_size: int) -> Iterator[list[_InputImage]]:
     """Batches of images of one size.
 
     A batch is not full at the end, or if its first image has waited for ``BATCHES_AHEAD`` batches of others.
     """
-    waiting: dict[tuple[int, ...], list[InputImage]] = {}  # by shape, in the order of the first images
+    waiting: dict[tuple[int, ...], list[_InputImage]] = {}  # by shape, in the order of the first images
     for item in items:
         shape = item.pixels.shape
         waiting.setdefault(shape, []).append(item)

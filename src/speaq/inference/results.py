@@ -33,30 +33,34 @@ def read_list(file: Path) -> list[Path]:
     return paths
 
 
-def place_images(arguments: Sequence[str], listed: Sequence[Path], folder: Path) -> dict[Path, Path]:
+def place_images(sources: Sequence[str | Path], folder: Path) -> dict[Path, Path]:
     """Map each image to the path of its results, relative to ``folder`` and without suffix.
 
     The results mirror the folders of the images below their common parent. Images whose names differ in the
     suffix alone (a.jpg and a.png) keep it in the names of their results.
 
     Args:
-        arguments: files, folders and patterns. Where they contain ``folder``, the files in it are skipped.
-        listed: more files, which may be missing, and folders.
+        sources: files, folders and patterns. Where they contain ``folder``, the files in it are skipped.
+            Files given as ``Path`` may be missing.
         folder: output folder.
 
     Raises:
-        SpeaqError: an argument does not exist, or an image is directly in ``folder``.
+        SpeaqError: a file given as text does not exist, there is no image, or one is directly in ``folder``.
     """
-    for argument in arguments:
-        if is_one_image(argument) and not Path(argument).is_file():
-            raise SpeaqError(f"{argument}: there is no such image file")
     output = _absolute(folder)
     images: dict[Path, Path] = {}  # as given, by absolute path
     roots = []
-    for source in (*arguments, *listed):
-        root = _absolute(_root(source))
+    for source in sources:
+        if is_one_image(source):
+            root, files = Path(source).parent, [Path(source)]
+            if isinstance(source, str) and not files[0].is_file():
+                raise SpeaqError(f"{source}: there is no such image file")
+        else:
+            root = split_pattern(str(source))[0] if is_pattern(source) else Path(source)
+            files = image_files(source)
+        root = _absolute(root)
         roots.append(root)
-        for image in [Path(source)] if is_one_image(source) else image_files(source):
+        for image in files:
             absolute = _absolute(image)
             if root in output.parents and output in absolute.parents:
                 continue
@@ -70,13 +74,6 @@ def place_images(arguments: Sequence[str], listed: Sequence[Path], folder: Path)
         raise SpeaqError("no images: name files, folders or patterns, or pass a list with --list")
     base = os.path.commonpath(roots)
     return _result_names({image: absolute.relative_to(base) for absolute, image in images.items()})
-
-
-def _root(source: str | Path) -> Path:
-    """The folder of a file, the folder itself, or the folder before the first wildcard of a pattern."""
-    if isinstance(source, str) and is_pattern(source):
-        return split_pattern(source)[0]
-    return Path(source).parent if is_one_image(source) else Path(source)
 
 
 def _absolute(path: Path) -> Path:

@@ -17,7 +17,6 @@ from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import PILLOW_ERRORS, to_rgb
 from speaq.inference.predictor import Precision, predict_each
-from speaq.scene_graph import SceneGraph
 
 if TYPE_CHECKING:
     from speaq.model.speaq import SpeaqModel
@@ -33,7 +32,67 @@ class Frame(NamedTuple):
     """A frame of a video: seconds since the beginning of the video, and the RGB image."""
 
     time: float
-    picture: Image.Image
+    image: Image.Image
+
+
+def annotate_video(
+    model: "SpeaqModel",
+    path: Path,
+    folder: Path,
+    *,
+    every: float = 1.0,
+    draw: bool = True,
+    top: int = 10,
+    score: float = 0.0,
+    batch_size: int = 8,
+    dtype: Precision = "float32",
+) -> int:
+    """Write the scene graphs of a video as ``<name>.jsonl``, and the video with the graphs drawn into it.
+
+    Each line is the JSON of a scene graph with the additional keys ``video`` (path) and ``time`` (seconds).
+    The video is written as GIF, WebP or PNG if it is one, else as MP4.
+
+    Args:
+        model: the trained network.
+        path: the video.
+        folder: output folder.
+        every: seconds between two frames.
+        draw: also write the video.
+        top, score: maximum number and minimum score of the relations that are drawn.
+        batch_size, dtype: see `speaq.pretrained.Speaq.predict`.
+
+    Returns:
+        Number of frames.
+
+    Raises:
+        SpeaqError: the video cannot be read, or the results cannot be written.
+    """
+    suffix = path.suffix.lower() if path.suffix.lower() in ANIMATIONS else ".mp4"
+    target, lines = folder / f"{path.stem}{suffix}", []
+    if target.resolve() == path.resolve():
+        raise SpeaqError(f"{path}: would be replaced by its results; choose another output folder")
+
+    def drawn() -> Iterator[Frame]:
+        frames, copies = tee(read_frames(path, every=every))
+        images = (frame.image for frame in copies)
+        pairs = predict_each(model, images, batch_size=batch_size, dtype=dtype)
+        for (time, _), (image, graph) in zip(frames, pairs, strict=True):
+            start = json.dumps({"video": str(path), "time": round(time, 6)}, ensure_ascii=False)
+            lines.append(start.removesuffix("}") + "," + graph.to_json().replace("\n", "")[1:] + "\n")
+            yield Frame(time, graph.draw(top=top, score=score, panel=None) if draw else image)
+
+    frames = drawn()
+    first = list(islice(frames, 1))  # an unreadable video fails here, before the folder is created
+    frames = chain(first, frames)
+    if draw:
+        with replacing(target) as temporary:
+            write = _write_mp4 if suffix == ".mp4" else _write_animation
+            write(temporary, _pad_to_first(frames), every)
+    else:
+        deque(frames, maxlen=0)
+    with replacing(folder / f"{path.stem}.jsonl") as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+    return len(lines)
 
 
 def read_frames(path: Path, *, every: float) -> Iterator[Frame]:
@@ -46,9 +105,9 @@ def read_frames(path: Path, *, every: float) -> Iterator[Frame]:
         raise SpeaqError(f"{path}: there is no such video file")
     frames = _animation_frames(path) if path.suffix.lower() in ANIMATIONS else _video_frames(path)
     due = 0.0
-    for time, picture in frames:
+    for time, to_image in frames:
         if time >= due - 1e-6:
-            yield Frame(time, picture())
+            yield Frame(time, to_image())
             due = every * (int((time + 1e-6) / every) + 1)
 
 
@@ -88,91 +147,17 @@ def _pyav(path: Path) -> Any:
     return av
 
 
-def predict_video(
-    model: "SpeaqModel", path: Path, *, every: float = 1.0, batch_size: int = 8, dtype: Precision = "float32"
-) -> Iterator[tuple[Frame, SceneGraph]]:
-    """Predict the scene graphs of the frames of a video, one frame every ``every`` seconds.
-
-    Raises:
-        SpeaqError: see `read_frames`.
-    """
-    frames, copies = tee(read_frames(path, every=every))
-    pictures = (frame.picture for frame in copies)
-    pairs = predict_each(model, pictures, batch_size=batch_size, dtype=dtype)
-    for frame, (_, graph) in zip(frames, pairs, strict=True):
-        yield frame, graph
-
-
-def annotate_video(
-    model: "SpeaqModel",
-    path: Path,
-    folder: Path,
-    *,
-    every: float = 1.0,
-    draw: bool = True,
-    top: int = 10,
-    score: float = 0.0,
-    batch_size: int = 8,
-    dtype: Precision = "float32",
-) -> int:
-    """Write the scene graphs of a video as ``<name>.jsonl``, and the video with the graphs drawn into it.
-
-    Each line is the JSON of a scene graph with the additional keys ``video`` (path) and ``time`` (seconds).
-
-    Args:
-        model: the trained network.
-        path: the video.
-        folder: output folder.
-        every: seconds between two frames.
-        draw: also write the video, as GIF, WebP or PNG if it is one, else as MP4.
-        top: maximum number of relations that are drawn.
-        score: minimum score of the relations that are drawn.
-        batch_size: frames per forward pass.
-        dtype: see `speaq.pretrained.Speaq.predict`.
-
-    Returns:
-        Number of frames.
-
-    Raises:
-        SpeaqError: the video cannot be read, or the results cannot be written.
-    """
-    suffix = path.suffix.lower() if path.suffix.lower() in ANIMATIONS else ".mp4"
-    target, lines = folder / f"{path.stem}{suffix}", []
-    if target.resolve() == path.resolve():
-        raise SpeaqError(f"{path}: would be replaced by its results; choose another output folder")
-
-    def drawn() -> Iterator[Frame]:
-        for frame, graph in predict_video(model, path, every=every, batch_size=batch_size, dtype=dtype):
-            start = json.dumps({"video": str(path), "time": round(frame.time, 6)}, ensure_ascii=False)
-            lines.append(start.removesuffix("}") + "," + graph.to_json().replace("\n", "")[1:] + "\n")
-            yield Frame(frame.time, graph.draw(top=top, score=score, panel=None) if draw else frame.picture)
-
-    frames = drawn()
-    first = list(islice(frames, 1))  # an unreadable video fails here, before the folder is created
-    frames = chain(first, frames)
-    if draw:
-        with replacing(target) as temporary:
-            write = _write_mp4 if suffix == ".mp4" else _write_animation
-            write(temporary, _pad_to_first(frames), every)
-    else:
-        deque(frames, maxlen=0)
-    with replacing(folder / f"{path.stem}.jsonl") as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
-    return len(lines)
-
-
 def _pad_to_first(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Pad or crop all frames to the size of the first one, rounded up to even numbers as H.264 needs.
 
     Drawings differ in height, as the text below the image does.
     """
     size = None
-    for frame in frames:
-        width, height = frame.picture.size
-        size = size or (width + width % 2, height + height % 2)
+    for time, image in frames:
+        size = size or (image.width + image.width % 2, image.height + image.height % 2)
         canvas = Image.new("RGB", size, "white")
-        canvas.paste(frame.picture)
-        yield Frame(frame.time, canvas)
+        canvas.paste(image)
+        yield Frame(time, canvas)
 
 
 def _write_animation(path: Path, frames: Iterable[Frame], every: float) -> None:
@@ -186,14 +171,14 @@ def _write_mp4(path: Path, frames: Iterable[Frame], every: float) -> None:
     av = _pyav(path)
     with av.open(str(path), "w") as container:
         stream = None
-        for frame in frames:
+        for time, image in frames:
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(1 / every).limit_denominator(1000))
-                stream.width, stream.height = frame.picture.size
+                stream.width, stream.height = image.size
                 stream.pix_fmt = "yuv420p"
                 stream.codec_context.time_base = _MILLISECONDS
-            picture = av.VideoFrame.from_image(frame.picture)
-            picture.pts, picture.time_base = round(1000 * frame.time), _MILLISECONDS
-            container.mux(stream.encode(picture))
+            frame = av.VideoFrame.from_image(image)
+            frame.pts, frame.time_base = round(1000 * time), _MILLISECONDS
+            container.mux(stream.encode(frame))
         if stream is not None:
             container.mux(stream.encode())
