@@ -11,11 +11,9 @@ from speaq.graph.boxes import box_iou
 def classwise_nms(
     boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class-wise NMS that also assigns each box to one of the kept boxes.
+    """Class-wise NMS of ``boxes`` (N, 4) xyxy that also assigns each box to one of the kept boxes.
 
-    Args:
-        boxes, labels, scores: (N, 4) xyxy, (N,) and (N,).
-        threshold: a box is suppressed if its IoU with a kept box of its class and a higher score is larger.
+    A box is suppressed if its IoU with a kept box of its class and a higher score is above ``threshold``.
 
     Returns:
         keep: (E,) indices of the kept boxes, by descending score.
@@ -43,13 +41,10 @@ def classwise_nms(
 
 
 def triplet_nms(boxes: np.ndarray, triplets: np.ndarray, threshold: float) -> np.ndarray:
-    """NMS among triplets of equal classes.
+    """NMS among the ``triplets`` (M, 3) of equal classes, sorted by descending score.
 
-    Args:
-        boxes: (M, 2, 4) xyxy of subject and object, by descending triplet score.
-        triplets: (M, 3) classes of subject, object and predicate.
-        threshold: a triplet is suppressed if the product of its subject IoU and its object IoU with a kept
-            triplet of a higher score is larger.
+    A triplet is suppressed if the product of the IoU of its subject and that of its object, in ``boxes``
+    (M, 2, 4) xyxy, with a kept triplet of a higher score is above ``threshold``.
 
     Returns:
         (M,) bool, True for the kept triplets.
@@ -73,13 +68,10 @@ def equal_pairs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def suppress(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
-    """Greedy suppression among ``count`` items: item ``second`` of a pair goes if item ``first`` is kept.
+    """Which of ``count`` items are kept, (count,) bool, if a kept item ``first`` suppresses item ``second``.
 
     Items are sorted by descending score, so first < second. The suppression is repeated until the result is
     stable; after t rounds the first t items are final, but a few rounds suffice in practice.
-
-    Returns:
-        (count,) bool, True for the kept items.
     """
     kept = np.ones(count, bool)
     while True:

@@ -26,7 +26,7 @@ PredictBatch = Callable[[np.ndarray, Sequence[tuple[int, int]]], list[SceneGraph
 
 
 class _InputImage(NamedTuple):
-    index: int  # among the images that can be read
+    position: int  # among the images that can be read
     source: ImageSource
     image: Path | Image.Image  # for the scene graph: the RGB image only where there is no file
     size: tuple[int, int]  # original height and width in pixels
@@ -44,15 +44,9 @@ def predict_images(
 ) -> Iterator[tuple[ImageSource, SceneGraph]]:
     """Predict the scene graphs of any number of images, which are read when needed.
 
-    At most ``BATCHES_AHEAD`` batches of images are in memory.
-
-    Args:
-        predict_batch: the network with its post-processing.
-        images: see `speaq.images.iterate_sources`.
-        min_size: length of the shortest edge in pixels after resizing.
-        max_size: limit of the longest edge in pixels after resizing.
-        batch_size: images per call of ``predict_batch``, all of one size.
-        on_unreadable: called for each image that cannot be read, which is then skipped.
+    Images are resized as at evaluation, and share a batch with images of equal size. At most
+    ``BATCHES_AHEAD`` batches of images are in memory. An image that cannot be read is skipped after a call of
+    ``on_unreadable``.
 
     Yields:
         Each image as it was given (those of a folder as paths) and its graph, in order.
@@ -60,16 +54,16 @@ def predict_images(
     Raises:
         SpeaqError: an image cannot be read, and there is no ``on_unreadable``.
     """
-    done: dict[int, tuple[ImageSource, SceneGraph]] = {}  # by index
-    index = 0  # of the next graph to yield
+    done: dict[int, tuple[ImageSource, SceneGraph]] = {}  # by position
+    position = 0  # of the next graph to yield
     for batch in _batches_by_size(_load(images, min_size, max_size, on_unreadable), batch_size):
         graphs = predict_batch(np.stack([item.pixels for item in batch]), [item.size for item in batch])
         for item, graph in zip(batch, graphs, strict=True):
             graph.image = item.image
-            done[item.index] = item.source, graph
-        while index in done:
-            yield done.pop(index)
-            index += 1
+            done[item.position] = item.source, graph
+        while position in done:
+            yield done.pop(position)
+            position += 1
 
 
 def _load(
@@ -78,7 +72,7 @@ def _load(
     max_size: int,
     on_unreadable: OnUnreadable | None,
 ) -> Iterator[_InputImage]:
-    index = 0
+    position = 0
     for source in iterate_sources(images):
         try:
             image = read_image(source)
@@ -88,13 +82,13 @@ def _load(
             on_unreadable(source, error)
             continue
         yield _InputImage(
-            index=index,
+            position=position,
             source=source,
             image=Path(source) if isinstance(source, str | Path) else image,
             size=(image.height, image.width),
             pixels=np.array(resize_image(image, min_size, max_size)).transpose(2, 0, 1),
         )
-        index += 1
+        position += 1
 
 
 def _batches_by_size(items: Iterable[_InputImage], batch_size: int) -> Iterator[list[_InputImage]]:
@@ -109,6 +103,6 @@ def _batches_by_size(items: Iterable[_InputImage], batch_size: int) -> Iterator[
         if len(waiting[shape]) == batch_size:
             yield waiting.pop(shape)
         oldest = next(iter(waiting), None)
-        if oldest and item.index - waiting[oldest][0].index >= BATCHES_AHEAD * batch_size:
+        if oldest and item.position - waiting[oldest][0].position >= BATCHES_AHEAD * batch_size:
             yield waiting.pop(oldest)
     yield from waiting.values()

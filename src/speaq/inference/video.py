@@ -47,19 +47,12 @@ def annotate_video(
     batch_size: int = 8,
     dtype: Precision = "float32",
 ) -> int:
-    """Write the scene graphs of a video as ``<name>.jsonl``, and the video with the graphs drawn into it.
+    """Write the scene graphs of a video as ``<name>.jsonl``, and with ``draw`` a video of the drawings.
 
     Each line is the JSON of a scene graph with the additional keys ``video`` (path) and ``time`` (seconds).
-    The video is written as GIF, WebP or PNG if it is one, else as MP4.
-
-    Args:
-        model: the trained network.
-        path: the video.
-        folder: output folder.
-        every: seconds between two frames.
-        draw: also write the video.
-        top, score: maximum number and minimum score of the relations that are drawn.
-        batch_size, dtype: see `speaq.pretrained.Speaq.predict`.
+    There is one frame every ``every`` seconds. Drawings have the ``top`` best relations with at least
+    ``score``. The drawn video is GIF, WebP or PNG if the video is, else MP4. See
+    `speaq.pretrained.Speaq.predict` for the other options.
 
     Returns:
         Number of frames.
