@@ -71,20 +71,9 @@ class OnnxPredictor:
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> SceneGraph | list[SceneGraph]:
-        """Predict the scene graph of an image, or of each of several images.
+        """Predict the scene graph of an image, or the list of those of several images.
 
-        Args:
-            images: a path, the bytes of a file, a PIL image, an array (H, W, C) or a tensor (C, H, W); a
-                folder, a pattern such as "photos/*.jpg", an array or a tensor of several images; or any
-                iterable of those.
-            min_size: length of the shortest edge in pixels after resizing; by default that of the model.
-            max_size: limit of the longest edge in pixels after resizing; by default that of the model.
-
-        Returns:
-            One graph for one image; a list, in the order of the images, for everything else.
-
-        Raises:
-            SpeaqError: an image cannot be read.
+        The arguments and the exceptions are those of `speaq.pretrained.Speaq.predict`.
         """
         graphs = [graph for _, graph in self.predict_each(images, min_size=min_size, max_size=max_size)]
         return graphs[0] if is_one_image(images) else graphs
@@ -96,13 +85,10 @@ class OnnxPredictor:
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> Iterator[tuple[ImageSource, SceneGraph]]:
-        """Like `predict`, but as an iterator that reads images when needed, for any number of images.
+        """Like `predict`, but as an iterator over any number of images, which are read when needed.
 
         Yields:
             Each image as it was given (those of a folder as paths) and its graph, in order.
-
-        Raises:
-            SpeaqError: an image cannot be read.
         """
         return predict_images(
             lambda pixels, sizes: self.postprocess.build(Reduced(**self.run(pixels)), sizes),
@@ -112,11 +98,7 @@ class OnnxPredictor:
         )
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of the network by name.
-
-        Args:
-            images: (B, 3, H, W) RGB in 0..255, without padding.
-        """
+        """The outputs of the network by name, for images (B, 3, H, W) RGB in 0..255, without padding."""
         names = [output.name for output in self.session.get_outputs()]
         pixels = np.ascontiguousarray(images, self._pixels)
         return dict(zip(names, self.session.run(names, {"images": pixels}), strict=True))
