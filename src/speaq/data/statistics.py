@@ -62,13 +62,6 @@ class ClassCounts:
         """Images without relations."""
         return int((self.relations_per_image == 0).sum())
 
-    def cooccurrence(self) -> np.ndarray:
-        """`triplet_counts` as a dense array (C, C, R)."""
-        num_objects = len(self.object_counts)
-        dense = np.zeros((num_objects, num_objects, len(self.predicate_counts)), dtype=np.int64)
-        dense[tuple(self.triplets.T)] = self.triplet_counts
-        return dense
-
 
 def count_dataset(dataset: VisualGenome) -> ClassCounts:
     """Count a split as it is trained or evaluated on."""
