@@ -48,7 +48,7 @@ def training_set(*sources: DataSource, batch_size: int = 4, num_steps: int = 3):
     return build_training_set(sources, mixture, input_settings=SMALL, seed=1)
 
 
-def test_a_training_set_of_one_source():
+def test_build_training_set_of_one_source():
     plain = training_set(source())
     assert isinstance(plain.epochs[0], ShuffledEpochs)
     assert sorted(plain.epochs[0](0)) == list(range(len(plain.dataset.sources[0].dataset)))
@@ -56,7 +56,7 @@ def test_a_training_set_of_one_source():
 
 
 @pytest.mark.parametrize("position", [0, 1])
-def test_every_source_can_be_resampled(position):
+def test_build_training_set_resamples_any_source(position):
     def mixed(**keys):
         sources = [source("real"), source("synthetic")]
         sources[position] = source(sources[position].name, **keys)
@@ -72,7 +72,7 @@ def test_every_source_can_be_resampled(position):
         mixed(BGNN=True, PER_CLASS_DATASET=True)
 
 
-def test_a_draw_names_its_source():
+def test_training_samples_carry_their_source():
     both = training_set(source("real"), source("synthetic", weight=0.5))
     samples = [both.dataset[Draw(0, 0, 3, position)] for position in (0, 1)]
     assert [sample.target.source for sample in samples] == ["real", "synthetic"]
@@ -80,13 +80,13 @@ def test_a_draw_names_its_source():
     assert samples[0].target.image_id == samples[1].target.image_id
 
 
-def test_sources_of_equal_size_have_orders_of_their_own():
+def test_build_training_set_orders_equal_sources_differently():
     both = training_set(source("real"), source("synthetic"))
     assert both.epochs[0](0).tolist() != both.epochs[1](0).tolist()
     assert both.epochs[0](0).tolist() == training_set(source("real")).epochs[0](0).tolist()
 
 
-def test_statistics_are_weighted_by_what_is_drawn():
+def test_build_statistics_weights_counts_by_the_mixture():
     real, synthetic = source("real", 0.75), source("synthetic", 0.25, CORRUPTED_IMAGES=["11", "12", "13"])
     counts = [count_dataset(each.dataset).predicate_counts for each in (real, synthetic)]
     sizes = [len(each.dataset) for each in (real, synthetic)]
@@ -103,7 +103,7 @@ def test_statistics_are_weighted_by_what_is_drawn():
         build_statistics([real, synthetic], mixture, of="drawn")
 
 
-def test_statistics_of_one_source_are_its_counts():
+def test_build_statistics_of_one_source_are_its_counts():
     real = source()
     mixture = build_mixture([real], Solver(ims_per_batch=8, max_iter=10))
     expected = count_dataset(real.dataset)

@@ -38,7 +38,7 @@ def test_collate_pads_at_the_right_and_bottom():
     assert [annotation.image_id for annotation in batch.annotations] == [0, 1, 2]
 
 
-def test_collate_by_size_pads_nothing():
+def test_collate_by_size_does_not_pad():
     batches = collate_by_size([sample(0, 5, 9), sample(1, 9, 5), sample(2, 5, 9)])
     assert [[target.image_id for target in batch.targets] for batch in batches] == [[0, 2], [1]]
     assert [tuple(batch.images.shape) for batch in batches] == [(2, 3, 5, 9), (1, 3, 9, 5)]

@@ -39,7 +39,7 @@ def same(a, b) -> bool:
     )
 
 
-def test_a_sample_is_a_function_of_seed_and_draw(tiny):
+def test_sample_depends_on_seed_and_draw_only(tiny):
     dataset = training(tiny(), filter_duplicate_relations=True)
     first = dataset[Draw(4, 1, 7)]
     dataset[Draw(0, 0, 3)]
@@ -51,7 +51,7 @@ def test_a_sample_is_a_function_of_seed_and_draw(tiny):
     assert first.annotation.image_id == first.target.image_id == 18
 
 
-def test_workers_and_ranks_change_nothing(tiny):
+def test_samples_do_not_depend_on_workers_and_ranks(tiny):
     dataset = training(tiny(), filter_duplicate_relations=True, max_num_objects=4)
     mixture = Mixture([1.0], batch_size=4, num_steps=4)
     options = {"epochs": dataset.epochs, "mixture": mixture}
@@ -136,7 +136,7 @@ def test_bilevel_resampling_drops_relations(tiny):
     assert 0 < len(dropped) < len(plain)
 
 
-def test_evaluation_dataset_in_batches_of_equal_size(tiny):
+def test_evaluation_dataset_gives_batches_of_equal_size(tiny):
     split = tiny("test")
     dataset = EvaluationDataset(split, Input(min_size_test=64, max_size_test=100))
     sizes = dataset.output_sizes()
@@ -153,7 +153,7 @@ def test_evaluation_dataset_in_batches_of_equal_size(tiny):
             assert len(target.boxes) == len(annotation.boxes)
 
 
-def test_files_of_another_size_are_batched_apart(files):
+def test_evaluation_batches_separate_files_of_another_size(files):
     files.image("11.jpg")
     files.image("12.jpg", 64, 40)
     split = files.open()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from golden_dataset import TINY
 from speaq.data.vg_dictionary import read_vocabulary
+from speaq.export.network import ExportNetwork
 from speaq.model.backbone import resnet_config
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
@@ -39,6 +40,11 @@ def small_model() -> Speaq:
     for parameter in model.parameters():  # the last layers of conditionings and boxes start as zero
         parameter.data += 0.2 * torch.randn_like(parameter)
     return model.eval()
+
+
+@pytest.fixture(scope="session")
+def network(small_model) -> ExportNetwork:
+    return ExportNetwork(small_model, num_rel=NUM_REL)
 
 
 @pytest.fixture(scope="session")

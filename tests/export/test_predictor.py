@@ -89,7 +89,7 @@ def test_description_holds_the_model_configuration(small_model, predictor):
     assert description.version.count(".") == 2
 
 
-def test_predicts_and_draws_with_the_named_packages_alone(onnx_file, photos, tmp_path):
+def test_predictor_needs_the_named_packages_only(onnx_file, photos, tmp_path):
     script = """
 import sys
 
@@ -148,7 +148,7 @@ def test_predictor_rejects_other_files(onnx_file, tmp_path):
         OnnxPredictor(tmp_path / "foreign.onnx")
 
 
-def test_without_onnxruntime_the_extra_is_named(monkeypatch, onnx_file):
+def test_predictor_names_the_extra_of_onnxruntime(monkeypatch, onnx_file):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(SpeaqError, match=r"onnxruntime is not installed: pip install speaq\[onnx\]"):
         OnnxPredictor(onnx_file)

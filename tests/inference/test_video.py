@@ -77,7 +77,7 @@ def test_annotate_video_without_drawing(tmp_path, model):
     assert SceneGraph.from_json(rows[0]).image_size == (30, 40)
 
 
-def test_files_that_are_not_videos_are_rejected(tmp_path, model):
+def test_read_frames_and_annotate_video_reject_other_files(tmp_path, model):
     (tmp_path / "a.gif").write_bytes(b"GIF89a nothing more")
     with pytest.raises(SpeaqError, match=r"a\.gif: the video cannot be read"):
         list(read_frames(tmp_path / "a.gif", every=1))
@@ -88,7 +88,7 @@ def test_files_that_are_not_videos_are_rejected(tmp_path, model):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("av") is not None, reason="PyAV is installed")
-def test_videos_need_pyav(tmp_path, model):
+def test_annotate_video_needs_pyav_for_mp4(tmp_path, model):
     (tmp_path / "b.mp4").write_bytes(b"video")
     with pytest.raises(SpeaqError, match=r"b\.mp4: videos need PyAV.*pip install speaq\[video\]"):
         annotate_video(model, tmp_path / "b.mp4", tmp_path / "out")
@@ -96,7 +96,7 @@ def test_videos_need_pyav(tmp_path, model):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="needs PyAV")
-def test_a_video_through_pyav(tmp_path, model):
+def test_annotate_video_reads_and_writes_mp4(tmp_path, model):
     import av  # pyright: ignore[reportMissingImports]
 
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
