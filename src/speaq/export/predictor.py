@@ -71,9 +71,12 @@ class OnnxPredictor:
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> SceneGraph | list[SceneGraph]:
-        """Predict the scene graph of an image, or the list of those of several images.
+        """Predict the scene graph of an image, or of each of several images.
 
-        The arguments and the exceptions are those of `speaq.pretrained.Speaq.predict`.
+        The arguments are those of `speaq.pretrained.Speaq.predict`; the defaults are those of the file.
+
+        Raises:
+            SpeaqError: an image cannot be read.
         """
         graphs = [graph for _, graph in self.predict_each(images, min_size=min_size, max_size=max_size)]
         return graphs[0] if is_one_image(images) else graphs
