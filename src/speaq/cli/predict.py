@@ -64,7 +64,7 @@ def predict(
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
     """
     from speaq.images import pixel_limit
-    from speaq.inference.results import Results, place_images, read_list
+    from speaq.inference.results import Results, result_paths, read_list
 
     sources = [*(images or []), *(read_list(list_file) if list_file else [])]
     with pixel_limit(max_pixels):
@@ -76,7 +76,7 @@ def predict(
             return
         results = Results(
             folder=output_dir,
-            places=place_images(sources, output_dir),
+            paths=result_paths(sources, output_dir),
             lines=format_ == "jsonl",
             picture=picture if draw else None,
             top=top,
@@ -129,7 +129,7 @@ def _predict_images(
                 lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
                 sys.stdout.write("\n".join([*lines, *(f"  {triplet}" for triplet in best.triplets)]) + "\n")
             progress.advance(task)
-    sys.stdout.write(f"{_summary(len(results.places), len(images), unreadable)}\n")
+    sys.stdout.write(f"{_summary(len(results.paths), len(images), unreadable)}\n")
     sys.stdout.write(f"written to {results.folder}\n")
     return unreadable
 

@@ -33,7 +33,7 @@ def read_list(file: Path) -> list[Path]:
     return paths
 
 
-def place_images(sources: Sequence[str | Path], folder: Path) -> dict[Path, Path]:
+def result_paths(sources: Sequence[str | Path], folder: Path) -> dict[Path, Path]:
     """Map each image to the path of its results, relative to ``folder`` and without suffix.
 
     The results mirror the folders of the images below their common parent. Images whose names differ in the
@@ -104,7 +104,7 @@ class Results:
 
     Attributes:
         folder: output folder.
-        places: path of the results of each image, relative to ``folder`` and without suffix.
+        paths: path of the results of each image, relative to ``folder`` and without suffix.
         lines: write one ``predictions.jsonl`` with a line per image instead of a JSON file per image.
         picture: file format of the drawings; None for no drawings.
         top, score: which relations are drawn; see :meth:`SceneGraph.draw`.
@@ -113,7 +113,7 @@ class Results:
     """
 
     folder: Path
-    places: dict[Path, Path]
+    paths: dict[Path, Path]
     lines: bool = False
     picture: Literal["png", "svg", "jpg"] | None = "png"
     top: int = 10
@@ -127,7 +127,7 @@ class Results:
         Raises:
             SpeaqError: the file to append to cannot be read.
         """
-        images = list(self.places)
+        images = list(self.paths)
         if not self.lines:
             return [image for image in images if not (self.resume and self._is_done(image))]
         path = self.folder / LINES_FILE
@@ -152,7 +152,7 @@ class Results:
             kept.to_json(self._path(image, "json"))
 
     def _path(self, image: Path, suffix: str) -> Path:
-        return self.folder / f"{self.places[image]}.{suffix}"
+        return self.folder / f"{self.paths[image]}.{suffix}"
 
     def _is_done(self, image: Path) -> bool:
         try:
