@@ -64,7 +64,7 @@ def predict(
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
     """
     from speaq.images import pixel_limit
-    from speaq.inference.results import Results, result_paths, read_list
+    from speaq.inference.results import Results, read_list, result_paths
 
     sources = [*(images or []), *(read_list(list_file) if list_file else [])]
     with pixel_limit(max_pixels):
