@@ -8,7 +8,7 @@ import torch
 
 from speaq.checkpoints.card import model_card
 from speaq.checkpoints.saved_models import load_pretrained, push_to_hub, save_pretrained
-from speaq.images import ImageSource
+from speaq.images import ImageSource, is_one_image
 from speaq.model.speaq import SpeaqModel
 
 if TYPE_CHECKING:
@@ -169,13 +169,11 @@ class Speaq(SpeaqModel):
         Raises:
             SpeaqError: an image cannot be read, the device does not exist, or its memory is too small.
         """
-        from speaq.inference.predictor import predict
+        from speaq.inference.predictor import predict_each
 
-        return predict(
+        pairs = predict_each(
             self,
             images,
-            score=score,
-            top=top,
             batch_size=batch_size,
             postprocess=postprocess,
             min_size=min_size,
@@ -183,3 +181,7 @@ class Speaq(SpeaqModel):
             device=device,
             dtype=dtype,
         )
+        graphs = [graph for _, graph in pairs]
+        if score > 0 or top is not None:
+            graphs = [graph.filter(score=score, top=top) for graph in graphs]
+        return graphs[0] if is_one_image(images) else graphs

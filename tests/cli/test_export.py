@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from speaq.cli import app, run
-from speaq.export.onnx import OnnxReport
+from speaq.export.parity import Report
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
@@ -28,38 +28,26 @@ def failing(capsys, *arguments: str) -> str:
     return captured.err + captured.out
 
 
-def test_export_format_torch_writes_a_program(monkeypatch, capsys, tmp_path, model_folder):
-    asked = {}
+def test_export_passes_its_options_on(monkeypatch, capsys, tmp_path, model_folder):
+    given = {}
 
-    def export_program(model, path, **options):
-        asked.update(options, path=path)
+    def export_model(model, path, **options):
+        given.update(options, path=path)
         path.write_bytes(b"12")
-        return []
+        return Report([], [])
 
-    monkeypatch.setattr("speaq.export.program.export_program", export_program)
-    output = tmp_path / "model.pt2"
-    options = ["--format", "torch", "--no-postprocess", "--pixels", "float32", "--no-check"]
-    run(app, ["export", str(model_folder), str(output), *options])
-    assert asked == {"path": output, "num_rel": None, "pixels": "float32", "check": False}
-    assert f"written to {output}" in capsys.readouterr().out
-
-
-def test_export_writes_onnx_by_default(monkeypatch, capsys, tmp_path, model_folder):
-    asked = {}
-
-    def export_onnx(model, path, **options):
-        asked.update(options, path=path)
-        path.write_bytes(b"12")
-        return OnnxReport()
-
-    monkeypatch.setattr("speaq.export.onnx.export_onnx", export_onnx)
+    monkeypatch.setattr("speaq.export.files.export_model", export_model)
     output = tmp_path / "model.onnx"
     run(app, ["export", str(model_folder), str(output)])
-    defaults = {"num_rel": 1, "pixels": "uint8", "int8": False, "opset": None, "check": True}
-    assert asked == {"path": output, **defaults}
+    defaults = {"format_": "onnx", "num_rel": 1, "pixels": "uint8"}
+    defaults |= {"int8": False, "opset": None, "check": True, "path": output}
+    assert given == defaults
     run(app, ["export", str(model_folder), str(output), "--int8", "--opset", "20", "--no-postprocess"])
-    assert asked == {"path": output, **defaults, "int8": True, "opset": 20, "num_rel": None}
-    assert capsys.readouterr().out.count(f"written to {output}") == 2
+    assert given == defaults | {"int8": True, "opset": 20, "num_rel": None}
+    options = ["--format", "torch", "--no-postprocess", "--pixels", "float32", "--no-check"]
+    run(app, ["export", str(model_folder), str(output), *options])
+    assert given == defaults | {"format_": "torch", "num_rel": None, "pixels": "float32", "check": False}
+    assert capsys.readouterr().out.count(f"written to {output}") == 3
 
 
 @pytest.mark.parametrize(

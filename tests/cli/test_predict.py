@@ -52,14 +52,14 @@ def predict(model_folder, tmp_path, capsys):
     return command
 
 
-def picture(seed: int = 0, size: tuple[int, int] = (80, 60), mode: str = "RGB") -> Image.Image:
+def make_image(seed: int = 0, size: tuple[int, int] = (80, 60), mode: str = "RGB") -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     return Image.fromarray(pixels).convert(mode)
 
 
 def save(path: Path, image: Image.Image | None = None, **options) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    (image or picture()).save(path, **options)
+    (image or make_image()).save(path, **options)
     return path
 
 
@@ -68,7 +68,7 @@ def damage(path: Path) -> Path:
     return path
 
 
-def test_subfolders_are_mirrored_and_equal_names_do_not_collide(predict, tmp_path):
+def test_predict_mirrors_subfolders_and_separates_equal_names(predict, tmp_path):
     photos = tmp_path / "photos"
     for name in ("x.png", "x.jpg", "a/x.png", "a/b/x.png", "y.png", ".hidden/x.png", "a/._x.png"):
         save(photos / name)
@@ -103,14 +103,14 @@ def test_predict_skips_unreadable_images_of_a_folder(predict, tmp_path):
     modes = ("RGB", "L", "P", "RGBA", "1", "LA", "I;16", "F", "CMYK")
     for index in range(25):
         mode = modes[index % len(modes)]
-        image = picture(index, (60 + 3 * (index % 4), 50))
+        image = make_image(index, (60 + 3 * (index % 4), 50))
         image = (
             Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
             if mode == "I;16"
             else image.convert(mode)
         )
         save(folder / f"{index:02}.{'tif' if mode in ('CMYK', 'F') else 'png'}", image)
-    frames = [picture(i) for i in range(3)]
+    frames = [make_image(i) for i in range(3)]
     save(folder / "animated.gif", frames[0], save_all=True, append_images=frames[1:])
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -181,7 +181,7 @@ def test_keep_and_top_limit_the_relations(predict, tmp_path):
 def test_resume_predicts_only_missing_results(predict, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     for index in range(4):
-        save(folder / f"{index}.png", picture(index))
+        save(folder / f"{index}.png", make_image(index))
     options = (folder, "--picture", "jpg", "--top", 1, "--batch-size", 1)
     predict(*options)
     whole = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -202,7 +202,7 @@ def test_resume_predicts_only_missing_results(predict, tmp_path):
 def test_jsonl_is_resumed_after_its_last_complete_line(predict, tmp_path):
     folder, lines = tmp_path / "in", tmp_path / "out" / "predictions.jsonl"
     for index in range(4):
-        save(folder / f'{index} "ä\u2028".png', picture(index))
+        save(folder / f'{index} "ä\u2028".png', make_image(index))
     damage(folder / '2 "ä\u2028".png')
     options = (folder, "--format", "jsonl", "--no-draw", "--quiet", "--batch-size", 1)
     assert predict(*options, code=1)[2] == ["predictions.jsonl"]
@@ -220,9 +220,9 @@ def test_jsonl_is_resumed_after_its_last_complete_line(predict, tmp_path):
     assert lines.read_bytes() == whole  # without --resume from the beginning
 
 
-def test_results_do_not_depend_on_the_batch(predict, tmp_path):
+def test_predictions_do_not_depend_on_the_batch_size(predict, tmp_path):
     for index in range(5):
-        save(tmp_path / "in" / f"{index}.png", picture(index, ((80, 60), (60, 80))[index % 2]))
+        save(tmp_path / "in" / f"{index}.png", make_image(index, ((80, 60), (60, 80))[index % 2]))
     graphs = []
     for size in (1, 4):
         predict(tmp_path / "in", "--no-draw", "--batch-size", size)
@@ -233,7 +233,7 @@ def test_results_do_not_depend_on_the_batch(predict, tmp_path):
         np.testing.assert_allclose(one.predicate_probs, four.predicate_probs, atol=1e-5)
 
 
-def test_huge_images_are_refused_and_can_be_allowed(predict, tmp_path):
+def test_max_pixels_limits_the_size_of_images(predict, tmp_path):
     path = save(tmp_path / "large.png", Image.new("1", (400, 300)))
     limit = Image.MAX_IMAGE_PIXELS
     _, err, _ = predict(path, "--no-draw", "--max-pixels", 119_999, code=1)
@@ -249,7 +249,7 @@ def test_huge_images_are_refused_and_can_be_allowed(predict, tmp_path):
 
 
 def test_every_predicts_frames_of_a_video(predict, tmp_path):
-    frames = [picture(i, (96, 64)) for i in range(4)]
+    frames = [make_image(i, (96, 64)) for i in range(4)]
     path = save(
         tmp_path / "clip.gif", frames[0], save_all=True, append_images=frames[1:], duration=400, loop=0
     )

@@ -9,14 +9,12 @@ from speaq.config.training import Solver
 from speaq.data.build import (
     build_mixture,
     build_statistics,
-    build_test_transform,
-    build_train_transform,
     build_training_set,
 )
 from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
 from speaq.data.sampling import Draw, ShuffledEpochs
 from speaq.data.sources import DataSource, build_dataset
-from speaq.data.statistics import DatasetStatistics
+from speaq.data.statistics import count_dataset
 from speaq.errors import SpeaqError
 
 TINY = Path(__file__).parents[1] / "golden" / "vg_tiny"
@@ -41,7 +39,8 @@ def section(**keys) -> GenomeSection:
 def source(name: str = "real", ratio: float = 1.0, weight: float = 1.0, **keys) -> DataSource:
     settings = section(**keys)
     dataset = build_dataset(settings, "train", source=name, loss_weight=weight)
-    return DataSource(name, f"DATASETS.{name}", settings, SourceShare.of(ratio, None, weight), dataset)
+    share = SourceShare(ratio, ratio, weight)
+    return DataSource(f"DATASETS.{name}", settings, share, name=name, dataset=dataset)
 
 
 def training_set(*sources: DataSource, batch_size: int = 4, num_steps: int = 3):
@@ -49,16 +48,15 @@ def training_set(*sources: DataSource, batch_size: int = 4, num_steps: int = 3):
     return build_training_set(sources, mixture, input_settings=SMALL, seed=1)
 
 
-def test_a_training_set_of_one_source():
+def test_build_training_set_of_one_source():
     plain = training_set(source())
     assert isinstance(plain.epochs[0], ShuffledEpochs)
-    assert sorted(plain.epochs[0](0)) == list(range(len(plain.dataset.parts[0])))
-    assert plain.dataset.parts[0].filter_duplicate_relations
+    assert sorted(plain.epochs[0](0)) == list(range(len(plain.dataset.sources[0].dataset)))
     assert max(plain.dataset[Draw(0, 0, 0)].image.shape) == 80
 
 
 @pytest.mark.parametrize("position", [0, 1])
-def test_every_source_can_be_resampled(position):
+def test_build_training_set_resamples_any_source(position):
     def mixed(**keys):
         sources = [source("real"), source("synthetic")]
         sources[position] = source(sources[position].name, **keys)
@@ -66,16 +64,15 @@ def test_every_source_can_be_resampled(position):
 
     bgnn = mixed(BGNN=True)
     assert isinstance(bgnn.epochs[position], BilevelResampling)
-    assert bgnn.dataset.parts[position].resampling is bgnn.epochs[position]
+    assert bgnn.dataset.epochs is bgnn.epochs
     assert isinstance(bgnn.epochs[1 - position], ShuffledEpochs)
-    assert bgnn.dataset.parts[1 - position].resampling is None
     assert isinstance(mixed(PER_CLASS_DATASET=True).epochs[position], ClassBalancedEpochs)
     name = ("real", "synthetic")[position]
     with pytest.raises(SpeaqError, match=f"^DATASETS.{name}: BGNN and PER_CLASS_DATASET are both True"):
         mixed(BGNN=True, PER_CLASS_DATASET=True)
 
 
-def test_a_draw_names_its_source():
+def test_training_samples_carry_their_source():
     both = training_set(source("real"), source("synthetic", weight=0.5))
     samples = [both.dataset[Draw(0, 0, 3, position)] for position in (0, 1)]
     assert [sample.target.source for sample in samples] == ["real", "synthetic"]
@@ -83,15 +80,15 @@ def test_a_draw_names_its_source():
     assert samples[0].target.image_id == samples[1].target.image_id
 
 
-def test_sources_of_equal_size_have_orders_of_their_own():
+def test_build_training_set_orders_equal_sources_differently():
     both = training_set(source("real"), source("synthetic"))
     assert both.epochs[0](0).tolist() != both.epochs[1](0).tolist()
     assert both.epochs[0](0).tolist() == training_set(source("real")).epochs[0](0).tolist()
 
 
-def test_statistics_are_weighted_by_what_is_drawn():
+def test_build_statistics_weights_counts_by_the_mixture():
     real, synthetic = source("real", 0.75), source("synthetic", 0.25, CORRUPTED_IMAGES=["11", "12", "13"])
-    counts = [DatasetStatistics.of(each.dataset).predicate_counts for each in (real, synthetic)]
+    counts = [count_dataset(each.dataset).predicate_counts for each in (real, synthetic)]
     sizes = [len(each.dataset) for each in (real, synthetic)]
     mixture = build_mixture([real, synthetic], Solver(ims_per_batch=8, max_iter=10))
     mixed = build_statistics([real, synthetic], mixture, of="mix").predicate_counts
@@ -106,36 +103,10 @@ def test_statistics_are_weighted_by_what_is_drawn():
         build_statistics([real, synthetic], mixture, of="drawn")
 
 
-def test_statistics_of_one_source_are_its_counts():
+def test_build_statistics_of_one_source_are_its_counts():
     real = source()
     mixture = build_mixture([real], Solver(ims_per_batch=8, max_iter=10))
-    expected = DatasetStatistics.of(real.dataset)
+    expected = count_dataset(real.dataset)
     found = build_statistics([real], mixture, of="mix")
     assert found.predicate_counts.tolist() == expected.predicate_counts.tolist()
     assert found.triplets.tolist() == expected.triplets.tolist()
-
-
-def test_transforms():
-    settings = Config.model_validate(
-        {
-            "INPUT": {
-                "MIN_SIZE_TRAIN": [480, 800],
-                "MIN_SIZE_TRAIN_SAMPLING": "range",
-                "MAX_SIZE_TRAIN": 1000,
-                "MIN_SIZE_TEST": 600,
-                "MAX_SIZE_TEST": 1000,
-                "CROP": {"ENABLED": True, "TYPE": "absolute_range", "SIZE": [384, 600]},
-            }
-        }
-    ).input
-    vocabulary = build_dataset(section(), "val").vocabulary
-    transform = build_train_transform(settings, vocabulary)
-    assert (transform.resize.edges, transform.resize.max_size, transform.resize.sampling) == (
-        (480, 800),
-        1000,
-        "range",
-    )
-    assert transform.crop is not None
-    assert (transform.crop.kind, transform.crop.size) == ("absolute_range", (384, 600))
-    assert transform.flip_probability == 0.5
-    assert build_test_transform(settings).output_size(500, 1000) == (500, 1000)

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from speaq.data.collate import collate, collate_by_size
 from speaq.data.dataset import Sample
-from speaq.data.targets import build_target
+from speaq.data.transforms import Scene
 from speaq.structures import Annotation
 
 
@@ -20,11 +21,11 @@ def sample(image_id: int, height: int, width: int) -> Sample:
         labels=empty[1],
         relations=empty[2],
     )
-    image = torch.randint(1, 256, (3, height, width), dtype=torch.uint8)
-    return Sample(image, build_target(*empty, (height, width), image_id), annotation)
+    pixels = np.random.default_rng(image_id).integers(1, 256, (height, width, 3), dtype=np.uint8)
+    return Sample.of(Scene.of(Image.fromarray(pixels), annotation), annotation)
 
 
-def test_padding_is_at_the_right_and_bottom():
+def test_collate_pads_at_the_right_and_bottom():
     samples = [sample(0, 5, 9), sample(1, 8, 4), sample(2, 8, 9)]
     batch = collate(samples)
     assert batch.images.shape == (3, 3, 8, 9)
@@ -37,7 +38,7 @@ def test_padding_is_at_the_right_and_bottom():
     assert [annotation.image_id for annotation in batch.annotations] == [0, 1, 2]
 
 
-def test_equal_sizes_only():
+def test_collate_by_size_does_not_pad():
     batches = collate_by_size([sample(0, 5, 9), sample(1, 9, 5), sample(2, 5, 9)])
     assert [[target.image_id for target in batch.targets] for batch in batches] == [[0, 2], [1]]
     assert [tuple(batch.images.shape) for batch in batches] == [(2, 3, 5, 9), (1, 3, 9, 5)]

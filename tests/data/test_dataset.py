@@ -5,22 +5,29 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from speaq.config.data import Crop, GenomeSection, Input, SourceShare
 from speaq.data.collate import collate, collate_by_size
 from speaq.data.dataset import EvaluationDataset, SceneGraphDataset, one_relation_per_pair
 from speaq.data.long_tail import BilevelResampling
 from speaq.data.mixing import Mixture
 from speaq.data.sampling import Draw, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
-from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
+from speaq.data.sources import DataSource
+from speaq.data.transforms import TrainTransform
+
+AUGMENTED = Input(
+    min_size_train=(96, 128),
+    max_size_train=200,
+    crop=Crop(enabled=True, type="absolute_range", size=(384, 600)),
+)
+PLAIN = Input(min_size_train=(240,), random_flip="none")
 
 
-def training(split, *, augment=True, **options) -> SceneGraphDataset:
-    transform = TrainTransform(
-        vocabulary=split.vocabulary,
-        resize=Resize((96, 128), 200) if augment else Resize((240,)),
-        crop=Crop("absolute_range", (384, 600)) if augment else None,
-        flip_probability=0.5 if augment else 0.0,
-    )
-    return SceneGraphDataset(split, transform=transform, seed=3, **options)
+def training(split, *, augment=True, epochs=None, **filters) -> SceneGraphDataset:
+    section = GenomeSection(**{"filter_duplicate_relations": False, **filters})
+    source = DataSource("DATASETS.REAL", section, SourceShare(1.0, 1.0, 1.0), name="real", dataset=split)
+    transform = TrainTransform(AUGMENTED if augment else PLAIN, split.vocabulary)
+    epochs = epochs or ShuffledEpochs(num_images=len(split), seed=0)
+    return SceneGraphDataset([source], epochs=[epochs], transform=transform, seed=3)
 
 
 def same(a, b) -> bool:
@@ -32,7 +39,7 @@ def same(a, b) -> bool:
     )
 
 
-def test_a_sample_is_a_function_of_seed_and_draw(tiny):
+def test_sample_depends_on_seed_and_draw_only(tiny):
     dataset = training(tiny(), filter_duplicate_relations=True)
     first = dataset[Draw(4, 1, 7)]
     dataset[Draw(0, 0, 3)]
@@ -44,10 +51,10 @@ def test_a_sample_is_a_function_of_seed_and_draw(tiny):
     assert first.annotation.image_id == first.target.image_id == 18
 
 
-def test_workers_and_ranks_change_nothing(tiny):
+def test_samples_do_not_depend_on_workers_and_ranks(tiny):
     dataset = training(tiny(), filter_duplicate_relations=True, max_num_objects=4)
     mixture = Mixture([1.0], batch_size=4, num_steps=4)
-    options = {"epochs": [ShuffledEpochs(num_images=len(dataset), seed=0)], "mixture": mixture}
+    options = {"epochs": dataset.epochs, "mixture": mixture}
 
     def batches(num_workers: int, **sampling):
         sampler = TrainBatchSampler(**options, **sampling)
@@ -65,7 +72,7 @@ def test_workers_and_ranks_change_nothing(tiny):
             assert torch.equal(a.images[2 + i, :, :height, :width], b.images[i, :, :height, :width])
 
 
-def test_pixels_and_boxes_without_augmentation(tiny):
+def test_sample_without_augmentation_is_the_image(tiny):
     split = tiny()
     sample = training(split, augment=False)[Draw(0, 0, 0)]
     image, annotation = split.read(0)
@@ -91,7 +98,7 @@ def test_one_relation_per_pair():
     assert one_relation_per_pair(np.empty((0, 3), np.int64), rng).shape == (0, 3)
 
 
-def test_duplicates_stay_without_the_filter(files):
+def test_filter_duplicate_relations(files):
     files.image("11.jpg")
     files.arrays["relationships"][1] = [0, 1]
     split = files.open()
@@ -99,7 +106,7 @@ def test_duplicates_stay_without_the_filter(files):
     assert len(training(split, filter_duplicate_relations=True)[Draw(0, 0, 0)].target.relations) == 1
 
 
-def test_limits(tiny):
+def test_max_num_objects_and_relations(tiny):
     split = tiny()
     dataset = training(split, augment=False, max_num_objects=3, max_num_relations=2)
     subsets = set()
@@ -118,20 +125,20 @@ def named_relations(labels, relations):
     return np.column_stack((labels[relations[:, 0]], labels[relations[:, 1]], relations[:, 2])).tolist()
 
 
-def test_resampling_drops_relations(tiny):
+def test_bilevel_resampling_drops_relations(tiny):
     split = tiny()
     resampling = BilevelResampling(split, oversample=0.07, undersample=50.0, seed=0)
     image = int(np.argmax(resampling.image_factors))
     plain = training(split, augment=False)[Draw(0, 0, image)].target.relations[:, 2]
-    dropped = training(split, augment=False, resampling=resampling)[Draw(0, 0, image)].target.relations[:, 2]
+    dropped = training(split, augment=False, epochs=resampling)[Draw(0, 0, image)].target.relations[:, 2]
     factors = resampling.predicate_factors
     assert dropped.tolist() == [p for p in plain.tolist() if factors[p] > 0.98 * factors[plain].max()]
     assert 0 < len(dropped) < len(plain)
 
 
-def test_evaluation_in_equal_batches(tiny):
+def test_evaluation_dataset_gives_batches_of_equal_size(tiny):
     split = tiny("test")
-    dataset = EvaluationDataset(split, transform=TestTransform(shortest_edge=64, max_size=100))
+    dataset = EvaluationDataset(split, Input(min_size_test=64, max_size_test=100))
     sizes = dataset.output_sizes()
     assert set(sizes) == {(64, 85), (85, 64)}
     sampler = EvalBatchSampler(sizes=sizes, batch_size=8)
@@ -146,11 +153,11 @@ def test_evaluation_in_equal_batches(tiny):
             assert len(target.boxes) == len(annotation.boxes)
 
 
-def test_files_of_another_size_are_batched_apart(files):
+def test_evaluation_batches_separate_files_of_another_size(files):
     files.image("11.jpg")
     files.image("12.jpg", 64, 40)
     split = files.open()
-    dataset = EvaluationDataset(split, transform=TestTransform(shortest_edge=32, max_size=100))
+    dataset = EvaluationDataset(split, Input(min_size_test=32, max_size_test=100))
     assert dataset.output_sizes() == [(32, 64), (32, 64)]
     batches = collate_by_size([dataset[0], dataset[1]])
     assert [tuple(batch.images.shape) for batch in batches] == [(1, 3, 32, 64), (1, 3, 32, 51)]

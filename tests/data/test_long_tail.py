@@ -9,7 +9,7 @@ def resampling(dataset, **options) -> BilevelResampling:
     return BilevelResampling(dataset, **{"oversample": 0.07, "undersample": 0.7, "seed": 3, **options})
 
 
-def test_repeat_factors(tiny):
+def test_bilevel_resampling_computes_the_repeat_factors(tiny):
     dataset = tiny(filter_empty_relations=False)
     factors = resampling(dataset)
     counts = np.bincount(dataset.relations[:, 2], minlength=50)
@@ -24,7 +24,7 @@ def test_repeat_factors(tiny):
     assert factors.predicate_factors[counts == 1].max() == pytest.approx((0.07 * 290) ** 0.5)
 
 
-def test_images_come_as_often_as_their_factor_says(tiny):
+def test_bilevel_resampling_repeats_images_by_their_factor(tiny):
     dataset = tiny()
     factors = resampling(dataset)
     counts = np.array([np.bincount(factors(epoch), minlength=len(dataset)) for epoch in range(400)])
@@ -33,7 +33,7 @@ def test_images_come_as_often_as_their_factor_says(tiny):
     np.testing.assert_allclose(counts.mean(0), factors.image_factors, atol=0.12)
 
 
-def test_epochs_depend_on_seed_and_number_alone(tiny):
+def test_epochs_depend_on_seed_and_number_only(tiny):
     dataset = tiny()
     for make in (resampling, lambda g, seed=3: ClassBalancedEpochs(g, seed=seed)):
         np.testing.assert_array_equal(make(dataset)(5), make(dataset)(5))
@@ -41,7 +41,7 @@ def test_epochs_depend_on_seed_and_number_alone(tiny):
         assert make(dataset)(5).tolist() != make(dataset, seed=4)(5).tolist()
 
 
-def test_frequent_predicates_are_dropped_by_the_equation(tiny):
+def test_bilevel_resampling_drops_frequent_predicates(tiny):
     dataset = tiny()
     factors = resampling(dataset)
     image = int(np.argmax(factors.image_factors))
@@ -54,7 +54,7 @@ def test_frequent_predicates_are_dropped_by_the_equation(tiny):
     assert (kept[classes == own] == 1).all()
 
 
-def test_the_rarest_predicate_always_stays(tiny):
+def test_bilevel_resampling_keeps_the_rarest_predicate(tiny):
     dataset = tiny()
     factors = resampling(dataset, undersample=50.0)
     rng = np.random.default_rng(0)
@@ -66,12 +66,12 @@ def test_the_rarest_predicate_always_stays(tiny):
         )
 
 
-def test_negative_parameters_are_refused(tiny):
+def test_bilevel_resampling_rejects_negative_parameters(tiny):
     with pytest.raises(SpeaqError, match="UNDERSAMPLE_PARAM is -1"):
         resampling(tiny(), undersample=-1)
 
 
-def test_class_balanced_images(tiny):
+def test_class_balanced_epochs_draw_predicates_equally(tiny):
     dataset = tiny()
     epochs = ClassBalancedEpochs(dataset, seed=0)
     num_epochs = 400
@@ -85,7 +85,7 @@ def test_class_balanced_images(tiny):
     np.testing.assert_allclose(found / num_epochs, expected, atol=0.3)
 
 
-def test_class_balance_needs_relations(files):
+def test_class_balanced_epochs_need_relations(files):
     files.arrays["img_to_first_rel"][:] = files.arrays["img_to_last_rel"][:] = -1
     with pytest.raises(SpeaqError, match="PER_CLASS_DATASET"):
         ClassBalancedEpochs(files.open(filter_empty_relations=False), seed=0)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speaq.data.mixing import Mixture
-from speaq.data.sampling import Draw, EpochStream, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
+from speaq.data.sampling import Draw, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
 from speaq.errors import SpeaqError
 
 
@@ -14,14 +14,14 @@ def sampler(**options) -> TrainBatchSampler:
     return TrainBatchSampler(epochs=[settings.pop("epochs")], mixture=mixture, **settings)
 
 
-def test_the_stream_walks_shuffled_epochs_without_replacement():
+def test_train_sampler_draws_epochs_without_replacement():
     indices = [draw.image for batch in sampler(num_steps=23) for draw in batch]
     epochs = np.reshape(indices, (12, 23))
     assert (np.sort(epochs, axis=1) == np.arange(23)).all()
     assert len({tuple(epoch) for epoch in epochs}) == 12
 
 
-def test_draws_name_step_and_slot():
+def test_draws_have_step_and_slot():
     batches = list(sampler())
     assert len(batches) == 9
     assert [[(draw.step, draw.slot) for draw in batch] for batch in batches] == [
@@ -36,7 +36,9 @@ def test_draws_name_step_and_slot():
     start_step=st.integers(0, 9),
     num_images=st.integers(1, 40),
 )
-def test_ranks_accumulation_and_resuming_change_nothing(world_size, micro_batches, start_step, num_images):
+def test_train_sampler_does_not_depend_on_ranks_and_resuming(
+    world_size, micro_batches, start_step, num_images
+):
     epochs = ShuffledEpochs(num_images=num_images, seed=1)
     whole = list(sampler(epochs=epochs, batch_size=24, num_steps=10))
     parts = [
@@ -60,7 +62,7 @@ def test_ranks_accumulation_and_resuming_change_nothing(world_size, micro_batche
         assert [draw for share in shares for batch in share for draw in batch] == whole[step]
 
 
-def test_another_seed_is_another_order():
+def test_shuffled_epochs_depend_on_the_seed():
     other = sampler(epochs=ShuffledEpochs(num_images=23, seed=6))
     assert next(iter(other)) != next(iter(sampler()))
 
@@ -68,21 +70,19 @@ def test_another_seed_is_another_order():
 @pytest.mark.parametrize(
     "options", [{"world_size": 5}, {"world_size": 4, "micro_batches": 2}, {"batch_size": 0}]
 )
-def test_unequal_shares_are_refused(options):
+def test_train_sampler_rejects_unequal_shares(options):
     with pytest.raises(SpeaqError, match=r"SOLVER\.IMS_PER_BATCH is"):
         sampler(**options)
 
 
-def test_stream_of_unequal_epochs_can_be_read_anywhere():
+@pytest.mark.parametrize("start_step", range(12))
+def test_train_sampler_accepts_epochs_of_unequal_length(start_step):
     def epochs(epoch: int) -> np.ndarray:
         return np.full(epoch % 3 + 1, epoch)
 
-    stream = EpochStream(epochs)
     whole = [0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5]
-    assert stream.take(0, 12).tolist() == whole
-    assert stream.take(5, 4).tolist() == whole[5:9]
-    assert stream.take(1, 1).tolist() == [1]
-    assert stream.take(3, 0).tolist() == []
+    batches = sampler(epochs=epochs, batch_size=1, num_steps=12, start_step=start_step)
+    assert [draw.image for batch in batches for draw in batch] == whole[start_step:]
 
 
 def test_draw_is_a_tuple():
@@ -95,7 +95,7 @@ def test_draw_is_a_tuple():
     batch_size=st.integers(1, 7),
     world_size=st.integers(1, 4),
 )
-def test_evaluation_batches(sizes, batch_size, world_size):
+def test_eval_sampler_covers_each_image_once_in_batches_of_equal_size(sizes, batch_size, world_size):
     ranks = [
         EvalBatchSampler(sizes=sizes, batch_size=batch_size, rank=rank, world_size=world_size)
         for rank in range(world_size)

@@ -34,19 +34,19 @@ def mix(synthetic: dict | None = None, **multi) -> dict:
 
 
 @pytest.mark.parametrize(("name", "count"), [("VG_train", 74), ("VG_val", 10), ("VG_test", 35)])
-def test_visual_genome_by_name(name, count):
+def test_load_sources_of_visual_genome(name, count):
     (source,) = load_sources(config({"VISUAL_GENOME": FILES | {"FILTER_NON_OVERLAP": False}}), name)
     assert len(source.dataset) == count
     assert (source.name, source.dataset.source, source.dataset.loss_weight) == ("real", "real", 1.0)
 
 
-def test_synthetic_by_name():
+def test_load_sources_of_synthetic_data():
     (source,) = load_sources(config({"SYNTHETIC_GENOME": FILES}), "SYNTHETIC_train")
     assert len(source.dataset) == 47
     assert (source.name, source.dataset.source, source.share.ratio) == ("synthetic", "synthetic", 1.0)
 
 
-def test_a_mix_by_name():
+def test_load_sources_of_a_mix():
     further = {"rendered": FILES | {"SAMPLING_RATIO": 0.2, "LOSS_WEIGHT": 0.25}, "spare": FILES}
     settings = config(mix(SOURCES=further, SYNTHETIC_SAMPLING_RATIO_END=0.1, SYNTHETIC_LOSS_WEIGHT=0.5))
     sources = load_sources(settings, "MULTI_train")
@@ -57,7 +57,7 @@ def test_a_mix_by_name():
     assert [source.share.ratio_at_end for source in sources] == [0.7, 0.1, 0.2]
 
 
-def test_a_source_without_a_share_needs_no_files():
+def test_load_sources_ignores_sources_with_ratio_zero():
     settings = mix(REAL_SAMPLING_RATIO=0)
     del settings["VISUAL_GENOME"]
     assert [source.name for source in load_sources(config(settings), "MULTI_val")] == ["synthetic"]
@@ -72,7 +72,7 @@ def test_a_source_without_a_share_needs_no_files():
         ("VISUAL_GENOME_SYNTHETIC", "MULTI_train"),
     ],
 )
-def test_unset_paths_are_named(section, name, key):
+def test_load_sources_names_unset_paths(section, name, key):
     settings = mix() | {"SYNTHETIC_GENOME": FILES}
     settings[section] = FILES | {key: ""}
     with pytest.raises(SpeaqError, match=rf"^DATASETS\.{section}\.{key} is not set"):
@@ -80,12 +80,12 @@ def test_unset_paths_are_named(section, name, key):
 
 
 @pytest.mark.parametrize("name", ["COCO_train", "VG_all", "MULTI", "_train"])
-def test_other_names_are_refused(name):
+def test_load_sources_rejects_unknown_names(name):
     with pytest.raises(SpeaqError, match=f"{name}: .*to be among VG_train, .*MULTI_test"):
         load_sources(Config(), name)
 
 
-def test_settings_arrive():
+def test_build_dataset_passes_its_settings_on():
     section = config(
         {"VISUAL_GENOME": FILES | {"CLIPPED": True, "CORRUPTED_IMAGES": ["11"], "FILTER_NON_OVERLAP": False}}
     ).datasets.visual_genome
@@ -95,13 +95,13 @@ def test_settings_arrive():
 
 
 @pytest.mark.parametrize("weight", [float("inf"), float("nan"), -0.5])
-def test_a_weight_must_be_a_number_from_0(weight):
+def test_build_dataset_rejects_invalid_loss_weights(weight):
     section = config({"VISUAL_GENOME": FILES}).datasets.visual_genome
     with pytest.raises(SpeaqError, match=r"the loss weight of synthetic is .*expected a non-negative number"):
         build_dataset(section, "train", source="synthetic", loss_weight=weight)
 
 
-def test_sources_must_have_the_same_classes(tmp_path):
+def test_load_sources_rejects_different_classes(tmp_path):
     names = json.loads((TINY / "dicts.json").read_text())
     first, second = sorted(names["predicate_to_idx"], key=names["predicate_to_idx"].get)[:2]
     names["predicate_to_idx"][first], names["predicate_to_idx"][second] = 2, 1
@@ -120,7 +120,7 @@ def test_sources_must_have_the_same_classes(tmp_path):
     assert "objects of the first are not in the other" in message
 
 
-def test_a_source_without_test_images_is_left_out_of_the_test(tmp_path, caplog):
+def test_load_sources_leaves_out_sources_without_test_images(tmp_path, caplog):
     copy = tmp_path / "VG.h5"
     shutil.copyfile(TINY / "VG.h5", copy)
     with h5py.File(copy, "r+") as file:
@@ -132,7 +132,7 @@ def test_a_source_without_test_images_is_left_out_of_the_test(tmp_path, caplog):
     assert len(load_sources(settings, "MULTI_train")) == 2
 
 
-def test_a_source_without_training_images_is_an_error():
+def test_load_sources_needs_training_images_of_each_source():
     settings = config(mix({"NUMBER_OF_VALIDATION_IMAGES": 1000}))
     with pytest.raises(SpeaqError, match="no image is left for the split 'train'"):
         load_sources(settings, "MULTI_train")
@@ -146,7 +146,7 @@ def test_a_source_without_training_images_is_an_error():
         ("MULTI_DATASET", "MULTI_train"),
     ],
 )
-def test_the_type_says_what_to_train_on_where_no_name_does(type_, name):
+def test_load_training_sources_uses_the_type_without_a_name(type_, name):
     settings = mix() | {"TYPE": type_, "TRAIN": [], "SYNTHETIC_GENOME": FILES}
     settings["MULTI_DATASET"] = {"ENABLED": type_ == "MULTI_DATASET"}
     sources = load_training_sources(config(settings))
@@ -164,14 +164,14 @@ def test_the_type_says_what_to_train_on_where_no_name_does(type_, name):
         {"TYPE": "", "TRAIN": ["VG_train"]},
     ],
 )
-def test_names_and_types_must_not_contradict_each_other(keys):
+def test_load_training_sources_rejects_contradicting_names_and_types(keys):
     with pytest.raises(
         SpeaqError, match=r"contradict each other. A mix is MULTI_train, MULTI_DATASET and True"
     ):
         load_training_sources(config(mix() | keys))
 
 
-def test_one_name_is_trained_on():
+def test_load_training_sources_needs_exactly_one_name():
     with pytest.raises(SpeaqError, match="names 0 data sets"):
         load_training_sources(Config())
     with pytest.raises(SpeaqError, match=r"names 2 data sets \(VG_train, SYNTHETIC_train\)"):

@@ -4,13 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from speaq.config.data import Crop, Input
 from speaq.data.transforms import (
-    Crop,
-    Resize,
     Scene,
-    TestTransform,
     TrainTransform,
     crop,
+    draw_edge,
+    draw_region,
     drop_empty_boxes,
     flip,
     keep_boxes,
@@ -63,16 +63,20 @@ def test_resize_shortest_edge(height, width, edge, cap, expected):
 
 
 def test_resize_moves_boxes_with_the_pixels():
-    resized = resize(scene_of(), 80, 90)
-    assert resized.image.size == (90, 80)
-    np.testing.assert_allclose(resized.boxes[0], [15, 20, 45, 50])
-    assert white_area(resized.image) == (15, 20, 45, 50)
+    resized = resize(scene_of(boxes=((10, 10, 30, 20), (-3, 0, 60, 0))), 80, 90)
+    assert resized.image.size == (90, 60)
+    np.testing.assert_allclose(resized.boxes, [[15, 15, 45, 30], [-4.5, 0, 90, 0]])
+    assert white_area(resized.image) == (15, 15, 45, 30)
+    np.testing.assert_array_equal(resized.relations, scene_of().relations)
+    uneven = resize(scene_of(), 80, 100)
+    assert uneven.image.size == (100, 67)
+    np.testing.assert_allclose(uneven.boxes, scene_of().boxes * ([100 / 60, 67 / 40] * 2), rtol=1e-6)
 
 
 def test_resize_is_the_antialiased_bilinear_of_pillow():
     noise = Image.effect_noise((60, 40), 80).convert("RGB")
-    resized = resize(Scene(noise, np.empty((0, 4)), np.empty(0), np.empty((0, 3), int)), 20, 33)
-    np.testing.assert_array_equal(resized.image, noise.resize((33, 20), Image.Resampling.BILINEAR))
+    resized = resize(Scene(noise, np.empty((0, 4)), np.empty(0), np.empty((0, 3), int)), 22)
+    np.testing.assert_array_equal(resized.image, noise.resize((33, 22), Image.Resampling.BILINEAR))
 
 
 def test_flip():
@@ -107,48 +111,49 @@ def test_crop_moves_boxes_with_the_pixels():
 def regions(kind, size, height, width, draws=300):
     """Heights and widths (draws, 2) of drawn regions; every one must lie inside the image."""
     rng = np.random.default_rng(0)
-    drawn = np.array([Crop(kind, size).draw(height, width, rng) for _ in range(draws)])
+    settings = Crop(type=kind, size=size)
+    drawn = np.array([draw_region(settings, height, width, rng) for _ in range(draws)])
     assert (drawn[:, :2] >= 0).all()
     assert (drawn[:, 2:] <= (width, height)).all()
     return drawn, np.column_stack((drawn[:, 3] - drawn[:, 1], drawn[:, 2] - drawn[:, 0]))
 
 
-def test_crop_relative():
+def test_draw_region_relative():
     drawn, sizes = regions("relative", (0.5, 0.25), 41, 80)
     assert np.unique(sizes, axis=0).tolist() == [[21, 20]]  # 20.5 is rounded up
     assert set(drawn[:, 1]) == set(range(41 - 21 + 1))
 
 
-def test_crop_relative_range():
+def test_draw_region_relative_range():
     _, sizes = regions("relative_range", (0.5, 0.9), 100, 100)
     assert (sizes.min(0).tolist(), sizes.max(0).tolist()) == ([50, 90], [100, 100])
 
 
-def test_crop_absolute():
+def test_draw_region_absolute():
     _, sizes = regions("absolute", (30, 500), 100, 200)
     assert np.unique(sizes, axis=0).tolist() == [[30, 200]]
 
 
-def test_crop_absolute_range():
+def test_draw_region_absolute_range():
     _, sizes = regions("absolute_range", (38, 60), 50, 200, draws=2000)
     assert set(sizes[:, 0]) == set(range(38, 51))
     assert set(sizes[:, 1]) == set(range(38, 61))
 
 
-def test_crop_absolute_range_of_a_small_image():
+def test_draw_region_absolute_range_of_a_small_image():
     drawn, _ = regions("absolute_range", (384, 600), 20, 30)
     assert np.unique(drawn, axis=0).tolist() == [[0, 0, 30, 20]]
 
 
-def test_resize_draws():
+def test_draw_edge():
     rng = np.random.default_rng(0)
-    choices = {Resize((20, 30), 1000).draw(10, 10, rng) for _ in range(50)}
-    assert choices == {(20, 20), (30, 30)}
-    bounds = {Resize((20, 23), 1000, "range").draw(10, 10, rng)[0] for _ in range(200)}
-    assert bounds == {20, 21, 22, 23}
+    choices = {draw_edge(Input(min_size_train=(20, 30)), rng) for _ in range(50)}
+    assert choices == {20, 30}
+    settings = Input(min_size_train=(20, 23), min_size_train_sampling="range")
+    assert {draw_edge(settings, rng) for _ in range(200)} == {20, 21, 22, 23}
 
 
-def test_boxes_outside_go_with_their_relations():
+def test_drop_empty_boxes_drops_their_relations():
     image = Image.new("RGB", (100, 50))
     boxes = np.array([[-5, 10, 20, 60], [100, 0, 120, 10], [10, 10, 10 + 5e-6, 40], [30, 5, 40, 8.0]])
     relations = np.array([[0, 3, 1], [1, 0, 0], [3, 2, 2], [3, 0, 0], [3, 3, 1]])
@@ -159,7 +164,7 @@ def test_boxes_outside_go_with_their_relations():
 
 
 @pytest.mark.parametrize("kept", [0, 1])
-def test_scenes_may_become_empty(kept):
+def test_keep_boxes_may_leave_no_box(kept):
     scene = keep_boxes(scene_of(), np.array([bool(kept), False]))
     assert (scene.boxes.shape, scene.labels.shape, scene.relations.shape) == ((kept, 4), (kept,), (0, 3))
     assert drop_empty_boxes(scene).relations.shape == (0, 3)
@@ -173,15 +178,14 @@ def test_scenes_may_become_empty(kept):
     height=st.integers(30, 90),
     kind=st.sampled_from([None, ("relative_range", (0.3, 0.6)), ("absolute_range", (384, 600))]),
 )
-def test_training_keeps_boxes_on_their_pixels(seed, width, height, kind):
+def test_train_transform_keeps_boxes_on_their_pixels(seed, width, height, kind):
     """Wherever flip, crop and resize take the white box, its annotation goes along."""
     rng = np.random.default_rng(seed)
     x, y = int(rng.integers(0, width - 16)), int(rng.integers(0, height - 16))
     scene = scene_of(width, height, ((x, y, x + 15, y + 15), (0, 0, width, height)))
-    transform = TrainTransform(
-        vocabulary=VOCABULARY, resize=Resize((48, 64), 100), crop=None if kind is None else Crop(*kind)
-    )
-    result = transform(scene, rng)
+    cropping = Crop() if kind is None else Crop(enabled=True, type=kind[0], size=kind[1])
+    settings = Input(min_size_train=(48, 64), max_size_train=100, crop=cropping)
+    result = TrainTransform(settings, VOCABULARY)(scene, rng)
     new_width, new_height = result.image.size
     assert max(result.image.size) <= 100
     assert (result.boxes >= 0).all()
@@ -195,8 +199,9 @@ def test_training_keeps_boxes_on_their_pixels(seed, width, height, kind):
         assert len(result.relations) == 0
 
 
-def test_half_of_the_images_are_flipped_and_half_cropped():
-    transform = TrainTransform(vocabulary=VOCABULARY, resize=Resize((40,)), crop=Crop("relative", (0.7, 1.0)))
+def test_train_transform_flips_and_crops_half_of_the_images():
+    cropping = Crop(enabled=True, type="relative", size=(0.7, 1.0))
+    transform = TrainTransform(Input(min_size_train=(40,), crop=cropping), VOCABULARY)
     rng = np.random.default_rng(0)
     results = [transform(scene_of(), rng) for _ in range(200)]
     flipped = np.array([result.relations[0, 2] == 2 for result in results])
@@ -207,17 +212,7 @@ def test_half_of_the_images_are_flipped_and_half_cropped():
     assert 30 < (flipped & cropped).sum() < 70
 
 
-def test_no_flip():
-    transform = TrainTransform(vocabulary=VOCABULARY, resize=Resize((40,)), flip_probability=0)
+def test_train_transform_without_flip():
+    transform = TrainTransform(Input(min_size_train=(40,), random_flip="none"), VOCABULARY)
     rng = np.random.default_rng(0)
     assert all(transform(scene_of(), rng).relations[0, 2] == 0 for _ in range(20))
-
-
-def test_test_transform_keeps_everything():
-    transform = TestTransform(shortest_edge=80, max_size=100)
-    scene = scene_of(boxes=((10, 10, 30, 25), (-3, 0, 60, 0)))
-    result = transform(scene)
-    assert result.image.size == (100, 67)
-    assert transform.output_size(40, 60) == (67, 100)
-    np.testing.assert_allclose(result.boxes, scene.boxes * np.array([100 / 60, 67 / 40] * 2), rtol=1e-6)
-    np.testing.assert_array_equal(result.relations, scene.relations)

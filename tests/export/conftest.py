@@ -1,5 +1,6 @@
 """One small model, exported once: the slow part of these tests."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from golden_dataset import TINY
 from speaq.data.vg_dictionary import read_vocabulary
+from speaq.export.network import ExportNetwork
 from speaq.model.backbone import resnet_config
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
@@ -41,21 +43,37 @@ def small_model() -> Speaq:
 
 
 @pytest.fixture(scope="session")
+def network(small_model) -> ExportNetwork:
+    return ExportNetwork(small_model, num_rel=NUM_REL)
+
+
+@pytest.fixture(scope="session")
 def onnx_file(small_model, tmp_path_factory) -> Path:
     for library in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(library)
-    from speaq.export.onnx import export_onnx
+    from speaq.export.files import export_model
 
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"
-    report = export_onnx(small_model, path, num_rel=NUM_REL)
+    report = export_model(small_model, path, num_rel=NUM_REL)
     assert report.quantization == []
     assert len(report.parity) == 6
     return path
 
 
+@pytest.fixture
+def exported(monkeypatch, onnx_file) -> None:
+    """Exporting copies the existing file instead of tracing and writing the network."""
+    from speaq.export import files
+
+    monkeypatch.setattr(files, "trace", lambda network, pixels: None)
+    monkeypatch.setattr(
+        files, "_write_onnx", lambda program, network, path, opset: shutil.copy(onnx_file, path)
+    )
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory) -> Path:
-    """A folder of four pictures, upright and not."""
+    """A folder of four images, upright and not."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for name, (height, width) in {"a": (60, 80), "b": (90, 50), "c": (60, 80), "d": (33, 140)}.items():

@@ -117,10 +117,10 @@ def assert_agrees(graph, expected):
 @pytest.mark.parametrize("case", range(6))
 @pytest.mark.parametrize("multiplier", [1, 2])
 def test_postprocessor_reproduces_the_golden_graphs(case, multiplier):
-    figures = np.load(GOLDEN / "postprocess.npz")
+    golden = np.load(GOLDEN / "postprocess.npz")
 
     def tensor(name, step=1):
-        return torch.from_numpy(figures[f"case{case}.in.{name}"])[::step][None, None]
+        return torch.from_numpy(golden[f"case{case}.in.{name}"])[::step][None, None]
 
     # The stored entities are already repeated; with m = 2 feed every second one.
     output = RawOutput(
@@ -131,8 +131,8 @@ def test_postprocessor_reproduces_the_golden_graphs(case, multiplier):
         predicate_logits=tensor("relation_logits"),
         predicate_boxes=tensor("relation_boxes"),
     )
-    process = PostProcessor(num_rel=int(figures[f"case{case}.num_rel"]))
-    (graph,) = process(output, torch.from_numpy(figures[f"case{case}.image_size"])[None])
+    process = PostProcessor(num_rel=int(golden[f"case{case}.num_rel"]))
+    (graph,) = process(output, torch.from_numpy(golden[f"case{case}.image_size"])[None])
 
     for ours, theirs in {
         "boxes": "boxes",
@@ -143,7 +143,7 @@ def test_postprocessor_reproduces_the_golden_graphs(case, multiplier):
         "predicates": "rel_labels",
         "queries": "query",
     }.items():
-        found, expected = getattr(graph, ours), figures[f"case{case}.{theirs}"]
+        found, expected = getattr(graph, ours), golden[f"case{case}.{theirs}"]
         if expected.dtype.kind == "f":  # the last bit of a softmax differs from processor to processor
             np.testing.assert_allclose(found, expected, rtol=5e-6, atol=1e-9, err_msg=ours)
         else:
@@ -183,7 +183,7 @@ def test_postprocessor_agrees_with_a_plain_implementation(
         assert_agrees(graph, oracle(output, sizes[image], image, num_rel, threshold, pnms, drop_self))
 
 
-def test_images_of_a_batch_are_independent():
+def test_postprocessor_treats_images_of_a_batch_independently():
     output = make_output(images=3)
     process = PostProcessor()
     together = process(output, [(10, 20), (30, 40), (50, 60)])
@@ -193,7 +193,7 @@ def test_images_of_a_batch_are_independent():
     assert [graph.image_size for graph in together] == [(10, 20), (30, 40), (50, 60)]
 
 
-def test_only_the_last_layer_counts():
+def test_postprocessor_uses_the_last_layer():
     output = make_output(layers=2)
     last = RawOutput(
         **{
@@ -225,7 +225,7 @@ def test_relations_keep_their_own_scores_and_are_sorted_by_them():
     assert (graph.pair_scores < graph.scores[graph.pairs]).any()
 
 
-def test_clipping_keeps_boxes_inside_the_image():
+def test_clip_boxes_keeps_boxes_inside_the_image():
     output = make_output(entities=40)
     (free,) = PostProcessor()(output, [(48, 64)])
     (clipped,) = PostProcessor(clip_boxes=True)(output, [(48, 64)])
@@ -236,7 +236,7 @@ def test_clipping_keeps_boxes_inside_the_image():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_any_float_type(dtype):
+def test_postprocessor_accepts_any_float_type(dtype):
     output = make_output()
     for name in RawOutput.__slots__:
         if getattr(output, name) is not None:
@@ -255,7 +255,7 @@ def test_postprocessor_accepts_nan():
     assert len(graph.boxes) > 0
 
 
-def test_vocabulary_reaches_the_graph():
+def test_postprocessor_passes_its_vocabulary_to_the_graph():
     vocabulary = Vocabulary(("cup", "table"), ("on",))
     output = make_output(objects=2, predicates=1)
     (graph,) = PostProcessor(vocabulary=vocabulary)(output, [(8, 8)])
@@ -272,7 +272,7 @@ def test_postprocessor_rejects_impossible_options():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_agrees_and_synchronizes_once():
+def test_postprocessor_on_a_gpu_agrees_and_synchronizes_once():
     output = make_output(images=4, entities=50, objects=20)
     moved = RawOutput(
         **{

@@ -6,17 +6,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from speaq.data.transforms import Scene, TestTransform
+from speaq.data.transforms import resize_shortest_edge
 from speaq.errors import SpeaqError
+from speaq.inference.pipeline import BATCHES_AHEAD
 from speaq.inference.postprocess import PostProcessor
-from speaq.inference.predictor import BATCHES_AHEAD, predict, predict_each
+from speaq.inference.predictor import predict_each
 from speaq.pretrained import Speaq
 from speaq.structures import RawOutput, Vocabulary
 from tiny_model import tiny_config
 
 
 class FakeModel(nn.Module):
-    """One relation per image, whose boxes tell the image's mean colour; remembers what it was asked."""
+    """One relation per image, whose boxes are its mean colour; keeps images and batch sizes."""
 
     vocabulary = Vocabulary(("cup", "table"), ("on",))
     config = SimpleNamespace(min_size=32, max_size=64, nms_threshold=0.5)
@@ -48,6 +49,9 @@ class FakeModel(nn.Module):
         )
 
 
+predict = Speaq.predict  # also of a FakeModel
+
+
 def make_image(shade, width=40, height=30):
     return Image.new("RGB", (width, height), (shade, shade, shade))
 
@@ -56,7 +60,7 @@ def shade_of(graph):
     return round(float(graph.boxes[0, [0, 2]].mean() / graph.image_size[1] * 255))
 
 
-def test_one_image_gives_one_graph(tmp_path):
+def test_predict_gives_one_graph_for_one_image(tmp_path):
     path = tmp_path / "photo.png"
     make_image(51).save(path)
     graph = predict(FakeModel(), path)
@@ -68,14 +72,14 @@ def test_one_image_gives_one_graph(tmp_path):
     )  # (0.2, 0.2, 0.2, 0.1) of 40 x 30
 
 
-def test_sizes_are_those_of_evaluation():
+def test_predict_resizes_as_at_evaluation():
     model = FakeModel()
     rng = np.random.default_rng(0)
     for width, height in ((40, 30), (31, 77), (300, 50), (32, 32)):
-        picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
-        predict(model, picture)
-        scene = Scene(picture, np.zeros((0, 4)), np.zeros(0, int), np.zeros((0, 3), int))
-        expected = np.asarray(TestTransform(shortest_edge=32, max_size=64)(scene).image)
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        predict(model, image)
+        size = resize_shortest_edge(height, width, 32, 64)
+        expected = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
         np.testing.assert_array_equal(model.images[-1].permute(1, 2, 0).numpy(), expected)
 
 
@@ -91,7 +95,7 @@ def test_predict_keeps_the_order_of_images():
         assert all(graph.image is not None for graph in graphs)
 
 
-def test_equal_sizes_share_a_batch():
+def test_predict_batches_images_of_equal_size():
     model = FakeModel()
     predict(model, [make_image(i, *((40, 30), (30, 40))[i % 2]) for i in range(8)], batch_size=4)
     assert model.batches == [4, 4]
@@ -109,7 +113,7 @@ def test_predict_each_reads_a_folder_lazily(tmp_path):
         list(graphs)
 
 
-def test_an_image_of_a_rare_size_does_not_wait_forever():
+def test_predict_each_limits_the_images_read_ahead():
     read = []
 
     def images():
@@ -123,7 +127,7 @@ def test_an_image_of_a_rare_size_does_not_wait_forever():
     assert [shade_of(graph) for _, graph in graphs] == list(range(1, 100))
 
 
-def test_options_replace_those_of_the_model():
+def test_predict_options_replace_those_of_the_model():
     model = FakeModel()
     graph = predict(
         model, make_image(9), min_size=15, max_size=16, postprocess=PostProcessor(drop_self_relations=True)
@@ -172,7 +176,7 @@ def test_on_unreadable_skips_images(tmp_path):
     assert all(f"{path}: the image cannot be read" in str(error) for path, error in missed)
 
 
-def test_batches_and_patterns_give_lists(tmp_path):
+def test_predict_gives_lists_for_batches_and_patterns(tmp_path):
     pixels = np.stack([np.asarray(make_image(50 * i)) for i in range(3)])
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     for batch in (pixels, tensor, tensor.float() / 255):
@@ -202,7 +206,7 @@ def test_predict_rejects_wrong_options():
     assert shade_of(predict(FakeModel(), make_image(7), device="cpu")) == 7
 
 
-def test_out_of_memory_is_reported(monkeypatch):
+def test_predict_reports_out_of_memory(monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("out of memory")
 
@@ -212,7 +216,7 @@ def test_out_of_memory_is_reported(monkeypatch):
         predict(model, [make_image(1)] * 2)
 
 
-def test_no_images_give_no_graphs():
+def test_predict_of_no_images_gives_no_graphs():
     assert predict(FakeModel(), []) == []
 
 

@@ -1,16 +1,11 @@
 """``speaq export``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
 from speaq.errors import SpeaqError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from speaq.pretrained import Speaq
 
 
 def export(
@@ -57,12 +52,13 @@ def export(
             "--config-file is for comparing recalls and needs --int8 and --postprocess; leave it out"
         )
 
+    from speaq.export.files import export_model
     from speaq.pretrained import Speaq
 
     console = Console(highlight=False, markup=False, emoji=False)
     network = Speaq.from_pretrained(model)
     with Console(stderr=True).status("exporting (minutes for a large model)"):
-        tables = _write(
+        report = export_model(
             network,
             output,
             format_=format_,
@@ -72,7 +68,7 @@ def export(
             opset=opset,
             check=check,
         )
-    for table in tables:
+    for table in report.tables():
         console.print(table, "")
     if config_file is not None:
         from speaq.config import load_config
@@ -80,30 +76,3 @@ def export(
 
         console.print(recall_table(load_config(config_file, overrides), network, output), "")
     console.print(f"written to {output} ({output.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
-
-
-def _write(
-    model: "Speaq",
-    output: Path,
-    *,
-    format_: Literal["onnx", "torch"],
-    num_rel: int | None,
-    pixels: Literal["uint8", "float32"],
-    int8: bool,
-    opset: int | None,
-    check: bool,
-) -> "list[Table]":
-    """Write the file, and return the tables of its differences from the model."""
-    if format_ == "torch":
-        from speaq.export.parity import parity_table
-        from speaq.export.program import export_program
-
-        cases = export_program(model, output, num_rel=num_rel, pixels=pixels, check=check)
-        return [parity_table(cases)] if cases else []
-
-    from speaq.export.onnx import export_onnx
-    from speaq.export.parity import parity_table, quantization_table
-
-    report = export_onnx(model, output, num_rel=num_rel, pixels=pixels, opset=opset, int8=int8, check=check)
-    tables = [parity_table(report.parity)] if report.parity else []
-    return tables + ([quantization_table(report.quantization)] if report.quantization else [])

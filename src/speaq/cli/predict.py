@@ -1,17 +1,22 @@
 """``speaq predict``."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
+from speaq.errors import SpeaqError
+
 if TYPE_CHECKING:
-    from speaq.errors import SpeaqError
+    from rich.progress import Progress
+
     from speaq.inference.results import Results
     from speaq.pretrained import Speaq
 
 AtLeastOne = validators.Number(gte=1)
+Precision = Literal["float32", "bfloat16"]
 
 
 def predict(
@@ -29,7 +34,7 @@ def predict(
     quiet: bool = False,
     resume: bool = False,
     device: str = "cpu",
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Precision = "float32",
     batch_size: Annotated[int, Parameter(validator=AtLeastOne)] = 8,
     max_pixels: Annotated[int, Parameter(validator=AtLeastOne)] = 178_956_970,
     every: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
@@ -58,27 +63,20 @@ def predict(
         every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
     """
-    from speaq.devices import find_device
     from speaq.images import pixel_limit
-    from speaq.inference.results import Results, place_images, read_list
-    from speaq.pretrained import Speaq
+    from speaq.inference.results import Results, read_list, result_paths
 
-    listed = read_list(list_file) if list_file else []
+    sources = [*(images or []), *(read_list(list_file) if list_file else [])]
     with pixel_limit(max_pixels):
         if every is not None:
-            from speaq.inference.video import annotate_video
-
-            options = {"draw": draw, "top": top, "score": score}
-            network = Speaq.from_pretrained(model, device=find_device(device))
-            for path in (*map(Path, images or ()), *listed):
-                number = annotate_video(
-                    network, path, output_dir, every=every, batch_size=batch_size, dtype=dtype, **options
-                )
-                sys.stdout.write(f"{path}: {number} frames, written to {output_dir}\n")
+            network = _load(model, device)
+            options = {"every": every, "draw": draw, "top": top, "score": score}
+            options |= {"batch_size": batch_size, "dtype": dtype}
+            _predict_videos(network, map(Path, sources), output_dir, **options)
             return
         results = Results(
             folder=output_dir,
-            places=place_images(images or [], listed, output_dir),
+            paths=result_paths(sources, output_dir),
             lines=format_ == "jsonl",
             picture=picture if draw else None,
             top=top,
@@ -86,41 +84,38 @@ def predict(
             keep=keep,
             resume=resume,
         )
-        network = Speaq.from_pretrained(model, device=find_device(device))
-        unreadable = _predict_all(network, results, batch_size=batch_size, dtype=dtype, quiet=quiet)
+        network = _load(model, device)
+        unreadable = _predict_images(network, results, batch_size=batch_size, dtype=dtype, quiet=quiet)
     if unreadable:
         raise SystemExit(1)
 
 
-def _predict_all(
-    network: "Speaq",
-    results: "Results",
-    *,
-    batch_size: int,
-    dtype: Literal["float32", "bfloat16"],
-    quiet: bool,
+def _load(model: str, device: str) -> "Speaq":
+    from speaq.devices import find_device
+    from speaq.pretrained import Speaq
+
+    return Speaq.from_pretrained(model, device=find_device(device))
+
+
+def _predict_videos(network: "Speaq", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
+    from speaq.inference.video import annotate_video
+
+    for path in paths:
+        number = annotate_video(network, path, output_dir, **options)
+        sys.stdout.write(f"{path}: {number} frames, written to {output_dir}\n")
+
+
+def _predict_images(
+    network: "Speaq", results: "Results", *, batch_size: int, dtype: Precision, quiet: bool
 ) -> list[Path]:
     """Predict the images that are not done yet, with a progress bar; return the unreadable ones."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from speaq.inference.predictor import predict_each
-    from speaq.inference.results import summarize
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # so that redirected output stays in its file
-    )
-    unreadable: list[Path] = []
-    with results.opened() as images, progress:
+    images, unreadable = results.start(), []
+    with _progress_bar() as progress:
         task = progress.add_task("predicting", total=len(images))
 
-        def report(image: object, error: "SpeaqError") -> None:
+        def report(image: object, error: SpeaqError) -> None:
             unreadable.append(Path(str(image)))
             sys.stderr.write(f"speaq: {error}\n")
             progress.advance(task)
@@ -134,7 +129,33 @@ def _predict_all(
                 lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
                 sys.stdout.write("\n".join([*lines, *(f"  {triplet}" for triplet in best.triplets)]) + "\n")
             progress.advance(task)
-    kept = len(results.places) - len(images)
-    sys.stdout.write(f"{summarize(len(images) - len(unreadable), kept, unreadable)}\n")
+    sys.stdout.write(f"{_summary(len(results.paths), len(images), unreadable)}\n")
     sys.stdout.write(f"written to {results.folder}\n")
     return unreadable
+
+
+def _progress_bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return Progress(
+        *Progress.get_default_columns()[:-1],
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # so that redirected output stays in its file
+    )
+
+
+def _summary(total: int, started: int, unreadable: list[Path]) -> str:
+    """The number of images, such as "198 of 200 images; 2 could not be read: a.jpg, b.jpg"."""
+    text = f"{total - len(unreadable)} of {total} images"
+    if total > started:
+        text += f" ({total - started} had results already)"
+    if unreadable:
+        names = ", ".join(map(str, unreadable[:5])) + (", ..." if len(unreadable) > 5 else "")
+        text += f"; {len(unreadable)} could not be read: {names}"
+    return text

@@ -1,6 +1,6 @@
-"""Training samples, augmentation and the order of images as the configuration says.
+"""Build the training data from a configuration: statistics, samples and the order of images.
 
-S: sources, R: predicate classes, K: distinct triplets.
+Shape letters: see `speaq.structures`; U: distinct triplets.
 """
 
 from collections.abc import Sequence
@@ -9,43 +9,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from speaq.config import Config
-from speaq.config.data import GenomeSection, Input
+from speaq.config.data import Input
 from speaq.config.training import Solver
-from speaq.data.dataset import MixedDataset, SceneGraphDataset
+from speaq.data.dataset import SceneGraphDataset
 from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
 from speaq.data.mixing import Mixture
 from speaq.data.randomness import Purpose, generator
 from speaq.data.sampling import Epochs, ShuffledEpochs
 from speaq.data.sources import DataSource, load_training_sources
-from speaq.data.statistics import DatasetStatistics, check_predicate_counts, mixed_counts
-from speaq.data.transforms import Crop, Resize, TestTransform, TrainTransform
-from speaq.data.visual_genome import VisualGenome
+from speaq.data.statistics import check_predicate_counts, count_dataset, mixed_counts
+from speaq.data.transforms import TrainTransform
 from speaq.errors import SpeaqError
-from speaq.structures import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """What to draw from, and in which order; for `TrainBatchSampler`.
+    """The training samples, and the order of images for `TrainBatchSampler`.
 
     Attributes:
-        dataset: from a draw to a sample.
-        epochs: of every source, which images an epoch has.
-        mixture: how many images of every source are in a batch.
+        dataset: the sample of each draw.
+        epochs: S orders of images.
+        mixture: the number of images of each source in each batch.
     """
 
-    dataset: MixedDataset
+    dataset: SceneGraphDataset
     epochs: tuple[Epochs, ...]
     mixture: Mixture
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingStatistics:
-    """What the loss and the metrics must know of the training data.
+    """Statistics of the training data for the loss and the metrics.
 
     Attributes:
-        predicate_counts: (R,) int64, how often each predicate is seen.
-        triplets: (K, 3) int64, the distinct (subject class, object class, predicate) of all sources.
+        predicate_counts: (R,) int64, training relations of each predicate.
+        triplets: (U, 3) int64, the distinct (subject class, object class, predicate) of all sources.
     """
 
     predicate_counts: np.ndarray
@@ -53,7 +51,7 @@ class TrainingStatistics:
 
 
 def build_mixture(sources: Sequence[DataSource], solver: Solver) -> Mixture:
-    """The shares of the sources in the global batches of a training with these SOLVER settings."""
+    """The mixture of the sources in the global batches of a training."""
     return Mixture(
         [source.share.ratio for source in sources],
         final_ratios=[source.share.ratio_at_end for source in sources],
@@ -63,40 +61,39 @@ def build_mixture(sources: Sequence[DataSource], solver: Solver) -> Mixture:
 
 
 def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str) -> TrainingStatistics:
-    """Predicate frequencies and known triplets of the training data.
+    """Predicate counts and triplets of the training data.
 
     Args:
-        sources: with their training splits.
-        mixture: how much is drawn from each.
+        sources: the training data.
+        mixture: of the sources.
         of: "mix", or the name of the source whose predicates are counted.
 
     Raises:
-        SpeaqError: the source is not part of the mix, or the statistics are of no use.
+        SpeaqError: the source is not part of the mix, or its counts cannot be used.
     """
-    statistics = {source.name: DatasetStatistics.of(source.dataset) for source in sources}
-    counts = {name: each.predicate_counts for name, each in statistics.items()}
+    statistics = {source.name: count_dataset(source.dataset) for source in sources}
+    names = ", ".join(statistics)
     if of == "mix":
-        passes = [
-            share / each.num_images for share, each in zip(mixture.shares(), statistics.values(), strict=True)
-        ]
-        chosen = mixed_counts(list(counts.values()), passes)
-    elif of in counts:
-        chosen = counts[of]
+        num_images = [counts.num_images for counts in statistics.values()]
+        epochs = mixture.shares() / num_images
+        predicate_counts = mixed_counts([each.predicate_counts for each in statistics.values()], epochs)
+    elif of in statistics:
+        predicate_counts = statistics[of].predicate_counts
     else:
         raise SpeaqError(
             f"DATASETS.MULTI_DATASET.STATISTICS is {of}, which is not trained on; expected mix or one of "
-            f"{', '.join(counts)}."
+            f"{names}."
         )
-    origin = of if of != "mix" else f"the training data ({', '.join(counts)})"
+    check_predicate_counts(predicate_counts, f"the training data ({names})" if of == "mix" else of)
     triplets = np.unique(np.concatenate([each.triplets for each in statistics.values()]), axis=0)
-    return TrainingStatistics(check_predicate_counts(chosen, origin), triplets)
+    return TrainingStatistics(predicate_counts, triplets)
 
 
 def load_statistics(config: Config) -> TrainingStatistics | None:
-    """Of the data sets that a configuration trains on, if it names any.
+    """The statistics of the data sets that a configuration trains on; None if it names no data set.
 
     Raises:
-        SpeaqError: they cannot be read or mixed, or are of no use.
+        SpeaqError: a data set cannot be read or mixed, or its counts cannot be used.
     """
     if not config.datasets.train and not config.datasets.type:
         return None
@@ -108,73 +105,42 @@ def load_statistics(config: Config) -> TrainingStatistics | None:
 def build_training_set(
     sources: Sequence[DataSource], mixture: Mixture, *, input_settings: Input, seed: int
 ) -> TrainingSet:
-    """Training samples of all sources, and the order of their images.
+    """The training samples of the sources, and the order of their images.
 
     Args:
-        sources: with their training splits.
-        mixture: of these sources.
-        input_settings: the augmentation, which all sources share.
+        sources: the training data.
+        mixture: of the sources.
+        input_settings: the augmentation of all sources.
         seed: of the run.
 
     Raises:
-        SpeaqError: two ways of sampling are asked for at once.
+        SpeaqError: a source has both BGNN and PER_CLASS_DATASET, or one of them cannot be used.
     """
-    transform = build_train_transform(input_settings, sources[0].dataset.vocabulary)
-    parts, orders = [], []
-    for position, source in enumerate(sources):
-        section, dataset = source.section, source.dataset
-        epochs, resampling = _build_epochs(
-            section, dataset, seed=_seed_of_source(seed, position), key=source.key
-        )
-        orders.append(epochs)
-        parts.append(
-            SceneGraphDataset(
-                dataset,
-                transform=transform,
-                seed=seed,
-                filter_duplicate_relations=section.filter_duplicate_relations,
-                max_num_objects=section.max_num_objects,
-                max_num_relations=section.max_num_relations,
-                resampling=resampling,
-            )
-        )
-    return TrainingSet(MixedDataset(parts), tuple(orders), mixture)
-
-
-def _build_epochs(
-    section: GenomeSection, dataset: VisualGenome, *, seed: int, key: str
-) -> tuple[Epochs, BilevelResampling | None]:
-    """The order of the images of a source, and how its relations are thinned out."""
-    if section.bgnn and section.per_class_dataset:
-        raise SpeaqError(
-            f"{key}: BGNN and PER_CLASS_DATASET are both True: two ways of sampling. Choose one of them."
-        )
-    if section.bgnn:
-        resampling = BilevelResampling(
-            dataset, oversample=section.oversample_param, undersample=section.undersample_param, seed=seed
-        )
-        return resampling, resampling
-    if section.per_class_dataset:
-        return ClassBalancedEpochs(dataset, seed=seed), None
-    return ShuffledEpochs(num_images=len(dataset), seed=seed), None
-
-
-def _seed_of_source(seed: int, position: int) -> int:
-    """Sources of equal size are not walked in the same order; the first one has the seed of the run."""
-    return seed if position == 0 else int(generator(Purpose.SOURCE, seed, position).integers(2**63))
-
-
-def build_train_transform(settings: Input, vocabulary: Vocabulary) -> TrainTransform:
-    """The augmentation that INPUT asks for."""
-    crop = Crop(settings.crop.type, (settings.crop.size[0], settings.crop.size[1]))
-    return TrainTransform(
-        vocabulary=vocabulary,
-        resize=Resize(settings.min_size_train, settings.max_size_train, settings.min_size_train_sampling),
-        crop=crop if settings.crop.enabled else None,
-        flip_probability=0.5 if settings.random_flip == "horizontal" else 0.0,
+    epochs = tuple(
+        _build_epochs(source, _seed_of_source(seed, position)) for position, source in enumerate(sources)
+    )
+    transform = TrainTransform(input_settings, sources[0].dataset.vocabulary)
+    return TrainingSet(
+        SceneGraphDataset(sources, epochs=epochs, transform=transform, seed=seed), epochs, mixture
     )
 
 
-def build_test_transform(settings: Input) -> TestTransform:
-    """The resizing for evaluation that INPUT asks for."""
-    return TestTransform(shortest_edge=settings.min_size_test, max_size=settings.max_size_test)
+def _build_epochs(source: DataSource, seed: int) -> Epochs:
+    section, dataset = source.section, source.dataset
+    if section.bgnn and section.per_class_dataset:
+        raise SpeaqError(
+            f"{source.key}: BGNN and PER_CLASS_DATASET are both True; set only one of these two ways of "
+            "sampling."
+        )
+    if section.bgnn:
+        return BilevelResampling(
+            dataset, oversample=section.oversample_param, undersample=section.undersample_param, seed=seed
+        )
+    if section.per_class_dataset:
+        return ClassBalancedEpochs(dataset, seed=seed)
+    return ShuffledEpochs(num_images=len(dataset), seed=seed)
+
+
+def _seed_of_source(seed: int, position: int) -> int:
+    """The seed of the run for the first source, and others, so that equal sources differ in their order."""
+    return seed if position == 0 else int(generator(Purpose.SOURCE, seed, position).integers(2**63))

@@ -24,10 +24,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def collate_by_size(samples: Sequence[Sample]) -> list[Batch]:
-    """Batches without padding, one for every image size among the samples, in order of appearance.
+    """Batches without padding, one per image size, in order of appearance.
 
-    `EvalBatchSampler` brings images together that have one size according to the image list, so there is one
-    batch as a rule, and more only where files disagree with that list.
+    There are several only where the sizes of files differ from the image list, which `EvalBatchSampler` uses.
     """
     groups: dict[torch.Size, list[Sample]] = {}
     for sample in samples:

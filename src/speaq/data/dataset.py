@@ -1,6 +1,6 @@
-"""One training or evaluation sample: image, augmentation, target.
+"""Training and evaluation samples: image, augmentation, target.
 
-N: boxes, M: relations of an image.
+Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Sequence
@@ -8,66 +8,60 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from speaq.config.data import GenomeSection, Input
 from speaq.data.long_tail import BilevelResampling
 from speaq.data.randomness import Purpose, generator
-from speaq.data.sampling import Draw
+from speaq.data.sampling import Draw, Epochs
+from speaq.data.sources import DataSource
 from speaq.data.targets import build_target
-from speaq.data.transforms import Scene, TestTransform, TrainTransform, keep_boxes
+from speaq.data.transforms import Scene, TrainTransform, keep_boxes, resize, resize_shortest_edge
 from speaq.data.visual_genome import VisualGenome
 from speaq.structures import Annotation, Target
 
 
 @dataclass(slots=True)
 class Sample:
-    """One image, ready to be batched.
+    """One image of a batch.
 
     Attributes:
-        image: (3, h, w) uint8, RGB.
-        target: what to find in it.
-        annotation: of the original image.
+        image: (3, H, W) uint8, RGB.
+        target: the ground truth for the loss.
+        annotation: the ground truth of the original image.
     """
 
     image: Tensor
     target: Target
     annotation: Annotation
 
+    @classmethod
+    def of(cls, scene: Scene, annotation: Annotation) -> "Sample":
+        """The sample of an augmented scene with this original annotation."""
+        image = torch.from_numpy(np.array(scene.image)).permute(2, 0, 1).contiguous()
+        return cls(image, build_target(scene, annotation), annotation)
+
 
 class SceneGraphDataset(Dataset[Sample]):
-    """Augmented training samples, each a function of the seed and the draw alone.
-
-    Which process makes a sample, and what it made before, changes nothing.
+    """Augmented training samples of one or several sources; each depends on the seed and the draw only.
 
     Args:
-        dataset: the images.
-        transform: the augmentation.
+        sources: the training data.
+        epochs: S orders of the images; a `BilevelResampling` also drops relations.
+        transform: the augmentation of all sources.
         seed: of the run.
-        filter_duplicate_relations: keep one relation of every ordered pair of boxes, drawn at random.
-        max_num_objects: keep at most so many boxes, drawn at random; -1 for all.
-        max_num_relations: keep at most so many relations, drawn at random; -1 for all.
-        resampling: drop relations of frequent predicates at random.
     """
 
     def __init__(
         self,
-        dataset: VisualGenome,
+        sources: Sequence[DataSource],
         *,
+        epochs: Sequence[Epochs],
         transform: TrainTransform,
         seed: int,
-        filter_duplicate_relations: bool = False,
-        max_num_objects: int = -1,
-        max_num_relations: int = -1,
-        resampling: BilevelResampling | None = None,
     ) -> None:
-        self.dataset, self.transform, self.seed, self.resampling = dataset, transform, seed, resampling
-        self.filter_duplicate_relations = filter_duplicate_relations
-        self.max_num_objects, self.max_num_relations = max_num_objects, max_num_relations
-
-    def __len__(self) -> int:
-        return len(self.dataset)
+        self.sources, self.epochs, self.transform, self.seed = tuple(sources), tuple(epochs), transform, seed
 
     def __getitem__(self, draw: Draw) -> Sample:
         """The sample of a draw.
@@ -76,52 +70,25 @@ class SceneGraphDataset(Dataset[Sample]):
             SpeaqError: the image is missing or cannot be read.
         """
         rng = generator(Purpose.DRAW, self.seed, draw.step, draw.slot)
-        image, annotation = self.dataset.read(draw.image)
-        scene = Scene(image, annotation.boxes, annotation.labels, annotation.relations)
-        if self.resampling is not None:
-            kept = self.resampling.keep(draw.image, scene.relations[:, 2], rng)
+        source, epochs = self.sources[draw.source], self.epochs[draw.source]
+        image, annotation = source.dataset.read(draw.image)
+        scene = Scene.of(image, annotation)
+        if isinstance(epochs, BilevelResampling):
+            kept = epochs.keep(draw.image, scene.relations[:, 2], rng)
             scene = replace(scene, relations=scene.relations[kept])
-        if self.filter_duplicate_relations:
-            scene = replace(scene, relations=one_relation_per_pair(scene.relations, rng))
-        if 0 < self.max_num_objects < len(scene.boxes):
-            kept = np.zeros(len(scene.boxes), dtype=bool)
-            kept[rng.choice(len(kept), self.max_num_objects, replace=False)] = True
-            scene = keep_boxes(scene, kept)
-        if 0 < self.max_num_relations < len(scene.relations):
-            rows = np.sort(rng.choice(len(scene.relations), self.max_num_relations, replace=False))
-            scene = replace(scene, relations=scene.relations[rows])
-        return _sample(self.transform(scene, rng), annotation)
-
-
-class MixedDataset(Dataset[Sample]):
-    """Training samples of several sources.
-
-    Args:
-        parts: the data set of each source.
-    """
-
-    def __init__(self, parts: Sequence[SceneGraphDataset]) -> None:
-        self.parts = tuple(parts)
-
-    def __getitem__(self, draw: Draw) -> Sample:
-        """The sample of a draw, which names its source.
-
-        Raises:
-            SpeaqError: the image is missing or cannot be read.
-        """
-        return self.parts[draw.source][draw]
+        return Sample.of(self.transform(subsample(scene, source.section, rng), rng), annotation)
 
 
 class EvaluationDataset(Dataset[Sample]):
-    """The images of a split in order, without randomness.
+    """The images of a split in order, resized for evaluation, with all boxes and relations.
 
     Args:
         dataset: the images.
-        transform: the resizing.
+        settings: INPUT section of the configuration.
     """
 
-    def __init__(self, dataset: VisualGenome, *, transform: TestTransform) -> None:
-        self.dataset, self.transform = dataset, transform
+    def __init__(self, dataset: VisualGenome, settings: Input) -> None:
+        self.dataset, self.settings = dataset, settings
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -133,33 +100,32 @@ class EvaluationDataset(Dataset[Sample]):
             SpeaqError: the image is missing or cannot be read.
         """
         image, annotation = self.dataset.read(index)
-        scene = Scene(image, annotation.boxes, annotation.labels, annotation.relations)
-        return _sample(self.transform(scene), annotation)
+        scene = Scene.of(image, annotation)
+        return Sample.of(resize(scene, self.settings.min_size_test, self.settings.max_size_test), annotation)
 
     def output_sizes(self) -> list[tuple[int, int]]:
-        """Height and width of every resized image, according to the image list."""
-        return [self.transform.output_size(height, width) for height, width in self.dataset.sizes.tolist()]
+        """Height and width of each resized image, from the sizes in the image list."""
+        edge, max_size = self.settings.min_size_test, self.settings.max_size_test
+        sizes = self.dataset.sizes.tolist()
+        return [resize_shortest_edge(height, width, edge, max_size) for height, width in sizes]
+
+
+def subsample(scene: Scene, section: GenomeSection, rng: np.random.Generator) -> Scene:
+    """Apply FILTER_DUPLICATE_RELATIONS, MAX_NUM_OBJECTS and MAX_NUM_RELATIONS of a data set, at random."""
+    if section.filter_duplicate_relations:
+        scene = replace(scene, relations=one_relation_per_pair(scene.relations, rng))
+    if 0 < section.max_num_objects < len(scene.boxes):
+        kept = np.zeros(len(scene.boxes), dtype=bool)
+        kept[rng.choice(len(kept), section.max_num_objects, replace=False)] = True
+        scene = keep_boxes(scene, kept)
+    if 0 < section.max_num_relations < len(scene.relations):
+        rows = np.sort(rng.choice(len(scene.relations), section.max_num_relations, replace=False))
+        scene = replace(scene, relations=scene.relations[rows])
+    return scene
 
 
 def one_relation_per_pair(relations: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The relations (M', 3), one of every ordered (subject, object), drawn at random; their order stays."""
+    """One random relation of each ordered (subject, object) of ``relations`` (M, 3), in their order."""
     order = rng.permutation(len(relations))
     _, first = np.unique(relations[order, :2], axis=0, return_index=True)
     return relations[np.sort(order[first])]
-
-
-def _sample(scene: Scene, annotation: Annotation) -> Sample:
-    target = build_target(
-        scene.boxes,
-        scene.labels,
-        scene.relations,
-        (scene.image.height, scene.image.width),
-        annotation.image_id,
-        annotation.source,
-        annotation.loss_weight,
-    )
-    return Sample(_to_tensor(scene.image), target, annotation)
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()

@@ -1,16 +1,16 @@
 """Sampling against the long tail of the predicates.
 
-I: images, R: predicate classes. f_p: the share of the training relations that have predicate p.
+I: images; other shape letters: see `speaq.structures`. f_p: share of predicate p in the training relations.
 
 Bi-level resampling (BGNN, Li et al., CVPR 2021), t = OVERSAMPLE_PARAM, gamma = UNDERSAMPLE_PARAM:
     r_p = max(1, sqrt(t / f_p))                     repeat factor of predicate p
-    r_i = max of r_p over the predicates p of i     how often image i comes in an epoch (1 without relations)
-    d_ip = min(gamma * (r_i - r_p) / r_i, 1)        chance that i loses a relation of predicate p
-Image i comes floor(r_i) times in an epoch, and once more with probability r_i - floor(r_i). Its rarest
-predicate has d = 0: an image never loses all of its relations.
+    r_i = max of r_p over the predicates p of i     mean number of times image i is in an epoch
+    d_ip = min(gamma * (r_i - r_p) / r_i, 1)        probability that i loses a relation of predicate p
+Image i (r_i = 1 without relations) is in an epoch floor(r_i) times, and once more with probability
+r_i - floor(r_i). Its rarest predicate has d = 0, so an image never loses all of its relations.
 
-Class-balanced sampling: draw a predicate uniformly among those that occur, then an image uniformly among
-those that have it, as many times in an epoch as there are images.
+Class-balanced sampling: draw one of the predicates that occur, then an image that has it, both uniformly,
+I times per epoch.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from speaq.errors import SpeaqError
 
 
 class BilevelResampling:
-    """Repeats images with rare predicates and drops relations of frequent ones.
+    """Repeats images with rare predicates and drops relations with frequent ones.
 
     Args:
         dataset: the training split.
@@ -45,8 +45,7 @@ class BilevelResampling:
         predicates = dataset.relations[:, 2]
         counts = np.bincount(predicates, minlength=len(dataset.vocabulary.predicates))
         share = np.where(counts > 0, counts / max(len(predicates), 1), 1.0)
-        self.predicate_factors = np.maximum(1.0, np.sqrt(oversample / share))
-        self.predicate_factors[counts == 0] = 1.0
+        self.predicate_factors = np.where(counts > 0, np.maximum(1.0, np.sqrt(oversample / share)), 1.0)
         self.image_factors = np.ones(len(dataset))
         np.maximum.at(self.image_factors, _image_of_relation(dataset), self.predicate_factors[predicates])
 
@@ -58,20 +57,14 @@ class BilevelResampling:
         return rng.permutation(np.repeat(np.arange(len(whole)), whole.astype(np.int64) + once_more))
 
     def keep(self, index: int, predicates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Which relations (M,) bool of image ``index`` to keep, drawn at random.
-
-        Args:
-            index: of the image.
-            predicates: (M,) of its relations.
-            rng: of the draw.
-        """
+        """Which relations of image ``index`` to keep: (M,) bool for its ``predicates`` (M,), at random."""
         factor = self.image_factors[index]
-        chance = self.undersample * (factor - self.predicate_factors[predicates]) / factor
-        return rng.random(len(predicates)) >= chance
+        drop = self.undersample * (factor - self.predicate_factors[predicates]) / factor
+        return rng.random(len(predicates)) >= drop
 
 
 class ClassBalancedEpochs:
-    """Images drawn so that every predicate is drawn equally often.
+    """Epochs of I images in which each predicate is drawn equally often.
 
     Args:
         dataset: the training split.
@@ -88,21 +81,17 @@ class ClassBalancedEpochs:
                 f"{dataset.source} have no relations."
             )
         self.seed, self.num_images = seed, len(dataset)
-        images_by_predicate = np.unique(
-            np.column_stack((dataset.relations[:, 2], _image_of_relation(dataset))), axis=0
-        )
-        self._images = images_by_predicate[:, 1]
-        _, self._first, self._count = np.unique(
-            images_by_predicate[:, 0], return_index=True, return_counts=True
-        )
+        pairs = np.column_stack((dataset.relations[:, 2], _image_of_relation(dataset)))
+        predicates, self._images = np.unique(pairs, axis=0).T  # each image once per predicate
+        _, self._first, self._count = np.unique(predicates, return_index=True, return_counts=True)
 
     def __call__(self, epoch: int) -> np.ndarray:
-        """The image indices (I,) of an epoch; an image may come several times."""
+        """The image indices (I,) of an epoch; an image may be drawn several times."""
         rng = generator(Purpose.EPOCH, self.seed, epoch)
         predicate = rng.integers(len(self._first), size=self.num_images)
         return self._images[self._first[predicate] + rng.integers(self._count[predicate])]
 
 
 def _image_of_relation(dataset: VisualGenome) -> np.ndarray:
-    """The image index (T,) of every relation of a split."""
+    """The image index (M,) of each relation of a split."""
     return np.repeat(np.arange(len(dataset)), np.diff(dataset.relation_offsets))

@@ -1,4 +1,4 @@
-"""Random numbers as a function of their purpose, so that no process, rank or resumption changes them."""
+"""Random generators that depend on their purpose and counters only, not on processes, ranks or resuming."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """The purpose of a generator; the generators of different purposes are independent."""
+    """The purpose of a generator; generators of different purposes are independent."""
 
     EPOCH = 1
     DRAW = 2
@@ -15,11 +15,5 @@ class Purpose(IntEnum):
 
 
 def generator(purpose: Purpose, seed: int, *counters: int) -> np.random.Generator:
-    """The random generator of one occasion, such as (seed, step, slot) for a draw.
-
-    Args:
-        purpose: of the random numbers.
-        seed: of the run, not negative.
-        counters: which occasion, not negative.
-    """
+    """The generator for non-negative counters, such as (step, slot) for a draw, in a run with this seed."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *counters)))

@@ -1,11 +1,13 @@
-"""Which images come in which order: in training and in evaluation, on one or many ranks.
+"""The order of images in training and evaluation, on one or several ranks.
 
-I: images of a source, S: sources. The order is a function of the seed and the step, never of what happened
-before: a run that resumes at step s, with any number of workers, goes on exactly as if it had not stopped.
+The order depends on the seed and the step only, so a resumed training continues as if it had not stopped.
+Shape letters: see `speaq.structures`; I: images of a source.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, count, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -16,14 +18,14 @@ from speaq.data.randomness import Purpose, generator
 from speaq.errors import SpeaqError
 
 Epochs = Callable[[int], np.ndarray]
-"""From the number of an epoch to its image indices in the order of the walk; not empty."""
+"""From the number of an epoch to its image indices in their order; not empty."""
 
 
 class Draw(NamedTuple):
-    """One image of one optimiser step.
+    """One image of an optimizer step.
 
     Attributes:
-        step: optimiser step from 0.
+        step: optimizer step from 0.
         slot: position in the global batch of the step, over all ranks.
         image: index of the image in its source.
         source: index of the source.
@@ -35,70 +37,36 @@ class Draw(NamedTuple):
     source: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShuffledEpochs:
-    """Every image once in an epoch, in a new random order each time.
+    """Each of the I images once per epoch, in a new random order."""
 
-    Args:
-        num_images: I.
-        seed: of the run.
-    """
-
-    def __init__(self, *, num_images: int, seed: int) -> None:
-        self.num_images, self.seed = num_images, seed
+    num_images: int
+    seed: int
 
     def __call__(self, epoch: int) -> np.ndarray:
         """A permutation of 0 .. I - 1."""
         return generator(Purpose.EPOCH, self.seed, epoch).permutation(self.num_images)
 
 
-class EpochStream:
-    """Epochs one after another as one endless stream of image indices, readable from any position.
-
-    Args:
-        epochs: the order within each epoch.
-    """
-
-    def __init__(self, epochs: Epochs) -> None:
-        self.epochs = epochs
-        self._rewind()
-
-    def take(self, start: int, count: int) -> np.ndarray:
-        """The indices (count,) at the positions start .. start + count - 1; cheapest in ascending order."""
-        if start < self._start:
-            self._rewind()
-        pieces, end = [np.empty(0, dtype=np.int64)], start + count
-        while start < end:
-            if start < self._start + len(self._order):
-                pieces.append(self._order[start - self._start : end - self._start])
-                start += len(pieces[-1])
-            else:
-                self._epoch, self._start = self._epoch + 1, self._start + len(self._order)
-                self._order = self.epochs(self._epoch)
-        return np.concatenate(pieces)
-
-    def _rewind(self) -> None:
-        self._epoch, self._start, self._order = 0, 0, self.epochs(0)
-
-
 class TrainBatchSampler(Sampler[list[Draw]]):
     """The training batches of one rank.
 
-    Each source is an endless stream of epochs, of which every global batch takes as many of the next images
-    as the mixture says. Each rank has an equal, contiguous share of the slots of the global batch, in
-    ``micro_batches`` equal, contiguous lists. There is no length, so that the training engine counts steps
-    rather than epochs.
+    The epochs of a source follow one another without end, and each global batch takes the next images of each
+    source, as many as the mixture says. Each rank has an equal, contiguous part of the slots of the global
+    batch, divided into ``micro_batches`` equal, contiguous lists. The sampler has no length, so Lightning
+    counts steps instead of epochs.
 
     Args:
         epochs: S orders of images, such as `ShuffledEpochs`.
-        mixture: how many of each source; it has the size of the global batch (SOLVER.IMS_PER_BATCH) and the
-            optimiser steps of the whole training.
-        start_step: the first step to make, the number of steps already made.
+        mixture: the number of images of each source, for the global batch (SOLVER.IMS_PER_BATCH).
+        start_step: the first step, the number of steps that are done.
         rank: of this process.
         world_size: number of processes.
-        micro_batches: lists per optimiser step, for gradient accumulation.
+        micro_batches: lists per optimizer step, for gradient accumulation.
 
     Raises:
-        SpeaqError: the batch does not divide into equal shares.
+        SpeaqError: the global batch does not divide into equal parts.
     """
 
     def __init__(
@@ -122,28 +90,34 @@ class TrainBatchSampler(Sampler[list[Draw]]):
         self.rank, self.world_size, self.micro_batches = rank, world_size, micro_batches
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        streams = [EpochStream(epochs) for epochs in self.epochs]
-        share = self.mixture.batch_size // self.world_size
-        size = share // self.micro_batches
+        per_rank = self.mixture.batch_size // self.world_size
+        size = per_rank // self.micro_batches
+        streams: list[Iterator[int]] = []
         for step, (before, counts) in enumerate(self.mixture.batches(self.start_step), self.start_step):
-            sources = interleave(counts)
-            indices = np.empty(len(sources), dtype=np.int64)
-            for source, stream in enumerate(streams):
-                indices[sources == source] = stream.take(before[source], counts[source])
-            for first in range(self.rank * share, (self.rank + 1) * share, size):
-                slots = range(first, first + size)
-                yield [Draw(step, slot, int(indices[slot]), int(sources[slot])) for slot in slots]
+            if not streams:
+                streams = [_stream(*source) for source in zip(self.epochs, before, strict=True)]
+            batch = [
+                Draw(step, slot, int(next(streams[source])), source)
+                for slot, source in enumerate(interleave(counts).tolist())
+            ]
+            for first in range(self.rank * per_rank, (self.rank + 1) * per_rank, size):
+                yield batch[first : first + size]
+
+
+def _stream(epochs: Epochs, start: int) -> Iterator[int]:
+    """The images of all epochs one after another, from position ``start``."""
+    return islice(chain.from_iterable(map(epochs, count())), start, None)
 
 
 class EvalBatchSampler(Sampler[list[int]]):
-    """The evaluation batches of one rank: images of equal size only, and every image once over all ranks.
+    """The evaluation batches of one rank: images of equal size only, each image once over all ranks.
 
-    Convolutions see the padding, so a batch of unequal images would change the results. All ranks get equally
-    many batches, as the training engine wants it; where they do not divide, the last of some ranks is empty.
+    Convolutions see the padding, so images of unequal size in a batch would change the results. All ranks
+    have equally many batches, as Lightning needs; the last batch of some ranks may be empty.
 
     Args:
-        sizes: height and width of every resized image.
-        batch_size: images of a batch at most.
+        sizes: height and width of each resized image.
+        batch_size: maximum number of images of a batch.
         rank: of this process.
         world_size: number of processes.
     """

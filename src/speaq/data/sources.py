@@ -1,7 +1,4 @@
-"""The data sets of a name such as VG_train or MULTI_val.
-
-One name is one source, or several that are mixed in training and evaluated each alone and together.
-"""
+"""The sources of a data set name such as VG_train, SYNTHETIC_val or MULTI_test; a mix (MULTI) has several."""
 
 import logging
 from collections.abc import Sequence
@@ -19,32 +16,13 @@ _TYPES = {"VG": "VISUAL GENOME", "SYNTHETIC": "SYNTHETIC GENOME", "MULTI": "MULT
 
 
 @dataclass(frozen=True, slots=True)
-class DataSource:
-    """One split of one data set.
-
-    Attributes:
-        name: "real", "synthetic" or a name of DATASETS.MULTI_DATASET.SOURCES.
-        key: of its section in the configuration, for messages.
-        section: its paths and filters.
-        share: its part in the mix.
-        dataset: its images.
-    """
-
-    name: str
-    key: str
-    section: GenomeSection
-    share: SourceShare
-    dataset: VisualGenome
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """The settings of a source.
 
     Attributes:
         key: name of its section in the configuration, for messages.
         section: its paths and filters.
-        share: its part in the mix.
+        share: its sampling ratio and loss weight.
     """
 
     key: str
@@ -52,10 +30,21 @@ class Place:
     share: SourceShare
 
 
-def places(datasets: Datasets, name: str) -> dict[str, Place]:
-    """The sources of a data set name, by their own names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource(Place):
+    """One split of a source.
 
-    Sources of a mix that have no share at any time of the training are left out.
+    Attributes:
+        name: "real", "synthetic" or a name of DATASETS.MULTI_DATASET.SOURCES.
+        dataset: its images.
+    """
+
+    name: str
+    dataset: VisualGenome
+
+
+def places(datasets: Datasets, name: str) -> dict[str, Place]:
+    """The settings of the sources of a data set name, without those whose sampling ratio is always 0.
 
     Raises:
         SpeaqError: there is no such data set.
@@ -64,27 +53,24 @@ def places(datasets: Datasets, name: str) -> dict[str, Place]:
     if kind not in _TYPES or split not in get_args(Split):
         known = ", ".join(f"{kind}_{split}" for kind in _TYPES for split in get_args(Split))
         raise SpeaqError(f"{name}: expected DATASETS.TRAIN and DATASETS.TEST to be among {known}.")
-    alone = SourceShare.of(1.0, None, 1.0)
+    alone = SourceShare(1.0, 1.0, 1.0)
     if kind == "VG":
         return {"real": Place("DATASETS.VISUAL_GENOME", datasets.visual_genome, alone)}
     if kind == "SYNTHETIC":
         return {"synthetic": Place("DATASETS.SYNTHETIC_GENOME", datasets.synthetic_genome, alone)}
+    mix = datasets.multi_dataset
     sections: dict[str, tuple[str, GenomeSection]] = {
         "real": ("DATASETS.VISUAL_GENOME", datasets.visual_genome),
         "synthetic": ("DATASETS.VISUAL_GENOME_SYNTHETIC", datasets.visual_genome_synthetic),
     }
-    for source, section in datasets.multi_dataset.sources.items():
+    for source, section in mix.sources.items():
         sections[source] = (f"DATASETS.MULTI_DATASET.SOURCES.{source}", section)
-    shares = datasets.multi_dataset.shares.items()
-    return {
-        source: Place(*sections[source], share)
-        for source, share in shares
-        if share.ratio or share.ratio_at_end
-    }
+    used = {source: share for source, share in mix.shares.items() if share.ratio or share.ratio_at_end}
+    return {source: Place(*sections[source], share) for source, share in used.items()}
 
 
 def training_places(datasets: Datasets) -> dict[str, Place]:
-    """The sources of DATASETS.TRAIN, by their own names; where that is empty, DATASETS.TYPE decides.
+    """The settings of the sources of DATASETS.TRAIN; where that is empty, DATASETS.TYPE decides.
 
     Raises:
         SpeaqError: there is not exactly one name, or it contradicts DATASETS.TYPE or
@@ -94,9 +80,7 @@ def training_places(datasets: Datasets) -> dict[str, Place]:
 
 
 def load_sources(config: Config, name: str) -> list[DataSource]:
-    """The sources of a data set name such as VG_train, SYNTHETIC_val or MULTI_test.
-
-    Sources of a mix that have no image for validation or test are left out.
+    """Load the sources of a data set name; those of a mix without validation or test images are left out.
 
     Raises:
         SpeaqError: there is no such data set, a path is not set, a file is missing or malformed, or the
@@ -118,7 +102,7 @@ def load_sources(config: Config, name: str) -> list[DataSource]:
                 raise
             logger.warning("%s: %s has no image for it and is left out: %s", name, source, empty)
             continue
-        sources.append(DataSource(source, place.key, place.section, place.share, dataset))
+        sources.append(DataSource(place.key, place.section, place.share, name=source, dataset=dataset))
     if not sources:
         raise SpeaqError(f"{name}: no source of the mix has an image for it.")
     _check_vocabularies(sources)
@@ -126,7 +110,7 @@ def load_sources(config: Config, name: str) -> list[DataSource]:
 
 
 def load_training_sources(config: Config) -> list[DataSource]:
-    """The sources of DATASETS.TRAIN.
+    """Load the sources of DATASETS.TRAIN.
 
     Raises:
         SpeaqError: see `training_places` and `load_sources`.
@@ -142,14 +126,7 @@ def build_dataset(
     loss_weight: float = 1.0,
     key: str = "DATASETS.VISUAL_GENOME",
 ) -> VisualGenome:
-    """One split of the data set of a section.
-
-    Args:
-        section: where the files are, and what to filter.
-        split: which images.
-        source: name of the data set in its annotations.
-        loss_weight: weight of its images in the training loss.
-        key: name of the section, for messages.
+    """Load one split of the data set of a section, whose name in messages is ``key``.
 
     Raises:
         SpeaqError: a path is not set, or a file is missing or malformed.

@@ -1,12 +1,12 @@
-"""Counts over the images of a split: classes, triplets, background pairs.
+"""Counts of classes, triplets and background pairs in the images of a split.
 
 Shape letters: see `speaq.structures`, with N and M over all images that are counted; I: these images,
-K: distinct triplets.
+U: distinct triplets.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,20 +15,19 @@ from speaq.data.visual_genome import VisualGenome, boxes_overlap
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 
-_LARGEST_COUNT = 2.0**50  # beyond, sums of counts would be inexact
-_PAIRS_AT_ONCE = 2_000_000  # bounds the memory of `background_pairs` (some 100 MB)
+_LARGEST_COUNT = 2.0**50  # sums of larger counts would be inexact
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassCounts:
-    """How often the classes and triplets occur in some images. Duplicate relations count each time.
+    """Counts of classes and triplets. Duplicate relations count each time.
 
     Attributes:
         boxes_per_image, relations_per_image: (I,) int64.
-        object_counts: (C,) int64, boxes of every class.
-        predicate_counts: (R,) int64, relations of every class.
-        triplets: (K, 3) int64, the distinct (subject class, object class, predicate), in ascending order.
-        triplet_counts: (K,) int64, relations of every triplet.
+        object_counts: (C,) int64, boxes of each class.
+        predicate_counts: (R,) int64, relations of each class.
+        triplets: (U, 3) int64, the distinct (subject class, object class, predicate), in ascending order.
+        triplet_counts: (U,) int64, relations of each triplet.
     """
 
     boxes_per_image: np.ndarray
@@ -63,55 +62,25 @@ class ClassCounts:
         """Images without relations."""
         return int((self.relations_per_image == 0).sum())
 
-    def cooccurrence(self) -> np.ndarray:
-        """Relations (C, C, R) int64 by subject class, object class and predicate: `triplet_counts`, dense."""
-        num_objects = len(self.object_counts)
-        dense = np.zeros((num_objects, num_objects, len(self.predicate_counts)), dtype=np.int64)
-        dense[tuple(self.triplets.T)] = self.triplet_counts
-        return dense
 
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetStatistics(ClassCounts):
-    """The counts of one split as it is trained or evaluated on.
-
-    Attributes:
-        dataset: the split.
-    """
-
-    dataset: VisualGenome
-
-    @classmethod
-    def of(cls, dataset: VisualGenome) -> "DatasetStatistics":
-        """Count a split."""
-        num_relations = np.diff(dataset.relation_offsets)
-        first_box = np.repeat(dataset.box_offsets[:-1], num_relations)[:, None]
-        counts = _count(
-            dataset.vocabulary,
-            boxes_per_image=np.diff(dataset.box_offsets),
-            relations_per_image=num_relations,
-            labels=dataset.labels,
-            pair_labels=dataset.labels[first_box + dataset.relations[:, :2]],
-            predicates=dataset.relations[:, 2],
-        )
-        return cls(**vars(counts), dataset=dataset)
-
-    @cached_property
-    def background_counts(self) -> np.ndarray:
-        """(C, C) int64, see `background_pairs`."""
-        return background_pairs(self.dataset)
+def count_dataset(dataset: VisualGenome) -> ClassCounts:
+    """Count a split as it is trained or evaluated on."""
+    num_relations = np.diff(dataset.relation_offsets)
+    first_box = np.repeat(dataset.box_offsets[:-1], num_relations)[:, None]
+    return _count(
+        dataset.vocabulary,
+        boxes_per_image=np.diff(dataset.box_offsets),
+        relations_per_image=num_relations,
+        labels=dataset.labels,
+        pair_labels=dataset.labels[first_box + dataset.relations[:, :2]],
+        predicates=dataset.relations[:, 2],
+    )
 
 
 def count_annotations(
     annotations: AnnotationArrays, vocabulary: Vocabulary, images: np.ndarray
 ) -> ClassCounts:
-    """Count over some images of a file, as the file has them: no filter of the configuration is applied.
-
-    Args:
-        annotations: of the whole file.
-        vocabulary: of the file.
-        images: (I,) rows of the images.
-    """
+    """Count the images (I,), given as rows of a file, without the filters of the configuration."""
     boxes = annotations.box_ranges.select(images)
     relations = annotations.relation_ranges.select(images)
     rows = relations.rows()
@@ -149,66 +118,56 @@ def _count(
 
 
 def background_pairs(dataset: VisualGenome) -> np.ndarray:
-    """Ordered pairs of boxes (C, C) int64, by subject and object class, that a relation could join.
+    """Ordered pairs of boxes (C, C) int64, by subject and object class, that could be related.
 
-    These are, image by image, the pairs of distinct boxes that overlap, related ones included, or all pairs
-    where none overlaps.
+    In each image these are the pairs of distinct boxes that overlap, related or not, or all pairs if none
+    overlap.
     """
     num_objects = len(dataset.vocabulary.objects)
-    counts = np.zeros(num_objects * num_objects, dtype=np.int64)
-    num_boxes = np.diff(dataset.box_offsets)
-    for n in np.unique(num_boxes):  # images of equally many boxes stack into one array
-        first_boxes = dataset.box_offsets[:-1][num_boxes == n]
-        for chunk in np.array_split(first_boxes, -(-len(first_boxes) * n * n // _PAIRS_AT_ONCE)):
-            rows = chunk[:, None] + np.arange(n)
-            boxes, labels = dataset.boxes[rows], dataset.labels[rows].astype(np.int64)
-            pairs = boxes_overlap(boxes[:, :, None], boxes[:, None, :])
-            distinct = ~np.eye(n, dtype=bool)
-            pairs &= distinct
-            pairs |= distinct & ~pairs.any(axis=(1, 2), keepdims=True)
-            keys = labels[:, :, None] * num_objects + labels[:, None, :]
-            counts += np.bincount(keys[pairs], minlength=len(counts))
-    return counts.reshape(num_objects, num_objects)
+    counts = np.zeros((num_objects, num_objects), dtype=np.int64)
+    for first, last in pairwise(dataset.box_offsets):
+        boxes, labels = dataset.boxes[first:last], dataset.labels[first:last]
+        distinct = ~np.eye(len(boxes), dtype=bool)
+        overlapping = distinct & boxes_overlap(boxes[:, None], boxes[None])
+        subjects, objects = np.nonzero(overlapping if overlapping.any() else distinct)
+        np.add.at(counts, (labels[subjects], labels[objects]), 1)
+    return counts
 
 
-def check_predicate_counts(counts: np.ndarray, origin: str) -> np.ndarray:
-    """The counts (R,) of predicates, if class weights and query groups can be made from them.
-
-    Args:
-        counts: how often each predicate occurs.
-        origin: name of what was counted, for the message.
+def check_predicate_counts(counts: np.ndarray, origin: str) -> None:
+    """Check that class weights and query groups can be computed from predicate counts (R,) of ``origin``.
 
     Raises:
         SpeaqError: there are none, one is negative or not finite, or all are 0.
     """
-    problem = ""
+    bad = np.flatnonzero(~(np.isfinite(counts) & (counts >= 0)))
     if not len(counts):
         problem = "there are no predicates"
-    elif not np.isfinite(counts).all() or (counts < 0).any():
-        bad = int(np.flatnonzero(~(np.isfinite(counts) & (counts >= 0)))[0])
-        problem = f"predicate {bad} occurs {counts[bad]} times, expected a non-negative number"
+    elif len(bad):
+        problem = f"predicate {bad[0]} occurs {counts[bad[0]]} times, expected a non-negative number"
     elif not counts.any():
         problem = f"none of the {len(counts)} predicates occurs"
-    if problem:
-        raise SpeaqError(
-            f"the predicate statistics of {origin} cannot be used: {problem}. Check its relations and its "
-            "FILTER_ settings, or choose other statistics with DATASETS.MULTI_DATASET.STATISTICS."
-        )
-    return counts
+    else:
+        return
+    raise SpeaqError(
+        f"the predicate statistics of {origin} cannot be used: {problem}. Check its relations and its "
+        "FILTER_ settings, or choose other statistics with DATASETS.MULTI_DATASET.STATISTICS."
+    )
 
 
-def mixed_counts(counts: Sequence[np.ndarray], passes: Sequence[float]) -> np.ndarray:
-    """How often predicates are seen where several data sets are sampled unequally.
+def mixed_counts(counts: Sequence[np.ndarray], epochs: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Predicate counts of several data sets that are sampled unequally.
 
     Args:
-        counts: for each data set, (R,) relations of every predicate.
-        passes: how many epochs each data set is used, in a unit that all share.
+        counts: for each data set, (R,) relations of each predicate.
+        epochs: how often each data set is used, in any common unit.
 
     Returns:
-        (R,) int64, where the data set that is used least often (but not never) is used once. A predicate
-        that occurs at all counts at least 1.
+        (R,) int64, in the unit in which the data set that is used least often, but not never, is used once.
+        Predicates that occur in any data set count at least 1.
     """
-    factors = np.asarray(passes, dtype=np.float64) / min(number for number in passes if number > 0)
+    factors = np.asarray(epochs, dtype=np.float64)
+    factors = factors / factors[factors > 0].min()
     total = np.sum([factor * count for factor, count in zip(factors, counts, strict=True)], axis=0)
     total *= min(1.0, _LARGEST_COUNT / max(total.max(initial=0), 1))
     occurs = np.any([count > 0 for count in counts], axis=0)

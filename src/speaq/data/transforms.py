@@ -1,25 +1,28 @@
 """Augmentation of an image together with its boxes and relations.
 
-N: boxes, M: relations, R: predicate classes. Boxes are xyxy in pixels of the image at hand.
+Boxes are xyxy in pixels of the current image. Shape letters: see `speaq.structures`.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from speaq.structures import Vocabulary
+from speaq.structures import Annotation, Vocabulary
+
+if TYPE_CHECKING:  # prediction with ONNX files uses this module without the configuration and its libraries
+    from speaq.config.data import Crop, Input
 
 _CROP_BRANCH_SIZES = (400, 500, 600)  # shortest edges before the crop (DETR, Carion et al., ECCV 2020)
-_EMPTY = 1e-5  # pixels: a box with a side this short is dropped
+_EMPTY = 1e-5  # pixels: boxes with a side of at most this length are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An image and what is annotated in it.
+    """An image and its annotations.
 
     Attributes:
         image: RGB.
@@ -33,124 +36,66 @@ class Scene:
     labels: np.ndarray
     relations: np.ndarray
 
-
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """Which size to give the shortest edge, as detectron2's ResizeShortestEdge.
-
-    Attributes:
-        edges: the sizes to choose from, or for "range" their two bounds (included).
-        max_size: cap of the longest edge; None for no cap.
-        sampling: "choice" or "range".
-    """
-
-    edges: Sequence[int]
-    max_size: int | None = None
-    sampling: Literal["choice", "range"] = "choice"
-
-    def draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int]:
-        """A new height and width."""
-        if self.sampling == "range":
-            edge = int(rng.integers(min(self.edges), max(self.edges), endpoint=True))
-        else:
-            edge = int(rng.choice(self.edges))
-        return resize_shortest_edge(height, width, edge, self.max_size)
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """Which region to cut out, as detectron2's RandomCrop.
-
-    Attributes:
-        kind: "relative": the shares ``size`` of height and width; "relative_range": shares drawn between
-            ``size`` and 1; "absolute": ``size`` pixels, or the whole image where it is smaller;
-            "absolute_range": height and width each drawn between size[0] and size[1] pixels.
-        size: two numbers.
-    """
-
-    kind: Literal["relative", "relative_range", "absolute", "absolute_range"]
-    size: tuple[float, float]
-
-    def draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-        """The region to keep: left, top, right, bottom."""
-        crop_height, crop_width = self._draw_size(height, width, rng)
-        top = int(rng.integers(height - crop_height, endpoint=True))
-        left = int(rng.integers(width - crop_width, endpoint=True))
-        return left, top, left + crop_width, top + crop_height
-
-    def _draw_size(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int]:
-        first, second = self.size
-        match self.kind:
-            case "relative":
-                return _pixels(height * first), _pixels(width * second)
-            case "relative_range":
-                shares = np.array(self.size) + rng.random(2) * (1 - np.array(self.size))
-                return _pixels(height * shares[0]), _pixels(width * shares[1])
-            case "absolute":
-                return min(int(first), height), min(int(second), width)
-            case "absolute_range":
-                low, high = int(first), int(second)
-                draws = (int(rng.integers(min(n, low), min(n, high), endpoint=True)) for n in (height, width))
-                return next(draws), next(draws)
+    @classmethod
+    def of(cls, image: Image.Image, annotation: Annotation) -> "Scene":
+        """An original image with its annotation."""
+        return cls(image, annotation.boxes, annotation.labels, annotation.relations)
 
 
 class TrainTransform:
-    """Augmentation for training: flip, then with ``crop`` and an even chance resize and crop, then resize.
+    """Augmentation for training: flip, then with INPUT.CROP half of the time resize and crop, then resize.
 
-    Boxes are clipped to the image; empty ones go, and their relations with them. So a scene may lose all of
-    its relations, or all of its boxes.
+    Boxes are clipped to the image, and empty ones are dropped with their relations. A scene may lose all
+    relations, or all boxes.
 
     Args:
-        vocabulary: in which the predicates that a flip exchanges are looked up.
-        resize: the final size.
-        crop: what the crop branch cuts out, after the shortest edge was resized to 400, 500 or 600; None for
-            no crop branch.
-        flip_probability: of mirroring left and right.
+        settings: INPUT section of the configuration.
+        vocabulary: predicate names, to find those that a flip exchanges.
     """
 
-    def __init__(
-        self,
-        *,
-        vocabulary: Vocabulary,
-        resize: Resize,
-        crop: Crop | None = None,
-        flip_probability: float = 0.5,
-    ) -> None:
-        self.resize, self.crop, self.flip_probability = resize, crop, flip_probability
-        self.mirrored = mirrored_predicates(vocabulary.predicates)
+    def __init__(self, settings: "Input", vocabulary: Vocabulary) -> None:
+        self.settings, self.mirrored = settings, mirrored_predicates(vocabulary.predicates)
 
     def __call__(self, scene: Scene, rng: np.random.Generator) -> Scene:
-        """An augmented scene, a function of the scene and the state of ``rng`` alone."""
-        if rng.random() < self.flip_probability:
+        """An augmented scene, which depends on the scene and the state of ``rng`` only."""
+        settings = self.settings
+        if rng.random() < 0.5 and settings.random_flip == "horizontal":
             scene = flip(scene, self.mirrored)
-        if self.crop is not None and rng.random() < 0.5:
-            branch = Resize(_CROP_BRANCH_SIZES)
-            scene = resize(scene, *branch.draw(scene.image.height, scene.image.width, rng))
-            scene = crop(scene, self.crop.draw(scene.image.height, scene.image.width, rng))
-        scene = resize(scene, *self.resize.draw(scene.image.height, scene.image.width, rng))
+        if settings.crop.enabled and rng.random() < 0.5:
+            scene = resize(scene, int(rng.choice(_CROP_BRANCH_SIZES)))
+            scene = crop(scene, draw_region(settings.crop, scene.image.height, scene.image.width, rng))
+        scene = resize(scene, draw_edge(settings, rng), settings.max_size_train)
         return drop_empty_boxes(scene)
 
 
-class TestTransform:
-    """Resizing for evaluation; every box and relation stays.
+def draw_edge(settings: "Input", rng: np.random.Generator) -> int:
+    """A random length of the shortest edge, as detectron2's ResizeShortestEdge draws it."""
+    edges = settings.min_size_train
+    if settings.min_size_train_sampling == "range":
+        return int(rng.integers(min(edges), max(edges), endpoint=True))
+    return int(rng.choice(edges))
 
-    Args:
-        shortest_edge: in pixels.
-        max_size: cap of the longest edge.
-    """
 
-    __test__ = False  # not a test case, whatever its name
-
-    def __init__(self, *, shortest_edge: int, max_size: int) -> None:
-        self.shortest_edge, self.max_size = shortest_edge, max_size
-
-    def __call__(self, scene: Scene) -> Scene:
-        """The resized scene."""
-        return resize(scene, *self.output_size(scene.image.height, scene.image.width))
-
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that an image of this size gets."""
-        return resize_shortest_edge(height, width, self.shortest_edge, self.max_size)
+def draw_region(
+    settings: "Crop", height: int, width: int, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """A random region (left, top, right, bottom) to crop, as detectron2's RandomCrop draws it."""
+    first, second = settings.size
+    match settings.type:
+        case "relative":
+            sizes = _pixels(height * first), _pixels(width * second)
+        case "relative_range":
+            low = np.array(settings.size)
+            shares = low + rng.random(2) * (1 - low)
+            sizes = _pixels(height * shares[0]), _pixels(width * shares[1])
+        case "absolute":
+            sizes = min(int(first), height), min(int(second), width)
+        case "absolute_range":
+            bounds = [(min(side, int(first)), min(side, int(second))) for side in (height, width)]
+            sizes = [int(rng.integers(low, high, endpoint=True)) for low, high in bounds]
+    top = int(rng.integers(height - sizes[0], endpoint=True))
+    left = int(rng.integers(width - sizes[1], endpoint=True))
+    return left, top, left + sizes[1], top + sizes[0]
 
 
 def resize_shortest_edge(height: int, width: int, edge: int, max_size: int | None = None) -> tuple[int, int]:
@@ -166,45 +111,37 @@ def resize_shortest_edge(height: int, width: int, edge: int, max_size: int | Non
     return _pixels(new_height), _pixels(new_width)
 
 
-def resize(scene: Scene, height: int, width: int) -> Scene:
-    """The scene with its image resized (bilinear, antialiased) to ``height`` x ``width`` pixels."""
-    old_width, old_height = scene.image.size
-    if (old_height, old_width) == (height, width):
-        return scene
-    ratio_x, ratio_y = width / old_width, height / old_height
-    return replace(
-        scene,
-        image=scene.image.resize((width, height), Image.Resampling.BILINEAR),
-        boxes=scene.boxes * (ratio_x, ratio_y, ratio_x, ratio_y),
-    )
+def resize_image(image: Image.Image, edge: int, max_size: int | None = None) -> Image.Image:
+    """Resize an image (bilinear, antialiased), see `resize_shortest_edge`."""
+    height, width = resize_shortest_edge(image.height, image.width, edge, max_size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def resize(scene: Scene, edge: int, max_size: int | None = None) -> Scene:
+    """Resize a scene, see `resize_image`."""
+    image = resize_image(scene.image, edge, max_size)
+    ratios = image.width / scene.image.width, image.height / scene.image.height
+    return replace(scene, image=image, boxes=scene.boxes * (ratios * 2))
 
 
 def crop(scene: Scene, region: tuple[int, int, int, int]) -> Scene:
-    """The scene cut to ``region`` (left, top, right, bottom); boxes may reach beyond it."""
-    left, top, _, _ = region
-    return replace(scene, image=scene.image.crop(region), boxes=scene.boxes - (left, top, left, top))
+    """Crop a scene to ``region`` (left, top, right, bottom); boxes may extend beyond it."""
+    return replace(scene, image=scene.image.crop(region), boxes=scene.boxes - (region[:2] * 2))
 
 
 def flip(scene: Scene, mirrored: np.ndarray) -> Scene:
-    """The scene with left and right exchanged, in the image and in the predicates.
-
-    Args:
-        scene: any.
-        mirrored: (R,) the predicate that each becomes, of `mirrored_predicates`.
-    """
-    width = scene.image.width
-    boxes = scene.boxes.copy()
-    boxes[:, [0, 2]] = width - scene.boxes[:, [2, 0]]
-    relations = scene.relations.copy()
+    """Flip a scene horizontally, with the predicates ``mirrored`` (R,) of `mirrored_predicates`."""
+    boxes, relations = scene.boxes.copy(), scene.relations.copy()
+    boxes[:, [0, 2]] = scene.image.width - scene.boxes[:, [2, 0]]
     relations[:, 2] = mirrored[relations[:, 2]]
     image = scene.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return replace(scene, image=image, boxes=boxes, relations=relations)
 
 
 def mirrored_predicates(predicates: Sequence[str]) -> np.ndarray:
-    """What each predicate (R,) becomes in a mirror: "left of" becomes "right of", where both have a name.
+    """The predicate (R,) that each predicate becomes by a horizontal flip.
 
-    A name with the word "left" or "right" is paired with the name in which the two words are exchanged; all
+    A name with the word "left" or "right" becomes the name with the two words exchanged, if there is one. All
     other predicates stay.
     """
     indices = {name: index for index, name in enumerate(predicates)}
@@ -215,15 +152,14 @@ def mirrored_predicates(predicates: Sequence[str]) -> np.ndarray:
 
 
 def drop_empty_boxes(scene: Scene) -> Scene:
-    """The scene with its boxes clipped to the image, and without those of which nothing is left."""
-    width, height = scene.image.size
-    boxes = scene.boxes.clip(0, (width, height, width, height))
+    """Clip the boxes of a scene to the image, and drop those that are empty."""
+    boxes = scene.boxes.clip(0, scene.image.size * 2)
     kept = np.min(boxes[:, 2:] - boxes[:, :2], axis=1) > _EMPTY
     return keep_boxes(replace(scene, boxes=boxes), kept)
 
 
 def keep_boxes(scene: Scene, kept: np.ndarray) -> Scene:
-    """The scene with the boxes where ``kept`` (N,) is true, and the relations between two of those."""
+    """The scene with the boxes where ``kept`` (N,) is true, and the relations between them."""
     new_index = np.cumsum(kept) - 1
     relations = scene.relations[kept[scene.relations[:, :2]].all(axis=1)]
     relations = np.column_stack((new_index[relations[:, :2]], relations[:, 2]))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from speaq.config import Config
-from speaq.data.build import build_test_transform
 from speaq.data.dataset import EvaluationDataset
 from speaq.data.sources import load_sources
 from speaq.errors import SpeaqError
@@ -64,6 +63,6 @@ def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> Evalu
         together = [first + len(sources)] if mixed else []
         names += alone + [name] * len(together)
         for position, source in enumerate(sources, first):
-            datasets.append(EvaluationDataset(source.dataset, transform=build_test_transform(config.input)))
+            datasets.append(EvaluationDataset(source.dataset, config.input))
             results.append((position, *together))
     return EvaluationSets(tuple(datasets), tuple(names), tuple(results), vocabulary)

@@ -16,10 +16,8 @@ class Description:
 
     Attributes:
         version: version of speaq that wrote the file.
-        objects: C object class names.
-        predicates: R predicate names.
-        min_size: length of the shortest edge of the images in pixels.
-        max_size: limit of the longest edge in pixels.
+        objects, predicates: class names.
+        min_size, max_size: shortest edge of the resized images and limit of the longest, in pixels.
         nms_threshold: IoU threshold of the class-wise NMS.
         num_rel: predicates kept per query; None if the outputs are the raw outputs of the network.
         format: version of this metadata.

@@ -1,6 +1,6 @@
 """The network that is exported: images of one size in, plain tensors out.
 
-Shape letters: see `speaq.structures`; K are the predicates kept per query.
+Shape letters: see `speaq.structures`.
 """
 
 import copy
@@ -17,7 +17,8 @@ from torch.export import Dim, ExportedProgram
 
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
-from speaq.inference.postprocess import Reduced, reduce_output
+from speaq.inference.graph_builder import Reduced
+from speaq.inference.postprocess import reduce_output
 from speaq.pretrained import Speaq
 
 Pixels = Literal["uint8", "float32"]
@@ -38,19 +39,15 @@ class ExportNetwork(nn.Module):
 
     Args:
         model: the trained model.
-        num_rel: K, to include `reduce_output` and output the fields of `Reduced`; None for the raw outputs,
-            with boxes as cxcywh relative to the image size.
+        num_rel: predicates kept per query, to output the fields of `Reduced`; None for the raw outputs, with
+            boxes as cxcywh relative to the image size.
     """
 
     def __init__(self, model: Speaq, *, num_rel: int | None = 1):
         super().__init__()
         self.model = copy.deepcopy(model).float().cpu().eval().requires_grad_(False)
         self.num_rel = num_rel
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs in their order."""
-        return RAW if self.num_rel is None else Reduced._fields
+        self.output_names = RAW if num_rel is None else Reduced._fields
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Outputs of images (B, 3, H, W), RGB in 0..255."""
@@ -72,30 +69,25 @@ class ExportNetwork(nn.Module):
             num_rel=self.num_rel,
         )
 
+    def image_axes(self) -> dict[int, Dim]:
+        """The dynamic axes of the images.
 
-def image_axes(network: ExportNetwork) -> dict[int, Dim]:
-    """The dynamic axes of the images.
-
-    Height and width start at twice the stride of the backbone: torch.export specializes axes of length 1,
-    and this is the smallest size for which every backbone has at least two feature cells per axis.
-    """
-    shortest = 2 * network.model.backbone.stride
-    return {0: Dim("batch", min=1), 2: Dim("height", min=shortest), 3: Dim("width", min=shortest)}
+        Height and width start at twice the stride of the backbone: torch.export specializes axes of length 1,
+        and this is the smallest size for which every backbone has at least two feature cells per axis.
+        """
+        shortest = 2 * self.model.backbone.stride
+        return {0: Dim("batch", min=1), 2: Dim("height", min=shortest), 3: Dim("width", min=shortest)}
 
 
 def trace(network: ExportNetwork, pixels: Pixels = "uint8") -> ExportedProgram:
-    """Trace the network with torch.export, for any batch size and image size.
-
-    Args:
-        network: the network to export.
-        pixels: dtype of the images, with values in 0..255.
+    """Trace the network with torch.export, for images of any number and size with values in 0..255.
 
     Raises:
         SpeaqError: torch.export cannot trace the model, for instance because of its backbone.
     """
     stride = network.model.backbone.stride
     images = torch.zeros(2, 3, 3 * stride, 4 * stride, dtype=getattr(torch, pixels))
-    shapes = {"images": image_axes(network)}
+    shapes = {"images": network.image_axes()}
     try:
         with silenced(), torch.no_grad():
             return torch.export.export(network, (images,), dynamic_shapes=shapes, strict=False)

@@ -4,13 +4,12 @@ Shape letters: see `speaq.structures`; V are the values of an output.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from rich import box
 from rich.table import Table
-from torch import Tensor
 
 from speaq.errors import SpeaqError
 from speaq.export.network import RAW, ExportNetwork
@@ -26,8 +25,7 @@ BATCHES = (1, 3)
 CELLS = ((4, 6), (7.2, 4.9), (9.5, 12.4))  # height and width in multiples of the stride, whole ones or not
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """The comparison of one batch.
 
     Attributes:
@@ -47,57 +45,54 @@ class Case:
         return float(np.max([values.max() for values in self.differences.values()]))
 
 
-def compare(network: ExportNetwork, run: Run, pixels: str) -> list[Case]:
-    """Compare a file with the model on noise, in three image sizes and two batch sizes.
+class Report(NamedTuple):
+    """The comparisons of an exported file with the model.
 
-    Args:
-        network: the exported network.
-        run: the file.
-        pixels: dtype of the images.
+    Attributes:
+        parity: those of the float32 file; empty without ``check``.
+        quantization: those of the 8-bit file; empty without ``int8``.
     """
+
+    parity: list[Case]
+    quantization: list[Case]
+
+    def tables(self) -> list[Table]:
+        """The tables of the comparisons that were made."""
+        tables = [parity_table(self.parity)] if self.parity else []
+        return tables + ([quantization_table(self.quantization)] if self.quantization else [])
+
+
+def compare(network: ExportNetwork, run: Run, pixels: str) -> list[Case]:
+    """Compare a file with the model on noise of dtype ``pixels``, in three sizes and two batch sizes."""
     rng = np.random.default_rng(0)
     stride = network.model.backbone.stride
     cases = []
-    for height, width in ((round(rows * stride), round(columns * stride)) for rows, columns in CELLS):
+    for rows, columns in CELLS:
+        height, width = round(rows * stride), round(columns * stride)
         for batch in BATCHES:
             images = rng.integers(0, 256, (batch, 3, height, width)).astype(pixels)
-            differences, agreement = _differences(network, images, run(images))
-            cases.append(Case((batch, height, width), differences, agreement))
+            cases.append(_compare_batch(network, images, run(images)))
     return cases
 
 
 @torch.no_grad()
-def _differences(
-    network: ExportNetwork, images: np.ndarray, outputs: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """See ``Case``."""
+def _compare_batch(network: ExportNetwork, images: np.ndarray, outputs: Mapping[str, np.ndarray]) -> Case:
     raw = network.model(torch.from_numpy(images), all_layers=False)
     if network.num_rel is None:
-        return {name: _distance(getattr(raw, name)[-1], outputs[name]) for name in RAW}, {}
-    expected = reduce_output(raw, network.num_rel)
-    # Equally likely classes may be exchanged, so probabilities are compared instead of indices.
-    logits = torch.stack((raw.subject_logits[-1], raw.object_logits[-1]), dim=1)
-    labels, predicates = (torch.from_numpy(outputs[name]) for name in ("labels", "predicates"))
-    label_probs = logits.softmax(-1).gather(-1, labels[..., None])[..., 0]
-    expected_probs, found_probs = (
-        expected.predicate_probs.gather(-1, index) for index in (expected.predicates, predicates)
-    )
-    differences = {
-        "scores": _distance(expected.scores, outputs["scores"]),
-        "labels": _distance(expected.scores, label_probs.numpy()),
-        "boxes": _distance(expected.boxes, outputs["boxes"]),
-        "predicate_probs": _distance(expected.predicate_probs, outputs["predicate_probs"]),
-        "predicates": _distance(expected_probs, found_probs.numpy()),
-    }
-    agreement = {
-        "labels": (expected.labels == labels).numpy().ravel(),
-        "predicates": (expected.predicates == predicates).numpy().ravel(),
-    }
-    return differences, agreement
-
-
-def _distance(expected: Tensor, found: np.ndarray) -> np.ndarray:
-    return np.abs(expected.numpy().astype(np.float64) - found).ravel()
+        expected, probs = {name: getattr(raw, name)[-1] for name in RAW}, {}
+    else:
+        expected = reduce_output(raw, network.num_rel)._asdict()
+        logits = torch.stack((raw.subject_logits[-1], raw.object_logits[-1]), dim=1)
+        probs = {"labels": logits.softmax(-1), "predicates": expected["predicate_probs"]}
+    differences, agreement = {}, {}
+    for name, tensor in expected.items():
+        found = torch.from_numpy(outputs[name])
+        if name in probs:  # equally likely classes may be exchanged, so their probabilities are compared
+            agreement[name] = (tensor == found).numpy().ravel()
+            shape = (*probs[name].shape[:-1], -1)
+            tensor, found = (probs[name].gather(-1, index.reshape(shape)) for index in (tensor, found))
+        differences[name] = (tensor.double() - found.double()).abs().numpy().ravel()
+    return Case((len(images), *images.shape[2:]), differences, agreement)
 
 
 def require_parity(cases: Sequence[Case], file: str) -> None:

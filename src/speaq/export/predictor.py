@@ -12,9 +12,9 @@ import numpy as np
 
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
-from speaq.images import ImageSource, is_one_image, iterate_sources
-from speaq.inference.graph_builder import GraphBuilder
-from speaq.inference.preprocess import load_image
+from speaq.images import ImageSource, is_one_image
+from speaq.inference.graph_builder import GraphBuilder, Reduced
+from speaq.inference.pipeline import predict_images
 from speaq.scene_graph import SceneGraph
 
 
@@ -73,15 +73,7 @@ class OnnxPredictor:
     ) -> SceneGraph | list[SceneGraph]:
         """Predict the scene graph of an image, or of each of several images.
 
-        Args:
-            images: a path, the bytes of a file, a PIL image, an array (H, W, C) or a tensor (C, H, W); a
-                folder, a pattern such as "photos/*.jpg", an array or a tensor of several images; or any
-                iterable of those.
-            min_size: length of the shortest edge in pixels after resizing; by default that of the model.
-            max_size: limit of the longest edge in pixels after resizing; by default that of the model.
-
-        Returns:
-            One graph for one image; a list, in the order of the images, for everything else.
+        The arguments are those of `speaq.pretrained.Speaq.predict`; the defaults are those of the file.
 
         Raises:
             SpeaqError: an image cannot be read.
@@ -96,36 +88,20 @@ class OnnxPredictor:
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> Iterator[tuple[ImageSource, SceneGraph]]:
-        """Like `predict`, but as an iterator that reads images when needed, for any number of images.
+        """Like `predict`, but as an iterator over any number of images, which are read when needed.
 
         Yields:
             Each image as it was given (those of a folder as paths) and its graph, in order.
-
-        Raises:
-            SpeaqError: an image cannot be read.
         """
-        min_size = self.description.min_size if min_size is None else min_size
-        max_size = self.description.max_size if max_size is None else max_size
-        for source in iterate_sources(images):
-            item = load_image(source, min_size, max_size)
-            outputs = self.run(item.pixels[None])
-            graph = self.postprocess.build(
-                scores=outputs["scores"][0],
-                labels=outputs["labels"][0],
-                boxes=outputs["boxes"][0],
-                predicate_probs=outputs["predicate_probs"][0],
-                predicates=outputs["predicates"][0],
-                image_size=item.size,
-            )
-            graph.image = item.image
-            yield source, graph
+        return predict_images(
+            lambda pixels, sizes: self.postprocess.build(Reduced(**self.run(pixels)), sizes),
+            images,
+            min_size=self.description.min_size if min_size is None else min_size,
+            max_size=self.description.max_size if max_size is None else max_size,
+        )
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs of the network by name.
-
-        Args:
-            images: (B, 3, H, W) RGB in 0..255, without padding.
-        """
+        """The outputs of the network by name, for images (B, 3, H, W) RGB in 0..255, without padding."""
         names = [output.name for output in self.session.get_outputs()]
         pixels = np.ascontiguousarray(images, self._pixels)
         return dict(zip(names, self.session.run(names, {"images": pixels}), strict=True))

@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 
 from speaq.config import Config
-from speaq.data.sources import load_sources
 from speaq.errors import SpeaqError
 from speaq.evaluation.build import build_metrics
+from speaq.evaluation.sets import load_evaluation_sets
 from speaq.export.predictor import OnnxPredictor
 from speaq.inference.build import build_postprocessor
 from speaq.pretrained import Speaq
@@ -24,10 +24,7 @@ Predict = Callable[[Image.Image], SceneGraph | list[SceneGraph]]
 def recall_table(config: Config, model: Speaq, path: Path) -> Table:
     """Recalls on DATASETS.TEST of the model and of its ONNX file, in percent.
 
-    Args:
-        config: data, image sizes, post-processing and metrics; TEST.NUM_REL is replaced by that of the file.
-        model: the exported model.
-        path: the ONNX file.
+    TEST.NUM_REL of the configuration is replaced by that of the file.
 
     Raises:
         SpeaqError: DATASETS.TEST is empty, cannot be read, or has other classes than the model.
@@ -55,15 +52,12 @@ def recalls(config: Config, predict: Predict, vocabulary: Vocabulary) -> dict[st
     Raises:
         SpeaqError: see `recall_table`.
     """
-    datasets = [source.dataset for name in config.datasets.test for source in load_sources(config, name)]
-    if not datasets:
+    sets = load_evaluation_sets(config, vocabulary)
+    if not sets.datasets:
         raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
     metrics, _ = build_metrics(config, vocabulary, None, None)
-    for dataset in datasets:
-        differences = vocabulary.differences(dataset.vocabulary)
-        if differences:
-            raise SpeaqError(f"the model has other classes than the data set: {'; '.join(differences)}")
-        for index in range(len(dataset)):
-            image, annotation = dataset.read(index)
+    for split in sets.datasets:
+        for index in range(len(split)):
+            image, annotation = split.dataset.read(index)
             metrics.update([predict(image)], [annotation])  # pyright: ignore[reportArgumentType]  # one image
     return {name: float(value) for name, value in metrics.compute().items() if name.startswith(("R@", "mR@"))}

@@ -6,7 +6,7 @@ from speaq.structures import Vocabulary
 
 
 def build_postprocessor(config: Config, vocabulary: Vocabulary) -> PostProcessor:
-    """The post-processing of a configuration (keys under TEST, and MODEL.ROI_HEADS.NMS_THRESH_TEST)."""
+    """The post-processing of a configuration: keys under TEST, and MODEL.ROI_HEADS.NMS_THRESH_TEST."""
     test = config.test
     return PostProcessor(
         num_rel=test.num_rel,

@@ -1,19 +1,38 @@
 """From the predictions of one image to its scene graph, in NumPy and without torch.
 
 The subject and object boxes of all queries are pooled and merged by class-wise NMS. The kept boxes are the
-entities of the graph, and the subject and object of each relation are two of them.
-
-Shape letters: see `speaq.structures`; K are the predicates kept per query (TEST.NUM_REL).
+entities of the graph. Shape letters: see `speaq.structures`; K: predicates kept per query (TEST.NUM_REL).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from speaq.inference.nms import classwise_nms, triplet_nms
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
+
+
+class Reduced(NamedTuple):
+    """The part of a network output that scene graphs are built from, as tensors or arrays.
+
+    The axis of size 2 is subject, object.
+
+    Attributes:
+        scores: (B, 2, Q), probability of the best object class.
+        labels: (B, 2, Q) int64, that class.
+        boxes: (B, 2, Q, 4), xyxy relative to the image size.
+        predicate_probs: (B, P, R + 1); the last column is "no relation".
+        predicates: (B, P, K) int64, the best predicates of each query, best first.
+    """
+
+    scores: Any
+    labels: Any
+    boxes: Any
+    predicate_probs: Any
+    predicates: Any
 
 
 @dataclass(kw_only=True, eq=False)
@@ -25,8 +44,7 @@ class GraphBuilder:
         pnms: apply NMS to triplets instead of boxes (TEST.PNMS).
         pnms_threshold: threshold of the product of subject and object IoU (TEST.RELATION.PNMS_THRESHOLD).
         clip_boxes: clip boxes to the image; the published algorithm does not.
-        drop_self_relations: drop relations whose subject and object are the same entity; the published
-            algorithm does not.
+        drop_self_relations: drop relations of an entity with itself; the published algorithm does not.
         vocabulary: class names for the graphs.
     """
 
@@ -37,41 +55,34 @@ class GraphBuilder:
     drop_self_relations: bool = False
     vocabulary: Vocabulary | None = None
 
-    def build(
+    def build(self, output: Reduced, sizes: Sequence[Sequence[int]]) -> list[SceneGraph]:
+        """The scene graphs of the B images; ``sizes`` are their original heights and widths in pixels."""
+        return [self._build(*image) for image in zip(*output, sizes, strict=True)]
+
+    def _build(
         self,
         scores: np.ndarray,
         labels: np.ndarray,
         boxes: np.ndarray,
         predicate_probs: np.ndarray,
         predicates: np.ndarray,
-        image_size: Sequence[int],
+        size: Sequence[int],
     ) -> SceneGraph:
-        """The scene graph of one image. Axis 0 of size 2 is subject, object.
-
-        Args:
-            scores: (2, Q) probability of the best object class.
-            labels: (2, Q) that class.
-            boxes: (2, Q, 4) xyxy, relative to the image size.
-            predicate_probs: (P, R + 1).
-            predicates: (P, K) the best predicates of each query, best first.
-            image_size: height and width in pixels.
-        """
-        height, width = image_size
-        multiplier = len(predicate_probs) // scores.shape[1]
+        height, width = size
         scale = np.array((width, height, width, height), np.float32)
         boxes = boxes * scale
         if self.clip_boxes:
             boxes = boxes.clip(0, scale)
-        boxes, labels, box_scores, box_of_query = _pool(boxes, labels, scores, multiplier)
 
         # A candidate relation is a predicate query with one of its K predicates.
         predicate = predicates.ravel()
         query = np.repeat(np.arange(len(predicates)), predicates.shape[1])
+        multiplier = len(predicates) // scores.shape[1]
         pair_scores = scores[:, query // multiplier].T
         triplet_scores = pair_scores[:, 0] * pair_scores[:, 1] * predicate_probs[query, predicate]
         order = np.argsort(-triplet_scores, kind="stable")
+        boxes, labels, box_scores, box_of_query = _pool(boxes, labels, scores, multiplier)
         pairs = box_of_query[:, query].T
-
         if self.pnms:
             triplets = np.column_stack((labels[pairs], predicate))[order]
             order = order[triplet_nms(boxes[pairs[order]], triplets, self.pnms_threshold)]
@@ -81,8 +92,8 @@ class GraphBuilder:
             assignment[keep] = np.arange(len(keep))
         else:
             keep, assignment = classwise_nms(boxes, labels, box_scores, self.nms_threshold)
-        pairs = assignment[pairs]
 
+        pairs = assignment[pairs]
         if self.drop_self_relations:
             order = order[pairs[order, 0] != pairs[order, 1]]
         relations = np.column_stack((pairs, predicate))[order]
@@ -105,17 +116,11 @@ class GraphBuilder:
 def _pool(
     boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, multiplier: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pool subject and object predictions into one list, subjects first.
+    """Pool the predictions (2, Q, ...) of subjects and objects into one list, subjects first.
 
-    The published algorithm pools m copies of every prediction, one per predicate query. NMS merges the copies
-    of a box anyway, so one is enough, except for boxes without area: their IoU is 0 even with their own
-    copies, and all m of them become entities.
-
-    Args:
-        boxes: (2, Q, 4) xyxy of subjects and objects.
-        labels: (2, Q).
-        scores: (2, Q).
-        multiplier: m.
+    The published algorithm pools m copies of each prediction, one per predicate query. One is enough, as NMS
+    merges copies, except for boxes without area: their IoU is 0 even with their own copies, so all m become
+    entities.
 
     Returns:
         boxes (N, 4), labels (N,), scores (N,), and the indices (2, P) in this list of the subject and the

@@ -1,4 +1,7 @@
-"""Greedy non-maximum suppression (NMS) of boxes and of triplets, in NumPy."""
+"""Greedy non-maximum suppression (NMS) of boxes and of triplets, in NumPy.
+
+Shape letters: see `speaq.structures`.
+"""
 
 import numpy as np
 
@@ -8,18 +11,14 @@ from speaq.graph.boxes import box_iou
 def classwise_nms(
     boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class-wise greedy NMS that also assigns every box to one of the kept boxes.
+    """Class-wise NMS of ``boxes`` (N, 4) xyxy that also assigns each box to one of the kept boxes.
 
-    Args:
-        boxes: (N, 4) xyxy.
-        labels: (N,).
-        scores: (N,).
-        threshold: a box is suppressed if its IoU with a kept box of its class and a higher score is larger.
+    A box is suppressed if its IoU with a kept box of its class and a higher score is above ``threshold``.
 
     Returns:
         keep: (E,) indices of the kept boxes, by descending score.
         assignment: (N,) for each box the position in ``keep`` of the kept box of its class with the highest
-            IoU; a kept box is assigned to itself.
+            IoU; for a kept box its own.
     """
     order = np.argsort(-scores, kind="stable")
     first, second = equal_pairs(labels[order])
@@ -42,13 +41,10 @@ def classwise_nms(
 
 
 def triplet_nms(boxes: np.ndarray, triplets: np.ndarray, threshold: float) -> np.ndarray:
-    """Greedy NMS among triplets with the same subject, object and predicate class.
+    """NMS among the ``triplets`` (M, 3) of equal classes, sorted by descending score.
 
-    Args:
-        boxes: (M, 2, 4) xyxy of subject and object, by descending triplet score.
-        triplets: (M, 3) classes of subject, object and predicate.
-        threshold: a triplet is suppressed if the product of its subject IoU and its object IoU with a kept
-            triplet of a higher score is larger.
+    A triplet is suppressed if the product of the IoU of its subject and that of its object, in ``boxes``
+    (M, 2, 4) xyxy, with a kept triplet of a higher score is above ``threshold``.
 
     Returns:
         (M,) bool, True for the kept triplets.
@@ -60,7 +56,7 @@ def triplet_nms(boxes: np.ndarray, triplets: np.ndarray, threshold: float) -> np
 
 
 def equal_pairs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs i < j of positions of equal values in ``keys`` (N,): every i, and every j."""
+    """All pairs i < j of positions of equal values in ``keys`` (N,): each i, and each j."""
     order = np.argsort(keys, kind="stable")
     _, counts = np.unique(keys, return_counts=True)
     position = np.arange(len(keys))
@@ -72,19 +68,10 @@ def equal_pairs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def suppress(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
-    """Greedy suppression: item ``second`` of a pair is suppressed if item ``first`` is kept.
+    """Which of ``count`` items are kept, (count,) bool, if a kept item ``first`` suppresses item ``second``.
 
-    Starts with all items kept and repeats the suppression until the result is stable. After t rounds the
-    first t items are final, since an item depends only on the ones before it; a few rounds suffice in
-    practice.
-
-    Args:
-        first: position of the item with the higher score in each pair.
-        second: position of the other one, with first < second.
-        count: number of items, sorted by descending score.
-
-    Returns:
-        (count,) bool, True for the kept items.
+    Items are sorted by descending score, so first < second. The suppression is repeated until the result is
+    stable; after t rounds the first t items are final, but a few rounds suffice in practice.
     """
     kept = np.ones(count, bool)
     while True:

@@ -1,14 +1,11 @@
 """From the output of the network to scene graphs.
 
-The output is reduced on its device and copied to the host once per batch; the rest is done there in NumPy by
-`speaq.inference.graph_builder`.
-
-Shape letters: see `speaq.structures`; K are the predicates kept per query (TEST.NUM_REL).
+The output is reduced on its device and copied to the host once per batch; `GraphBuilder` does the rest there.
+Shape letters: see `speaq.structures`; K: predicates kept per query (TEST.NUM_REL).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,35 +13,13 @@ from torch import Tensor
 
 from speaq.boxes import cxcywh_to_xyxy
 from speaq.errors import SpeaqError
-from speaq.inference.graph_builder import GraphBuilder
+from speaq.inference.graph_builder import GraphBuilder, Reduced
 from speaq.scene_graph import SceneGraph
 from speaq.structures import RawOutput
 
 
-class Reduced(NamedTuple):
-    """The part of a network output that a scene graph is built from; the axis of size 2 is subject, object.
-
-    Attributes:
-        scores: (B, 2, Q), probability of the best object class.
-        labels: (B, 2, Q) int64, that class.
-        boxes: (B, 2, Q, 4), xyxy relative to the image size.
-        predicate_probs: (B, P, R + 1); the last column is "no relation".
-        predicates: (B, P, K) int64, the best predicates of each query, best first.
-    """
-
-    scores: Tensor
-    labels: Tensor
-    boxes: Tensor
-    predicate_probs: Tensor
-    predicates: Tensor
-
-
 def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
-    """Scores, labels, boxes and best predicates of the last decoder layer.
-
-    Args:
-        output: output of the network, on any device.
-        num_rel: K.
+    """Reduce the output of the last decoder layer, with K = ``num_rel``.
 
     Raises:
         SpeaqError: ``num_rel`` is not between 1 and R.
@@ -69,39 +44,35 @@ def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
 
 @dataclass(kw_only=True, eq=False)
 class PostProcessor(GraphBuilder):
-    """Builds one scene graph per image from the last decoder layer.
+    """Builds the scene graphs of a batch from the last decoder layer.
 
     Attributes:
-        num_rel: predicates kept per query, the best ones (TEST.NUM_REL).
+        num_rel: K, predicates kept per query (TEST.NUM_REL).
     """
 
     num_rel: int = 1
 
     @torch.no_grad()
     def __call__(self, output: RawOutput, sizes: Tensor | Sequence[tuple[int, int]]) -> list[SceneGraph]:
-        """One scene graph per image.
-
-        Args:
-            output: output of the network, on any device.
-            sizes: (B, 2) height and width of the original images in pixels.
+        """One scene graph per image; ``sizes`` (B, 2) are height and width of the original images in pixels.
 
         Raises:
-            SpeaqError: ``num_rel`` is not between 1 and R.
-            ValueError: P is not a multiple of Q.
+            SpeaqError, ValueError: see `reduce_output`.
         """
-        host = _to_host(*reduce_output(output, self.num_rel))
-        return [self.build(*image) for image in zip(*host, torch.as_tensor(sizes).tolist(), strict=True)]
+        host = _to_host(reduce_output(output, self.num_rel))
+        return self.build(host, torch.as_tensor(sizes).tolist())
 
 
-def _to_host(*tensors: Tensor) -> list[np.ndarray]:
+def _to_host(reduced: Reduced) -> Reduced:
     """Copy tensors (B, ...) to the host in one transfer, which synchronizes with the device only once.
 
     Integers are transferred as float32, which is exact up to 2^24.
     """
-    rows = [tensor.flatten(1).float() for tensor in tensors]
+    rows = [tensor.flatten(1).float() for tensor in reduced]
     packed = torch.cat(rows, dim=1).cpu().numpy()
     ends = np.cumsum([row.shape[1] for row in rows])
-    return [
+    arrays = (
         part.reshape(tensor.shape).astype(np.float32 if tensor.is_floating_point() else np.int64)
-        for part, tensor in zip(np.split(packed, ends[:-1], axis=1), tensors, strict=True)
-    ]
+        for part, tensor in zip(np.split(packed, ends[:-1], axis=1), reduced, strict=True)
+    )
+    return Reduced(*arrays)

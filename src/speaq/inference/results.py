@@ -4,11 +4,10 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from speaq.errors import SpeaqError
 from speaq.images import image_files, is_one_image, is_pattern, split_pattern
@@ -34,30 +33,34 @@ def read_list(file: Path) -> list[Path]:
     return paths
 
 
-def place_images(arguments: Sequence[str], listed: Sequence[Path], folder: Path) -> dict[Path, Path]:
+def result_paths(sources: Sequence[str | Path], folder: Path) -> dict[Path, Path]:
     """Map each image to the path of its results, relative to ``folder`` and without suffix.
 
     The results mirror the folders of the images below their common parent. Images whose names differ in the
     suffix alone (a.jpg and a.png) keep it in the names of their results.
 
     Args:
-        arguments: files, folders and patterns. Where they contain ``folder``, the files in it are skipped.
-        listed: more files, which may be missing, and folders.
+        sources: files, folders and patterns. Where they contain ``folder``, the files in it are skipped.
+            Files given as ``Path`` may be missing.
         folder: output folder.
 
     Raises:
-        SpeaqError: an argument does not exist, or an image is directly in ``folder``.
+        SpeaqError: a file given as text does not exist, there is no image, or one is directly in ``folder``.
     """
-    for argument in arguments:
-        if is_one_image(argument) and not Path(argument).is_file():
-            raise SpeaqError(f"{argument}: there is no such image file")
     output = _absolute(folder)
     images: dict[Path, Path] = {}  # as given, by absolute path
     roots = []
-    for source in (*arguments, *listed):
-        root = _absolute(_root(source))
+    for source in sources:
+        if is_one_image(source):
+            root, files = Path(source).parent, [Path(source)]
+            if isinstance(source, str) and not files[0].is_file():
+                raise SpeaqError(f"{source}: there is no such image file")
+        else:
+            root = split_pattern(str(source))[0] if is_pattern(source) else Path(source)
+            files = image_files(source)
+        root = _absolute(root)
         roots.append(root)
-        for image in [Path(source)] if is_one_image(source) else image_files(source):
+        for image in files:
             absolute = _absolute(image)
             if root in output.parents and output in absolute.parents:
                 continue
@@ -71,13 +74,6 @@ def place_images(arguments: Sequence[str], listed: Sequence[Path], folder: Path)
         raise SpeaqError("no images: name files, folders or patterns, or pass a list with --list")
     base = os.path.commonpath(roots)
     return _result_names({image: absolute.relative_to(base) for absolute, image in images.items()})
-
-
-def _root(source: str | Path) -> Path:
-    """The folder of a file, the folder itself, or the folder before the first wildcard of a pattern."""
-    if isinstance(source, str) and is_pattern(source):
-        return split_pattern(source)[0]
-    return Path(source).parent if is_one_image(source) else Path(source)
 
 
 def _absolute(path: Path) -> Path:
@@ -101,15 +97,14 @@ def _result_names(relative: dict[Path, Path]) -> dict[Path, Path]:
 
 @dataclass(kw_only=True)
 class Results:
-    """Writes scene graphs as JSON files and drawings; use it inside ``with results.opened() as images:``.
+    """Writes scene graphs as JSON files and drawings, atomically and the drawing before the JSON.
 
-    Files are written atomically, the drawing before the JSON. An image is done if its JSON file, and its
-    drawing unless ``picture`` is None, exist and are not older than the image; with ``lines``, if
-    ``predictions.jsonl`` has its complete line.
+    An image is done if its JSON file, and its drawing unless ``picture`` is None, exist and are not older
+    than the image; with ``lines``, if ``predictions.jsonl`` has its complete line.
 
     Attributes:
         folder: output folder.
-        places: path of the results of each image, relative to ``folder`` and without suffix.
+        paths: path of the results of each image, relative to ``folder`` and without suffix.
         lines: write one ``predictions.jsonl`` with a line per image instead of a JSON file per image.
         picture: file format of the drawings; None for no drawings.
         top, score: which relations are drawn; see :meth:`SceneGraph.draw`.
@@ -118,30 +113,28 @@ class Results:
     """
 
     folder: Path
-    places: dict[Path, Path]
+    paths: dict[Path, Path]
     lines: bool = False
     picture: Literal["png", "svg", "jpg"] | None = "png"
     top: int = 10
     score: float = 0.0
     keep: int | None = None
     resume: bool = False
-    _file: IO[str] | None = field(default=None, init=False, repr=False)
 
-    @contextmanager
-    def opened(self) -> Iterator[list[Path]]:
-        """The images that are not done yet."""
-        images = list(self.places)
-        if self.lines:
-            path = self.folder / LINES_FILE
-            done = _lines_in(path) if self.resume else set()
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("a" if self.resume else "w", encoding="utf-8") as self._file:
-                    yield [image for image in images if str(image) not in done]
-            finally:
-                self._file = None
-        else:
-            yield [image for image in images if not (self.resume and self._is_done(image))]
+    def start(self) -> list[Path]:
+        """Start ``predictions.jsonl`` if there is to be one, and return the images that are not done yet.
+
+        Raises:
+            SpeaqError: the file to append to cannot be read.
+        """
+        images = list(self.paths)
+        if not self.lines:
+            return [image for image in images if not (self.resume and self._is_done(image))]
+        path = self.folder / LINES_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a" if self.resume else "w").close()
+        done = _lines_in(path)
+        return [image for image in images if str(image) not in done]
 
     def write(self, image: Path, graph: SceneGraph) -> None:
         """Write the JSON and the drawing of one image.
@@ -152,14 +145,14 @@ class Results:
         if self.picture:
             graph.draw(self._path(image, self.picture), top=self.top, score=self.score)
         kept = graph if self.keep is None else graph.filter(top=self.keep)
-        if self._file is None:
-            kept.to_json(self._path(image, "json"))
+        if self.lines:
+            with (self.folder / LINES_FILE).open("a", encoding="utf-8") as file:
+                file.write(kept.to_json().replace("\n", "") + "\n")  # JSON strings escape line ends
         else:
-            self._file.write(kept.to_json().replace("\n", "") + "\n")  # JSON strings escape line ends
-            self._file.flush()
+            kept.to_json(self._path(image, "json"))
 
     def _path(self, image: Path, suffix: str) -> Path:
-        return self.folder / f"{self.places[image]}.{suffix}"
+        return self.folder / f"{self.paths[image]}.{suffix}"
 
     def _is_done(self, image: Path) -> bool:
         try:
@@ -174,10 +167,8 @@ def _lines_in(path: Path) -> set[str]:
     """The images of all complete lines of a file; an incomplete line at its end is removed.
 
     Raises:
-        SpeaqError: the file exists but cannot be read.
+        SpeaqError: the file cannot be read.
     """
-    if not path.exists():
-        return set()
     images, size = set(), 0
     try:
         with path.open("rb+") as file:
@@ -191,15 +182,3 @@ def _lines_in(path: Path) -> set[str]:
     except (OSError, ValueError) as error:
         raise SpeaqError(f"{path}: cannot continue this file: {error}") from error
     return images
-
-
-def summarize(done: int, kept: int, unreadable: Iterable[Path]) -> str:
-    """The number of images, such as "198 of 200 images; 2 could not be read: a.jpg, b.jpg"."""
-    failed = list(unreadable)
-    text = f"{done + kept} of {done + kept + len(failed)} images"
-    if kept:
-        text += f" ({kept} had results already)"
-    if failed:
-        names = ", ".join(str(path) for path in failed[:5]) + (", ..." if len(failed) > 5 else "")
-        text += f"; {len(failed)} could not be read: {names}"
-    return text

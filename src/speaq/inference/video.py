@@ -6,19 +6,20 @@ Pillow reads and writes animated GIF, WebP and PNG files; PyAV all other videos.
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import PILLOW_ERRORS, to_rgb
-from speaq.inference.predictor import Network, Precision, predict_each
-from speaq.scene_graph import SceneGraph
+from speaq.inference.predictor import Precision, predict_each
+
+if TYPE_CHECKING:
+    from speaq.model.speaq import SpeaqModel
 
 ANIMATIONS = frozenset({".gif", ".png", ".webp"})
 _MILLISECONDS = Fraction(1, 1000)
@@ -27,17 +28,64 @@ LazyFrames = Iterator[tuple[float, Callable[[], Image.Image]]]
 """Times of frames, and functions that convert each to RGB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame of a video.
-
-    Attributes:
-        time: seconds since the beginning of the video.
-        picture: RGB image.
-    """
+class Frame(NamedTuple):
+    """A frame of a video: seconds since the beginning of the video, and the RGB image."""
 
     time: float
-    picture: Image.Image
+    image: Image.Image
+
+
+def annotate_video(
+    model: "SpeaqModel",
+    path: Path,
+    folder: Path,
+    *,
+    every: float = 1.0,
+    draw: bool = True,
+    top: int = 10,
+    score: float = 0.0,
+    batch_size: int = 8,
+    dtype: Precision = "float32",
+) -> int:
+    """Write the scene graphs of a video as ``<name>.jsonl``, and with ``draw`` a video of the drawings.
+
+    Each line is the JSON of a scene graph with the additional keys ``video`` (path) and ``time`` (seconds).
+    There is one frame every ``every`` seconds. Drawings have the ``top`` best relations with at least
+    ``score``. The drawn video is GIF, WebP or PNG if the video is, else MP4. See
+    `speaq.pretrained.Speaq.predict` for the other options.
+
+    Returns:
+        Number of frames.
+
+    Raises:
+        SpeaqError: the video cannot be read, or the results cannot be written.
+    """
+    suffix = path.suffix.lower() if path.suffix.lower() in ANIMATIONS else ".mp4"
+    target, lines = folder / f"{path.stem}{suffix}", []
+    if target.resolve() == path.resolve():
+        raise SpeaqError(f"{path}: would be replaced by its results; choose another output folder")
+
+    def drawn() -> Iterator[Frame]:
+        frames, copies = tee(read_frames(path, every=every))
+        images = (frame.image for frame in copies)
+        pairs = predict_each(model, images, batch_size=batch_size, dtype=dtype)
+        for (time, _), (image, graph) in zip(frames, pairs, strict=True):
+            start = json.dumps({"video": str(path), "time": round(time, 6)}, ensure_ascii=False)
+            lines.append(start.removesuffix("}") + "," + graph.to_json().replace("\n", "")[1:] + "\n")
+            yield Frame(time, graph.draw(top=top, score=score, panel=None) if draw else image)
+
+    frames = drawn()
+    first = list(islice(frames, 1))  # an unreadable video fails here, before the folder is created
+    frames = chain(first, frames)
+    if draw:
+        with replacing(target) as temporary:
+            write = _write_mp4 if suffix == ".mp4" else _write_animation
+            write(temporary, _pad_to_first(frames), every)
+    else:
+        deque(frames, maxlen=0)
+    with replacing(folder / f"{path.stem}.jsonl") as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+    return len(lines)
 
 
 def read_frames(path: Path, *, every: float) -> Iterator[Frame]:
@@ -46,12 +94,13 @@ def read_frames(path: Path, *, every: float) -> Iterator[Frame]:
     Raises:
         SpeaqError: the file is missing, damaged or not a video, or needs PyAV, which is not installed.
     """
-    _check(path)
+    if not path.is_file():
+        raise SpeaqError(f"{path}: there is no such video file")
     frames = _animation_frames(path) if path.suffix.lower() in ANIMATIONS else _video_frames(path)
     due = 0.0
-    for time, picture in frames:
+    for time, to_image in frames:
         if time >= due - 1e-6:
-            yield Frame(time, picture())
+            yield Frame(time, to_image())
             due = every * (int((time + 1e-6) / every) + 1)
 
 
@@ -80,13 +129,6 @@ def _video_frames(path: Path) -> LazyFrames:
         raise SpeaqError(f"{path}: the video cannot be read ({error}); replace the file") from error
 
 
-def _check(path: Path) -> None:
-    if not path.is_file():
-        raise SpeaqError(f"{path}: there is no such video file")
-    if path.suffix.lower() not in ANIMATIONS:
-        _pyav(path)
-
-
 def _pyav(path: Path) -> Any:
     try:
         import av  # pyright: ignore[reportMissingImports]
@@ -98,130 +140,38 @@ def _pyav(path: Path) -> Any:
     return av
 
 
-def predict_video(
-    model: Network, path: Path, *, every: float = 1.0, batch_size: int = 8, dtype: Precision = "float32"
-) -> Iterator[tuple[Frame, SceneGraph]]:
-    """Predict the scene graphs of the frames of a video.
-
-    Args:
-        model: the trained network.
-        path: the video.
-        every: seconds between two frames.
-        batch_size: frames per forward pass.
-        dtype: see :func:`speaq.inference.predictor.predict`.
-
-    Raises:
-        SpeaqError: see `read_frames`.
-    """
-    waiting: deque[Frame] = deque()
-
-    def pictures() -> Iterator[Image.Image]:
-        for frame in read_frames(path, every=every):
-            waiting.append(frame)
-            yield frame.picture
-
-    for _, graph in predict_each(model, pictures(), batch_size=batch_size, dtype=dtype):
-        yield waiting.popleft(), graph
-
-
-def annotate_video(
-    model: Network,
-    path: Path,
-    folder: Path,
-    *,
-    every: float = 1.0,
-    draw: bool = True,
-    top: int = 10,
-    score: float = 0.0,
-    batch_size: int = 8,
-    dtype: Precision = "float32",
-) -> int:
-    """Write the scene graphs of a video as ``<name>.jsonl``, and the video with the graphs drawn into it.
-
-    Each line is the JSON of a scene graph with the additional keys ``video`` (path) and ``time`` (seconds).
-
-    Args:
-        model: the trained network.
-        path: the video.
-        folder: output folder.
-        every: seconds between two frames.
-        draw: also write the video, as GIF, WebP or PNG if it is one, else as MP4.
-        top: maximum number of relations that are drawn.
-        score: minimum score of the relations that are drawn.
-        batch_size: frames per forward pass.
-        dtype: see :func:`speaq.inference.predictor.predict`.
-
-    Returns:
-        Number of frames.
-
-    Raises:
-        SpeaqError: the video cannot be read, or the results cannot be written.
-    """
-    _check(path)
-    suffix = path.suffix.lower() if path.suffix.lower() in ANIMATIONS else ".mp4"
-    target, lines = folder / f"{path.stem}{suffix}", []
-    if target.resolve() == path.resolve():
-        raise SpeaqError(f"{path}: would be replaced by its results; choose another output folder")
-
-    def drawn() -> Iterator[Frame]:
-        for frame, graph in predict_video(model, path, every=every, batch_size=batch_size, dtype=dtype):
-            start = json.dumps({"video": str(path), "time": round(frame.time, 6)}, ensure_ascii=False)
-            lines.append(start.removesuffix("}") + "," + graph.to_json().replace("\n", "")[1:] + "\n")
-            yield Frame(frame.time, graph.draw(top=top, score=score, panel=None) if draw else frame.picture)
-
-    frames = drawn()
-    first = list(islice(frames, 1))  # an unreadable video fails here, before the folder is created
-    frames = chain(first, frames)
-    if draw:
-        with replacing(target) as temporary:
-            write = _write_mp4 if suffix == ".mp4" else _write_animation
-            write(temporary, _pad_to_first(frames), every)
-    else:
-        deque(frames, maxlen=0)
-    with replacing(folder / f"{path.stem}.jsonl") as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
-    return len(lines)
-
-
 def _pad_to_first(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Pad or crop all frames to the size of the first one, rounded up to even numbers as H.264 needs.
 
     Drawings differ in height, as the text below the image does.
     """
     size = None
-    for frame in frames:
-        width, height = frame.picture.size
-        size = size or (width + width % 2, height + height % 2)
+    for time, image in frames:
+        size = size or (image.width + image.width % 2, image.height + image.height % 2)
         canvas = Image.new("RGB", size, "white")
-        canvas.paste(frame.picture)
-        yield Frame(frame.time, canvas)
+        canvas.paste(image)
+        yield Frame(time, canvas)
 
 
 def _write_animation(path: Path, frames: Iterable[Frame], every: float) -> None:
-    first, *others = frames
-    times = [first.time, *(frame.time for frame in others)]
+    times, (first, *others) = zip(*frames, strict=True)
     ends = [*times[1:], times[-1] + every]
-    first.picture.save(
-        path,
-        save_all=True,
-        append_images=[frame.picture for frame in others],
-        duration=[round(1000 * (end - start)) for start, end in zip(times, ends, strict=True)],
-        loop=0,
-    )
+    durations = [round(1000 * (end - start)) for start, end in zip(times, ends, strict=True)]
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 
 def _write_mp4(path: Path, frames: Iterable[Frame], every: float) -> None:
     av = _pyav(path)
     with av.open(str(path), "w") as container:
         stream = None
-        for frame in frames:
+        for time, image in frames:
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(1 / every).limit_denominator(1000))
-                stream.width, stream.height = frame.picture.size
+                stream.width, stream.height = image.size
                 stream.pix_fmt = "yuv420p"
                 stream.codec_context.time_base = _MILLISECONDS
-            picture = av.VideoFrame.from_image(frame.picture)
-            picture.pts, picture.time_base = round(1000 * frame.time), _MILLISECONDS
-            container.mux(stream.encode(picture))
+            frame = av.VideoFrame.from_image(image)
+            frame.pts, frame.time_base = round(1000 * time), _MILLISECONDS
+            container.mux(stream.encode(frame))
         if stream is not None:
             container.mux(stream.encode())

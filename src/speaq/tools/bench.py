@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from speaq.config import load_config
 from speaq.inference.postprocess import PostProcessor
-from speaq.inference.predictor import Precision, predict
+from speaq.inference.predictor import Precision
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
@@ -80,7 +80,7 @@ def measure(
         size: height and width of the images in pixels.
         batch: images per forward pass.
         runs: number of timed runs.
-        dtype: see :func:`speaq.inference.predictor.predict`.
+        dtype: see :meth:`speaq.pretrained.Speaq.predict`.
     """
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (batch, *size, 3), dtype=np.uint8)
@@ -97,8 +97,8 @@ def measure(
             forward_ms = _median_ms(lambda: model(images, sizes), runs, model.device)
         postprocess_ms = _median_ms(lambda: postprocess(output, sizes), runs, model.device)
         predict_ms = _median_ms(
-            lambda: predict(
-                model, pil_images, batch_size=batch, min_size=min(size), max_size=max(size), dtype=dtype
+            lambda: model.predict(
+                pil_images, batch_size=batch, min_size=min(size), max_size=max(size), dtype=dtype
             ),
             runs,
             model.device,

@@ -1,5 +1,6 @@
-"""ONNX files agree with the model, in every way they can be written."""
+"""Exported files agree with the model, in every way they can be written."""
 
+import json
 import shutil
 import sys
 
@@ -8,19 +9,17 @@ import pytest
 import torch
 
 from speaq.errors import SpeaqError
-from speaq.export import onnx, parity
-from speaq.export.network import ExportNetwork
-from speaq.export.onnx import export_onnx, load_onnx
-from speaq.export.parity import compare, require_parity
+from speaq.export import files, parity
+from speaq.export.files import export_model, load_onnx
+from speaq.export.network import RAW, ExportNetwork
+from speaq.export.parity import compare
+from speaq.model.backbone import resnet_config
+from speaq.pretrained import Speaq
+from tiny_model import tiny_config
 
 
-@pytest.fixture(scope="module")
-def network(small_model):
-    return ExportNetwork(small_model, num_rel=2)
-
-
-def test_onnx_file_agrees_at_every_size_and_batch(network, onnx_file):
-    cases = compare(network, load_onnx(onnx_file), "uint8")
+def test_onnx_file_agrees_with_the_model(network, onnx_file):
+    cases = compare(network, load_onnx(onnx_file, network.output_names), "uint8")
     assert len({case.shape[1:] for case in cases}) == 3
     assert {case.shape[0] for case in cases} == {1, 3}
     assert any(height % 4 or width % 4 for _, height, width in (case.shape for case in cases))
@@ -31,35 +30,17 @@ def test_onnx_file_agrees_at_every_size_and_batch(network, onnx_file):
         assert case.agreement["predicates"].all()
 
 
-def test_parity_detects_exchanged_channels(network, onnx_file):
-    """The check would see it if channels were exchanged or normalisation forgotten."""
-    run = load_onnx(onnx_file)
-    cases = compare(network, lambda images: run(np.ascontiguousarray(images[:, ::-1])), "uint8")
-    assert min(case.worst for case in cases) > parity.TOLERANCE
-    with pytest.raises(SpeaqError, match=r"x.onnx: \w+ differs from the output of .* not written"):
-        require_parity(cases, "x.onnx")
-
-
-def test_parity_detects_nan(network, onnx_file):
-    run = load_onnx(onnx_file)
-    cases = compare(
-        network, lambda images: {**run(images), "boxes": np.full_like(run(images)["boxes"], np.nan)}, "uint8"
-    )
-    with pytest.raises(SpeaqError, match="boxes differs from the output of the model by nan"):
-        require_parity(cases, "x.onnx")
-
-
 def test_onnx_file_accepts_small_and_elongated_images(network, onnx_file):
-    run = load_onnx(onnx_file)
+    run = load_onnx(onnx_file, network.output_names)
     for shape in ((1, 3, 4, 4), (2, 3, 5, 160), (5, 3, 40, 4)):
         images = torch.randint(0, 256, shape, dtype=torch.uint8)
         with torch.no_grad():
-            wanted = network(images)
-        for name, tensor in zip(network.output_names, wanted, strict=True):
+            expected = network(images)
+        for name, tensor in zip(network.output_names, expected, strict=True):
             np.testing.assert_allclose(run(images.numpy())[name], tensor.numpy(), atol=1e-5)
 
 
-def test_names_of_inputs_outputs_and_axes(onnx_file):
+def test_onnx_file_names_inputs_outputs_and_axes(onnx_file):
     graph = pytest.importorskip("onnx").load(onnx_file).graph
 
     def axes(value):
@@ -81,13 +62,13 @@ def test_quantized_file_stays_close_to_the_model(network, onnx_file, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     path = tmp_path / "small8.onnx"
     shutil.copy(onnx_file, path)
-    onnx._quantize(path)
+    files._quantize(path)
     assert path.stat().st_size < onnx_file.stat().st_size
-    cases = compare(network, load_onnx(path), "uint8")
+    cases = compare(network, load_onnx(path, network.output_names), "uint8")
     assert 1e-4 < max(case.worst for case in cases) < 0.2
     assert np.concatenate([case.agreement["labels"] for case in cases]).mean() > 0.8
-    files = (runtime.InferenceSession(file).get_modelmeta() for file in (path, onnx_file))
-    objects = [file.custom_metadata_map["speaq.objects"] for file in files]
+    sessions = (runtime.InferenceSession(file) for file in (path, onnx_file))
+    objects = [session.get_modelmeta().custom_metadata_map["speaq.objects"] for session in sessions]
     assert objects[0] == objects[1]
     table = parity.quantization_table(cases)
     assert [column.header for column in table.columns] == ["output", "largest", "mean", "same class"]
@@ -98,43 +79,56 @@ def test_quantized_weights_cannot_saturate_16_bit_sums(onnx_file, tmp_path):
     library = pytest.importorskip("onnx")
     path = tmp_path / "small8.onnx"
     shutil.copy(onnx_file, path)
-    onnx._quantize(path)
+    files._quantize(path)
     arrays = [library.numpy_helper.to_array(tensor) for tensor in library.load(path).graph.initializer]
     weights = [array for array in arrays if array.dtype == np.int8 and array.ndim == 2]
     assert len(weights) > 10
     assert 2 * 255 * max(np.abs(array.astype(int)).max() for array in weights) < 2**15
 
 
-def test_a_file_that_differs_is_not_written(monkeypatch, small_model, onnx_file, tmp_path):
-    monkeypatch.setattr(onnx, "trace", lambda network, pixels: None)
-    monkeypatch.setattr(onnx, "_write", lambda program, network, path, opset: shutil.copy(onnx_file, path))
+@pytest.mark.usefixtures("exported")
+def test_export_model_does_not_write_a_file_that_differs(monkeypatch, small_model, tmp_path):
     monkeypatch.setattr(parity, "TOLERANCE", 1e-9)
     with pytest.raises(SpeaqError, match="expected at most 1e-09"):
-        export_onnx(small_model, tmp_path / "x.onnx", num_rel=2)
+        export_model(small_model, tmp_path / "x.onnx", num_rel=2)
     assert list(tmp_path.iterdir()) == []
-    export_onnx(small_model, tmp_path / "x.onnx", num_rel=2, check=False)
+    export_model(small_model, tmp_path / "x.onnx", num_rel=2, check=False)
     assert (tmp_path / "x.onnx").is_file()
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
-def test_without_a_library_the_extra_is_named(monkeypatch, small_model, onnx_file, tmp_path, library):
+def test_export_model_names_the_extra_of_a_library(monkeypatch, small_model, onnx_file, tmp_path, library):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(SpeaqError, match=rf"{library} is not installed: pip install speaq\[onnx\]"):
-        export_onnx(small_model, tmp_path / "x.onnx")
-
-
-def test_export_network_does_not_change_the_model(small_model):
-    small_model.train()
-    try:
-        network = ExportNetwork(small_model)
-        assert small_model.training
-        assert not network.model.training
-        assert all(parameter.requires_grad for parameter in small_model.encoder.parameters())
-    finally:
-        small_model.eval()
+        export_model(small_model, tmp_path / "x.onnx")
 
 
 @pytest.mark.parametrize("opset", [9, 99])
-def test_export_onnx_rejects_unsupported_opsets(small_model, onnx_file, tmp_path, opset):
+def test_export_model_rejects_unsupported_opsets(small_model, onnx_file, tmp_path, opset):
     with pytest.raises(SpeaqError, match=rf"opset {opset}: expected 18 to \d+"):
-        export_onnx(small_model, tmp_path / "x.onnx", opset=opset)
+        export_model(small_model, tmp_path / "x.onnx", opset=opset)
+
+
+def test_program_agrees_with_the_model(tmp_path):
+    torch.manual_seed(0)
+    backbone = resnet_config(depth=18, num_stages=1, stem_width=4, width=4)
+    model = Speaq(tiny_config(backbone=backbone, decoder_layers=1))
+    path = tmp_path / "small.pt2"
+    report = export_model(model, path, format_="torch", num_rel=None, pixels="float32", check=False)
+    assert report.tables() == []
+    assert [file.name for file in tmp_path.iterdir()] == ["small.pt2"]
+
+    properties = {"speaq.objects": "", "speaq.num_rel": ""}
+    program = torch.export.load(path, extra_files=properties).module()
+    assert json.loads(properties["speaq.objects"]) == list(model.config.objects)
+    assert json.loads(properties["speaq.num_rel"]) is None
+
+    def run(images):
+        outputs = program(torch.from_numpy(images))
+        return {name: tensor.numpy() for name, tensor in zip(RAW, outputs, strict=True)}
+
+    cases = compare(ExportNetwork(model, num_rel=None), run, "float32")
+    assert {case.shape[0] for case in cases} == {1, 3}
+    assert len(cases) == 6
+    assert all(tuple(case.differences) == RAW for case in cases)
+    assert max(case.worst for case in cases) < 1e-5

@@ -28,36 +28,36 @@ def expected(model, source, **options):
     return model.predict(source, postprocess=postprocess, **options)
 
 
-def assert_equal(found, wanted):
-    assert len(found) == len(wanted) > 0
+def assert_equal(found, desired):
+    assert len(found) == len(desired) > 0
     for name in ("labels", "pairs", "predicates", "queries"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+        np.testing.assert_array_equal(getattr(found, name), getattr(desired, name))
     for name in ("scores", "predicate_probs", "pair_scores", "triplet_scores"):
-        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-4)
-    np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-2)  # pixels: 1e-4 of the image's size
-    assert found.image_size == wanted.image_size
-    assert found.vocabulary == wanted.vocabulary
-    assert [str(triplet) for triplet in found.triplets] == [str(triplet) for triplet in wanted.triplets]
+        np.testing.assert_allclose(getattr(found, name), getattr(desired, name), atol=1e-4)
+    np.testing.assert_allclose(found.boxes, desired.boxes, atol=1e-2)  # pixels: 1e-4 of the image's size
+    assert found.image_size == desired.image_size
+    assert found.vocabulary == desired.vocabulary
+    assert [str(triplet) for triplet in found.triplets] == [str(triplet) for triplet in desired.triplets]
 
 
 def test_predictor_accepts_every_kind_of_image(small_model, predictor, photos):
     path = photos / "b.png"
-    picture = Image.open(path).convert("RGB")
-    array = np.asarray(picture)
-    for source in (path, str(path), path.read_bytes(), picture, array, torch.tensor(array).permute(2, 0, 1)):
+    image = Image.open(path).convert("RGB")
+    array = np.asarray(image)
+    for source in (path, str(path), path.read_bytes(), image, array, torch.tensor(array).permute(2, 0, 1)):
         assert_equal(predictor.predict(source), expected(small_model, source))
     assert predictor.predict(path).image == path
     assert predictor.predict(path.read_bytes()).image.size == (50, 90)
 
 
 def test_predictor_accepts_folders_and_lists(small_model, predictor, photos):
-    found, wanted = predictor.predict(photos), expected(small_model, photos)
+    found, desired = predictor.predict(photos), expected(small_model, photos)
     assert [graph.image.name for graph in found] == ["a.png", "b.png", "c.png", "d.png"]
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(found, desired, strict=True):
         assert_equal(one, other)
     found = predictor.predict([photos / "d.png", photos / "a.png"], min_size=64, max_size=96)
-    wanted = expected(small_model, [photos / "d.png", photos / "a.png"], min_size=64, max_size=96)
-    for one, other in zip(found, wanted, strict=True):
+    desired = expected(small_model, [photos / "d.png", photos / "a.png"], min_size=64, max_size=96)
+    for one, other in zip(found, desired, strict=True):
         assert_equal(one, other)
     assert predictor.predict([]) == []
 
@@ -75,9 +75,9 @@ def test_postprocess_attributes_can_be_changed(small_model, onnx_file, photos):
     predictor.postprocess.drop_self_relations = True
     options = {"pnms": True, "clip_boxes": True, "drop_self_relations": True}
     postprocess = PostProcessor(num_rel=NUM_REL, nms_threshold=0.4, **options)
-    wanted = small_model.predict(photos / "a.png", postprocess=postprocess)
-    assert_equal(predictor.predict(photos / "a.png"), wanted)
-    assert wanted.boxes.max() == 80 < expected(small_model, photos / "a.png").boxes.max()
+    desired = small_model.predict(photos / "a.png", postprocess=postprocess)
+    assert_equal(predictor.predict(photos / "a.png"), desired)
+    assert desired.boxes.max() == 80 < expected(small_model, photos / "a.png").boxes.max()
 
 
 def test_description_holds_the_model_configuration(small_model, predictor):
@@ -89,7 +89,7 @@ def test_description_holds_the_model_configuration(small_model, predictor):
     assert description.version.count(".") == 2
 
 
-def test_predicts_and_draws_with_the_named_packages_alone(onnx_file, photos, tmp_path):
+def test_predictor_needs_the_named_packages_only(onnx_file, photos, tmp_path):
     script = """
 import sys
 
@@ -148,7 +148,7 @@ def test_predictor_rejects_other_files(onnx_file, tmp_path):
         OnnxPredictor(tmp_path / "foreign.onnx")
 
 
-def test_without_onnxruntime_the_extra_is_named(monkeypatch, onnx_file):
+def test_predictor_names_the_extra_of_onnxruntime(monkeypatch, onnx_file):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(SpeaqError, match=r"onnxruntime is not installed: pip install speaq\[onnx\]"):
         OnnxPredictor(onnx_file)

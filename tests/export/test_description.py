@@ -1,7 +1,7 @@
 from speaq.export.description import Description
 
 
-def test_properties_restore_any_class_names():
+def test_properties_restore_the_description():
     description = Description(
         version="0.1.0",
         objects=("cup, saucer", "<b>tasse</b> \N{HOT BEVERAGE}", '"$x_1$"', "\uace0\uc591\uc774"),

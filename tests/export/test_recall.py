@@ -1,19 +1,18 @@
-"""What 8-bit weights cost, as the command measures it, on images of a data set."""
+"""The recall of a file compared with that of the model, on images of a data set."""
 
-import shutil
+import pytest
 
 from speaq.cli import app, run
 from speaq.config import load_config
 from speaq.data.sources import load_sources
-from speaq.export import onnx
+from speaq.errors import SpeaqError
 from speaq.export.recall import recalls
 from speaq.scene_graph import SceneGraph
+from speaq.structures import Vocabulary
 
 
-def test_export_int8_prints_recalls(monkeypatch, capsys, tmp_path, small_model, onnx_file, config_file):
-    """The network is exported already; all else is done."""
-    monkeypatch.setattr(onnx, "trace", lambda network, pixels: None)
-    monkeypatch.setattr(onnx, "_write", lambda program, network, path, opset: shutil.copy(onnx_file, path))
+@pytest.mark.usefixtures("exported")
+def test_export_int8_prints_recalls(capsys, tmp_path, small_model, onnx_file, config_file):
     small_model.save_pretrained(tmp_path / "model")
     output = tmp_path / "new" / "small.onnx"
     arguments = [str(tmp_path / "model"), str(output), "INPUT.MAX_SIZE_TEST", "48", "--num-rel", "2"]
@@ -30,13 +29,26 @@ def test_export_int8_prints_recalls(monkeypatch, capsys, tmp_path, small_model, 
 
 def test_recalls_of_the_ground_truth_are_perfect(config_file):
     config = load_config(config_file, [])
-    genome = load_sources(config, "VG_val")[0].dataset
-    truth = [SceneGraph.from_annotation(genome.annotation(i), genome.vocabulary) for i in range(len(genome))]
+    dataset = load_sources(config, "VG_val")[0].dataset
+    truth = [
+        SceneGraph.from_annotation(dataset.annotation(i), dataset.vocabulary) for i in range(len(dataset))
+    ]
     graphs = iter(truth)
-    perfect = recalls(config, lambda image: next(graphs), genome.vocabulary)
+    perfect = recalls(config, lambda image: next(graphs), dataset.vocabulary)
     assert len(truth) == 5
     assert perfect["R@100"] == 1.0
     assert set(perfect) == {f"{kind}@{k}" for kind in ("R", "mR") for k in (20, 50, 100)}
     graphs = iter(truth)
-    nothing = recalls(config, lambda image: next(graphs).filter(top=0), genome.vocabulary)
-    assert set(nothing.values()) == {0.0}
+    empty = recalls(config, lambda image: next(graphs).filter(top=0), dataset.vocabulary)
+    assert set(empty.values()) == {0.0}
+
+
+def test_recalls_reject_other_classes_and_no_data(config_file):
+    with pytest.raises(SpeaqError, match="VG_val: expected the classes of the model"):
+        recalls(load_config(config_file, []), no_prediction, Vocabulary(("cup",), ("on",)))
+    with pytest.raises(SpeaqError, match=r"DATASETS.TEST is empty"):
+        recalls(load_config(config_file, ["DATASETS.TEST", "()"]), no_prediction, Vocabulary((), ()))
+
+
+def no_prediction(image) -> SceneGraph:
+    raise AssertionError("the check comes before the first prediction")
