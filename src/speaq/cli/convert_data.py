@@ -115,7 +115,7 @@ def _section(conversion: "ConvertedDataset") -> str:
     """The settings to train on the set."""
     import yaml
 
-    from speaq.tools.convert.genome import settings
+    from speaq.tools.convert.vg import settings
 
     section = settings(conversion.files, conversion.images)
     text = yaml.safe_dump(

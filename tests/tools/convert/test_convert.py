@@ -162,9 +162,9 @@ MAN = {"name": "man", "box": [0, 0, 5, 5]}
         ({"objects": [{**MAN, "name": 3}]}, r"line 2: objects\[0\].name: expected a valid string; found 3"),
         (
             {"relations": [[0, "on", 2]]},
-            r"line 2: relations: expected .* with objects 0 to 1, found \[0, 'on', 2\]",
+            r"line 2: relation 0: expected .* the image's 2 boxes, .* found 0 and 2",
         ),
-        ({"relations": [[-1, "on", 0]]}, r"objects 0 to 1, found \[-1, 'on', 0\]"),
+        ({"relations": [[-1, "on", 0]]}, "found -1 and 0"),
         ({"id": 0}, "the image id 0 comes twice"),
         ({"id": "one"}, "expected integers for all image ids, or strings for all; found int and str"),
         ({"id": 2**70}, "is too large a number"),
@@ -222,21 +222,21 @@ def coco_files() -> dict:
         (
             ("train", "annotations", 1, "category_id"),
             5,
-            r"annotations\[1\].category_id: expected .* \(1, 2\), found 5",
+            "train.json: image 7: expected the object class to be one of 1, 2; found 5",
         ),
-        (("train", "categories", 1, "name"), "man", "categories 1 and 2 are both 'man'"),
+        (("train", "categories", 1, "name"), "man", "object class 1 and 2 are both 'man'"),
         (("rel", "train"), "gone", "rel.json: expected the key 'train', since there is train.json"),
         (("rel", "train", "8"), [], "rel.json: train: expected ids of images of .*train.json, found '8'"),
         (
             ("rel", "train", "7"),
             [[0, 2, 1]],
-            r"train.7: expected .* of which the image has 2, found \[0, 2, 1\]",
+            "train.json: image 7: relation 0: expected .* the image's 2 boxes, .* found 0 and 2",
         ),
         (("rel", "train", "7"), [[0, 1]], r"train.7\[0\]\[2\]: this key is missing; found \[0, 1\]"),
         (
             ("rel", "train", "7"),
             [[0, 1, 3]],
-            "has the predicate 3; expected a position in 'rel_categories', 1 to 1",
+            "train.json: image 7: expected the predicate to be one of 1; found 3",
         ),
         (("rel", "train", "7"), None, r"train.7: expected a valid array; found null"),
         (
@@ -293,10 +293,10 @@ def psg(relations, **changes):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (psg([[0, 1, 0]]), r"data\[0\].relations: .* of which the image has 1, found \[0, 1, 0\]"),
+        (psg([[0, 1, 0]]), r"data\[0\]: relation 0: .* the image's 1 boxes, .* found 0 and 1"),
         (
             psg([[0, 0, 1]]),
-            "a relation has the predicate 1; expected a position in 'predicate_classes', 0 to 0",
+            r"data\[0\]: expected the predicate to be one of 0; found 1",
         ),
         (psg(None), r"data\[0\].relations: expected a valid array; found null"),
         (psg([], thing_classes={}), "thing_classes: expected a valid array; found {}"),

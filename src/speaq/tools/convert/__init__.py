@@ -1,10 +1,9 @@
 """Converts datasets from and to the formats of other projects.
 
-The modules, in the order in which data flows: ``find_files`` and ``read_json`` (files of other projects),
-one module per format (``genome``, ``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``,
-``open_images``, ``psg``, ``json_lines``) to and from ``annotated`` (a set in memory), ``classes`` and
-``splits`` (selections), ``image_files``, ``formats`` (the table of formats) and ``convert`` (the
-whole conversion).
+In the order in which data flows: ``reading`` (files of other projects); one module per format (``vg``,
+``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``, ``open_images``, ``psg``, ``json_lines``), which
+makes `AnnotatedImage`s of them; ``annotated`` (a set in memory); ``classes`` and ``splits`` (selections);
+``image_files``; ``formats`` (the table of formats); ``convert`` (the whole conversion).
 """
 
 from speaq.tools.convert.annotated import AnnotatedSet

@@ -1,9 +1,9 @@
-"""The annotations of a whole dataset, in pixels; every format is read into them and written from them.
+"""The annotations of a whole data set, in pixels; every format is read into them and written from them.
 
 I: images, N: boxes, M: relations, all of the whole set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +15,34 @@ from speaq.structures import Vocabulary
 
 SPLITS = ("train", "val", "test")
 """Names of the splits 0, 1 and 2."""
+
+_BACKGROUND = ("__background__", "__no_relation__", "N/A")
+
+
+@dataclass(slots=True, kw_only=True)
+class AnnotatedImage:
+    """One image, as a format has it.
+
+    Attributes:
+        place: file and entry, for messages.
+        id: integer or string.
+        file: name of the image file, within the folder of images.
+        width, height: in pixels.
+        split: 0 train, 1 validation, 2 test.
+        boxes: (boxes, 4) xyxy in pixels, array or list.
+        classes: class of each box: a key of the format's table of classes, or a name if it has none.
+        relations: triplets (subject, object, predicate): positions in ``boxes``, and a key or a name.
+    """
+
+    place: str
+    id: Any
+    file: str
+    width: int
+    height: int
+    split: int = 0
+    boxes: Any = field(default_factory=list)
+    classes: list[Any] = field(default_factory=list)
+    relations: list[tuple[int, int, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +73,83 @@ class AnnotatedSet:
     relations: np.ndarray
     changes: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def from_images(
+        cls,
+        source: Path,
+        images: Sequence[AnnotatedImage],
+        objects: Mapping[Any, str] | None = None,
+        predicates: Mapping[Any, str] | None = None,
+    ) -> "AnnotatedSet":
+        """The set of what a reader found.
+
+        Args:
+            source: file or folder, for messages.
+            images: of all splits.
+            objects: names of the object classes by key; None if images have names, which are then sorted.
+            predicates: the same for predicates.
+
+        Raises:
+            SpeaqError: a class or a box of a relation is not known, names of classes are not unique, or an
+                image is invalid: see `validated`.
+        """
+        num_boxes = np.array([len(image.boxes) for image in images], dtype=np.int64)
+        num_relations = [len(image.relations) for image in images]
+        first_box = np.cumsum(num_boxes) - num_boxes
+        rows = np.repeat(np.arange(len(images)), num_relations)
+        pairs = _integers([(s, o) for image in images for s, o, _ in image.relations]).reshape(-1, 2)
+        bad = np.flatnonzero(((pairs < 0) | (pairs >= num_boxes[rows][:, None])).any(axis=1))
+        if len(bad):
+            image, row = images[int(rows[bad[0]])], int(bad[0] - np.searchsorted(rows, rows[bad[0]]))
+            subject, object_ = pairs[bad[0]].tolist()
+            raise SpeaqError(
+                f"{image.place}: relation {row}: expected positions of the image's {len(image.boxes)} boxes, "
+                f"from 0, as subject and object; found {subject} and {object_}."
+            )
+        object_names, labels = _numbered(
+            source, "object class", [(image, key) for image in images for key in image.classes], objects
+        )
+        predicate_names, numbers = _numbered(
+            source, "predicate", [(image, key) for image in images for *_, key in image.relations], predicates
+        )
+        boxes = [np.asarray(image.boxes, dtype=np.float64).reshape(-1, 4) for image in images]
+        data = cls(
+            vocabulary=Vocabulary(object_names, predicate_names),
+            ids=[image.id for image in images],
+            files=[image.file for image in images],
+            sizes=_integers([(image.height, image.width) for image in images]).reshape(-1, 2),
+            splits=np.array([image.split for image in images], dtype=np.int32),
+            box_images=np.repeat(np.arange(len(images)), num_boxes),
+            boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
+            labels=labels,
+            relations=np.column_stack((pairs + first_box[rows][:, None], numbers)),
+        )
+        return validated(source, data)
+
+    def images(self) -> Iterator[AnnotatedImage]:
+        """The images one by one; classes are numbers from 0, boxes and relations arrays."""
+        box_ends = np.searchsorted(self.box_images, np.arange(1, len(self.ids) + 1)).tolist()
+        relation_ends = np.searchsorted(self.relation_images, np.arange(1, len(self.ids) + 1)).tolist()
+        labels, relations = self.labels.tolist(), self.relations.tolist()
+        box, relation = 0, 0
+        for row, (height, width) in enumerate(self.sizes.tolist()):
+            yield AnnotatedImage(
+                place=f"image {self.ids[row]!r}",
+                id=self.ids[row],
+                file=self.files[row],
+                width=width,
+                height=height,
+                split=int(self.splits[row]),
+                boxes=self.boxes[box : box_ends[row]],
+                classes=labels[box : box_ends[row]],
+                relations=[(s - box, o - box, p) for s, o, p in relations[relation : relation_ends[row]]],
+            )
+            box, relation = box_ends[row], relation_ends[row]
+
     @property
     def relation_images(self) -> np.ndarray:
         """Which image (M,) a relation is of."""
         return self.box_images[self.relations[:, 0]]
-
-    @property
-    def box_offsets(self) -> np.ndarray:
-        """Where (I + 1,) the boxes of each image start, and the last ones end."""
-        return np.searchsorted(self.box_images, np.arange(len(self.ids) + 1))
-
-    @property
-    def relation_offsets(self) -> np.ndarray:
-        """Where (I + 1,) the relations of each image start, and the last ones end."""
-        return np.searchsorted(self.relation_images, np.arange(len(self.ids) + 1))
-
-    @property
-    def local_relations(self) -> np.ndarray:
-        """The relations (M, 3) with boxes counted within their image."""
-        first = self.box_offsets[self.relation_images]
-        return self.relations - np.column_stack((first, first, np.zeros_like(first)))
 
     def noting(self, what: str, count: int) -> "AnnotatedSet":
         """The same set with a change noted, if there is any."""
@@ -115,82 +200,72 @@ class AnnotatedSet:
         )
 
 
-def annotated_set(
-    path: Path,
-    *,
-    vocabulary: Vocabulary,
-    ids: Sequence[Any],
-    files: Sequence[str],
-    sizes: np.ndarray,
-    splits: np.ndarray,
-    box_images: np.ndarray,
-    boxes: np.ndarray,
-    labels: np.ndarray,
-    relations: np.ndarray,
-) -> AnnotatedSet:
-    """The set of what a reader found, boxes and relations in any order.
-
-    Boxes without area, and those wholly outside their image, cannot be used: they and their relations are
-    left out, and counted.
-
-    The arguments are the attributes of `AnnotatedSet`, and the path of the source for messages.
+def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
+    """The set without boxes that cannot be used: those without area, and wholly outside their image.
 
     Raises:
         SpeaqError: ids come twice, are of mixed type, or lead out of the folder of images; a size is not
             positive.
     """
-    _check_images(path, ids, sizes)
-    order = np.argsort(box_images, kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    relations = np.asarray(relations, dtype=np.int64).reshape(-1, 3).copy()
-    relations[:, :2] = place[relations[:, :2]]
-    box_images = np.asarray(box_images, dtype=np.int64)[order]
-    relations = relations[np.argsort(box_images[relations[:, 0]], kind="stable")]
-    read = AnnotatedSet(
-        vocabulary=vocabulary,
-        ids=list(ids),
-        files=list(files),
-        sizes=np.asarray(sizes, dtype=np.int32).reshape(-1, 2),
-        splits=np.asarray(splits, dtype=np.int32),
-        box_images=box_images,
-        boxes=np.asarray(boxes, dtype=np.float64).reshape(-1, 4)[order],
-        labels=np.asarray(labels, dtype=np.int64)[order],
-        relations=relations,
-    )
-    low, high = read.boxes[:, :2], read.boxes[:, 2:]
-    read = read.keep_boxes(np.all(high > low, axis=1), "boxes without area")
-    low, high, limits = read.boxes[:, :2], read.boxes[:, 2:], read.sizes[read.box_images][:, ::-1]
-    return read.keep_boxes(np.all((high > 0) & (low < limits), axis=1), "boxes wholly outside their image")
+    _check_ids(source, data.ids)
+    bad = np.flatnonzero(((data.sizes < 1) | (data.sizes >= 2**31)).any(axis=1))
+    if len(bad):
+        height, width = data.sizes[bad[0]].tolist()
+        raise SpeaqError(
+            f"{source}: expected the width and height of image {data.ids[bad[0]]!r} in pixels, found {width} "
+            f"and {height}."
+        )
+    data = replace(data, sizes=data.sizes.astype(np.int32))
+    data = data.keep_boxes(np.all(data.boxes[:, 2:] > data.boxes[:, :2], axis=1), "boxes without area")
+    low, high, limits = data.boxes[:, :2], data.boxes[:, 2:], data.sizes[data.box_images][:, ::-1]
+    return data.keep_boxes(np.all((high > 0) & (low < limits), axis=1), "boxes wholly outside their image")
 
 
-def round_boxes(boxes: np.ndarray) -> list[list[float]]:
-    """Boxes (N, 4) in pixels with four decimals, which keeps files readable and an error below 1e-4."""
-    return np.round(boxes, 4).tolist()
+def _integers(values: Sequence[Any]) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
 
 
-def _check_images(path: Path, ids: Sequence[Any], sizes: np.ndarray) -> None:
+def _numbered(
+    source: Path, what: str, uses: Sequence[tuple[AnnotatedImage, Any]], table: Mapping[Any, str] | None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of classes, and the number of each use; an unused background class is left out."""
+    used: set[Hashable] = {key for _, key in uses}
+    if table is None:
+        table = {name: name for name in sorted(used)}  # pyright: ignore[reportArgumentType]
+    names = {key: name for key, name in table.items() if name not in _BACKGROUND or key in used}
+    if not names:
+        raise SpeaqError(f"{source}: expected names of {what}es or relations, found none.")
+    keys: dict[str, Any] = {}
+    for key, name in names.items():
+        if keys.setdefault(name, key) != key:
+            raise SpeaqError(
+                f"{source}: {what} {keys[name]!r} and {key!r} are both {name!r}; give them different names."
+            )
+    numbers = {key: number for number, key in enumerate(names)}
+    if not used <= names.keys():
+        image, key = next((image, key) for image, key in uses if key not in names)
+        some = ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
+        raise SpeaqError(f"{image.place}: expected the {what} to be one of {some}; found {key!r}.")
+    return tuple(names.values()), _integers([numbers[key] for _, key in uses])
+
+
+def _check_ids(source: Path, ids: Sequence[Any]) -> None:
     kinds = {type(name) for name in ids}
     if not kinds:
-        raise SpeaqError(f"{path}: expected annotations of images, found none.")
+        raise SpeaqError(f"{source}: expected annotations of images, found none.")
     if kinds not in ({int}, {str}):
         found = " and ".join(sorted(kind.__name__ for kind in kinds))
-        raise SpeaqError(f"{path}: expected integers for all image ids, or strings for all; found {found}.")
+        raise SpeaqError(f"{source}: expected integers for all image ids, or strings for all; found {found}.")
     seen: set[Any] = set()
     for name in ids:
         if name in seen:
-            raise SpeaqError(f"{path}: the image id {name!r} comes twice; every image needs one of its own.")
+            raise SpeaqError(
+                f"{source}: the image id {name!r} comes twice; every image needs one of its own."
+            )
         seen.add(name)
         if isinstance(name, str) and (
             not name or PurePath(name).is_absolute() or ".." in PurePath(name).parts
         ):
-            raise SpeaqError(f"{path}: expected image ids that can be names of files, found {name!r}.")
+            raise SpeaqError(f"{source}: expected image ids that can be names of files, found {name!r}.")
         if isinstance(name, int) and abs(name) >= 2**63:
-            raise SpeaqError(f"{path}: the image id {name} is too large a number; use strings for all ids.")
-    bad = np.flatnonzero(((sizes < 1) | (sizes >= 2**31)).any(axis=1))
-    if len(bad):
-        height, width = sizes[bad[0]].tolist()
-        raise SpeaqError(
-            f"{path}: expected the width and height of image {ids[bad[0]]!r} in pixels, found {width} and "
-            f"{height}."
-        )
+            raise SpeaqError(f"{source}: the image id {name} is too large a number; use strings for all ids.")

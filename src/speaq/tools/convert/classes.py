@@ -10,14 +10,18 @@ from speaq.structures import Vocabulary
 from speaq.tools.convert.annotated import AnnotatedSet
 
 
-def read_aliases(path: Path) -> dict[str, str]:
+def read_aliases(path: str | Path | None) -> dict[str, str]:
     """Names to replace: every line has a name and, after it, those that mean the same, with commas between.
+
+    None means no names.
 
     Raises:
         SpeaqError: the file cannot be read, or a name is to become two.
     """
+    if path is None:
+        return {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise SpeaqError(f"{path}: cannot read these aliases ({error}).") from error
     aliases: dict[str, str] = {}

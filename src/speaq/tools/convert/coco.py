@@ -10,21 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired
 
-import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet
-from speaq.tools.convert.coco_images import (
-    COCO_LAYOUT,
-    CocoFile,
-    coco_content,
-    join_coco_files,
-    read_coco_file,
-)
-from speaq.tools.convert.read_json import Rows, Triplet, class_table, number_triplets, read_json
+from speaq.tools.convert.coco_images import CocoContent, coco_content, join_coco_files, read_coco_file
+from speaq.tools.convert.reading import Rows, Triplet, read_json
 
 Relations = Mapping[str, Rows[Triplet]]
 
@@ -38,7 +31,8 @@ class RelationFile(TypedDict):
     rel_categories: list[str]
 
 
-_LAYOUT = TypeAdapter(RelationFile)
+_COCO_LAYOUT = TypeAdapter(CocoContent)
+_RELATIONS_LAYOUT = TypeAdapter(RelationFile)
 _RELATIONS = "rel.json"
 
 
@@ -47,7 +41,7 @@ def recognises(source: Path) -> bool:
     return (source / _RELATIONS).is_file()
 
 
-def read(source: Path) -> AnnotatedSet:
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     """Read the folder.
 
     Raises:
@@ -56,16 +50,30 @@ def read(source: Path) -> AnnotatedSet:
     paths = [path for name in SPLITS if (path := source / f"{name}.json").is_file()]
     if not paths:
         raise SpeaqError(f"{source}: expected train.json, val.json or test.json in this folder, found none.")
-    parts = [read_coco_file(path, COCO_LAYOUT, alone=False) for path in paths]
+    parts = [read_coco_file(path, _COCO_LAYOUT, alone=False) for path in paths]
     path = source / _RELATIONS
-    relations = read_json(path, _LAYOUT)
-    rows = {part.split: _relations_of(path, relations, part) for part in parts}
-    used = set(np.concatenate(list(rows.values()))[:, 2].tolist())
-    predicates = _predicates(path, relations["rel_categories"], used)
-    places = {number: place for place, number in enumerate(predicates)}
-    for of_split in rows.values():
-        of_split[:, 2] = [places[number] for number in of_split[:, 2].tolist()]
-    return join_coco_files(source, parts, lambda part: rows[part.split], list(predicates.values()))
+    relations = read_json(path, _RELATIONS_LAYOUT)
+    used: set[int] = set()
+    for part in parts:
+        name = SPLITS[part.split]
+        by_image = relations.get(name)
+        if by_image is None:
+            raise SpeaqError(
+                f"{path}: expected the key '{name}', since there is {part.path.name}; it is missing."
+            )
+        by_id = {str(image_id): image for image_id, image in part.images.items()}
+        for image_id, triplets in by_image.items():
+            image = by_id.get(image_id)
+            if image is None:
+                raise SpeaqError(
+                    f"{path}: {name}: expected ids of images of {part.path}, found {image_id!r}."
+                )
+            image.relations = triplets
+            used.update(predicate for *_, predicate in triplets)
+    names = relations["rel_categories"]
+    # Some files count predicates from 1 without a name for the background.
+    start = 1 if used and min(used) > 0 and max(used) == len(names) else 0
+    return join_coco_files(source, parts, dict(enumerate(names, start=start)))
 
 
 def write(data: AnnotatedSet, out: Path) -> list[Path]:
@@ -74,50 +82,12 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     Raises:
         SpeaqError: a file cannot be written.
     """
-    offsets, relations = data.relation_offsets, (data.local_relations + np.array([0, 0, 1])).tolist()
-    content: dict[str, Any] = {}
+    relations: dict[str, Any] = {name: {} for name in SPLITS}
+    for image in data.images():
+        triplets = [[s, o, p + 1] for s, o, p in image.relations]
+        relations[SPLITS[image.split]][str(image.id)] = triplets
+    relations["rel_categories"] = ["__background__", *data.vocabulary.predicates]
     for split, name in enumerate(SPLITS):
-        content[name] = {
-            str(data.ids[row]): relations[offsets[row] : offsets[row + 1]]
-            for row in np.flatnonzero(data.splits == split)
-        }
         write_json(out / f"{name}.json", coco_content(data, split))
-    content["rel_categories"] = ["__background__", *data.vocabulary.predicates]
-    write_json(out / _RELATIONS, content)
+    write_json(out / _RELATIONS, relations)
     return [out / f"{name}.json" for name in (*SPLITS, "rel")]
-
-
-def _relations_of(path: Path, relations: RelationFile, part: CocoFile) -> np.ndarray:
-    """The relations (M, 3) of a split, boxes counted over its file, predicates as in the file."""
-    name = SPLITS[part.split]
-    by_image = relations.get(name)
-    if by_image is None:
-        raise SpeaqError(
-            f"{path}: expected the key '{name}', since there is {part.path.name}; it is missing."
-        )
-    rows = {str(image_id): row for row, image_id in enumerate(part.ids)}
-    unknown = next((image_id for image_id in by_image if image_id not in rows), None)
-    if unknown is not None:
-        raise SpeaqError(f"{path}: {name}: expected ids of images of {part.path}, found {unknown!r}.")
-    return number_triplets(
-        path,
-        [f"{name}.{image_id}" for image_id in by_image],
-        list(by_image.values()),
-        [rows[image_id] for image_id in by_image],
-        part.box_images,
-    )
-
-
-def _predicates(path: Path, names: list[str], used: set[int]) -> dict[int, str]:
-    """The predicate names without background by number; ``used`` are the numbers that occur."""
-    first = 0
-    if used and min(used) > 0 and max(used) == len(names):  # from 1, without a name for the background
-        first = 1
-    table = class_table(path, "rel_categories", dict(enumerate(names, start=first)), used)
-    unknown = used - table.keys()
-    if unknown:
-        raise SpeaqError(
-            f"{path}: a relation has the predicate {min(unknown)}; expected a position in 'rel_categories', "
-            f"{min(table)} to {max(table)}."
-        )
-    return table

@@ -82,51 +82,37 @@ def convert_dataset(
         SpeaqError: the source is damaged, an option does not fit it, or a file cannot be written.
     """
     source, out = Path(source), Path(out)
-    if not source.exists():
-        raise SpeaqError(f"{source}: there is no such file or folder.")
-    if out.exists() and not out.is_dir():
-        raise SpeaqError(f"{out}: expected a folder to write to, found a file.")
-    if out.resolve() in (source.resolve(), source.resolve().parent if source.is_file() else None):
-        raise SpeaqError(f"{out}: the source itself is in this folder; name another one to write to.")
     folder = guess_folder(source) if images is None else Path(images)
-    if folder is not None and not folder.is_dir():
-        raise SpeaqError(f"{folder}: there is no such folder of images.")
+    _check_folders(source, out, folder)
     reader = format_of(source) if source_format is None else format_named(source_format)
     writer = format_named(target_format)
     if writer.write is None:
         known = ", ".join(one.name for one in FORMATS if one.write is not None)
         raise SpeaqError(f"{target_format}: this format can only be read; expected one of {known}.")
+    if link and folder is None:
+        raise SpeaqError("links to the images need their folder: name it with --images.")
 
     with _no_garbage_collection():
         data = reader.read(source, folder)
     if splits:
         data = keep_splits(data, splits)
     data = draw_splits(data, val_share=val_share, test_share=test_share, seed=seed)
-    if object_aliases is not None or predicate_aliases is not None:
-        data = merge_classes(
-            data,
-            {} if object_aliases is None else read_aliases(Path(object_aliases)),
-            {} if predicate_aliases is None else read_aliases(Path(predicate_aliases)),
-        )
+    data = merge_classes(data, read_aliases(object_aliases), read_aliases(predicate_aliases))
     if mapping is not None:
         data = force_classes(data, read_vocabulary(Path(mapping)))
-    limits = {
-        "num_objects": num_objects,
-        "num_predicates": num_predicates,
-        "min_object_count": min_object_count,
-        "min_predicate_count": min_predicate_count,
-    }
-    if any(limits.values()):
-        data = keep_frequent(data, **limits)  # pyright: ignore[reportArgumentType]
+    data = keep_frequent(
+        data,
+        num_objects=num_objects,
+        num_predicates=num_predicates,
+        min_object_count=min_object_count,
+        min_predicate_count=min_predicate_count,
+    )
     _check_not_empty(source, data)
 
     num_missing = 0
     if folder is not None:
         data, num_missing = find_images(data, folder)
-    if link:
-        if folder is None:
-            raise SpeaqError("links to the images need their folder: name it with --images.")
-        if count_other_names(data):
+        if link and count_other_names(data):
             data, folder = link_images(data, folder, out / "images"), out / "images"
     return ConvertedDataset(
         data=data,
@@ -137,6 +123,17 @@ def convert_dataset(
         num_missing=num_missing,
         num_other_names=count_other_names(data),
     )
+
+
+def _check_folders(source: Path, out: Path, images: Path | None) -> None:
+    if not source.exists():
+        raise SpeaqError(f"{source}: there is no such file or folder.")
+    if out.exists() and not out.is_dir():
+        raise SpeaqError(f"{out}: expected a folder to write to, found a file.")
+    if out.resolve() in (source.resolve(), source.resolve().parent if source.is_file() else None):
+        raise SpeaqError(f"{out}: the source itself is in this folder; name another one to write to.")
+    if images is not None and not images.is_dir():
+        raise SpeaqError(f"{images}: there is no such folder of images.")
 
 
 @contextmanager

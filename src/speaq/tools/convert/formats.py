@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speaq.errors import SpeaqError
-from speaq.tools.convert import coco, genome, json_lines, open_images, psg, sgg_benchmark, vg_raw
+from speaq.tools.convert import coco, json_lines, open_images, psg, sgg_benchmark, vg, vg_raw
 from speaq.tools.convert.annotated import AnnotatedSet
 
 
@@ -34,28 +34,28 @@ FORMATS = (
     Format(
         "vg",
         "Visual Genome scene graphs: *.h5, *image_data*.json, *dict*.json",
-        genome.recognises,
-        lambda source, _: genome.read(source),
-        genome.write,
+        vg.recognises,
+        vg.read,
+        vg.write,
     ),
     Format(
         "vg-raw",
         "Visual Genome as published: objects.json, relationships.json, image_data.json",
         vg_raw.recognises,
-        lambda source, _: vg_raw.read(source),
+        vg_raw.read,
     ),
     Format(
         "coco",
         "RelTR and EGTR: train.json, val.json, test.json and rel.json",
         coco.recognises,
-        lambda source, _: coco.read(source),
+        coco.read,
         coco.write,
     ),
     Format(
         "jsonl",
         "one image per line: *.jsonl",
         json_lines.recognises,
-        lambda source, _: json_lines.read(source),
+        json_lines.read,
         json_lines.write,
     ),
     Format(
@@ -68,7 +68,7 @@ FORMATS = (
         "sgg-benchmark",
         "COCO JSON with 'rel_annotations', one file per split",
         sgg_benchmark.recognises,
-        lambda source, _: sgg_benchmark.read(source),
+        sgg_benchmark.read,
         sgg_benchmark.write,
         by_content=True,
     ),
@@ -76,7 +76,7 @@ FORMATS = (
         "psg",
         "Panoptic Scene Graph: JSON with 'predicate_classes'",
         psg.recognises,
-        lambda source, _: psg.read(source),
+        psg.read,
         psg.write,
         by_content=True,
     ),

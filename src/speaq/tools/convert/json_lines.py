@@ -11,9 +11,8 @@ from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.structures import Vocabulary
-from speaq.tools.convert.annotated import SPLITS, AnnotatedSet, annotated_set, round_boxes
-from speaq.tools.convert.read_json import Box, Id, T, describe_error, image_sizes, number_triplets, split_of
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.reading import Box, Id, T, describe_error, split_of
 
 _FORMAT = "speaq-dataset"
 _VERSION = 1
@@ -55,8 +54,10 @@ def recognises(source: Path) -> bool:
     return bool(_paths(source))
 
 
-def read(source: Path) -> AnnotatedSet:
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     """Read a file, or all ``*.jsonl`` of a folder.
+
+    Without a heading, the classes are those that occur, in alphabetical order.
 
     Raises:
         SpeaqError: there is none, or a line does not have this layout.
@@ -64,24 +65,36 @@ def read(source: Path) -> AnnotatedSet:
     paths = _paths(source)
     if not paths:
         raise SpeaqError(f"{source}: expected files *.jsonl, found none.")
-    vocabulary: Vocabulary | None = None
-    lines: list[ImageLine] = []
-    splits: list[int] = []
+    heading: Heading | None = None
+    found = []
     for path in paths:
         for number, text in _lines(path):
-            where = f"{path}: line {number}"
+            place = f"{path}: line {number}"
             if '"format"' in text and _is_heading(text):
-                heading = _parse_heading(where, text)
-                if vocabulary not in (None, heading):
-                    raise SpeaqError(f"{where}: the classes differ from those of an earlier heading.")
-                vocabulary = heading
+                previous, heading = heading, _parse(place, text, _HEADING)
+                if previous not in (None, heading):
+                    raise SpeaqError(f"{place}: the classes differ from those of an earlier heading.")
                 continue
-            line = _parse_image(where, text)
-            splits.append(
-                SPLITS.index(line["split"]) if "split" in line else split_of(path, alone=len(paths) == 1)
+            line = _parse(place, text, _IMAGE_LINE)
+            found.append(
+                AnnotatedImage(
+                    place=place,
+                    id=line.get("id", PurePosixPath(line["image"]).with_suffix("").as_posix()),
+                    file=line["image"],
+                    width=line["width"],
+                    height=line["height"],
+                    split=SPLITS.index(line["split"])
+                    if "split" in line
+                    else split_of(path, alone=len(paths) == 1),
+                    boxes=[item["box"] for item in line["objects"]],
+                    classes=[item["name"] for item in line["objects"]],
+                    relations=[(s, o, p) for s, p, o in line.get("relations", ())],
+                )
             )
-            lines.append(line)
-    return _join_lines(source, lines, splits, vocabulary)
+    if heading is None:
+        return AnnotatedSet.from_images(source, found)
+    tables = ({name: name for name in heading[key]} for key in ("objects", "predicates"))
+    return AnnotatedSet.from_images(source, found, *tables)
 
 
 def write(data: AnnotatedSet, out: Path) -> list[Path]:
@@ -92,64 +105,25 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     """
     path = out / "annotations.jsonl"
     objects, predicates = data.vocabulary.objects, data.vocabulary.predicates
-    boxes, offsets, labels = round_boxes(data.boxes), data.box_offsets.tolist(), data.labels.tolist()
-    relations, relation_offsets = data.local_relations.tolist(), data.relation_offsets.tolist()
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         heading = {"format": _FORMAT, "version": _VERSION, "objects": objects, "predicates": predicates}
         file.write(json.dumps(heading, ensure_ascii=False) + "\n")
-        for row, (height, width) in enumerate(data.sizes.tolist()):
-            own = range(offsets[row], offsets[row + 1])
+        for image in data.images():
+            boxes = np.round(image.boxes, 4).tolist()
             line = {
-                "image": data.files[row],
-                "id": data.ids[row],
-                "width": width,
-                "height": height,
-                "split": SPLITS[data.splits[row]],
-                "objects": [{"name": objects[labels[box]], "box": boxes[box]} for box in own],
-                "relations": [
-                    [s, predicates[p], o]
-                    for s, o, p in relations[relation_offsets[row] : relation_offsets[row + 1]]
+                "image": image.file,
+                "id": image.id,
+                "width": image.width,
+                "height": image.height,
+                "split": SPLITS[image.split],
+                "objects": [
+                    {"name": objects[label], "box": box}
+                    for label, box in zip(image.classes, boxes, strict=True)
                 ],
+                "relations": [[s, predicates[p], o] for s, o, p in image.relations],
             }
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return [path]
-
-
-def _join_lines(
-    source: Path, lines: list[ImageLine], splits: list[int], vocabulary: Vocabulary | None
-) -> AnnotatedSet:
-    """The set of all lines; without a heading, the classes are those that occur, in alphabetical order."""
-    names = [item["name"] for line in lines for item in line["objects"]]
-    predicates = [predicate for line in lines for _, predicate, _ in line.get("relations", ())]
-    if vocabulary is None:
-        vocabulary = Vocabulary(tuple(sorted(set(names))), tuple(sorted(set(predicates))))
-    object_numbers = _numbers(source, "object", set(names), vocabulary.objects)
-    numbers = _numbers(source, "predicate", set(predicates), vocabulary.predicates)
-    triplets = [[(s, o, numbers[p]) for s, p, o in line.get("relations", ())] for line in lines]
-    files = [line["image"] for line in lines]
-    box_images = np.repeat(np.arange(len(lines)), [len(line["objects"]) for line in lines])
-    relations = number_triplets(source, files, triplets, range(len(lines)), box_images)
-    boxes = [item["box"] for line in lines for item in line["objects"]]
-    return annotated_set(
-        source,
-        vocabulary=vocabulary,
-        ids=[line.get("id", PurePosixPath(line["image"]).with_suffix("").as_posix()) for line in lines],
-        files=files,
-        sizes=image_sizes(lines),
-        splits=np.array(splits, dtype=np.int32),
-        box_images=box_images,
-        boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),
-        labels=np.array([object_numbers[name] for name in names], dtype=np.int64),
-        relations=relations,
-    )
-
-
-def _numbers(source: Path, what: str, used: set[str], names: tuple[str, ...]) -> dict[str, int]:
-    """The number of each class, which all used ones must have."""
-    unknown = used.difference(names)
-    if unknown:
-        raise SpeaqError(f"{source}: the {what} {min(unknown)!r} is not among those of the heading.")
-    return {name: number for number, name in enumerate(names)}
 
 
 def _paths(source: Path) -> list[Path]:
@@ -184,23 +158,3 @@ def _is_heading(text: str) -> bool:
     except ValueError:
         return False
     return isinstance(line, dict) and line.get("format") == _FORMAT
-
-
-def _parse_heading(where: str, text: str) -> Vocabulary:
-    heading = _parse(where, text, _HEADING)
-    for key in ("objects", "predicates"):
-        if len(set(heading[key])) < len(heading[key]):
-            raise SpeaqError(f"{where}: expected different names in '{key}', found some twice.")
-    return Vocabulary(tuple(heading["objects"]), tuple(heading["predicates"]))
-
-
-def _parse_image(where: str, text: str) -> ImageLine:
-    line = _parse(where, text, _IMAGE_LINE)
-    last = len(line["objects"]) - 1
-    for subject, predicate, other in line.get("relations", ()):
-        if not (0 <= subject <= last and 0 <= other <= last):
-            raise SpeaqError(
-                f"{where}: relations: expected [subject, predicate, object] with objects 0 to {last}, found "
-                f"{[subject, predicate, other]}."
-            )
-    return line

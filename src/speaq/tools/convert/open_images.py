@@ -9,19 +9,15 @@ the same object. Lines of the relation ``is`` give an attribute, not a second ob
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from speaq.errors import SpeaqError
 from speaq.images import read_image_size
-from speaq.structures import Vocabulary
-from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
-from speaq.tools.convert.find_files import one_of
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import find_file
-from speaq.tools.convert.read_json import Box, Rows, split_of
+from speaq.tools.convert.reading import one_of, split_of
 
 _RELATIONS = "*vrd*.csv"
 _DESCRIPTIONS = "*class-descriptions*.csv"
@@ -34,7 +30,6 @@ _COLUMNS = (
     *(f"{side}2" for side in _BOX),
     "RelationshipLabel",
 )
-_CORNERS = TypeAdapter(Rows[Box])
 
 
 def recognises(source: Path) -> bool:
@@ -42,7 +37,7 @@ def recognises(source: Path) -> bool:
     return any(source.glob(_RELATIONS))
 
 
-def read(source: Path, images: Path | None) -> AnnotatedSet:
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     """Read the folder. Images without a file are left out, since only the file tells the size.
 
     Args:
@@ -58,55 +53,28 @@ def read(source: Path, images: Path | None) -> AnnotatedSet:
     if images is None:
         raise SpeaqError("Open Images has boxes in 0..1: name the folder of images with --images, for sizes.")
     names = _descriptions(one_of(source, _DESCRIPTIONS, "file of class names"))
-    found = _Found()
-    for path in paths:
-        _read_relations(path, split_of(path, alone=len(paths) == 1), names, found)
-    used = {label for _, label, *_ in found.boxes}
-    objects = {label: name for label, name in names.items() if label in used}
-    predicates = sorted({predicate for *_, predicate in found.relations})
-    object_index = {label: index for index, label in enumerate(objects)}
-    predicate_index = {name: index for index, name in enumerate(predicates)}
-
-    ids = list(found.splits)
-    files = [find_file(images, [f"{name}.jpg", f"{name}.png", f"{name}.jpeg"]) for name in ids]
-    there = np.array([name is not None for name in files])
-    if not there.any():
-        raise SpeaqError(
-            f"{images}: expected the images of {source}, such as {ids[0]}.jpg; found none of them."
-        )
-    sizes = np.array([(1, 1) if name is None else read_image_size(images / name)[::-1] for name in files])
-    box_images, corners = _boxes(source, found, ids)
-    data = annotated_set(
-        source,
-        vocabulary=Vocabulary(tuple(objects.values()), tuple(predicates)),
-        ids=ids,
-        files=[name or "" for name in files],
-        sizes=sizes,
-        splits=np.array(list(found.splits.values())),
-        box_images=box_images,
-        boxes=corners * sizes[box_images][:, [1, 0, 1, 0]],
-        labels=np.array([object_index[label] for _, label, *_ in found.boxes]),
-        relations=np.array([(s, o, predicate_index[p]) for s, o, p in found.relations]),
+    found: dict[str, AnnotatedImage] = {}
+    num_attributes = sum(
+        _read_relations(path, split_of(path, alone=len(paths) == 1), names, found) for path in paths
     )
-    data = data.keep_images(there).noting("images without a file left out", int((~there).sum()))
-    return data.noting("attributes (relation 'is') left out", found.num_attributes)
-
-
-@dataclass(slots=True)
-class _Found:
-    """What was read from the lines.
-
-    Attributes:
-        splits: of every image, by id.
-        boxes: row of every object, by image, label and the four numbers as written.
-        relations: row of the subject, row of the object, predicate.
-        num_attributes: lines that give an attribute.
-    """
-
-    splits: dict[str, int] = field(default_factory=dict)
-    boxes: dict[tuple[str, ...], int] = field(default_factory=dict)
-    relations: list[tuple[int, int, str]] = field(default_factory=list)
-    num_attributes: int = 0
+    there = []
+    for image in found.values():
+        name = find_file(images, [f"{image.id}{suffix}" for suffix in (".jpg", ".png", ".jpeg")])
+        if name is not None:
+            image.file = name
+            image.width, image.height = read_image_size(images / name)
+            image.boxes = np.array(image.boxes) * np.array([image.width, image.height] * 2)
+            there.append(image)
+    if not there:
+        raise SpeaqError(
+            f"{images}: expected the images of {source}, such as {next(iter(found))}.jpg; found none of them."
+        )
+    used = {label for image in found.values() for label in image.classes}
+    objects = {label: name for label, name in names.items() if label in used}
+    predicates = sorted({predicate for image in found.values() for *_, predicate in image.relations})
+    data = AnnotatedSet.from_images(source, there, objects, {name: name for name in predicates})
+    data = data.noting("images without a file left out", len(found) - len(there))
+    return data.noting("attributes (relation 'is') left out", num_attributes)
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
@@ -134,8 +102,8 @@ def _descriptions(path: Path) -> dict[str, str]:
     return names
 
 
-def _read_relations(path: Path, split: int, names: dict[str, str], found: _Found) -> None:
-    """Add the lines of a file to what was found."""
+def _read_relations(path: Path, split: int, names: dict[str, str], images: dict[str, AnnotatedImage]) -> int:
+    """Add the boxes, in 0..1, and relations of a file to the images; returns the number of attributes."""
     lines = _lines(path)
     heading = next(lines, [])
     missing = [name for name in _COLUMNS if name not in heading]
@@ -144,37 +112,38 @@ def _read_relations(path: Path, split: int, names: dict[str, str], found: _Found
             f"{path}: expected a column '{missing[0]}', found {', '.join(heading) or 'nothing'}."
         )
     columns = [heading.index(name) for name in _COLUMNS]
+    boxes: dict[tuple[str, ...], int] = {}  # position in its image, by image, label and coordinates
+    num_attributes = 0
     for number, line in enumerate(lines, start=2):
-        try:
-            image, label1, *box1, label2, a, b, c, d, predicate = [line[column] for column in columns]
-        except IndexError:
-            raise SpeaqError(
-                f"{path}: line {number}: expected {len(heading)} values, found {line}."
-            ) from None
+        place = f"{path}: line {number}"
+        if len(line) < len(heading):
+            raise SpeaqError(f"{place}: expected {len(heading)} values, found {line}.")
+        image_id, label1, *box1, label2, a, b, c, d, predicate = [line[column] for column in columns]
         if predicate == "is":
-            found.num_attributes += 1
+            num_attributes += 1
             continue
-        for label in (label1, label2):
+        image = images.setdefault(
+            image_id, AnnotatedImage(place=path.name, id=image_id, file="", width=0, height=0, split=split)
+        )
+        if image.split != split:
+            raise SpeaqError(f"{place}: image {image_id} is in another split, too.")
+        for label, box in ((label1, box1), (label2, [a, b, c, d])):
             if label not in names:
-                raise SpeaqError(
-                    f"{path}: line {number}: the label {label!r} is not in the class descriptions."
-                )
-        if found.splits.setdefault(image, split) != split:
-            raise SpeaqError(f"{path}: line {number}: image {image} is in another split, too.")
-        subject = found.boxes.setdefault((image, label1, *box1), len(found.boxes))
-        other = found.boxes.setdefault((image, label2, a, b, c, d), len(found.boxes))
-        found.relations.append((subject, other, predicate))
+                raise SpeaqError(f"{place}: the label {label!r} is not in the class descriptions.")
+            if (image_id, label, *box) not in boxes:
+                boxes[(image_id, label, *box)] = len(image.boxes)
+                image.boxes.append(_corners(place, image_id, label, box))
+                image.classes.append(label)
+        subject, object_ = boxes[(image_id, label1, *box1)], boxes[(image_id, label2, a, b, c, d)]
+        image.relations.append((subject, object_, predicate))
+    return num_attributes
 
 
-def _boxes(source: Path, found: _Found, ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which image (N,) each box is of, and its corners (N, 4) in 0..1."""
-    rows = {name: row for row, name in enumerate(ids)}
-    keys = list(found.boxes)
+def _corners(place: str, image_id: str, label: str, box: list[str]) -> list[float]:
     try:
-        corners = _CORNERS.validate_python([box for _, _, *box in keys])
-    except ValidationError as error:
-        image, label, *box = keys[int(error.errors()[0]["loc"][0])]
-        raise SpeaqError(
-            f"{source}: image {image}, {label}: expected four numbers in 0..1, found {box}."
-        ) from None
-    return np.array([rows[image] for image, *_ in keys], dtype=np.int64), np.array(corners).reshape(-1, 4)
+        corners = [float(value) for value in box]
+    except ValueError:
+        corners = []
+    if not corners or not np.isfinite(corners).all():
+        raise SpeaqError(f"{place}: image {image_id}, {label}: expected four numbers in 0..1, found {box}.")
+    return corners

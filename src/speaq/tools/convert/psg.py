@@ -15,20 +15,8 @@ from typing_extensions import TypedDict
 
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
-from speaq.structures import Vocabulary
-from speaq.tools.convert.annotated import AnnotatedSet, annotated_set, round_boxes
-from speaq.tools.convert.find_files import files_with
-from speaq.tools.convert.read_json import (
-    Box,
-    Id,
-    Rows,
-    Triplet,
-    class_table,
-    image_sizes,
-    look_up,
-    number_triplets,
-    read_json,
-)
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.reading import Box, Id, Rows, Triplet, files_with, read_json
 
 _KEY = "predicate_classes"
 
@@ -68,16 +56,16 @@ _LAYOUT = TypeAdapter(Content)
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder with one."""
-    return bool(files_with(source, ".json", _KEY))
+    return bool(files_with(source, _KEY))
 
 
-def read(source: Path) -> AnnotatedSet:
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     """Read a file, or the only such file of a folder.
 
     Raises:
         SpeaqError: there is none, or more than one, or it does not have this layout.
     """
-    paths = files_with(source, ".json", _KEY)
+    paths = files_with(source, _KEY)
     if len(paths) != 1:
         names = ", ".join(path.name for path in paths) or "none"
         raise SpeaqError(
@@ -85,37 +73,28 @@ def read(source: Path) -> AnnotatedSet:
         )
     path = paths[0]
     content = read_json(path, _LAYOUT)
-    images = content["data"]
-    names = content["thing_classes"] + content.get("stuff_classes", [])
-    objects = class_table(
-        path, "thing_classes and stuff_classes", dict(enumerate(names)), set(range(len(names)))
-    )
-    names = content[_KEY]
-    predicates = class_table(path, _KEY, dict(enumerate(names)), set(range(len(names))))
-    ids = [image["image_id"] for image in images]
-    splits = np.zeros(len(ids), dtype=np.int32)
-    for split, listed in ((1, content.get("val_image_ids", [])), (2, content.get("test_image_ids", []))):
-        splits[np.isin(np.array(ids, dtype=str), np.array(listed, dtype=str))] = split
-    box_images = np.repeat(np.arange(len(images)), [len(image["annotations"]) for image in images])
-    annotations = [item for image in images for item in image["annotations"]]
-    return annotated_set(
-        path,
-        vocabulary=Vocabulary(tuple(objects.values()), tuple(predicates.values())),
-        ids=ids,
-        files=[image["file_name"] for image in images],
-        sizes=image_sizes(images),
-        splits=splits,
-        box_images=box_images,
-        boxes=_boxes(annotations),
-        labels=look_up(
-            path,
-            "category_id of annotation {} (counted over all images)",
-            [item["category_id"] for item in annotations],
-            {number: number for number in objects},
-            "the number of a class",
-        ),
-        relations=_relations(path, images, box_images, len(predicates)),
-    )
+    splits = {str(image_id): 1 for image_id in content.get("val_image_ids", ())}
+    splits |= {str(image_id): 2 for image_id in content.get("test_image_ids", ())}
+    found = []
+    for row, item in enumerate(content["data"]):
+        boxes = np.array([each["bbox"] for each in item["annotations"]], dtype=np.float64).reshape(-1, 4)
+        xywh = np.array([each.get("bbox_mode") == 1 for each in item["annotations"]], dtype=bool)
+        boxes[xywh, 2:] += boxes[xywh, :2]
+        found.append(
+            AnnotatedImage(
+                place=f"{path}: data[{row}]",
+                id=item["image_id"],
+                file=item["file_name"],
+                width=item["width"],
+                height=item["height"],
+                split=splits.get(str(item["image_id"]), 0),
+                boxes=boxes,
+                classes=[each["category_id"] for each in item["annotations"]],
+                relations=item["relations"],
+            )
+        )
+    objects = content["thing_classes"] + content.get("stuff_classes", [])
+    return AnnotatedSet.from_images(path, found, dict(enumerate(objects)), dict(enumerate(content[_KEY])))
 
 
 def write(data: AnnotatedSet, out: Path) -> list[Path]:
@@ -126,34 +105,26 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     Raises:
         SpeaqError: the file cannot be written.
     """
-    boxes, offsets = round_boxes(data.boxes), data.box_offsets.tolist()
-    relations, relation_offsets = data.local_relations.tolist(), data.relation_offsets.tolist()
-    areas = np.prod(data.boxes[:, 2:] - data.boxes[:, :2], axis=1).astype(np.int64).tolist()
-    labels = data.labels.tolist()
     images = []
-    for row, (height, width) in enumerate(data.sizes.tolist()):
-        own = range(offsets[row], offsets[row + 1])
+    for image in data.images():
+        areas = np.prod(image.boxes[:, 2:] - image.boxes[:, :2], axis=1).astype(np.int64).tolist()
+        boxes = np.round(image.boxes, 4).tolist()
         images.append(
             {
-                "file_name": data.files[row],
-                "image_id": data.ids[row],
-                "height": height,
-                "width": width,
+                "file_name": image.file,
+                "image_id": image.id,
+                "height": image.height,
+                "width": image.width,
                 "pan_seg_file_name": "",
                 "annotations": [
-                    {"bbox": boxes[box], "bbox_mode": 0, "category_id": labels[box]} for box in own
+                    {"bbox": box, "bbox_mode": 0, "category_id": label}
+                    for box, label in zip(boxes, image.classes, strict=True)
                 ],
                 "segments_info": [
-                    {
-                        "id": box - own.start + 1,
-                        "category_id": labels[box],
-                        "iscrowd": 0,
-                        "isthing": 1,
-                        "area": areas[box],
-                    }
-                    for box in own
+                    {"id": number, "category_id": label, "iscrowd": 0, "isthing": 1, "area": area}
+                    for number, (label, area) in enumerate(zip(image.classes, areas, strict=True), start=1)
                 ],
-                "relations": relations[relation_offsets[row] : relation_offsets[row + 1]],
+                "relations": image.relations,
             }
         )
     content: dict[str, Any] = {
@@ -161,30 +132,8 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
         "thing_classes": list(data.vocabulary.objects),
         "stuff_classes": [],
         _KEY: list(data.vocabulary.predicates),
-        "test_image_ids": [data.ids[row] for row in np.flatnonzero(data.splits == 2)],
-        "val_image_ids": [data.ids[row] for row in np.flatnonzero(data.splits == 1)],
+        "test_image_ids": [image.id for image in data.images() if image.split == 2],
+        "val_image_ids": [image.id for image in data.images() if image.split == 1],
     }
     write_json(out / "psg.json", content)
     return [out / "psg.json"]
-
-
-def _boxes(annotations: list[Annotation]) -> np.ndarray:
-    """The boxes (N, 4), xyxy."""
-    boxes = np.array([item["bbox"] for item in annotations], dtype=np.float64).reshape(-1, 4)
-    xywh = np.array([item.get("bbox_mode", 0) for item in annotations], dtype=np.int64) == 1
-    boxes[xywh, 2:] += boxes[xywh, :2]
-    return boxes
-
-
-def _relations(path: Path, images: list[Image], box_images: np.ndarray, num_predicates: int) -> np.ndarray:
-    """The relations (M, 3), boxes counted over all images."""
-    names = [f"data[{row}].relations" for row in range(len(images))]
-    triplets = [image["relations"] for image in images]
-    relations = number_triplets(path, names, triplets, range(len(images)), box_images)
-    unknown = relations[(relations[:, 2] < 0) | (relations[:, 2] >= num_predicates), 2]
-    if len(unknown):
-        raise SpeaqError(
-            f"{path}: a relation has the predicate {unknown[0]}; expected a position in '{_KEY}', 0 to "
-            f"{num_predicates - 1}."
-        )
-    return relations

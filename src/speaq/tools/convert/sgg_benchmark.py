@@ -6,9 +6,8 @@ names.
 """
 
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
@@ -23,8 +22,7 @@ from speaq.tools.convert.coco_images import (
     join_coco_files,
     read_coco_file,
 )
-from speaq.tools.convert.find_files import files_with
-from speaq.tools.convert.read_json import Id, Rows, class_table, look_up
+from speaq.tools.convert.reading import Id, Rows, files_with
 
 _KEY = "rel_annotations"
 
@@ -49,35 +47,30 @@ _LAYOUT = TypeAdapter(Content)
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder of them."""
-    return bool(files_with(source, ".json", _KEY))
+    return bool(files_with(source, _KEY))
 
 
-def read(source: Path) -> AnnotatedSet:
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     """Read a file, or all such files of a folder.
 
     Raises:
         SpeaqError: there is none, or one does not have this layout.
     """
-    paths = files_with(source, ".json", _KEY)
+    paths = files_with(source, _KEY)
     if not paths:
         raise SpeaqError(f"{source}: expected JSON with '{_KEY}', one file per split, found none.")
     parts = [read_coco_file(path, _LAYOUT, alone=len(paths) == 1) for path in paths]
-    splits = [part.split for part in parts]
-    if len(set(splits)) < len(splits):
+    if len({part.split for part in parts}) < len(parts):
         names = ", ".join(path.name for path in paths)
         raise SpeaqError(f"{source}: expected one file for each of train, val and test, found {names}.")
-    tables = [_predicate_names(part) for part in parts]
-    used = {relation["predicate_id"] for part in parts for relation in part.content[_KEY]}
+    tables = [_predicates(part) for part in parts]
     for part, table in zip(parts, tables, strict=True):
         if table != tables[0]:
             raise SpeaqError(
                 f"{part.path}: 'rel_categories' is not as in {parts[0].path}; expected the same."
             )
-    predicates = class_table(parts[0].path, "rel_categories", tables[0], used)
-    numbers = {number: index for index, number in enumerate(predicates)}
-    return join_coco_files(
-        source, parts, lambda part: _relations_of(part, numbers), list(predicates.values())
-    )
+        _add_relations(part)
+    return join_coco_files(source, parts, tables[0])
 
 
 def write(data: AnnotatedSet, out: Path) -> list[Path]:
@@ -86,63 +79,62 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     Raises:
         SpeaqError: a file cannot be written.
     """
-    written = []
-    images = data.relation_images
-    for split in np.unique(data.splits).tolist():
-        rows = np.flatnonzero(data.splits[images] == split)
-        content = coco_content(data, split)
-        content["rel_categories"] = [
-            {"id": number, "name": name} for number, name in enumerate(data.vocabulary.predicates)
-        ]
-        content[_KEY] = [
-            {
-                "id": number,
-                "subject_id": s + 1,
-                "predicate_id": p,
-                "object_id": o + 1,
-                "image_id": data.ids[image],
-            }
-            for number, (s, o, p), image in zip(
-                rows.tolist(), data.relations[rows].tolist(), images[rows].tolist(), strict=True
+    relations: dict[int, list[dict[str, Any]]] = {}
+    number, first = 0, 1
+    for image in data.images():
+        own = relations.setdefault(image.split, [])
+        for s, o, p in image.relations:
+            own.append(
+                {
+                    "id": number,
+                    "subject_id": first + s,
+                    "predicate_id": p,
+                    "object_id": first + o,
+                    "image_id": image.id,
+                }
             )
-        ]
+            number += 1
+        first += len(image.boxes)
+    names = [{"id": number, "name": name} for number, name in enumerate(data.vocabulary.predicates)]
+    written = []
+    for split in sorted(relations):
+        content = {**coco_content(data, split), "rel_categories": names, _KEY: relations[split]}
         written.append(out / f"{SPLITS[split]}.json")
         write_json(written[-1], content)
     return written
 
 
-def _predicate_names(part: CocoFile[Content]) -> dict[Id, str]:
-    names = part.content["rel_categories"]
-    if all(isinstance(name, str) for name in names):
-        return dict(enumerate(cast("list[str]", names)))
-    return {item["id"]: item["name"] for item in cast("list[Category]", names)}
+def _predicates(part: CocoFile[Content]) -> dict[Id, str]:
+    """Names by the number that relations have."""
+    table: dict[Id, str] = {}
+    for number, item in enumerate(part.content["rel_categories"]):
+        if isinstance(item, str):
+            table[number] = item
+        else:
+            table[item["id"]] = item["name"]
+    return table
 
 
-def _relations_of(part: CocoFile[Content], predicates: dict[Id, int]) -> np.ndarray:
-    """The relations (M, 3) of a file, boxes counted over the file."""
-    if part.annotation_ids is None:
+def _add_relations(part: CocoFile[Content]) -> None:
+    """Add its relations to the images of a file."""
+    if len(part.boxes) < sum(len(image.boxes) for image in part.images.values()):
         raise SpeaqError(
-            f"{part.path}: expected an 'id' in every entry of 'annotations'; relations need them."
+            f"{part.path}: expected an 'id' of its own in every entry of 'annotations'; relations need them."
         )
-    boxes = {name: row for row, name in enumerate(part.annotation_ids)}
-    if len(boxes) < len(part.annotation_ids):
-        raise SpeaqError(f"{part.path}: expected all different ids in 'annotations', found some twice.")
-    annotation, category = "the id of an annotation (no crowd) of the file", "the id of a relation category"
-    columns = [
-        look_up(part.path, f"{_KEY}[{{}}].{key}", [row[key] for row in part.content[_KEY]], known, expected)
-        for key, known, expected in (
-            ("subject_id", boxes, annotation),
-            ("object_id", boxes, annotation),
-            ("predicate_id", predicates, category),
+    for row, relation in enumerate(part.content[_KEY]):
+        place = f"{part.path}: {_KEY}[{row}]"
+        for key in ("subject_id", "object_id"):
+            if relation[key] not in part.boxes:
+                raise SpeaqError(
+                    f"{place}.{key}: expected the id of an annotation (no crowd) of the file, found "
+                    f"{relation[key]!r}."
+                )
+        (subject_image, subject), (object_image, object_) = (
+            part.boxes[relation[key]] for key in ("subject_id", "object_id")
         )
-    ]
-    relations = np.column_stack(columns)
-    images = part.box_images[relations[:, :2]]
-    apart = np.flatnonzero(images[:, 0] != images[:, 1])
-    if len(apart):
-        first, second = (part.ids[image] for image in images[apart[0]])
-        raise SpeaqError(
-            f"{part.path}: {_KEY}[{apart[0]}]: expected two boxes of one image, found boxes of the images "
-            f"{first!r} and {second!r}."
-        )
-    return relations
+        if subject_image != object_image:
+            raise SpeaqError(
+                f"{place}: expected two boxes of one image, found boxes of the images {subject_image!r} and "
+                f"{object_image!r}."
+            )
+        part.images[subject_image].relations.append((subject, object_, relation["predicate_id"]))

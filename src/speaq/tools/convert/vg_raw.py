@@ -4,19 +4,16 @@ Names are taken in lower case and with single spaces; classes are in the order o
 several names the first counts. Objects merged in a later version are found under their former ids.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, NotRequired
 
-import numpy as np
 from pydantic import AliasChoices, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.structures import Vocabulary
-from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
-from speaq.tools.convert.read_json import Id, Rows, image_sizes, look_up, read_json
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.reading import Id, Rows, T, read_json
 
 _FILES = ("objects.json", "relationships.json", "image_data.json")
 
@@ -84,114 +81,69 @@ def recognises(source: Path) -> bool:
     return all((source / name).is_file() for name in _FILES)
 
 
-def read(source: Path) -> AnnotatedSet:
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     """Read the folder; all images are for training, as the published files know no splits.
 
     Raises:
         SpeaqError: a file is missing or does not have this layout.
     """
     objects_path, relations_path, list_path = (source / name for name in _FILES)
-    images = read_json(list_path, _IMAGES)
-    ids = [image["image_id"] for image in images]
-    rows = {image_id: row for row, image_id in enumerate(ids)}
-    objects = _read_objects(objects_path, rows)
-    relations, predicates, num_unknown = _read_relations(relations_path, rows, objects)
-    if not objects.names or not predicates:
-        raise SpeaqError(f"{source}: expected objects with names and relations between them, found none.")
-    corners = np.array(objects.boxes, dtype=np.float64)
-    corners[:, 2:] += corners[:, :2]
-    data = annotated_set(
-        source,
-        vocabulary=Vocabulary(tuple(sorted(objects.names)), tuple(sorted(predicates))),
-        ids=ids,
-        files=[_file_name(image) for image in images],
-        sizes=image_sizes(images),
-        splits=np.zeros(len(ids), dtype=np.int32),
-        box_images=np.array(objects.images, dtype=np.int64),
-        boxes=corners,
-        labels=_alphabetic(objects.names)[objects.labels],
-        relations=np.column_stack((relations[:, :2], _alphabetic(predicates)[relations[:, 2]])),
-    )
-    data = data.noting("objects without a name left out", objects.num_nameless)
+    found = {
+        item["image_id"]: AnnotatedImage(
+            place=f"{list_path}: image {item['image_id']!r}",
+            id=item["image_id"],
+            file=_file_name(item),
+            width=item["width"],
+            height=item["height"],
+        )
+        for item in read_json(list_path, _IMAGES)
+    }
+    boxes: dict[Id, dict[Id, int]] = {image_id: {} for image_id in found}  # by image and object id
+    num_nameless, num_unknown = 0, 0
+    for image, entry in _entries(objects_path, _OBJECTS, found):
+        for item in entry["objects"]:
+            names = item["names"]
+            name = _clean(names if isinstance(names, str) else next(iter(names), ""))
+            if not name:
+                num_nameless += 1
+                continue
+            for object_id in (item["object_id"], *item.get("merged_object_ids", ())):
+                boxes[image.id][object_id] = len(image.boxes)
+            image.boxes.append((item["x"], item["y"], item["x"] + item["w"], item["y"] + item["h"]))
+            image.classes.append(name)
+    for image, entry in _entries(relations_path, _RELATIONSHIPS, found):
+        for item in entry["relationships"]:
+            subject, object_ = (
+                boxes[image.id].get(item[role]["object_id"]) for role in ("subject", "object")
+            )
+            predicate = _clean(item["predicate"])
+            if subject is None or object_ is None or not predicate:
+                num_unknown += 1
+            else:
+                image.relations.append((subject, object_, predicate))
+    data = AnnotatedSet.from_images(source, list(found.values()))
+    data = data.noting("objects without a name left out", num_nameless)
     return data.noting(
         "relations of objects that objects.json has not, or without predicate, left out", num_unknown
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Objects:
-    """The objects of all images.
-
-    Attributes:
-        images, labels: (N,) image and class of each, the class in the order of first occurrence.
-        boxes: (N, 4) x, y, width and height in pixels.
-        names: class by name.
-        rows: row by object id, for every image.
-        num_nameless: objects left out.
-    """
-
-    images: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-    names: dict[str, int] = field(default_factory=dict)
-    rows: list[dict[Id, int]]
-    num_nameless: int = 0
-
-
-def _read_objects(path: Path, image_rows: dict[Id, int]) -> _Objects:
-    entries = read_json(path, _OBJECTS)
-    objects = _Objects(rows=[{} for _ in image_rows])
-    for entry, row in zip(entries, _image_rows(path, entries, image_rows), strict=True):
-        found = objects.rows[row]
-        for item in entry["objects"]:
-            names = item["names"]
-            name = _clean(names if isinstance(names, str) else next(iter(names), ""))
-            if not name:
-                objects.num_nameless += 1
-                continue
-            for object_id in (item["object_id"], *item.get("merged_object_ids", ())):
-                found[object_id] = len(objects.boxes)
-            objects.boxes.append((item["x"], item["y"], item["w"], item["h"]))
-            objects.images.append(row)
-            objects.labels.append(objects.names.setdefault(name, len(objects.names)))
-    return objects
-
-
-def _read_relations(
-    path: Path, image_rows: dict[Id, int], objects: _Objects
-) -> tuple[np.ndarray, dict[str, int], int]:
-    """Rows (M, 3) of subject, object and predicate, the predicates by name, and how many cannot be used."""
-    entries = read_json(path, _RELATIONSHIPS)
-    predicates: dict[str, int] = {}
-    found: list[tuple[int, int, int]] = []
-    num_unknown = 0
-    for entry, row in zip(entries, _image_rows(path, entries, image_rows), strict=True):
-        rows = objects.rows[row]
-        for item in entry["relationships"]:
-            subject, other = rows.get(item["subject"]["object_id"]), rows.get(item["object"]["object_id"])
-            predicate = _clean(item["predicate"])
-            if subject is None or other is None or not predicate:
-                num_unknown += 1
-                continue
-            found.append((subject, other, predicates.setdefault(predicate, len(predicates))))
-    return np.array(found, dtype=np.int64).reshape(-1, 3), predicates, num_unknown
-
-
-def _image_rows(path: Path, entries: Sequence[Mapping[str, Any]], known: dict[Id, int]) -> list[int]:
-    """The image of each entry."""
-    ids = [entry["image_id"] for entry in entries]
-    return look_up(path, "[{}].image_id", ids, known, "the id of an image of image_data.json").tolist()
+def _entries(
+    path: Path, layout: TypeAdapter[list[T]], images: dict[Any, AnnotatedImage]
+) -> Iterator[tuple[AnnotatedImage, T]]:
+    """The entries of a file with their images."""
+    for row, entry in enumerate(read_json(path, layout)):
+        image_id = entry["image_id"]  # pyright: ignore[reportIndexIssue]
+        if image_id not in images:
+            raise SpeaqError(
+                f"{path}: [{row}].image_id: expected the id of an image of image_data.json, found "
+                f"{image_id!r}."
+            )
+        yield images[image_id], entry
 
 
 def _clean(name: str) -> str:
     return " ".join(name.lower().split())
-
-
-def _alphabetic(names: dict[str, int]) -> np.ndarray:
-    """The place of each class in the order of the alphabet."""
-    places = np.empty(len(names), dtype=np.int64)
-    places[[names[name] for name in sorted(names)]] = np.arange(len(names))
-    return places
 
 
 def _file_name(image: Image) -> str:

@@ -11,8 +11,8 @@ from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.data.vg_writer import write_annotations, write_dictionary, write_image_list
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import AnnotatedSet, annotated_set
-from speaq.tools.convert.find_files import one_of
+from speaq.tools.convert.annotated import AnnotatedSet, validated
+from speaq.tools.convert.reading import one_of
 
 _NAMES = ("annotations.h5", "image_data.json", "dicts.json")
 _FRAME = 1024
@@ -23,7 +23,7 @@ def recognises(source: Path) -> bool:
     return any(source.glob("*.h5"))
 
 
-def read(source: Path) -> AnnotatedSet:
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     """Read the folder of a data set: one ``*.h5``, ``*image_data*.json`` and ``*dict*.json``.
 
     Raises:
@@ -33,29 +33,28 @@ def read(source: Path) -> AnnotatedSet:
     list_path = one_of(source, "*image_data*.json", "list of images")
     vocabulary = read_vocabulary(one_of(source, "*dict*.json", "dictionary of classes"))
     arrays = read_annotations(annotations_path, box_scale=_FRAME, vocabulary=vocabulary)
-    images = load_image_list(list_path, num_rows=len(arrays.split), left_out=())
+    entries = load_image_list(list_path, num_rows=len(arrays.split), left_out=())
     strange = np.flatnonzero((arrays.split < 0) | (arrays.split > 2))
     if len(strange):
         row, found = strange[0], arrays.split[strange[0]]
         raise SpeaqError(f"{annotations_path}: 'split' of image row {row} is {found}; expected 0, 1 or 2.")
-    ids = images.ids
     box_rows, relation_rows = arrays.box_ranges.rows(), arrays.relation_ranges.rows()
     place = np.full(len(arrays.boxes), -1)
     place[box_rows] = np.arange(len(box_rows))
-    box_images = np.repeat(np.arange(len(ids)), arrays.box_ranges.count)
-    long_side = images.sizes.max(axis=1)[box_images][:, None]
-    return annotated_set(
-        annotations_path,
+    box_images = np.repeat(np.arange(len(entries.ids)), arrays.box_ranges.count)
+    long_side = entries.sizes.max(axis=1)[box_images][:, None]
+    data = AnnotatedSet(
         vocabulary=vocabulary,
-        ids=ids,
-        files=[str(entry.get("file_name") or f"{entry['image_id']}.jpg") for entry in images.entries],
-        sizes=images.sizes.astype(np.int32),
-        splits=arrays.split,
+        ids=list(entries.ids),
+        files=[str(entry.get("file_name") or f"{entry['image_id']}.jpg") for entry in entries.entries],
+        sizes=entries.sizes,
+        splits=arrays.split.astype(np.int32),
         box_images=box_images,
         boxes=arrays.boxes[box_rows].astype(np.float64) / _FRAME * long_side,
-        labels=arrays.labels[box_rows],
+        labels=arrays.labels[box_rows].astype(np.int64),
         relations=np.column_stack((place[arrays.pairs[relation_rows]], arrays.predicates[relation_rows])),
     )
+    return validated(annotations_path, data)
 
 
 def write(data: AnnotatedSet, out: Path) -> list[Path]:
@@ -74,8 +73,8 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     write_annotations(
         paths[0],
         split=data.splits,
-        box_ranges=Ranges.of_counts(np.diff(data.box_offsets)),
-        relation_ranges=Ranges.of_counts(np.diff(data.relation_offsets)),
+        box_ranges=Ranges.of_counts(np.bincount(data.box_images, minlength=len(data.ids))),
+        relation_ranges=Ranges.of_counts(np.bincount(data.relation_images, minlength=len(data.ids))),
         boxes={1024: boxes.astype(np.float32), 512: (boxes / 2).astype(np.float32)},
         labels=data.labels,
         pairs=data.relations[:, :2],
