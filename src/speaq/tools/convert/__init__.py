@@ -1,8 +1,8 @@
 """Converts datasets from and to the formats of other projects.
 
 In the order in which data flows: ``reading`` (files of other projects); one module per format (``vg``,
-``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``, ``open_images``, ``psg``, ``json_lines``), which
-makes `AnnotatedImage`s of them; ``annotated`` (a set in memory); ``classes`` and ``splits`` (selections);
+``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``, ``open_images``, ``psg``, ``json_lines``),
+which makes `AnnotatedImage`s of them; ``annotated`` (a set in memory); ``classes`` and ``splits`` (selections);
 ``image_files``; ``formats`` (the table of formats); ``convert`` (the whole conversion).
 """
 
