@@ -9,7 +9,8 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from speaq.errors import SpeaqError
-from speaq.visualize.canvas import Canvas, Text, row_width
+from speaq.visualize.canvas import Canvas
+from speaq.visualize.text import Text
 
 RED, BLUE = (200, 0, 0), (0, 114, 178)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -78,17 +79,11 @@ def test_write_chooses_the_format_by_extension(tmp_path):
     make_canvas().write(tmp_path / "b.pdf")
     assert (tmp_path / "new" / "a.PDF").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     for name in ("a.xyz", "a"):
-        with pytest.raises(SpeaqError, match=rf"{name}: cannot write a picture with this ending; use .png"):
+        with pytest.raises(SpeaqError, match=rf"{name}: cannot write an image with this extension; use .png"):
             canvas.write(tmp_path / name)
     (tmp_path / "file").write_text("")
     with pytest.raises(SpeaqError, match=r"a.svg: cannot write this file"):
         canvas.write(tmp_path / "file" / "a.svg")
-
-
-def test_row_width_adds_gaps_and_bold_text_is_wider():
-    texts = [Text("left of", 10, BLUE), Text("0.50", 8, BLUE)]
-    assert row_width(texts) == pytest.approx(row_width(texts[:1]) + 4 + row_width(texts[1:]))
-    assert row_width([Text("m", 10, BLUE, bold=True)]) > row_width([Text("m", 10, BLUE)])
 
 
 def test_texts_of_several_lines_are_centred():

@@ -228,7 +228,7 @@ def test_pictures_are_written(tmp_path):
         make_graph().draw(tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     np.testing.assert_array_equal(np.asarray(draw_graph(make_graph())), np.asarray(picture))
-    with pytest.raises(SpeaqError, match=r"graph.xyz: cannot write a picture with this ending"):
+    with pytest.raises(SpeaqError, match=r"graph.xyz: cannot write an image with this extension"):
         draw_graph(make_graph(), path=tmp_path / "graph.xyz")
 
 

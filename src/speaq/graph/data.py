@@ -18,6 +18,8 @@ from speaq.structures import Annotation, Vocabulary
 if TYPE_CHECKING:
     from PIL import Image
 
+RELATION_ARRAYS = ("predicates", "predicate_probs", "queries", "pair_scores")
+"""Arrays with a row per relation, besides its pair of entities."""
 _SHOWN_TRIPLETS = 10
 
 
@@ -279,10 +281,7 @@ class GraphData:
             labels=self.labels[used],
             scores=self.scores[used],
             pairs=pairs.reshape(-1, 2),
-            **{
-                name: getattr(self, name)[rows]
-                for name in ("predicates", "predicate_probs", "queries", "pair_scores")
-            },
+            **{name: getattr(self, name)[rows] for name in RELATION_ARRAYS},
         )
 
     def __repr__(self) -> str:

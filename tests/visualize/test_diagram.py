@@ -59,5 +59,5 @@ def test_diagram_is_written_in_several_formats(tmp_path):
     assert np.asarray(picture).std() > 5
     draw_diagram(make_graph(), path=tmp_path / "a.pdf")
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
-    with pytest.raises(SpeaqError, match=r"a.xyz: cannot write a picture with this ending"):
+    with pytest.raises(SpeaqError, match=r"a.xyz: cannot write an image with this extension"):
         draw_diagram(make_graph(), path=tmp_path / "a.xyz")
