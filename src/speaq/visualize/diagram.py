@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.patches import Polygon
 from matplotlib.path import Path as Outline
 
-from speaq.graph.colours import GREY, INK, WHITE, Box, Point, mixed, text_colour
+from speaq.graph.colours import GREY, INK, WHITE, Box, mixed, text_colour
 from speaq.visualize.canvas import Panel
 from speaq.visualize.graph_layout import layout_graph
 from speaq.visualize.label_placement import arrow_head
@@ -58,12 +58,12 @@ class Diagram:
     def _draw_edge(self, panel: Panel, edge: Edge, score: float | None) -> None:
         weight, dashed = emphasis(edge.score), edge.mark.dashed
         colour, width = mixed(edge.mark.colour, WHITE, 0.35 + 0.65 * weight), 1.2 + 2.3 * weight
-        route = self._layout.routes[edge.index]
-        (x, y), length = route[-1], 7 + 1.8 * width
-        forward = np.sign(x - route[-2][0]) or np.sign(x - route[-3][0])
-        line = _outline([*route[:-1], (x - forward * 0.7 * length, y)])
-        panel.curve(line, colour, width, dashed=dashed, zorder=1)
-        panel.filled(Polygon(arrow_head((x, y), (forward, 0.0), length)), colour, zorder=2)
+        route, length = self._layout.routes[edge.index].copy(), 7 + 1.8 * width
+        forward = np.sign(route[-1, 0] - route[-2, 0]) or np.sign(route[-1, 0] - route[-3, 0])
+        head = Polygon(arrow_head(route[-1], (forward, 0.0), length))
+        route[-1, 0] -= forward * 0.7 * length  # the line ends inside the head
+        panel.curve(_outline(route), colour, width, dashed=dashed, zorder=1)
+        panel.filled(head, colour, zorder=2)
         centre, radius = self._layout.labels[edge.index], EDGE_SIZE * 0.7
         box = _box(centre, self._labels[edge.index])
         panel.rectangle(box, fill=WHITE, edge=colour, width=1.3, radius=radius, dashed=dashed, zorder=3)
@@ -91,7 +91,7 @@ def _box(centre: np.ndarray, size: np.ndarray) -> Box:
     return x1, y1, x2, y2
 
 
-def _outline(route: list[Point]) -> Outline:
+def _outline(route: np.ndarray) -> Outline:
     """The line of an edge, see ``GraphLayout.routes``."""
     points, codes = [route[0], route[1]], [Outline.MOVETO, Outline.LINETO]
     for (x1, y1), (x2, y2), end in zip(route[1::2], route[2::2], route[3::2], strict=False):
