@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,45 +22,33 @@ Attributes = dict[str, str | int | float]
 
 
 def graph_to_networkx(graph: GraphData) -> "networkx.MultiDiGraph":
-    """A graph for networkx, with attributes that its writers of GraphML, GEXF, GML and JSON accept."""
+    """See `speaq.SceneGraph.to_networkx`."""
     import networkx  # slow to import
 
     result = networkx.MultiDiGraph()
     result.graph.update(_of_graph(graph))
     result.add_nodes_from(enumerate(_of_nodes(graph)))
-    pairs = graph.pairs.tolist()
-    result.add_edges_from((s, o, data) for (s, o), data in zip(pairs, _of_edges(graph), strict=True))
+    result.add_edges_from(_of_edges(graph))
     return result
 
 
 def graph_to_graphml(graph: GraphData, path: str | Path) -> None:
-    """Write a graph as GraphML, with the attributes that it has in networkx.
-
-    Characters that XML does not allow are replaced by U+FFFD.
-
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
+    """See `speaq.SceneGraph.to_graphml`; characters that XML does not allow are replaced by U+FFFD."""
     import networkx
 
-    result = networkx.MultiDiGraph()
-    result.graph.update(_for_graphml(_of_graph(graph)), id="scene_graph")
+    result = networkx.MultiDiGraph(id="scene_graph", **_for_graphml(_of_graph(graph)))
     result.add_nodes_from((index, _for_graphml(data)) for index, data in enumerate(_of_nodes(graph)))
-    edges = zip(graph.pairs.tolist(), _of_edges(graph), strict=True)
-    for row, ((subject, object_), data) in enumerate(edges):
+    for row, (subject, object_, data) in enumerate(_of_edges(graph)):
         result.add_edge(subject, object_, key=row, **_for_graphml(data))  # keys become ids
     with replacing(path) as temporary:
         networkx.write_graphml_xml(result, temporary)
 
 
 def graph_to_dot(graph: GraphData, path: str | Path | None = None) -> str:
-    """A graph in the language of Graphviz, one node or edge per line; also written to ``path`` where given.
+    """See `speaq.SceneGraph.to_dot`.
 
-    Nodes and edges have the attributes that they have in networkx, except for ``label``, which Graphviz shows
-    and which holds the name and the score. The index of the class is ``class_index``.
-
-    Raises:
-        SpeaqError: the file cannot be written.
+    Nodes and edges have the attributes that they have in networkx, one node or edge per line, except for
+    ``label``, which Graphviz shows: it holds the name and the score, and ``class_index`` the class.
     """
     lines = [
         "digraph scene_graph {",
@@ -70,15 +58,12 @@ def graph_to_dot(graph: GraphData, path: str | Path | None = None) -> str:
     ]
     for index, attributes in enumerate(_of_nodes(graph)):
         fill = PALETTE[index % len(PALETTE)]
-        colours: Attributes = {
-            "fillcolor": _hex(fill),
-            "color": _hex(fill),
-            "fontcolor": _hex(text_colour(fill)),
-        }
-        lines.append(f"  {index} {_dot_attributes(attributes, 'name', colours)};")
-    for (subject, object_), attributes in zip(graph.pairs.tolist(), _of_edges(graph), strict=True):
+        style: Attributes = {name: _hex(fill) for name in ("fillcolor", "color")}
+        style["fontcolor"] = _hex(text_colour(fill))
+        lines.append(f"  {index} {_dot_attributes(attributes, 'name', style)};")
+    for subject, object_, attributes in _of_edges(graph):
         colour = _hex(line_colour(PALETTE[subject % len(PALETTE)]))
-        style: Attributes = {"color": colour, "penwidth": round(1 + 2 * float(attributes["score"]), 2)}
+        style = {"color": colour, "penwidth": round(1 + 2 * float(attributes["score"]), 2)}
         lines.append(f"  {subject} -> {object_} {_dot_attributes(attributes, 'predicate', style)};")
     text = "\n".join([*lines, "}"]) + "\n"
     if path is not None:
@@ -88,11 +73,7 @@ def graph_to_dot(graph: GraphData, path: str | Path | None = None) -> str:
 
 
 def graph_to_supervision(graph: GraphData) -> "supervision.Detections":
-    """The entities as detections of the package supervision.
-
-    Raises:
-        SpeaqError: supervision is not installed.
-    """
+    """See `speaq.SceneGraph.to_supervision`."""
     try:
         from supervision import Detections
     except ImportError as error:
@@ -119,11 +100,13 @@ def _of_nodes(graph: GraphData) -> list[Attributes]:
     ]
 
 
-def _of_edges(graph: GraphData) -> list[Attributes]:
-    return [
-        {"predicate": triplet.predicate, "label": predicate, "score": _short(triplet.score)}
-        for triplet, predicate in zip(graph.triplets, graph.predicates.tolist(), strict=True)
-    ]
+def _of_edges(graph: GraphData) -> list[tuple[int, int, Attributes]]:
+    """Subject, object and attributes of each relation."""
+    edges = []
+    for triplet, label in zip(graph.triplets, graph.predicates.tolist(), strict=True):
+        data: Attributes = {"predicate": triplet.predicate, "label": label, "score": _short(triplet.score)}
+        edges.append((triplet.subject_index, triplet.object_index, data))
+    return edges
 
 
 def _short(value: float) -> float:
@@ -131,7 +114,7 @@ def _short(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def _for_graphml(attributes: Attributes) -> dict[str, str | float | np.int32]:
+def _for_graphml(attributes: Attributes) -> dict[str, Any]:
     """Attributes whose integers networkx declares as "int" rather than "long", and whose text XML allows."""
     convert = {str: _for_xml, int: np.int32, float: float}
     return {name: convert[type(value)](value) for name, value in attributes.items()}

@@ -1,31 +1,121 @@
-"""Scene graphs as JSON, written and read without loss."""
+"""Scene graphs as JSON, written and read without loss; docs/scene_graph_json.md describes the format."""
 
 import json
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.graph.data import GraphData
 from speaq.structures import Vocabulary
 
+FORMAT, VERSION = "speaq-scene-graph", 1
 Graph = TypeVar("Graph", bound=GraphData)
+_LARGEST_FLOAT32 = 3.4028235e38
+_LARGEST_INDEX = 2**31 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")  # UTF-8 cannot encode these alone
 
 
+def _check_version(version: int) -> int:
+    if version != VERSION:
+        raise ValueError(f"expected {VERSION}, found {version}")
+    return version
+
+
+_Number = Annotated[float, Field(ge=-_LARGEST_FLOAT32, le=_LARGEST_FLOAT32, allow_inf_nan=False)]
+_Confidence = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]  # a rounded softmax may exceed 1
+_Index = Annotated[int, Field(ge=0, le=_LARGEST_INDEX)]
+_Size = Annotated[int, Field(ge=1, le=_LARGEST_INDEX)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class EntityRecord(_Part):
+    """An entity; the name is for human readers only."""
+
+    name: str = ""
+    score: _Confidence
+    box: Annotated[list[_Number], Field(min_length=4, max_length=4)]
+    label: _Index
+
+
+class RelationRecord(_Part):
+    """A relation; text, score and name are for human readers only."""
+
+    text: str = ""
+    score: _Number = 0.0
+    subject: _Index
+    object: _Index
+    predicate: _Index
+    name: str = ""
+    query: _Index
+    pair_scores: Annotated[list[_Confidence], Field(min_length=2, max_length=2)]
+    predicate_probs: Annotated[list[_Confidence], Field(min_length=1)]
+
+
+class VocabularyRecord(_Part):
+    """The class names."""
+
+    objects: list[str]
+    predicates: list[str]
+
+
+class Document(BaseModel):
+    """A scene graph; other keys are ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+    format: Literal["speaq-scene-graph"]
+    version: Annotated[int, AfterValidator(_check_version)]
+    image: str | None
+    width: _Size
+    height: _Size
+    entities: list[EntityRecord]
+    relations: list[RelationRecord]
+    predicate_count: _Index
+    vocabulary: VocabularyRecord | None
+
+    @model_validator(mode="after")
+    def _check_indices(self) -> Self:
+        """Check that indices and lengths agree with the numbers of entities and classes."""
+        count, names = self.predicate_count, self.vocabulary
+        if names is not None:
+            if len(names.predicates) != count:
+                raise ValueError(
+                    f"vocabulary.predicates: expected {count} names as in predicate_count, "
+                    f"found {len(names.predicates)}"
+                )
+            for row, entity in enumerate(self.entities):
+                _check_index(f"entities[{row}].label", entity.label, len(names.objects), "object classes")
+        for row, relation in enumerate(self.relations):
+            place, entities = f"relations[{row}]", len(self.entities)
+            _check_index(f"{place}.subject", relation.subject, entities, "entities")
+            _check_index(f"{place}.object", relation.object, entities, "entities")
+            _check_index(f"{place}.predicate", relation.predicate, count, "predicate classes")
+            if len(relation.predicate_probs) != count + 1:
+                raise ValueError(
+                    f"{place}.predicate_probs: expected {count + 1} numbers (predicate_count + 1), "
+                    f"found {len(relation.predicate_probs)}"
+                )
+        return self
+
+
+def _check_index(place: str, index: int, count: int, kind: str) -> None:
+    if index >= count:
+        raise ValueError(f"{place}: expected an index below {count}, the number of {kind}, found {index}")
+
+
 def graph_to_dict(graph: GraphData) -> dict[str, Any]:
-    """A graph in plain Python types, as docs/scene_graph_json.md describes them.
-
-    The text and score of relations, and the names outside the vocabulary, are for human readers and
-    ignored when the JSON is read.
-    """
-    from speaq.graph.schema import FORMAT, VERSION  # imports pydantic, which takes a while
-
-    height, width = graph.image_size
-    names = graph.vocabulary
+    """See `speaq.SceneGraph.to_dict`."""
+    (height, width), names = graph.image_size, graph.vocabulary
+    boxes, scores = _floats(graph.boxes), _floats(graph.scores)
+    pair_scores, probabilities = _floats(graph.pair_scores), _floats(graph.predicate_probs)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -33,10 +123,8 @@ def graph_to_dict(graph: GraphData) -> dict[str, Any]:
         "width": width,
         "height": height,
         "entities": [
-            {"name": graph.object_name(label), "score": score, "box": box, "label": label}
-            for label, score, box in zip(
-                graph.labels.tolist(), _floats(graph.scores), _floats(graph.boxes), strict=True
-            )
+            {"name": entity.name, "score": score, "box": box, "label": entity.label}
+            for entity, score, box in zip(graph.entities, scores, boxes, strict=True)
         ],
         "relations": [
             {
@@ -44,35 +132,63 @@ def graph_to_dict(graph: GraphData) -> dict[str, Any]:
                 "score": float(f"{triplet.score:.7g}"),
                 "subject": triplet.subject_index,
                 "object": triplet.object_index,
-                "predicate": predicate,
+                "predicate": int(graph.predicates[row]),
                 "name": triplet.predicate,
-                "query": query,
-                "pair_scores": pair_scores,
-                "predicate_probs": probabilities,
+                "query": int(graph.queries[row]),
+                "pair_scores": pair_scores[row],
+                "predicate_probs": probabilities[row],
             }
-            for triplet, predicate, query, pair_scores, probabilities in zip(
-                graph.triplets,
-                graph.predicates.tolist(),
-                graph.queries.tolist(),
-                _floats(graph.pair_scores),
-                _floats(graph.predicate_probs),
-                strict=True,
-            )
+            for row, triplet in enumerate(graph.triplets)
         ],
         "predicate_count": graph.predicate_probs.shape[1] - 1,
         "vocabulary": names and {"objects": list(names.objects), "predicates": list(names.predicates)},
     }
 
 
-def graph_from_dict(content: Any, cls: type[Graph]) -> Graph:
-    """The graph that ``graph_to_dict`` wrote.
+def _floats(values: np.ndarray) -> list:
+    """Nested Python floats with the fewest digits that give the same float32."""
+    return values.astype(str).astype(float).tolist()
 
-    Raises:
-        ValueError: the content is not as docs/scene_graph_json.md describes it.
-    """
-    from speaq.graph.schema import parse_document
 
-    document = parse_document(content)
+def graph_to_json(graph: GraphData, path: str | Path | None = None) -> str:
+    """See `speaq.SceneGraph.to_json`."""
+    content, parts = graph_to_dict(graph), []
+    try:
+        _check(content)
+    except ValueError as error:
+        raise SpeaqError(f"{graph!r}: cannot be written as JSON: {error}") from error
+    for key, value in content.items():
+        text = _dumps(value)
+        if isinstance(value, list) and value:
+            text = "[\n" + ",\n".join(f"    {_dumps(row)}" for row in value) + "\n  ]"
+        parts.append(f'  "{key}": {text}')
+    text = "{\n" + ",\n".join(parts) + "\n}\n"
+    if path is not None:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def _dumps(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def graph_from_json(source: str | Path, cls: type[Graph]) -> Graph:
+    """See `speaq.SceneGraph.from_json`."""
+    if isinstance(source, str) and source.lstrip().startswith("{"):
+        name, text = "this JSON text", source
+    else:
+        name = str(source)
+        try:
+            text = Path(source).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
+    try:
+        document = _check(json.loads(text))
+    except (RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise SpeaqError(f"{name}: not a scene graph written by to_json: {reason}") from error
     entities, relations, names = document.entities, document.relations, document.vocabulary
     probabilities = np.array([relation.predicate_probs for relation in relations])
     return cls(
@@ -90,62 +206,45 @@ def graph_from_dict(content: Any, cls: type[Graph]) -> Graph:
     )
 
 
-def graph_to_json(graph: GraphData, path: str | Path | None = None) -> str:
-    """A graph as JSON text, one entity or relation per line; also written to ``path`` where given.
-
-    Raises:
-        SpeaqError: the graph has values that reading would refuse, such as a number that is not finite or a
-            confidence outside 0..1; or the file cannot be written.
-    """
-    from speaq.graph.schema import parse_document
-
-    content, parts = graph_to_dict(graph), []
+def _check(content: Any) -> Document:
+    """The checked document, or a ValueError with the place in it, what was expected and what was found."""
     try:
-        parse_document(content)
-    except ValueError as error:
-        raise SpeaqError(f"{graph!r}: cannot be written as JSON: {error}") from error
-    for key, value in content.items():
-        if isinstance(value, list) and value:
-            rows = ",\n".join(f"    {_dumps(row)}" for row in value)
-            parts.append(f'  "{key}": [\n{rows}\n  ]')
-        else:
-            parts.append(f'  "{key}": {_dumps(value)}')
-    text = "{\n" + ",\n".join(parts) + "\n}\n"
-    if path is not None:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return text
+        return Document.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(_describe(error.errors(include_url=False)[0])) from None
 
 
-def graph_from_json(source: str | Path, cls: type[Graph]) -> Graph:
-    """Read a graph from a file or from the text that ``graph_to_json`` returned.
-
-    Raises:
-        SpeaqError: the file is missing or is not a scene graph; the message names the place in the document.
-    """
-    if isinstance(source, str) and source.lstrip().startswith("{"):
-        name, text = "this JSON text", source
-    else:
-        name = str(source)
-        try:
-            text = Path(source).read_text(encoding="utf-8-sig")
-        except (OSError, ValueError) as error:
-            raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
-    try:
-        return graph_from_dict(json.loads(text), cls)
-    except RecursionError as error:
-        raise SpeaqError(f"{name}: not a scene graph written by to_json: nested too deeply") from error
-    except ValueError as error:
-        raise SpeaqError(f"{name}: not a scene graph written by to_json: {error}") from error
+_PARTS = {"entities": EntityRecord, "relations": RelationRecord, "vocabulary": VocabularyRecord}
+_EXPECTED = {  # by pydantic's type of error
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than_equal": "at least {ge}",
+    "int_type": "an integer",
+    "less_than_equal": "at most {le}",
+    "list_type": "an array",
+    "literal_error": "{expected}",
+    "model_type": "an object",
+    "string_type": "a string",
+    "too_long": "at most {max_length} numbers",
+    "too_short": "at least {min_length} numbers",
+}
 
 
-def _dumps(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def _floats(values: np.ndarray) -> list:
-    """Nested Python floats with the fewest digits that give the same float32."""
-    if values.ndim > 1:
-        return [_floats(row) for row in values]
-    return [float(str(value)) for value in values]
+def _describe(error: Any) -> str:
+    """Place, expected and found of an error of pydantic."""
+    keys, kind, found = error["loc"], error["type"], error["input"]
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:40]}" for key in keys).lstrip(".")
+    start = f"{place}: " if place else ""
+    if kind == "missing":
+        return f"{start}is missing"
+    if kind == "extra_forbidden":
+        return f"{start}no such key; expected {', '.join(_PARTS[keys[0]].model_fields)}"
+    if kind == "value_error":
+        return f"{start}{error['ctx']['error']}"
+    expected = _EXPECTED[kind].format(**error.get("ctx", {})) if kind in _EXPECTED else error["msg"]
+    if keys in (("image",), ("vocabulary",)):
+        expected += " or null"
+    shown = "an object" if isinstance(found, dict) else json.dumps(found)
+    if isinstance(found, list):
+        shown = f"an array of {len(found)}"
+    return f"{start}expected {expected}, found {shown if len(shown) <= 40 else shown[:37] + '...'}"
