@@ -1,8 +1,7 @@
-"""Box formats, IoU and generalised IoU.
+"""Box formats, IoU and generalised IoU, for any device, float type and leading dimensions ("...").
 
 Formats: ``xyxy`` is (x1, y1, x2, y2), ``cxcywh`` is (centre x, centre y, width, height). Boxes are
-continuous: a box covers x2 - x1 by y2 - y1, with no added pixel. Every function works on any device,
-any float type and any leading dimensions ("...").
+continuous: a box covers x2 - x1 by y2 - y1, with no added pixel.
 """
 
 import torch
@@ -40,29 +39,13 @@ def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
 
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of xyxy boxes, element by element with broadcasting.
-
-    Args:
-        a: boxes (..., 4).
-        b: boxes (..., 4), broadcast against ``a``.
-
-    Returns:
-        IoU (...), in [0, 1]; 0 where both boxes have no area.
-    """
+    """IoU (...) in [0, 1] of xyxy boxes (..., 4) with broadcasting; 0 where both boxes have no area."""
     intersection, union = _intersection_and_union(a, b)
     return _ratio(intersection, union)
 
 
 def box_giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU of xyxy boxes, element by element with broadcasting (Rezatofighi et al., CVPR 2019).
-
-    Args:
-        a: boxes (..., 4).
-        b: boxes (..., 4), broadcast against ``a``.
-
-    Returns:
-        GIoU (...), in [-1, 1].
-    """
+    """GIoU (...) in [-1, 1] of xyxy boxes (..., 4) with broadcasting (Rezatofighi et al., CVPR 2019)."""
     intersection, union = _intersection_and_union(a, b)
     low = torch.minimum(a[..., :2], b[..., :2])
     high = torch.maximum(a[..., 2:], b[..., 2:])

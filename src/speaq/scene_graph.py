@@ -35,7 +35,7 @@ class SceneGraph(GraphData):
         return graph_to_dict(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """The graph as JSON text, one entity or relation per line; also written to ``path`` where given.
+        """The graph as JSON text, one entity or relation per line; also written to ``path`` if given.
 
         Raises:
             SpeaqError: the graph has values that docs/scene_graph_json.md does not allow, such as a score
@@ -45,13 +45,13 @@ class SceneGraph(GraphData):
 
     @classmethod
     def from_json(cls, source: str | Path) -> Self:
-        """Read a graph, exactly as it was written; an image that did not come from a file is not stored.
+        """Read a graph from a file or from the text that ``to_json`` returned, exactly as it was written.
 
-        Args:
-            source: a file, or the text that ``to_json`` returned.
+        An image that did not come from a file is not stored.
 
         Raises:
-            SpeaqError: the file is missing or is not what docs/scene_graph_json.md describes.
+            SpeaqError: the file is missing or is not what docs/scene_graph_json.md describes; the message
+                names the place in the document.
         """
         return graph_from_json(source, cls)
 
@@ -80,7 +80,7 @@ class SceneGraph(GraphData):
         return graph_to_supervision(self)
 
     def to_dot(self, path: str | Path | None = None) -> str:
-        """The graph in the language of Graphviz; also written to ``path`` where given.
+        """The graph in the language of Graphviz; also written to ``path`` if given.
 
         Raises:
             SpeaqError: the file cannot be written.
@@ -99,18 +99,18 @@ class SceneGraph(GraphData):
     ) -> "Image.Image":
         """Draw boxes and names of the best relations on the image, with the graph as a diagram beside it.
 
-        Lines are the stronger the higher the score. A note in the picture says what was left out.
+        Lines are the stronger the higher the score. A note in the drawing lists what was left out.
 
         Args:
-            path: where to write the picture: .svg and .pdf hold shapes and text, all other formats pixels.
+            path: where to write the drawing: .svg and .pdf hold shapes and text, all other formats pixels.
             image: the image to draw on; by default the one the graph was made from.
             top: maximum number of relations, the best ones; of entities if there is no relation.
             score: minimum score of what is drawn.
             panel: where the diagram goes; None for no diagram, but arrows on the image.
-            title: above the picture.
+            title: above the image.
 
         Raises:
-            SpeaqError: the graph has no image or it cannot be read, or the picture cannot be written.
+            SpeaqError: the graph has no image or it cannot be read, or the drawing cannot be written.
         """
         from speaq.visualize.draw import draw_graph  # importing matplotlib takes a while
 
