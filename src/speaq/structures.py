@@ -62,7 +62,7 @@ def _name_differences(what: str, names: tuple[str, ...], others: tuple[str, ...]
             listed = ", ".join(repr(name) for name in only[:shown])
             more = f" and {len(only) - shown} more" if len(only) > shown else ""
             yield f"{len(only)} of the {len(one)} {what} of the {first} are not in the other: {listed}{more}"
-    if names != others and sorted(names) == sorted(others):
+    if names != others and set(names) == set(others) and len(names) == len(others):
         moved = [i for i, name in enumerate(names) if name != others[i]]
         yield (
             f"{len(moved)} of the {len(names)} {what} are in another order, first at number {moved[0] + 1}: "
