@@ -36,6 +36,12 @@ def test_pixels_show_photo_shapes_and_text():
     assert picture[61:79, 41:79, 0].max() > 200  # text
 
 
+@pytest.mark.parametrize("width", [25, 35, 101, 800])
+def test_pixels_have_the_exact_size(width):
+    # 25 / 72 * (72 * 1.8) is below 45 in floating-point numbers.
+    assert Canvas(width, 50, 1.8).pixels.size == (width * 18 // 10, 90)
+
+
 def test_curve_width_is_zoomed_and_scaled():
     canvas = Canvas(100, 100, 2.0)
     panel = canvas.panel(0, 0, 100, 100, zoom=2)
