@@ -26,14 +26,14 @@ def make_canvas(scale=2.0):
 
 
 def test_pixels_show_photo_shapes_and_text():
-    picture = np.asarray(make_canvas().pixels)
-    assert picture.shape == (160, 240, 3)
-    assert picture[0, 0].tolist() == [255, 255, 255]
+    drawing = np.asarray(make_canvas().pixels)
+    assert drawing.shape == (160, 240, 3)
+    assert drawing[0, 0].tolist() == [255, 255, 255]
     for y, x in ((40, 20), (119, 139)):  # the corners of the photo
-        assert picture[y, x].tolist() == list(RED)
-    assert picture[39, 20].tolist() == picture[120, 139].tolist() == [255, 255, 255]
-    assert picture[62, 42].tolist() == list(BLUE)
-    assert picture[61:79, 41:79, 0].max() > 200  # text
+        assert drawing[y, x].tolist() == list(RED)
+    assert drawing[39, 20].tolist() == drawing[120, 139].tolist() == [255, 255, 255]
+    assert drawing[62, 42].tolist() == list(BLUE)
+    assert drawing[61:79, 41:79, 0].max() > 200  # text
 
 
 @pytest.mark.parametrize("width", [25, 35, 101, 800])
@@ -65,7 +65,7 @@ def test_svg_holds_text_shapes_and_the_photo():
     assert photo.size == (30, 20)
     assert np.abs(np.asarray(photo, int)[10, 10] - RED).max() < 5
     assert "font-family: 'DejaVu Sans', Verdana, sans-serif" in text
-    # Nothing is read from elsewhere, and nothing tells when or where it was made.
+    # The file refers to no other file and has no date.
     assert set(re.findall(r'href="(.{5})', text)) <= {"data:"}
     assert "<dc:date>" not in text
     assert text == make_canvas().svg()
