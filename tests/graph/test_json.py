@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scene_graphs import small_graph
 from speaq.errors import SpeaqError
-from speaq.graph.json import FORMAT, VERSION, Document, EntityRecord, RelationRecord, VocabularyRecord
+from speaq.graph.schema import FORMAT, VERSION, Document, EntityRecord, RelationRecord, VocabularyRecord
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 

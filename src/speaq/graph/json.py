@@ -1,148 +1,120 @@
-"""Scene graphs as JSON, written and read without loss; docs/scene_graph_json.md describes the format."""
+"""Scene graphs as JSON, written and read without loss."""
 
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.graph.data import GraphData
+from speaq.graph.schema import FORMAT, VERSION, parse_document
 from speaq.structures import Vocabulary
 
-FORMAT, VERSION = "speaq-scene-graph", 1
-Graph = TypeVar("Graph", bound=GraphData)
-_LARGEST_FLOAT32 = 3.4028235e38
-_LARGEST_INDEX = 2**31 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")  # UTF-8 cannot encode these alone
 
 
-def _check_version(version: int) -> int:
-    if version != VERSION:
-        raise ValueError(f"expected {VERSION}, found {version}")
-    return version
+class JsonGraph(GraphData):
+    """A scene graph that is written to and read from JSON."""
 
+    __slots__ = ()
 
-_Number = Annotated[float, Field(ge=-_LARGEST_FLOAT32, le=_LARGEST_FLOAT32, allow_inf_nan=False)]
-_Confidence = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]  # a rounded softmax may exceed 1
-_Index = Annotated[int, Field(ge=0, le=_LARGEST_INDEX)]
-_Size = Annotated[int, Field(ge=1, le=_LARGEST_INDEX)]
+    def to_dict(self) -> dict[str, Any]:
+        """The graph in plain Python types, as docs/scene_graph_json.md describes them."""
+        (height, width), names = self.image_size, self.vocabulary
+        boxes, scores = _floats(self.boxes), _floats(self.scores)
+        pair_scores, probabilities = _floats(self.pair_scores), _floats(self.predicate_probs)
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "image": str(self.image) if isinstance(self.image, Path) else None,
+            "width": width,
+            "height": height,
+            "entities": [
+                {"name": entity.name, "score": score, "box": box, "label": entity.label}
+                for entity, score, box in zip(self.entities, scores, boxes, strict=True)
+            ],
+            "relations": [
+                {
+                    "text": str(triplet),
+                    "score": float(f"{triplet.score:.7g}"),
+                    "subject": triplet.subject_index,
+                    "object": triplet.object_index,
+                    "predicate": int(self.predicates[row]),
+                    "name": triplet.predicate,
+                    "query": int(self.queries[row]),
+                    "pair_scores": pair_scores[row],
+                    "predicate_probs": probabilities[row],
+                }
+                for row, triplet in enumerate(self.triplets)
+            ],
+            "predicate_count": self.predicate_probs.shape[1] - 1,
+            "vocabulary": names and {"objects": list(names.objects), "predicates": list(names.predicates)},
+        }
 
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The graph as JSON text, one entity or relation per line; also written to ``path`` if given.
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+        Raises:
+            SpeaqError: the graph has values that docs/scene_graph_json.md does not allow, such as a score
+                that is not finite, or the file cannot be written.
+        """
+        content, parts = self.to_dict(), []
+        try:
+            parse_document(content)
+        except ValueError as error:
+            raise SpeaqError(f"{self!r}: cannot be written as JSON: {error}") from error
+        for key, value in content.items():
+            text = _dumps(value)
+            if isinstance(value, list) and value:
+                text = "[\n" + ",\n".join(f"    {_dumps(row)}" for row in value) + "\n  ]"
+            parts.append(f'  "{key}": {text}')
+        text = "{\n" + ",\n".join(parts) + "\n}\n"
+        if path is not None:
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return text
 
+    @classmethod
+    def from_json(cls, source: str | Path) -> Self:
+        """Read a graph from a file or from the text that ``to_json`` returned, exactly as it was written.
 
-class EntityRecord(_Part):
-    """An entity; the name is for human readers only."""
+        An image that did not come from a file is not stored.
 
-    name: str = ""
-    score: _Confidence
-    box: Annotated[list[_Number], Field(min_length=4, max_length=4)]
-    label: _Index
-
-
-class RelationRecord(_Part):
-    """A relation; text, score and name are for human readers only."""
-
-    text: str = ""
-    score: _Number = 0.0
-    subject: _Index
-    object: _Index
-    predicate: _Index
-    name: str = ""
-    query: _Index
-    pair_scores: Annotated[list[_Confidence], Field(min_length=2, max_length=2)]
-    predicate_probs: Annotated[list[_Confidence], Field(min_length=1)]
-
-
-class VocabularyRecord(_Part):
-    """The class names."""
-
-    objects: list[str]
-    predicates: list[str]
-
-
-class Document(BaseModel):
-    """A scene graph; other keys are ignored."""
-
-    model_config = ConfigDict(strict=True)
-
-    format: Literal["speaq-scene-graph"]
-    version: Annotated[int, AfterValidator(_check_version)]
-    image: str | None
-    width: _Size
-    height: _Size
-    entities: list[EntityRecord]
-    relations: list[RelationRecord]
-    predicate_count: _Index
-    vocabulary: VocabularyRecord | None
-
-    @model_validator(mode="after")
-    def _check_indices(self) -> Self:
-        """Check that indices and lengths agree with the numbers of entities and classes."""
-        count, names = self.predicate_count, self.vocabulary
-        if names is not None:
-            if len(names.predicates) != count:
-                raise ValueError(
-                    f"vocabulary.predicates: expected {count} names as in predicate_count, "
-                    f"found {len(names.predicates)}"
-                )
-            for row, entity in enumerate(self.entities):
-                _check_index(f"entities[{row}].label", entity.label, len(names.objects), "object classes")
-        for row, relation in enumerate(self.relations):
-            place, entities = f"relations[{row}]", len(self.entities)
-            _check_index(f"{place}.subject", relation.subject, entities, "entities")
-            _check_index(f"{place}.object", relation.object, entities, "entities")
-            _check_index(f"{place}.predicate", relation.predicate, count, "predicate classes")
-            if len(relation.predicate_probs) != count + 1:
-                raise ValueError(
-                    f"{place}.predicate_probs: expected {count + 1} numbers (predicate_count + 1), "
-                    f"found {len(relation.predicate_probs)}"
-                )
-        return self
-
-
-def _check_index(place: str, index: int, count: int, kind: str) -> None:
-    if index >= count:
-        raise ValueError(f"{place}: expected an index below {count}, the number of {kind}, found {index}")
-
-
-def graph_to_dict(graph: GraphData) -> dict[str, Any]:
-    """See `speaq.SceneGraph.to_dict`."""
-    (height, width), names = graph.image_size, graph.vocabulary
-    boxes, scores = _floats(graph.boxes), _floats(graph.scores)
-    pair_scores, probabilities = _floats(graph.pair_scores), _floats(graph.predicate_probs)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "image": str(graph.image) if isinstance(graph.image, Path) else None,
-        "width": width,
-        "height": height,
-        "entities": [
-            {"name": entity.name, "score": score, "box": box, "label": entity.label}
-            for entity, score, box in zip(graph.entities, scores, boxes, strict=True)
-        ],
-        "relations": [
-            {
-                "text": str(triplet),
-                "score": float(f"{triplet.score:.7g}"),
-                "subject": triplet.subject_index,
-                "object": triplet.object_index,
-                "predicate": int(graph.predicates[row]),
-                "name": triplet.predicate,
-                "query": int(graph.queries[row]),
-                "pair_scores": pair_scores[row],
-                "predicate_probs": probabilities[row],
-            }
-            for row, triplet in enumerate(graph.triplets)
-        ],
-        "predicate_count": graph.predicate_probs.shape[1] - 1,
-        "vocabulary": names and {"objects": list(names.objects), "predicates": list(names.predicates)},
-    }
+        Raises:
+            SpeaqError: the file is missing or is not what docs/scene_graph_json.md describes; the message
+                names the place in the document.
+        """
+        if isinstance(source, str) and source.lstrip().startswith("{"):
+            name, text = "this JSON text", source
+        else:
+            name = str(source)
+            try:
+                text = Path(source).read_text(encoding="utf-8-sig")
+            except (OSError, ValueError) as error:
+                raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
+        try:
+            document = parse_document(json.loads(text))
+        except (RecursionError, ValueError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else error
+            raise SpeaqError(f"{name}: not a scene graph written by to_json: {reason}") from error
+        entities, relations, names = document.entities, document.relations, document.vocabulary
+        probabilities = np.array([relation.predicate_probs for relation in relations])
+        return cls(
+            boxes=np.array([entity.box for entity in entities]),
+            labels=np.array([entity.label for entity in entities]),
+            scores=np.array([entity.score for entity in entities]),
+            pairs=np.array([(relation.subject, relation.object) for relation in relations]),
+            predicates=np.array([relation.predicate for relation in relations]),
+            predicate_probs=probabilities.reshape(len(relations), document.predicate_count + 1),
+            image_size=(document.height, document.width),
+            queries=np.array([relation.query for relation in relations]),
+            pair_scores=np.array([relation.pair_scores for relation in relations]),
+            vocabulary=names and Vocabulary(tuple(names.objects), tuple(names.predicates)),
+            image=Path(document.image) if document.image is not None else None,
+        )
 
 
 def _floats(values: np.ndarray) -> list:
@@ -150,101 +122,6 @@ def _floats(values: np.ndarray) -> list:
     return values.astype(str).astype(float).tolist()
 
 
-def graph_to_json(graph: GraphData, path: str | Path | None = None) -> str:
-    """See `speaq.SceneGraph.to_json`."""
-    content, parts = graph_to_dict(graph), []
-    try:
-        _check(content)
-    except ValueError as error:
-        raise SpeaqError(f"{graph!r}: cannot be written as JSON: {error}") from error
-    for key, value in content.items():
-        text = _dumps(value)
-        if isinstance(value, list) and value:
-            text = "[\n" + ",\n".join(f"    {_dumps(row)}" for row in value) + "\n  ]"
-        parts.append(f'  "{key}": {text}')
-    text = "{\n" + ",\n".join(parts) + "\n}\n"
-    if path is not None:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return text
-
-
 def _dumps(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def graph_from_json(source: str | Path, cls: type[Graph]) -> Graph:
-    """See `speaq.SceneGraph.from_json`."""
-    if isinstance(source, str) and source.lstrip().startswith("{"):
-        name, text = "this JSON text", source
-    else:
-        name = str(source)
-        try:
-            text = Path(source).read_text(encoding="utf-8-sig")
-        except (OSError, ValueError) as error:
-            raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
-    try:
-        document = _check(json.loads(text))
-    except (RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise SpeaqError(f"{name}: not a scene graph written by to_json: {reason}") from error
-    entities, relations, names = document.entities, document.relations, document.vocabulary
-    probabilities = np.array([relation.predicate_probs for relation in relations])
-    return cls(
-        boxes=np.array([entity.box for entity in entities]),
-        labels=np.array([entity.label for entity in entities]),
-        scores=np.array([entity.score for entity in entities]),
-        pairs=np.array([(relation.subject, relation.object) for relation in relations]),
-        predicates=np.array([relation.predicate for relation in relations]),
-        predicate_probs=probabilities.reshape(len(relations), document.predicate_count + 1),
-        image_size=(document.height, document.width),
-        queries=np.array([relation.query for relation in relations]),
-        pair_scores=np.array([relation.pair_scores for relation in relations]),
-        vocabulary=names and Vocabulary(tuple(names.objects), tuple(names.predicates)),
-        image=Path(document.image) if document.image is not None else None,
-    )
-
-
-def _check(content: Any) -> Document:
-    """The checked document, or a ValueError with the place in it, what was expected and what was found."""
-    try:
-        return Document.model_validate(content)
-    except ValidationError as error:
-        raise ValueError(_describe(error.errors(include_url=False)[0])) from None
-
-
-_PARTS = {"entities": EntityRecord, "relations": RelationRecord, "vocabulary": VocabularyRecord}
-_EXPECTED = {  # by pydantic's type of error
-    "finite_number": "a finite number",
-    "float_type": "a number",
-    "greater_than_equal": "at least {ge}",
-    "int_type": "an integer",
-    "less_than_equal": "at most {le}",
-    "list_type": "an array",
-    "literal_error": "{expected}",
-    "model_type": "an object",
-    "string_type": "a string",
-    "too_long": "at most {max_length} numbers",
-    "too_short": "at least {min_length} numbers",
-}
-
-
-def _describe(error: Any) -> str:
-    """Place, expected and found of an error of pydantic."""
-    keys, kind, found = error["loc"], error["type"], error["input"]
-    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:40]}" for key in keys).lstrip(".")
-    start = f"{place}: " if place else ""
-    if kind == "missing":
-        return f"{start}is missing"
-    if kind == "extra_forbidden":
-        return f"{start}no such key; expected {', '.join(_PARTS[keys[0]].model_fields)}"
-    if kind == "value_error":
-        return f"{start}{error['ctx']['error']}"
-    expected = _EXPECTED[kind].format(**error.get("ctx", {})) if kind in _EXPECTED else error["msg"]
-    if keys in (("image",), ("vocabulary",)):
-        expected += " or null"
-    shown = "an object" if isinstance(found, dict) else json.dumps(found)
-    if isinstance(found, list):
-        shown = f"an array of {len(found)}"
-    return f"{start}expected {expected}, found {shown if len(shown) <= 40 else shown[:37] + '...'}"
