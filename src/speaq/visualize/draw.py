@@ -157,12 +157,12 @@ def _omission_note(graph: GraphData, shown: GraphData) -> str:
 
 def _headings(titles: Sequence[str], summaries: Sequence[str], width: float) -> list[Block]:
     """Titles with summaries, all of the height of the highest, so that the photos below are aligned."""
-    blocks = []
+    rows = []
     for title, summary in zip(titles, summaries, strict=True):
         text = Text(summary, NOTE_SIZE, GREY)
-        blocks.append(text_block([title_text(title, width - text.width - TITLE_SIZE), text]))
-    strut = Block(0, max(block.height for block in blocks), lambda canvas, x, y: None)
-    return [row([block, strut]) for block in blocks]
+        rows.append([title_text(title, width - text.width - TITLE_SIZE), text])
+    height = max(text_block(texts).height for texts in rows)
+    return [text_block(texts, height) for texts in rows]
 
 
 def _with_diagram(

@@ -1,11 +1,8 @@
-"""Nodes and edges in columns, so that a graph reads from left to right with few crossings.
+"""Nodes and edges in columns, so that a graph reads from left to right (Sugiyama, Tagawa and Toda 1981).
 
-The steps are those of Sugiyama, Tagawa and Toda (1981): a direction for every edge, a layer for every node,
-an order within every column. Nodes stand in the even columns and edge labels in the odd ones; an edge that
-passes a column has a placeholder there, so that it never crosses a node or a label.
-
-Elements are indexed: the E nodes first, then the M labels, then the placeholders. Shape letters: see
-`speaq.structures`.
+Nodes stand in the even columns and edge labels in the odd ones; an edge that passes a column has a
+placeholder there, so that it never crosses a node or a label. Elements are indexed: the E nodes first, then
+the M labels, then the placeholders. Shape letters: see `speaq.structures`.
 """
 
 from dataclasses import dataclass
@@ -75,9 +72,8 @@ def assign_columns(pairs: np.ndarray, heights: np.ndarray, depth: int) -> Column
 
 
 def _flip_edges(pairs: np.ndarray, count: int, depth: int) -> tuple[np.ndarray, int]:
-    """(M,) bool, edges to reverse: without a cycle and, if possible, without a path of over ``depth`` edges.
-
-    The length of the longest path is the second result.
+    """(M,) bool, edges to reverse against cycles and, if possible, paths of over ``depth`` edges; and the
+    length of the longest path.
     """
     longest = np.full((count, count), -np.inf)  # (E, E) length of the longest path from one node to another
     np.fill_diagonal(longest, 0)

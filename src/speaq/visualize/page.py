@@ -52,10 +52,10 @@ def diagram_block(diagram: Diagram, part: StyledGraph, zoom: float = 1.0) -> Blo
     return padded(Block(width, height, draw), MARGIN)
 
 
-def text_block(texts: Sequence[Text]) -> Block:
+def text_block(texts: Sequence[Text], min_height: float = 0) -> Block:
     """Texts in a row."""
     width, lines = row_size(texts)
-    height = (_BLOCK_HEIGHT + LINE_HEIGHT * (lines - 1)) * texts[0].size
+    height = max((_BLOCK_HEIGHT + LINE_HEIGHT * (lines - 1)) * texts[0].size, min_height)
 
     def draw(canvas: Canvas, x: float, y: float) -> None:
         canvas.panel(x, y, width, height).texts((width / 2, height / 2), texts)
