@@ -76,11 +76,7 @@ class Document(BaseModel):
         """Check that indices and lengths agree with the numbers of entities and classes."""
         count, names = self.predicate_count, self.vocabulary
         if names is not None:
-            if len(names.predicates) != count:
-                raise ValueError(
-                    f"vocabulary.predicates: expected {count} names as in predicate_count, "
-                    f"found {len(names.predicates)}"
-                )
+            _check_length("vocabulary.predicates", names.predicates, count, "names as in predicate_count")
             for row, entity in enumerate(self.entities):
                 _check_index(f"entities[{row}].label", entity.label, len(names.objects), "object classes")
         for row, relation in enumerate(self.relations):
@@ -88,12 +84,14 @@ class Document(BaseModel):
             _check_index(f"{place}.subject", relation.subject, entities, "entities")
             _check_index(f"{place}.object", relation.object, entities, "entities")
             _check_index(f"{place}.predicate", relation.predicate, count, "predicate classes")
-            if len(relation.predicate_probs) != count + 1:
-                raise ValueError(
-                    f"{place}.predicate_probs: expected {count + 1} numbers (predicate_count + 1), "
-                    f"found {len(relation.predicate_probs)}"
-                )
+            kind = "numbers (predicate_count + 1)"
+            _check_length(f"{place}.predicate_probs", relation.predicate_probs, count + 1, kind)
         return self
+
+
+def _check_length(place: str, values: list, length: int, kind: str) -> None:
+    if len(values) != length:
+        raise ValueError(f"{place}: expected {length} {kind}, found {len(values)}")
 
 
 def _check_index(place: str, index: int, count: int, kind: str) -> None:
