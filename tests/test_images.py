@@ -30,14 +30,14 @@ def encoded(image, kind="PNG", **options):
 
 def test_read_image_gives_equal_pixels_for_every_source(tmp_path):
     array = pixels()
-    picture = Image.fromarray(array)
+    image = Image.fromarray(array)
     path = tmp_path / "a.png"
-    picture.save(path)
+    image.save(path)
     sources = [
         path,
         str(path),
         path.read_bytes(),
-        picture,
+        image,
         array,
         array.astype(np.int64),
         array.astype(np.float64) / 255,
@@ -47,9 +47,9 @@ def test_read_image_gives_equal_pixels_for_every_source(tmp_path):
         torch.from_numpy(array).permute(2, 0, 1).requires_grad_(False),
     ]
     for source in sources:
-        image = read_image(source)
-        assert image.mode == "RGB"
-        np.testing.assert_array_equal(np.asarray(image), array)
+        read = read_image(source)
+        assert read.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(read), array)
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1)])

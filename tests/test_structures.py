@@ -3,7 +3,7 @@ from speaq.structures import Vocabulary
 FIRST = Vocabulary(("cat", "dog", "tree"), ("on", "in"))
 
 
-def test_equal_vocabularies_differ_in_nothing():
+def test_equal_vocabularies_have_no_differences():
     assert FIRST.differences(Vocabulary(("cat", "dog", "tree"), ("on", "in"))) == []
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_MODULES = {"export", "metrics", "plot"}
 _MODULE_OF = {
     "Config": "speaq.config",
     "ModelConfig": "speaq.model.config",
@@ -46,7 +45,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         return getattr(import_module(_MODULE_OF[name]), name)
-    if name in _MODULES:
+    if name in ("export", "metrics", "plot"):
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
         return import_module("importlib.metadata").version(__name__)

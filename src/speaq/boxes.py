@@ -1,8 +1,7 @@
-"""Box formats, IoU and generalised IoU.
+"""Box formats, IoU and generalised IoU, for any device, float type and leading dimensions ("...").
 
 Formats: ``xyxy`` is (x1, y1, x2, y2), ``cxcywh`` is (centre x, centre y, width, height). Boxes are
-continuous: a box covers x2 - x1 by y2 - y1, with no added pixel. Every function works on any device,
-any float type and any leading dimensions ("...").
+continuous: a box covers x2 - x1 by y2 - y1, with no added pixel.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""The one exception that means "the user can fix this": shown without a traceback, exit code 2."""
+"""The exception for errors that the user can fix."""
 
 
 class SpeaqError(Exception):
-    """A mistake in a file, key, path or command line, told to the person who can mend it.
+    """An error in a file, setting, path or command line; the program shows it without a traceback.
 
     The message names the file, key or image, what was expected, what was found, and what to do.
     """

@@ -76,9 +76,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def read_tensors(path: Path, advice: str) -> Any:
     """Read tensors in plain containers that torch.save wrote, without running code from the file.
 
-    Args:
-        path: the file.
-        advice: end of the error message: what to do about a file that cannot be read.
+    Error messages end with ``advice``: what to do about a file that cannot be read.
 
     Raises:
         SpeaqError: the file is missing, damaged, or contains other Python objects.

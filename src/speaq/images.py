@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union, cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -52,7 +52,7 @@ def split_pattern(pattern: str) -> tuple[Path, str]:
 
 
 def image_files(place: str | Path) -> list[Path]:
-    """The image files in a folder, searched recursively, or those that match a pattern, sorted by path.
+    """The image files in a folder (searched recursively) or that match a pattern, sorted by path.
 
     Hidden files and folders are skipped; links to folders are not followed.
 
@@ -86,21 +86,18 @@ def _is_hidden(path: Path, folder: Path) -> bool:
 def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[ImageSource]:
     """Iterate over single images, without opening them.
 
-    Args:
-        images: an image; a folder, searched recursively; a pattern such as "photos/*.jpg"; an array or a
-            tensor of several images (B, ...); or any iterable of those.
+    Those of a folder (searched recursively), of a pattern such as "photos/*.jpg", of an array or a tensor of
+    several images (B, ...), or of an iterable of any of these.
 
     Raises:
         SpeaqError: a folder has no image, or no image matches a pattern.
     """
-    if isinstance(images, str | Path) and not is_one_image(images):
+    if is_one_image(images):
+        yield cast(ImageSource, images)
+    elif isinstance(images, str | Path):
         yield from image_files(images)
-    elif (isinstance(images, np.ndarray) or _is_tensor(images)) and images.ndim == 4:
-        yield from images
-    elif isinstance(images, str | Path | bytes | Image.Image | np.ndarray) or _is_tensor(images):
-        yield images
     elif isinstance(images, Iterable):
-        for image in images:
+        for image in cast(Iterable[ImageSource], images):
             yield from iterate_sources(image)
     else:
         raise SpeaqError(
@@ -111,10 +108,7 @@ def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[Ima
 
 @contextmanager
 def pixel_limit(pixels: int) -> Iterator[None]:
-    """Set the size above which Pillow refuses an image as a decompression bomb, inside the block.
-
-    The default of Pillow is 178,956,970 pixels. An image needs 4 bytes per pixel.
-    """
+    """Set the size above which Pillow refuses an image, inside the block; its default is 178,956,970."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = pixels // 2  # Pillow warns above it and refuses above twice as many
     try:
@@ -128,24 +122,18 @@ def pixel_limit(pixels: int) -> Iterator[None]:
 def read_image(source: ImageSource) -> Image.Image:
     """Read an image as RGB, with its EXIF orientation applied and transparency blended with white.
 
-    Args:
-        source: see `ImageSource`.
-
     Raises:
         SpeaqError: the file is missing, damaged or not an image, or the shape or the values of the array are
             not those of an image.
     """
-    if isinstance(source, Image.Image):
-        return _from_pil(source)
     if _is_tensor(source):
         array = source.detach().cpu()
         array = array.float() if array.is_floating_point() else array  # NumPy has no bfloat16
-        return _from_array(
-            array.movedim(0, -1).numpy() if array.ndim == 3 else array.numpy(), "tensor (C, H, W)"
-        )
+        array = array.movedim(0, -1) if array.ndim == 3 else array
+        return _from_array(array.numpy(), "tensor (C, H, W)")
     if isinstance(source, np.ndarray):
         return _from_array(source, "array (H, W, C)")
-    if isinstance(source, bytes):
+    if isinstance(source, bytes | Image.Image):
         return read_image_file(source)
     source = Path(source)  # pyright: ignore[reportArgumentType]  # a TypeGuard does not narrow the other branch
     if not source.is_file():
@@ -157,14 +145,6 @@ def _is_tensor(image: object) -> TypeGuard["torch.Tensor"]:
     """Whether ``image`` is a tensor, without importing torch: tensors exist only where it is imported."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(image, torch.Tensor)
-
-
-def _from_pil(image: Image.Image) -> Image.Image:
-    try:
-        return to_rgb(image)
-    except PILLOW_ERRORS as error:  # Pillow reads the pixels of a file at the first access
-        name = getattr(image, "filename", "") or "PIL image"
-        raise SpeaqError(f"{name}: the image cannot be read ({error}); replace the file") from error
 
 
 def _from_array(array: np.ndarray, kind: str) -> Image.Image:
@@ -186,11 +166,8 @@ def _from_array(array: np.ndarray, kind: str) -> Image.Image:
     return to_rgb(Image.fromarray(array.astype(np.uint8)))
 
 
-def read_image_file(file: Path | bytes) -> Image.Image:
-    """Read an image file as RGB, see `to_rgb`.
-
-    Args:
-        file: path or content of the file.
+def read_image_file(file: Path | bytes | Image.Image) -> Image.Image:
+    """Read an image file, given as path, content or opened image, as RGB; see `to_rgb`.
 
     Raises:
         SpeaqError: the file cannot be read.
@@ -207,8 +184,7 @@ def read_image_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
-        transposed = _orientation(image) >= 5
-    return (height, width) if transposed else (width, height)
+        return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -227,20 +203,30 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _opened(file: Path | bytes) -> Iterator[Image.Image]:
-    name = f"image of {len(file)} bytes" if isinstance(file, bytes) else str(file)
+def _opened(file: Path | bytes | Image.Image) -> Iterator[Image.Image]:
+    """An image, whose pixels Pillow reads at the first access, so that errors in the block are about it."""
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            yield image
+        if isinstance(file, Image.Image):
+            yield file
+        else:
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+                yield image
     except Image.DecompressionBombError as error:
         raise SpeaqError(
-            f"{name}: the image cannot be read: it is too large to be safe ({error}); make it smaller, or "
-            "allow more with --max-pixels on the command line, PIL.Image.MAX_IMAGE_PIXELS in Python"
+            f"{_name(file)}: the image cannot be read: it is too large to be safe ({error}); make it "
+            "smaller, or allow more with --max-pixels on the command line, PIL.Image.MAX_IMAGE_PIXELS in "
+            "Python"
         ) from error
     except PILLOW_ERRORS as error:
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "not an image of a known format" if unknown else error
-        raise SpeaqError(f"{name}: the image cannot be read ({reason}); replace the file") from error
+        raise SpeaqError(f"{_name(file)}: the image cannot be read ({reason}); replace the file") from error
+
+
+def _name(file: Path | bytes | Image.Image) -> str:
+    if isinstance(file, Image.Image):
+        return getattr(file, "filename", "") or "PIL image"
+    return f"image of {len(file)} bytes" if isinstance(file, bytes) else str(file)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -35,7 +35,7 @@ class Speaq(SpeaqModel):
         Args:
             source: a folder with ``config.json`` and ``model.safetensors``, the output folder of a training
                 (its best checkpoint, or else its newest), or a model id on the hub.
-            device: where to put the model.
+            device: device of the model.
             revision: branch, tag or commit of a model on the hub.
 
         Raises:
@@ -53,12 +53,9 @@ class Speaq(SpeaqModel):
     ) -> None:
         """Write ``config.json``, ``model.safetensors`` and a model card, ``README.md``.
 
-        Args:
-            folder: where to write; created if missing. An existing README.md is kept if none of the arguments
-                below is given.
-            metrics: for the card: values by name, as in ``results.json`` of an evaluation.
-            data: for the card: what the model was trained on.
-            license: for the card: license of the weights, such as "mit".
+        The folder is created if missing. An existing README.md is kept if nothing is given for the card:
+        ``metrics`` by name, as in ``results.json`` of an evaluation; ``data``, what the model was trained on;
+        and the ``license`` of the weights, such as "mit".
 
         Raises:
             SpeaqError: the model cannot be written; the folder is unchanged.
@@ -75,18 +72,10 @@ class Speaq(SpeaqModel):
         private: bool = False,
         token: str | None = None,
     ) -> str:
-        """Upload the model to the hub.
+        """Upload the model to the repository ``repo_id`` (owner/name) on the hub; return its address.
 
-        Args:
-            repo_id: owner/name; created if missing.
-            metrics: as for ``save_pretrained``.
-            data: as for ``save_pretrained``.
-            license: as for ``save_pretrained``.
-            private: whether a new repository is visible to its owner only.
-            token: for the hub; by default that of ``hf auth login``.
-
-        Returns:
-            The address of the repository.
+        The repository is created if missing, and ``private`` if so chosen. The ``token`` is by default that
+        of ``hf auth login``; the other arguments are those of ``save_pretrained``.
 
         Raises:
             SpeaqError: the hub refuses the upload, or cannot be reached.
@@ -97,7 +86,7 @@ class Speaq(SpeaqModel):
     def _card(
         self, name: str, metrics: Mapping[str, float] | None, data: str | None, license: str | None
     ) -> str | None:
-        """The model card, or None if it would hold no more than the model itself."""
+        """The model card, or None if nothing is given for it."""
         if not (metrics or data or license):
             return None
         return model_card(self.config, name=name, metrics=metrics, data=data, license=license)
@@ -149,17 +138,15 @@ class Speaq(SpeaqModel):
             images: a path, the bytes of a file, a Pillow image, an array (H, W, C) or a tensor (C, H, W); a
                 folder, a pattern such as "photos/*.jpg", an array or a tensor of several images (B, ...); or
                 an iterable of those.
-            score: minimum triplet score. If it or ``top`` is given, entities without a relation are removed
-            too.
-            top: maximum number of relations per image; the best ones are kept.
-            batch_size: images that go through the network at once. Only images of equal resized size share a
-                batch, so the result does not depend on it.
+            score: minimum triplet score. With it or ``top``, entities without a relation are removed, too.
+            top: maximum number of relations per image, best first.
+            batch_size: images per forward pass. Only images of equal resized size share a batch, so the
+                result does not depend on it.
             postprocess: turns the output of the network into graphs; by default a `PostProcessor` with the
                 NMS threshold of the model.
-            min_size: length of the shortest edge in pixels to resize to; by default that of the model.
-            max_size: maximum length of the longest edge in pixels; by default that of the model.
-            device: where to compute, such as "cuda"; the model is moved there and stays. By default where it
-            is.
+            min_size: length of the shortest edge in pixels after resizing; by default that of the model.
+            max_size: maximum length of the longest edge; by default that of the model.
+            device: device to compute on, to which the model is moved; by default its current one.
             dtype: "bfloat16" is faster on a GPU and slightly less exact.
 
         Returns:

@@ -1,25 +1,22 @@
 """The result of a prediction: the entities of an image and the relations between them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from speaq.graph.data import GraphData
-from speaq.graph.export import graph_to_dot, graph_to_graphml, graph_to_networkx, graph_to_supervision
-from speaq.graph.json import graph_from_json, graph_to_dict, graph_to_json
+from speaq.graph.export import ExportGraph
+from speaq.graph.json import JsonGraph
 
 if TYPE_CHECKING:
-    import networkx
-    import supervision
     from PIL import Image
 
     from speaq.images import ImageSource
 
 
-class SceneGraph(GraphData):
+class SceneGraph(JsonGraph, ExportGraph):
     """Entities of an image and the relations between them, best relation first.
 
-    `GraphData` has the arrays, how a graph is indexed, iterated and compared, and ``filter``; this class adds
-    files, drawings and conversion to the types of other libraries.
+    `GraphData` has the arrays, how a graph is indexed, iterated and compared, and ``filter``; `JsonGraph` and
+    `ExportGraph` add files and types of other libraries, and this class adds drawings.
 
     Examples:
         >>> graph = SceneGraph.from_json("graph.json")  # doctest: +SKIP
@@ -29,63 +26,6 @@ class SceneGraph(GraphData):
     """
 
     __slots__ = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The graph in plain Python types, as docs/scene_graph_json.md describes them."""
-        return graph_to_dict(self)
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The graph as JSON text, one entity or relation per line; also written to ``path`` where given.
-
-        Raises:
-            SpeaqError: the graph has values that docs/scene_graph_json.md does not allow, such as a score
-                that is not finite, or the file cannot be written.
-        """
-        return graph_to_json(self, path)
-
-    @classmethod
-    def from_json(cls, source: str | Path) -> Self:
-        """Read a graph, exactly as it was written; an image that did not come from a file is not stored.
-
-        Args:
-            source: a file, or the text that ``to_json`` returned.
-
-        Raises:
-            SpeaqError: the file is missing or is not what docs/scene_graph_json.md describes.
-        """
-        return graph_from_json(source, cls)
-
-    def to_networkx(self) -> "networkx.MultiDiGraph":
-        """The graph for networkx: a node per entity (index from 0), an edge per relation.
-
-        Nodes have name, label (the class index), score and the box as x1, y1, x2, y2; edges have predicate
-        (its name), label and score. networkx can write all of them, as GraphML for example.
-        """
-        return graph_to_networkx(self)
-
-    def to_graphml(self, path: str | Path) -> None:
-        """Write the graph as GraphML, for Gephi, yEd or igraph, with the attributes of ``to_networkx``.
-
-        Raises:
-            SpeaqError: the file cannot be written.
-        """
-        graph_to_graphml(self, path)
-
-    def to_supervision(self) -> "supervision.Detections":
-        """The entities as detections of the package supervision, whose data has their "class_name".
-
-        Raises:
-            SpeaqError: supervision is not installed.
-        """
-        return graph_to_supervision(self)
-
-    def to_dot(self, path: str | Path | None = None) -> str:
-        """The graph in the language of Graphviz; also written to ``path`` where given.
-
-        Raises:
-            SpeaqError: the file cannot be written.
-        """
-        return graph_to_dot(self, path)
 
     def draw(
         self,
@@ -99,18 +39,18 @@ class SceneGraph(GraphData):
     ) -> "Image.Image":
         """Draw boxes and names of the best relations on the image, with the graph as a diagram beside it.
 
-        Lines are the stronger the higher the score. A note in the picture says what was left out.
+        Lines are the stronger the higher the score. A note in the drawing lists what was left out.
 
         Args:
-            path: where to write the picture: .svg and .pdf hold shapes and text, all other formats pixels.
+            path: where to write the drawing: .svg and .pdf hold shapes and text, all other formats pixels.
             image: the image to draw on; by default the one the graph was made from.
             top: maximum number of relations, the best ones; of entities if there is no relation.
             score: minimum score of what is drawn.
             panel: where the diagram goes; None for no diagram, but arrows on the image.
-            title: above the picture.
+            title: above the image.
 
         Raises:
-            SpeaqError: the graph has no image or it cannot be read, or the picture cannot be written.
+            SpeaqError: the graph has no image or it cannot be read, or the drawing cannot be written.
         """
         from speaq.visualize.draw import draw_graph  # importing matplotlib takes a while
 

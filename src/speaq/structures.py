@@ -40,12 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Class names, in index order from 0.
-
-    Attributes:
-        objects: C object class names.
-        predicates: R predicate names.
-    """
+    """Names of the C object classes and R predicates, in index order from 0."""
 
     objects: tuple[str, ...]
     predicates: tuple[str, ...]
@@ -59,24 +54,19 @@ class Vocabulary:
         ]
 
 
-_MOST_NAMES = 5  # in a message
-
-
 def _name_differences(what: str, names: tuple[str, ...], others: tuple[str, ...]) -> Iterator[str]:
-    if names == others:
-        return
+    shown = 5
     for one, two, first in ((names, others, "first"), (others, names, "second")):
         only = [name for name in one if name not in two]
         if only:
-            listed = ", ".join(repr(name) for name in only[:_MOST_NAMES])
-            more = f" and {len(only) - _MOST_NAMES} more" if len(only) > _MOST_NAMES else ""
+            listed = ", ".join(repr(name) for name in only[:shown])
+            more = f" and {len(only) - shown} more" if len(only) > shown else ""
             yield f"{len(only)} of the {len(one)} {what} of the {first} are not in the other: {listed}{more}"
-    if set(names) == set(others) and len(names) == len(others):
-        index = next(i for i in range(len(names)) if names[i] != others[i])
-        number = sum(a != b for a, b in zip(names, others, strict=True))
+    if names != others and set(names) == set(others) and len(names) == len(others):
+        moved = [i for i, name in enumerate(names) if name != others[i]]
         yield (
-            f"{number} of the {len(names)} {what} are in another order, first at number {index + 1}: "
-            f"{names[index]!r} and {others[index]!r}"
+            f"{len(moved)} of the {len(names)} {what} are in another order, first at number {moved[0] + 1}: "
+            f"{names[moved[0]]!r} and {others[moved[0]]!r}"
         )
 
 
@@ -111,14 +101,11 @@ class Target:
     """The training target of one (augmented, resized) image.
 
     Attributes:
-        image_id: as in the annotation.
         boxes: (N, 4) float32, cxcywh in 0..1 of the image.
-        labels: (N,) int64.
-        relations: (M, 3) int64, rows (subject box, object box, predicate).
+        labels, relations: (N,) and (M, 3) int64, as in the annotation.
         relation_boxes: (M, 4) float32, cxcywh in 0..1, the predicate boxes: from the subject's centre to the
             object's centre.
-        source: name of the source of data.
-        loss_weight: weight of this image in the loss.
+        image_id, source, loss_weight: as in the annotation.
     """
 
     image_id: int | str
@@ -144,8 +131,7 @@ class Batch:
 
     Attributes:
         images: (B, 3, H, W) uint8, RGB; padding is 0.
-        sizes: (B, 2) int64, height and width of each image without the padding; stays on the CPU, where the
-            model checks whether there is any padding.
+        sizes: (B, 2) int64, height and width of each image without the padding, always on the CPU.
         targets: B targets of the images as they are here.
         annotations: B annotations of the original images.
     """
@@ -157,16 +143,13 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on ``device``."""
-        return Batch(
-            images=self.images.to(device, non_blocking=non_blocking),
-            sizes=self.sizes,
-            targets=[target.to(device, non_blocking) for target in self.targets],
-            annotations=self.annotations,
-        )
+        images = self.images.to(device, non_blocking=non_blocking)
+        targets = [target.to(device, non_blocking) for target in self.targets]
+        return replace(self, images=images, targets=targets)
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory (called by the data loader)."""
-        return Batch(self.images.pin_memory(), self.sizes, self.targets, self.annotations)
+        return replace(self, images=self.images.pin_memory())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,6 +185,6 @@ class RawOutput:
 
     def last_layer(self) -> RawOutput:
         """The final layer alone, L = 1."""
-        layered = ("subject_logits", "object_logits", "subject_boxes", "object_boxes")
-        layered += ("predicate_logits", "predicate_boxes")
-        return replace(self, **{name: getattr(self, name)[-1:] for name in layered})
+        roles = ("subject", "object", "predicate")
+        names = [f"{role}_{kind}" for role in roles for kind in ("logits", "boxes")]
+        return replace(self, **{name: getattr(self, name)[-1:] for name in names})

@@ -218,8 +218,8 @@ def test_to_json_refuses_what_from_json_would(tmp_path, changes, message):
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path):
-    with pytest.raises(SpeaqError, match=r"nothing.json: cannot read this scene graph"):
-        SceneGraph.from_json(tmp_path / "nothing.json")
+    with pytest.raises(SpeaqError, match=r"missing.json: cannot read this scene graph"):
+        SceneGraph.from_json(tmp_path / "missing.json")
     (tmp_path / "file").write_text("")
     with pytest.raises(SpeaqError, match=r"graph.json: cannot write"):
         small_graph().to_json(tmp_path / "file" / "graph.json")

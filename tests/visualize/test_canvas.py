@@ -9,7 +9,8 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from speaq.errors import SpeaqError
-from speaq.visualize.canvas import Canvas, Text, row_width
+from speaq.visualize.canvas import Canvas
+from speaq.visualize.text import Text
 
 RED, BLUE = (200, 0, 0), (0, 114, 178)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -25,14 +26,20 @@ def make_canvas(scale=2.0):
 
 
 def test_pixels_show_photo_shapes_and_text():
-    picture = np.asarray(make_canvas().pixels)
-    assert picture.shape == (160, 240, 3)
-    assert picture[0, 0].tolist() == [255, 255, 255]
+    drawing = np.asarray(make_canvas().pixels)
+    assert drawing.shape == (160, 240, 3)
+    assert drawing[0, 0].tolist() == [255, 255, 255]
     for y, x in ((40, 20), (119, 139)):  # the corners of the photo
-        assert picture[y, x].tolist() == list(RED)
-    assert picture[39, 20].tolist() == picture[120, 139].tolist() == [255, 255, 255]
-    assert picture[62, 42].tolist() == list(BLUE)
-    assert picture[61:79, 41:79, 0].max() > 200  # text
+        assert drawing[y, x].tolist() == list(RED)
+    assert drawing[39, 20].tolist() == drawing[120, 139].tolist() == [255, 255, 255]
+    assert drawing[62, 42].tolist() == list(BLUE)
+    assert drawing[61:79, 41:79, 0].max() > 200  # text
+
+
+@pytest.mark.parametrize("width", [25, 35, 101, 800])
+def test_pixels_have_the_exact_size(width):
+    # 25 / 72 * (72 * 1.8) is below 45 in floating-point numbers.
+    assert Canvas(width, 50, 1.8).pixels.size == (width * 18 // 10, 90)
 
 
 def test_curve_width_is_zoomed_and_scaled():
@@ -57,8 +64,8 @@ def test_svg_holds_text_shapes_and_the_photo():
     photo = Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2])))
     assert photo.size == (30, 20)
     assert np.abs(np.asarray(photo, int)[10, 10] - RED).max() < 5
-    assert "font-family: 'DejaVu Sans', Verdana, sans-serif" in text
-    # Nothing is read from elsewhere, and nothing tells when or where it was made.
+    assert "'DejaVu Sans', Verdana, sans-serif" in text
+    # The file refers to no other file and has no date.
     assert set(re.findall(r'href="(.{5})', text)) <= {"data:"}
     assert "<dc:date>" not in text
     assert text == make_canvas().svg()
@@ -78,17 +85,11 @@ def test_write_chooses_the_format_by_extension(tmp_path):
     make_canvas().write(tmp_path / "b.pdf")
     assert (tmp_path / "new" / "a.PDF").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     for name in ("a.xyz", "a"):
-        with pytest.raises(SpeaqError, match=rf"{name}: cannot write a picture with this ending; use .png"):
+        with pytest.raises(SpeaqError, match=rf"{name}: cannot write an image with this extension; use .png"):
             canvas.write(tmp_path / name)
     (tmp_path / "file").write_text("")
     with pytest.raises(SpeaqError, match=r"a.svg: cannot write this file"):
         canvas.write(tmp_path / "file" / "a.svg")
-
-
-def test_row_width_adds_gaps_and_bold_text_is_wider():
-    texts = [Text("left of", 10, BLUE), Text("0.50", 8, BLUE)]
-    assert row_width(texts) == pytest.approx(row_width(texts[:1]) + 4 + row_width(texts[1:]))
-    assert row_width([Text("m", 10, BLUE, bold=True)]) > row_width([Text("m", 10, BLUE)])
 
 
 def test_texts_of_several_lines_are_centred():

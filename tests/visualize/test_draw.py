@@ -42,9 +42,9 @@ def without_relations(graph):
     )
 
 
-def near_colour(picture, colour):
+def near_colour(drawing, colour):
     """How many pixels have (nearly) this colour."""
-    return int((np.abs(np.asarray(picture, int) - colour).max(axis=2) < 8).sum())
+    return int((np.abs(np.asarray(drawing, int) - colour).max(axis=2) < 8).sum())
 
 
 def texts(path):
@@ -64,17 +64,17 @@ def texts(path):
         ((30, 300), (288, 2880)),
     ],
 )
-def test_picture_sizes(size, drawn):
+def test_draw_graph_gives_these_sizes(size, drawn):
     assert draw_graph(make_graph(*size), panel=None).size == drawn
 
 
 def test_boxes_are_drawn_at_their_positions():
     graph = make_graph(1000, 1000).filter(top=1)
-    picture = np.asarray(draw_graph(graph, panel=None), int)
+    drawing = np.asarray(draw_graph(graph, panel=None), int)
     # Row 1150 of 1440 crosses the left sides of both boxes, at 144 and at 864.
     for x, colour in ((144, PALETTE[0]), (864, PALETTE[1])):
-        assert np.abs(picture[1150, x - 1 : x + 1] - colour).max() < 20
-        assert np.abs(picture[1150, x + 12] - BACKGROUND).max() < 20
+        assert np.abs(drawing[1150, x - 1 : x + 1] - colour).max() < 20
+        assert np.abs(drawing[1150, x + 12] - BACKGROUND).max() < 20
 
 
 def test_panel_places_the_diagram():
@@ -94,8 +94,8 @@ def test_panel_places_the_diagram():
 def test_lines_are_the_stronger_the_higher_the_score():
     def greyness(score):
         graph = make_graph(500, 500, scores=[score] * 3, pair_scores=[[1, 1]] * 3).filter(top=1)
-        picture = np.asarray(draw_graph(graph, panel=None), int)
-        return [np.abs(picture[1150, 720 + i] - PALETTE[1]).sum() for i in (143, 144, 145)]
+        drawing = np.asarray(draw_graph(graph, panel=None), int)
+        return [np.abs(drawing[1150, 720 + i] - PALETTE[1]).sum() for i in (143, 144, 145)]
 
     assert np.sum(greyness(0.1)) > np.sum(greyness(0.9))
 
@@ -128,9 +128,9 @@ def test_entities_are_drawn_where_there_is_no_relation(tmp_path):
     assert sorted(texts(tmp_path / "a.svg")) == sorted(
         ["person", "table"] * 2 + ["0.90", "0.80", "Shown: 2 of 3 entities, the best ones"]
     )
-    nothing = draw_graph(graph, score=0.99, path=tmp_path / "a.svg")
+    empty = draw_graph(graph, score=0.99, path=tmp_path / "a.svg")
     assert texts(tmp_path / "a.svg") == ["nothing found", "Shown: 0 of 3 entities, the best ones"]
-    assert near_colour(nothing, BACKGROUND) == 1440 * 1080
+    assert near_colour(empty, BACKGROUND) == 1440 * 1080
 
 
 def test_ground_truth_has_no_scores(tmp_path):
@@ -160,8 +160,8 @@ def test_numbers_of_long_names_are_kept(tmp_path):
 
 def test_long_titles_are_wrapped(tmp_path):
     title = " ".join(["A title that is long."] * 11)
-    picture, plain = draw_graph(make_graph(), path=tmp_path / "a.svg", title=title), draw_graph(make_graph())
-    assert picture.width == plain.width
+    drawing, plain = draw_graph(make_graph(), path=tmp_path / "a.svg", title=title), draw_graph(make_graph())
+    assert drawing.width == plain.width
     rows = [text for text in texts(tmp_path / "a.svg") if text and ("title" in text or "long" in text)]
     assert " ".join(rows) == title
     narrow = draw_graph(make_graph(30, 300), panel=None, title="W" * 10_000)
@@ -182,8 +182,8 @@ def test_comparison_marks_hits_and_misses(tmp_path):
     truth = make_graph(scores=[1, 1, 1], predicate_probs=np.eye(3)[[0, 1, 1]])
     prediction = make_graph(predicates=[0, 0, 1], labels=[0, 1, 1])
     path = tmp_path / "a.svg"
-    picture = draw_comparison(truth, prediction, path=path)
-    assert picture.width > 2 * 1440
+    drawing = draw_comparison(truth, prediction, path=path)
+    assert drawing.width > 2 * 1440
     found = texts(path)
     # One relation is in both: the second has another predicate, the third another subject.
     assert (found.count("✓"), found.count("✗")) == (2, 2)
@@ -208,27 +208,27 @@ def test_comparison_has_common_entities_at_the_same_place():
         predicates=[0],
         predicate_probs=[[0.5, 0.3, 0.2]],
     )
-    picture = np.asarray(draw_comparison(truth, swapped))
-    below = picture[80:1280]  # without titles and legend
+    drawing = np.asarray(draw_comparison(truth, swapped))
+    below = drawing[80:1280]  # without titles and legend
     start = int((below != 255).any(axis=(0, 2)).argmax())
-    shift = picture.shape[1] - 1440
+    shift = drawing.shape[1] - 1440
     np.testing.assert_array_equal(
         below[:, start : start + 1440], below[:, shift - start : shift - start + 1440]
     )
 
 
-def test_pictures_are_written(tmp_path):
+def test_drawings_are_written(tmp_path):
     path = tmp_path / "new" / "graph.jpg"
-    picture = draw_graph(make_graph(), path=path)
-    assert Image.open(path).size == picture.size
+    drawing = draw_graph(make_graph(), path=path)
+    assert Image.open(path).size == drawing.size
     assert [file.name for file in path.parent.iterdir()] == ["graph.jpg"]
     make_graph().draw(tmp_path / "graph.png", panel=None)
     assert Image.open(tmp_path / "graph.png").size == (1440, 1080)
     for name in ("a", "b"):
         make_graph().draw(tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    np.testing.assert_array_equal(np.asarray(draw_graph(make_graph())), np.asarray(picture))
-    with pytest.raises(SpeaqError, match=r"graph.xyz: cannot write a picture with this ending"):
+    np.testing.assert_array_equal(np.asarray(draw_graph(make_graph())), np.asarray(drawing))
+    with pytest.raises(SpeaqError, match=r"graph.xyz: cannot write an image with this extension"):
         draw_graph(make_graph(), path=tmp_path / "graph.xyz")
 
 

@@ -22,7 +22,7 @@ def test_place_never_overlaps_labels():
     tags = list(iter(lambda: space.place((40, 10), tag_positions(box, (40, 10)), box), None))
     assert tags[0] == (50, 40, 90, 50)  # above the left corner, where it is free
     assert tags[1] == (110, 40, 150, 50)
-    assert len(tags) > 35  # until the picture is full
+    assert len(tags) > 35  # until the image is full
     for i, a in enumerate(tags):
         assert 0 <= a[0] < a[2] <= 200
         assert 0 <= a[1] < a[3] <= 100

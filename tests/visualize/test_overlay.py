@@ -2,17 +2,15 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speaq.graph.colours import INK, PALETTE, WHITE, line_colour, luminance, mixed, text_colour
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 from speaq.visualize.canvas import Canvas
 from speaq.visualize.label_placement import distance
 from speaq.visualize.overlay import TEXT_SIZES, Overlay
-from speaq.visualize.style import Part, Style
+from speaq.visualize.style import style_graph
 
 VOCABULARY = Vocabulary(("person", "table", "umbrella " * 8), ("on", "standing in front of"))
 
@@ -33,7 +31,7 @@ def random_graph(seed, entities, relations, size=(480, 640)):
 
 
 def overlay(graph, size, arrows=False):
-    return Overlay(Part.whole(graph), Style.of(graph), size, arrows=arrows)
+    return Overlay(style_graph(graph), size, arrows=arrows)
 
 
 def overlaps(a, b):
@@ -97,24 +95,3 @@ def test_relations_of_one_pair_share_an_arrow():
     drawn = overlay(graph, (800, 600), arrows=True)
     assert list(drawn.labels) == [(0, 1), (1, 0), (2, 2)]
     drawn.draw(Canvas(800, 600).panel(0, 0, 800, 600))
-
-
-def test_names_are_numbered_where_they_repeat():
-    style = Style.of(random_graph(0, 40, 0))
-    for name in ("person", "table"):
-        numbers = [int(shown.split()[1]) for shown in style.names if shown.split()[0] == name]
-        assert numbers == list(range(1, len(numbers) + 1))
-    assert style.colours[:12] == list(PALETTE)
-    graph = random_graph(0, 1, 0)
-    assert Style.of(graph).names == [VOCABULARY.objects[graph.labels[0]].strip()]
-
-
-def test_colours_have_enough_contrast():
-    for colour in PALETTE:
-        for light, dark in ((colour, text_colour(colour)), (WHITE, line_colour(colour))):
-            values = sorted((luminance(light) + 0.05, luminance(dark) + 0.05))
-            assert values[1] / values[0] > 3
-    assert text_colour((255, 255, 255)) == INK
-    assert text_colour((0, 0, 0)) == WHITE
-    assert mixed((0, 100, 200), (100, 100, 0), 0.25) == (75, 100, 50)
-    assert luminance(WHITE) == pytest.approx(1)

@@ -2,7 +2,18 @@ import logging
 
 import pytest
 
-from speaq.visualize.text import FONT, clean, families, shortened, text_width, wrapped
+from speaq.graph.colours import INK
+from speaq.visualize.text import (
+    FONT,
+    Text,
+    clean,
+    families,
+    row_size,
+    shortened,
+    text_width,
+    with_score,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +47,16 @@ def test_text_width_grows_with_text_size_and_weight():
     assert text_width("mmm", 20) == pytest.approx(2 * text_width("mmm", 10), rel=1e-3)
     assert text_width("mm\nm", 10) == text_width("mm", 10) < text_width("mm", 10, bold=True)
     assert text_width("$_^$", 10) > 3 * text_width("$", 10) / 2  # no formula
+
+
+def test_row_size_adds_gaps_and_counts_lines():
+    texts = with_score(Text("left of", 10, INK), 0.5, INK)
+    assert texts[1] == Text("0.50", 8, INK)
+    assert with_score(texts[0], None, INK) == texts[:1]
+    width = texts[0].width + 4 + texts[1].width
+    assert row_size(texts) == (pytest.approx(width), 1)
+    assert row_size([*texts, Text("two\nlines", 10, INK)])[1] == 2
+    assert Text("m", 10, INK, bold=True).width > Text("m", 10, INK).width
 
 
 def test_families_adds_fonts_for_missing_letters():

@@ -10,10 +10,6 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         for i in (0, 1)
     )
     intersection = width * height
-    union = _area(a) + _area(b) - intersection
+    areas = ((box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1]) for box in (a, b))
+    union = sum(areas) - intersection
     return intersection / np.where(union > 0, union, 1)
-
-
-def _area(boxes: np.ndarray) -> np.ndarray:
-    """Area (...) of xyxy boxes (..., 4)."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])

@@ -18,19 +18,14 @@ from speaq.structures import Annotation, Vocabulary
 if TYPE_CHECKING:
     from PIL import Image
 
+RELATION_ARRAYS = ("predicates", "predicate_probs", "queries", "pair_scores")
+"""Arrays with a row per relation, besides its pair of entities."""
 _SHOWN_TRIPLETS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """An object in the image.
-
-    Attributes:
-        name: name of its class.
-        score: confidence in 0..1.
-        box: (x1, y1, x2, y2) in pixels of the original image.
-        label: index of the class.
-    """
+    """An object in the image, with its confidence in 0..1 and box (x1, y1, x2, y2) in pixels of the image."""
 
     name: str
     score: float
@@ -45,11 +40,8 @@ class Entity:
 class Triplet:
     """A relation with class names, such as "cup on table".
 
-    Attributes:
-        subject, predicate, object: the class names.
-        score: subject, object and predicate confidence multiplied.
-        subject_box, object_box: (x1, y1, x2, y2) in pixels of the original image.
-        subject_index, object_index: positions of subject and object among the entities of the graph.
+    The score is the product of subject, object and predicate confidence. Boxes are (x1, y1, x2, y2) in pixels
+    of the image. The indices are positions among the entities of the graph.
     """
 
     subject: str
@@ -72,10 +64,10 @@ class Triplet:
 class GraphData:
     """Entities of an image and the relations between them, best relation first.
 
-    A graph is a sequence of its M relations: ``len(graph)`` is M, ``graph[0]`` and ``for triplet in graph``
-    give `Triplet`, and ``graph[:5]``, ``graph[mask]`` and ``graph[[3, 1]]`` give a graph of the chosen
-    relations and the entities that take part in them. Two graphs are equal if all arrays, the image size and
-    the vocabulary are; the image is not compared. Graphs cannot be hashed.
+    A graph is a sequence of its M relations: ``graph[0]`` and ``for triplet in graph`` give `Triplet`, and
+    ``graph[:5]``, ``graph[mask]`` and ``graph[[3, 1]]`` give a graph of the chosen relations and the entities
+    that take part in them. Two graphs are equal if all arrays, the image size and the vocabulary are; the
+    image is not compared. Graphs cannot be hashed.
 
     Attributes:
         boxes: (E, 4) float32, xyxy in pixels of the original image.
@@ -108,11 +100,7 @@ class GraphData:
 
     def __post_init__(self) -> None:
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
-        self.labels = np.asarray(self.labels, np.int64)
-        self.scores = np.asarray(self.scores, np.float32)
         self.pairs = np.asarray(self.pairs, np.int64).reshape(-1, 2)
-        self.predicates = np.asarray(self.predicates, np.int64)
-        self.predicate_probs = np.asarray(self.predicate_probs, np.float32)
         self.image_size = (int(self.image_size[0]), int(self.image_size[1]))
         entities, relations = len(self.boxes), len(self.pairs)
         if relations and (self.pairs.min() < 0 or self.pairs.max() >= entities):
@@ -120,21 +108,25 @@ class GraphData:
                 f"scene graph: pairs must index its {entities} entities, "
                 f"but they range from {self.pairs.min()} to {self.pairs.max()}"
             )
-        if self.queries is None:
-            self.queries = np.arange(relations)
-        if self.pair_scores is None:
-            self.pair_scores = self.scores[self.pairs]
-        self.queries = np.asarray(self.queries, np.int64)
-        self.pair_scores = np.asarray(self.pair_scores, np.float32).reshape(-1, 2)
-        expected = {"labels": entities, "scores": entities} | dict.fromkeys(
-            ("predicates", "predicate_probs", "queries", "pair_scores"), relations
-        )
-        for name, length in expected.items():
-            if len(getattr(self, name)) != length:
+        for name, dtype, length in (
+            ("labels", np.int64, entities),
+            ("scores", np.float32, entities),
+            ("predicates", np.int64, relations),
+            ("predicate_probs", np.float32, relations),
+            ("queries", np.int64, relations),
+            ("pair_scores", np.float32, relations),
+        ):
+            value = getattr(self, name)
+            if value is None:
+                value = np.arange(relations) if name == "queries" else self.scores[self.pairs]
+            array = np.asarray(value, dtype)
+            if len(array) != length:
                 raise SpeaqError(
-                    f"scene graph: {name} has {len(getattr(self, name))} rows, expected {length} "
+                    f"scene graph: {name} has {len(array)} rows, expected {length} "
                     f"({entities} entities, {relations} relations)"
                 )
+            setattr(self, name, array)
+        self.pair_scores = self.pair_scores.reshape(-1, 2)
 
     @classmethod
     def from_annotation(cls, annotation: Annotation, vocabulary: Vocabulary) -> Self:
@@ -169,9 +161,8 @@ class GraphData:
     ) -> Triplet | Self:
         """A relation as a triplet, or a graph of several relations in the order given.
 
-        Args:
-            index: a position; or a slice, a sequence of positions or a mask (M,) bool. Negative positions
-                count from the end.
+        Several are chosen by a slice, a sequence of positions or a mask (M,) bool. Negative positions count
+        from the end.
 
         Raises:
             IndexError: a position is out of range, or the mask has another length.
@@ -181,7 +172,8 @@ class GraphData:
             return self._select(rows[index])
         positions = np.asarray(index)
         if positions.ndim == 0:
-            return self._triplets(rows[[operator.index(index)]])[0]  # pyright: ignore[reportArgumentType]
+            position = operator.index(index)  # pyright: ignore[reportArgumentType]
+            return self._triplets(rows[[position]])[0]
         return self._select(rows[positions] if positions.size else rows[:0])
 
     def __eq__(self, other: object) -> bool:
@@ -258,17 +250,33 @@ class GraphData:
         if score is not None:
             keep &= self.triplet_scores >= score
         if predicates is not None:
-            names = self.vocabulary.predicates if self.vocabulary else None
-            keep &= np.isin(self.predicates, _indices(predicates, names, "predicate"))
+            keep &= np.isin(self.predicates, self._class_indices("predicate", predicates))
         if objects is not None:
-            names = self.vocabulary.objects if self.vocabulary else None
-            selected = np.isin(self.labels, _indices(objects, names, "object"))
+            selected = np.isin(self.labels, self._class_indices("object", objects))
             keep &= selected[self.pairs].any(axis=1)
         rows = np.flatnonzero(keep)
         if top is not None:
             best = np.argsort(-self.triplet_scores[rows], kind="stable")[: max(top, 0)]
             rows = rows[np.sort(best)]
         return self._select(rows)
+
+    def _class_indices(self, kind: str, classes: str | int | Iterable[str | int]) -> list[int]:
+        names = getattr(self.vocabulary, f"{kind}s", None)
+        indices = []
+        for item in [classes] if isinstance(classes, str | int) else classes:
+            if not isinstance(item, str):
+                indices.append(int(item))
+            elif names is None:
+                raise SpeaqError(
+                    f"{kind} '{item}': this graph has no vocabulary, so give the class index instead"
+                )
+            elif item in names:
+                indices.append(names.index(item))
+            else:
+                near = difflib.get_close_matches(item, names, n=3)
+                hint = f"; did you mean {' or '.join(near)}?" if near else f" ({len(names)} are known)"
+                raise SpeaqError(f"{kind} '{item}' is not in the vocabulary{hint}")
+        return indices
 
     def _select(self, rows: np.ndarray) -> Self:
         """A graph of the relations at some positions, and the entities that take part in them."""
@@ -279,10 +287,7 @@ class GraphData:
             labels=self.labels[used],
             scores=self.scores[used],
             pairs=pairs.reshape(-1, 2),
-            **{
-                name: getattr(self, name)[rows]
-                for name in ("predicates", "predicate_probs", "queries", "pair_scores")
-            },
+            **{name: getattr(self, name)[rows] for name in RELATION_ARRAYS},
         )
 
     def __repr__(self) -> str:
@@ -297,22 +302,3 @@ class GraphData:
         if len(self) > _SHOWN_TRIPLETS:
             lines.append(f"  ... and {len(self) - _SHOWN_TRIPLETS} more")
         return "\n".join(lines)
-
-
-def _indices(classes: str | int | Iterable[str | int], names: Sequence[str] | None, kind: str) -> list[int]:
-    """Class indices of names or indices."""
-    indices = []
-    for item in [classes] if isinstance(classes, str | int) else classes:
-        if not isinstance(item, str):
-            indices.append(int(item))
-        elif names is None:
-            raise SpeaqError(
-                f"{kind} '{item}': this graph has no vocabulary, so give the class index instead"
-            )
-        elif item in names:
-            indices.append(names.index(item))
-        else:
-            near = difflib.get_close_matches(item, names, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else f" ({len(names)} are known)"
-            raise SpeaqError(f"{kind} '{item}' is not in the vocabulary{hint}")
-    return indices

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,88 +21,88 @@ NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Attributes = dict[str, str | int | float]
 
 
-def graph_to_networkx(graph: GraphData) -> "networkx.MultiDiGraph":
-    """A graph for networkx, with attributes that its writers of GraphML, GEXF, GML and JSON accept."""
-    import networkx  # slow to import
+class ExportGraph(GraphData):
+    """A scene graph that is converted to the types and files of other programs."""
 
-    result = networkx.MultiDiGraph()
-    result.graph.update(_of_graph(graph))
-    result.add_nodes_from(enumerate(_of_nodes(graph)))
-    pairs = graph.pairs.tolist()
-    result.add_edges_from((s, o, data) for (s, o), data in zip(pairs, _of_edges(graph), strict=True))
-    return result
+    __slots__ = ()
 
+    def to_networkx(self) -> "networkx.MultiDiGraph":
+        """The graph for networkx: a node per entity (index from 0), an edge per relation.
 
-def graph_to_graphml(graph: GraphData, path: str | Path) -> None:
-    """Write a graph as GraphML, with the attributes that it has in networkx.
+        Nodes have name, label (the class index), score and the box as x1, y1, x2, y2; edges have predicate
+        (its name), label and score. networkx can write all of them, as GraphML for example.
+        """
+        import networkx  # slow to import
 
-    Characters that XML does not allow are replaced by U+FFFD.
+        result = networkx.MultiDiGraph()
+        result.graph.update(_of_graph(self))
+        result.add_nodes_from(enumerate(_of_nodes(self)))
+        result.add_edges_from(_of_edges(self))
+        return result
 
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
-    import networkx
+    def to_graphml(self, path: str | Path) -> None:
+        """Write the graph as GraphML, for Gephi, yEd or igraph, with the attributes of ``to_networkx``.
 
-    result = networkx.MultiDiGraph()
-    result.graph.update(_for_graphml(_of_graph(graph)), id="scene_graph")
-    result.add_nodes_from((index, _for_graphml(data)) for index, data in enumerate(_of_nodes(graph)))
-    edges = zip(graph.pairs.tolist(), _of_edges(graph), strict=True)
-    for row, ((subject, object_), data) in enumerate(edges):
-        result.add_edge(subject, object_, key=row, **_for_graphml(data))  # keys become ids
-    with replacing(path) as temporary:
-        networkx.write_graphml_xml(result, temporary)
+        Characters that XML does not allow are replaced by U+FFFD.
 
+        Raises:
+            SpeaqError: the file cannot be written.
+        """
+        import networkx
 
-def graph_to_dot(graph: GraphData, path: str | Path | None = None) -> str:
-    """A graph in the language of Graphviz, one node or edge per line; also written to ``path`` where given.
-
-    Nodes and edges have the attributes that they have in networkx, except for ``label``, which Graphviz shows
-    and which holds the name and the score. The index of the class is ``class_index``.
-
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
-    lines = [
-        "digraph scene_graph {",
-        "  rankdir=LR;",
-        '  node [shape=box, style="rounded,filled", fontname="sans-serif"];',
-        '  edge [fontname="sans-serif"];',
-    ]
-    for index, attributes in enumerate(_of_nodes(graph)):
-        fill = PALETTE[index % len(PALETTE)]
-        colours: Attributes = {
-            "fillcolor": _hex(fill),
-            "color": _hex(fill),
-            "fontcolor": _hex(text_colour(fill)),
-        }
-        lines.append(f"  {index} {_dot_attributes(attributes, 'name', colours)};")
-    for (subject, object_), attributes in zip(graph.pairs.tolist(), _of_edges(graph), strict=True):
-        colour = _hex(line_colour(PALETTE[subject % len(PALETTE)]))
-        style: Attributes = {"color": colour, "penwidth": round(1 + 2 * float(attributes["score"]), 2)}
-        lines.append(f"  {subject} -> {object_} {_dot_attributes(attributes, 'predicate', style)};")
-    text = "\n".join([*lines, "}"]) + "\n"
-    if path is not None:
+        result = networkx.MultiDiGraph(id="scene_graph", **_for_graphml(_of_graph(self)))
+        result.add_nodes_from((index, _for_graphml(data)) for index, data in enumerate(_of_nodes(self)))
+        for row, (subject, object_, data) in enumerate(_of_edges(self)):
+            result.add_edge(subject, object_, key=row, **_for_graphml(data))  # keys become ids
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return text
+            networkx.write_graphml_xml(result, temporary)
 
+    def to_dot(self, path: str | Path | None = None) -> str:
+        """The graph in the language of Graphviz, a line per node or edge; also written to ``path`` if given.
 
-def graph_to_supervision(graph: GraphData) -> "supervision.Detections":
-    """The entities as detections of the package supervision.
+        Nodes and edges have the attributes of ``to_networkx``, except that ``label``, which Graphviz shows,
+        is the name and the score, and ``class_index`` the class.
 
-    Raises:
-        SpeaqError: supervision is not installed.
-    """
-    try:
-        from supervision import Detections
-    except ImportError as error:
-        raise SpeaqError(
-            "to_supervision needs the package supervision: pip install 'speaq[supervision]'"
-        ) from error
-    names = np.array([entity.name for entity in graph.entities], str)
-    return Detections(
-        xyxy=graph.boxes, confidence=graph.scores, class_id=graph.labels, data={"class_name": names}
-    )
+        Raises:
+            SpeaqError: the file cannot be written.
+        """
+        lines = [
+            "digraph scene_graph {",
+            "  rankdir=LR;",
+            '  node [shape=box, style="rounded,filled", fontname="sans-serif"];',
+            '  edge [fontname="sans-serif"];',
+        ]
+        for index, attributes in enumerate(_of_nodes(self)):
+            fill = PALETTE[index % len(PALETTE)]
+            style: Attributes = {name: _hex(fill) for name in ("fillcolor", "color")}
+            style["fontcolor"] = _hex(text_colour(fill))
+            lines.append(f"  {index} {_dot_attributes(attributes, 'name', style)};")
+        for subject, object_, attributes in _of_edges(self):
+            colour = _hex(line_colour(PALETTE[subject % len(PALETTE)]))
+            style = {"color": colour, "penwidth": round(1 + 2 * float(attributes["score"]), 2)}
+            lines.append(f"  {subject} -> {object_} {_dot_attributes(attributes, 'predicate', style)};")
+        text = "\n".join([*lines, "}"]) + "\n"
+        if path is not None:
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        return text
+
+    def to_supervision(self) -> "supervision.Detections":
+        """The entities as detections of the package supervision, whose data has their "class_name".
+
+        Raises:
+            SpeaqError: supervision is not installed.
+        """
+        try:
+            from supervision import Detections
+        except ImportError as error:
+            raise SpeaqError(
+                "to_supervision needs the package supervision: pip install 'speaq[supervision]'"
+            ) from error
+        names = np.array([entity.name for entity in self.entities], str)
+        return Detections(
+            xyxy=self.boxes, confidence=self.scores, class_id=self.labels, data={"class_name": names}
+        )
 
 
 def _of_graph(graph: GraphData) -> Attributes:
@@ -119,11 +119,13 @@ def _of_nodes(graph: GraphData) -> list[Attributes]:
     ]
 
 
-def _of_edges(graph: GraphData) -> list[Attributes]:
-    return [
-        {"predicate": triplet.predicate, "label": predicate, "score": _short(triplet.score)}
-        for triplet, predicate in zip(graph.triplets, graph.predicates.tolist(), strict=True)
-    ]
+def _of_edges(graph: GraphData) -> list[tuple[int, int, Attributes]]:
+    """Subject, object and attributes of each relation."""
+    edges = []
+    for triplet, label in zip(graph.triplets, graph.predicates.tolist(), strict=True):
+        data: Attributes = {"predicate": triplet.predicate, "label": label, "score": _short(triplet.score)}
+        edges.append((triplet.subject_index, triplet.object_index, data))
+    return edges
 
 
 def _short(value: float) -> float:
@@ -131,7 +133,7 @@ def _short(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def _for_graphml(attributes: Attributes) -> dict[str, str | float | np.int32]:
+def _for_graphml(attributes: Attributes) -> dict[str, Any]:
     """Attributes whose integers networkx declares as "int" rather than "long", and whose text XML allows."""
     convert = {str: _for_xml, int: np.int32, float: float}
     return {name: convert[type(value)](value) for name, value in attributes.items()}

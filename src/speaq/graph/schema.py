@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FORMAT, VERSION = "speaq-scene-graph", 1
-
 _LARGEST_FLOAT32 = 3.4028235e38
 _LARGEST_INDEX = 2**31 - 1
 
@@ -77,41 +76,39 @@ class Document(BaseModel):
         """Check that indices and lengths agree with the numbers of entities and classes."""
         count, names = self.predicate_count, self.vocabulary
         if names is not None:
-            if len(names.predicates) != count:
-                raise ValueError(
-                    f"vocabulary.predicates: expected {count} names as in predicate_count, "
-                    f"found {len(names.predicates)}"
-                )
+            _check_length("vocabulary.predicates", names.predicates, count, "names as in predicate_count")
             for row, entity in enumerate(self.entities):
                 _check_index(f"entities[{row}].label", entity.label, len(names.objects), "object classes")
         for row, relation in enumerate(self.relations):
-            place = f"relations[{row}]"
-            _check_index(f"{place}.subject", relation.subject, len(self.entities), "entities")
-            _check_index(f"{place}.object", relation.object, len(self.entities), "entities")
+            place, entities = f"relations[{row}]", len(self.entities)
+            _check_index(f"{place}.subject", relation.subject, entities, "entities")
+            _check_index(f"{place}.object", relation.object, entities, "entities")
             _check_index(f"{place}.predicate", relation.predicate, count, "predicate classes")
-            if len(relation.predicate_probs) != count + 1:
-                raise ValueError(
-                    f"{place}.predicate_probs: expected {count + 1} numbers (predicate_count + 1), "
-                    f"found {len(relation.predicate_probs)}"
-                )
+            kind = "numbers (predicate_count + 1)"
+            _check_length(f"{place}.predicate_probs", relation.predicate_probs, count + 1, kind)
         return self
 
 
-def parse_document(content: Any) -> Document:
-    """Check a parsed JSON document.
+def _check_length(place: str, values: list, length: int, kind: str) -> None:
+    if len(values) != length:
+        raise ValueError(f"{place}: expected {length} {kind}, found {len(values)}")
 
-    Raises:
-        ValueError: it is not a scene graph; the message has the place in the document, what was expected and
-            what was found.
-    """
+
+def _check_index(place: str, index: int, count: int, kind: str) -> None:
+    if index >= count:
+        raise ValueError(f"{place}: expected an index below {count}, the number of {kind}, found {index}")
+
+
+def parse_document(content: Any) -> Document:
+    """The checked document, or a ValueError with the place in it, what was expected and what was found."""
     try:
         return Document.model_validate(content)
     except ValidationError as error:
-        raise ValueError(_message(error.errors(include_url=False)[0])) from None
+        raise ValueError(_describe(error.errors(include_url=False)[0])) from None
 
 
 _PARTS = {"entities": EntityRecord, "relations": RelationRecord, "vocabulary": VocabularyRecord}
-_EXPECTED = {
+_EXPECTED = {  # by pydantic's type of error
     "finite_number": "a finite number",
     "float_type": "a number",
     "greater_than_equal": "at least {ge}",
@@ -124,39 +121,23 @@ _EXPECTED = {
     "too_long": "at most {max_length} numbers",
     "too_short": "at least {min_length} numbers",
 }
-"""What is expected, by pydantic's type of error."""
 
 
-def _message(error: Any) -> str:
+def _describe(error: Any) -> str:
     """Place, expected and found of an error of pydantic."""
-    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:40]}" for key in error["loc"]).lstrip(
-        "."
-    )
+    keys, kind, found = error["loc"], error["type"], error["input"]
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key[:40]}" for key in keys).lstrip(".")
     start = f"{place}: " if place else ""
-    if error["type"] == "missing":
+    if kind == "missing":
         return f"{start}is missing"
-    if error["type"] == "extra_forbidden":
-        return f"{start}no such key; expected {', '.join(_PARTS[error['loc'][0]].model_fields)}"
-    if error["type"] == "value_error":
+    if kind == "extra_forbidden":
+        return f"{start}no such key; expected {', '.join(_PARTS[keys[0]].model_fields)}"
+    if kind == "value_error":
         return f"{start}{error['ctx']['error']}"
-    expected = error["msg"]
-    if error["type"] in _EXPECTED:
-        expected = _EXPECTED[error["type"]].format(**error.get("ctx", {}))
-    if error["loc"] in (("image",), ("vocabulary",)):
+    expected = _EXPECTED[kind].format(**error.get("ctx", {})) if kind in _EXPECTED else error["msg"]
+    if keys in (("image",), ("vocabulary",)):
         expected += " or null"
-    return f"{start}expected {expected}, found {_shown(error['input'])}"
-
-
-def _check_index(place: str, index: int, count: int, kind: str) -> None:
-    if index >= count:
-        raise ValueError(f"{place}: expected an index below {count}, the number of {kind}, found {index}")
-
-
-def _shown(value: Any) -> str:
-    """A JSON value for a message, on one short line."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return f"an array of {len(value)}"
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    shown = "an object" if isinstance(found, dict) else json.dumps(found)
+    if isinstance(found, list):
+        shown = f"an array of {len(found)}"
+    return f"{start}expected {expected}, found {shown if len(shown) <= 40 else shown[:37] + '...'}"

@@ -1,6 +1,5 @@
 """Style of charts: fonts, lines, colours, and names and numbers on axes."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,18 +8,14 @@ import matplotlib
 import numpy as np
 
 from speaq.graph.colours import FAINT, GREY, INK, PALETTE, Colour
-from speaq.visualize.text import clean, families, shortened
+from speaq.visualize.text import clean, families, missing_glyphs_allowed, shortened
 
 Rgb = tuple[float, float, float]
 
 
 @contextmanager
 def chart_style(names: Iterable[str]) -> Iterator[None]:
-    """Matplotlib settings for making and saving charts.
-
-    Args:
-        names: user-defined names in the charts; fonts are chosen that have their letters.
-    """
+    """Matplotlib settings for making and saving charts, with fonts that have the letters of ``names``."""
     letters = "".join(sorted({letter for name in names for letter in clean(name)}))
     settings: dict[Any, Any] = {
         "axes.axisbelow": True,
@@ -45,8 +40,7 @@ def chart_style(names: Iterable[str]) -> Iterator[None]:
         "xtick.color": rgb(INK),
         "ytick.color": rgb(INK),
     }
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # families() has logged it
+    with matplotlib.rc_context(settings), missing_glyphs_allowed():
         yield
 
 

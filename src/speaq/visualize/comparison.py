@@ -9,15 +9,15 @@ import numpy as np
 
 from speaq.errors import SpeaqError
 from speaq.graph.boxes import box_iou
-from speaq.graph.data import GraphData
-from speaq.visualize.style import EXTRA, HIT, MISS, Part
+from speaq.graph.data import RELATION_ARRAYS, GraphData
+from speaq.visualize.style import EXTRA, HIT, MISS, Mark, StyledGraph, has_scores, style_graph
 
 IOU_THRESHOLD = 0.5
 
 
-def align(truth: GraphData, prediction: GraphData) -> tuple[GraphData, Part, Part]:
-    """The union of both graphs, in which entities and relations of both occur once, and each graph as a part
-    of it.
+def align(truth: GraphData, prediction: GraphData) -> tuple[StyledGraph, StyledGraph, StyledGraph]:
+    """The union of both graphs, in which common entities and relations occur once, and each graph as a part
+    of it, with its own boxes, scores and marks.
 
     A relation is a hit if the other graph has one with the same three labels, and an IoU of at least 0.5 of
     both boxes, as in evaluation.
@@ -34,33 +34,55 @@ def align(truth: GraphData, prediction: GraphData) -> tuple[GraphData, Part, Par
     iou = box_iou(truth.boxes[:, None], prediction.boxes)
     iou *= truth.labels[:, None] == prediction.labels
     entities = _match_entities(iou)
-    added = np.flatnonzero(entities < 0)
-    entities[added] = len(truth.boxes) + np.arange(len(added))
+    added = entities < 0
+    entities[added] = len(truth.boxes) + np.arange(added.sum())
     pairs = entities[prediction.pairs].reshape(-1, 2)
     relations = _match_relations(truth, pairs, prediction.predicates)
-    new = np.flatnonzero(relations < 0)
-    relations[new] = len(truth) + np.arange(len(new))
+    new = relations < 0
+    relations[new] = len(truth) + np.arange(new.sum())
 
-    union = replace(
-        truth,
-        boxes=np.concatenate((truth.boxes, prediction.boxes[added])),
-        labels=np.concatenate((truth.labels, prediction.labels[added])),
-        scores=np.concatenate((truth.scores, prediction.scores[added])),
-        pairs=np.concatenate((truth.pairs, pairs[new])),
-        vocabulary=truth.vocabulary or prediction.vocabulary,
-        **{
-            name: np.concatenate((getattr(truth, name), getattr(prediction, name)[new]))
-            for name in ("predicates", "predicate_probs", "queries", "pair_scores")
-        },
+    def joined(name: str, rows: np.ndarray) -> np.ndarray:
+        return np.concatenate((getattr(truth, name), getattr(prediction, name)[rows]))
+
+    union = style_graph(
+        replace(
+            truth,
+            pairs=np.concatenate((truth.pairs, pairs[new])),
+            vocabulary=truth.vocabulary or prediction.vocabulary,
+            **{name: joined(name, added) for name in ("boxes", "labels", "scores")},
+            **{name: joined(name, new) for name in RELATION_ARRAYS},
+        )
     )
+    union = replace(union, edges=[replace(edge, mark=HIT) for edge in union.edges])  # room for its sign
     hits = _hits(iou >= IOU_THRESHOLD, truth, prediction)
-    left = replace(
-        Part.whole(truth),
-        unmatched=~np.isin(np.arange(len(truth.boxes)), entities),
-        marks=tuple(HIT if hit else MISS for hit in np.any(hits, axis=1)),
+    own = np.arange(len(truth.boxes))
+    left = _part(
+        union, truth, own, np.arange(len(truth)), ~np.isin(own, entities), np.any(hits, axis=1), MISS
     )
-    marks = tuple(HIT if hit else EXTRA for hit in np.any(hits, axis=0))
-    return union, left, Part(prediction, entities, relations, entities >= len(truth.boxes), marks)
+    return union, left, _part(union, prediction, entities, relations, added, np.any(hits, axis=0), EXTRA)
+
+
+def _part(
+    union: StyledGraph,
+    graph: GraphData,
+    entities: np.ndarray,
+    relations: np.ndarray,
+    unmatched: np.ndarray,
+    hits: np.ndarray,
+    other: Mark,
+) -> StyledGraph:
+    """A graph whose entities and relations have these indices in the union."""
+    columns = entities, graph.boxes, graph.scores, unmatched
+    nodes = [
+        replace(union.nodes[index], box=tuple(box), score=score, dashed=dashed)
+        for index, box, score, dashed in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    edges = []
+    columns = relations, graph.pairs, graph.triplet_scores, hits
+    for index, (s, o), score, hit in zip(*(column.tolist() for column in columns), strict=True):
+        mark = HIT if hit else other
+        edges.append(replace(union.edges[index], subject=nodes[s], object=nodes[o], score=score, mark=mark))
+    return StyledGraph(nodes, edges, graph.image_size, has_scores(graph))
 
 
 def _match_entities(iou: np.ndarray) -> np.ndarray:
@@ -76,12 +98,9 @@ def _match_entities(iou: np.ndarray) -> np.ndarray:
 def _match_relations(truth: GraphData, pairs: np.ndarray, predicates: np.ndarray) -> np.ndarray:
     """(M2,) the true relation of the same entities and predicate, each used once, or -1."""
     matches = np.full(len(pairs), -1)
-    free = np.ones(len(truth), bool)
     for row, (pair, predicate) in enumerate(zip(pairs, predicates, strict=True)):
-        same = free & (truth.pairs == pair).all(axis=1) & (truth.predicates == predicate)
-        if same.any():
-            matches[row] = same.argmax()
-            free[matches[row]] = False
+        same = np.flatnonzero((truth.pairs == pair).all(axis=1) & (truth.predicates == predicate))
+        matches[row] = next((match for match in same if match not in matches), -1)
     return matches
 
 

@@ -1,4 +1,4 @@
-"""Pictures of scene graphs: on the image, beside the ground truth, or as a diagram without the image."""
+"""Drawings of scene graphs: on the image, beside the ground truth, or as a diagram without the image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,6 @@ from speaq.errors import SpeaqError
 from speaq.graph.colours import GREY
 from speaq.graph.data import GraphData
 from speaq.images import ImageSource, read_image
-from speaq.visualize.canvas import Text
 from speaq.visualize.comparison import align
 from speaq.visualize.diagram import Diagram
 from speaq.visualize.overlay import Overlay
@@ -31,7 +30,8 @@ from speaq.visualize.page import (
     title_text,
     write_page,
 )
-from speaq.visualize.style import HIT, MISS, Part, Style, has_scores
+from speaq.visualize.style import HIT, MISS, StyledGraph, has_scores, style_graph
+from speaq.visualize.text import Text
 
 PHOTO_SIZE, MIN_PHOTO_SIZE = 800, 220
 """Units of the longest side of a photo, and of the shortest, for which the longest may be up to doubled."""
@@ -57,16 +57,16 @@ def draw_graph(
     if panel not in PANELS:
         choices = ", ".join(repr(choice) for choice in PANELS)
         raise SpeaqError(f"panel: expected one of {choices}, found {panel!r}")
-    picture, size = _scaled_photo(graph, image)
+    photo, size = _scaled_photo(graph, image)
     shown = _best_part(graph, top, score)
-    part, style = Part.whole(shown), Style.of(shown)
+    styled = style_graph(shown)
     if panel is None:
-        overlay = Overlay(part, style, size, arrows=True)
-        page = photo_block(picture, overlay)
+        overlay = Overlay(styled, size, arrows=True)
+        page = photo_block(photo, overlay)
     else:
-        sides = {"auto": ("right", "below")}.get(panel, (panel,))
+        sides = ("right", "below") if panel == "auto" else (panel,)
         overlay, page = max(
-            (_with_diagram(picture, size, part, style, below=side == "below") for side in sides),
+            (_with_diagram(photo, size, styled, below=side == "below") for side in sides),
             key=lambda drawn: _size_on_screen(drawn[1]),
         )
     notes = [_omission_note(graph, shown)]
@@ -101,21 +101,19 @@ def draw_comparison(
 
     Raises:
         SpeaqError: the graphs have no image or it cannot be read, they have different numbers of predicate
-            classes, or the picture cannot be written.
+            classes, or the drawing cannot be written.
     """
-    picture, size = _scaled_photo(truth if truth.image is not None else prediction, image)
+    photo, size = _scaled_photo(truth if truth.image is not None else prediction, image)
     left, right = _best_part(truth, max(len(truth), 1), 0.0), _best_part(prediction, top, score)
     union, *parts = align(left, right)
-    style = Style.of(union)
-    scored = has_scores(truth) or has_scores(prediction)
-    diagram = Diagram(union, style, aspect=1.4, scored=scored, marked=True)
-    hits = [sum(mark is HIT for mark in part.marks) for part in parts]
+    diagram = Diagram(replace(union, scored=has_scores(truth) or has_scores(prediction)), aspect=1.4)
+    hits = [sum(edge.mark is HIT for edge in part.edges) for part in parts]
     summaries = f"{hits[0]} of {len(left)} relations found", f"{hits[1]} of {len(right)} relations match"
     sides = []
     for part, heading in zip(parts, _headings(titles, summaries, size[0]), strict=True):
-        photo = photo_block(picture, Overlay(part, style, size, arrows=False))
-        below = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
-        sides.append(column([padded(heading, MARGIN / 3), photo, below]))
+        overlay = Overlay(part, size, arrows=False)
+        below = diagram_block(diagram, part, _zoom(diagram, size))
+        sides.append(column([padded(heading, MARGIN / 3), photo_block(photo, overlay), below]))
     legend = f"{HIT.sign} on both sides · {MISS.sign} missed · dashed: not on the other side"
     page = max((row(sides, MARGIN), column(sides, MARGIN)), key=_size_on_screen)
     return write_page(page, path, note=" · ".join(filter(None, (legend, _omission_note(prediction, right)))))
@@ -129,12 +127,12 @@ def draw_diagram(
     Arguments are those of `speaq.SceneGraph.draw`.
 
     Raises:
-        SpeaqError: the picture cannot be written.
+        SpeaqError: the drawing cannot be written.
     """
     shown = _best_part(graph, top, score)
-    diagram = Diagram(shown, Style.of(shown), aspect=1.5, scored=has_scores(shown))
-    content = padded(diagram_block(diagram, Part.whole(shown)), MARGIN)
-    return write_page(content, path, note=_omission_note(graph, shown))
+    styled = style_graph(shown)
+    page = diagram_block(Diagram(styled, aspect=1.5), styled)
+    return write_page(page, path, note=_omission_note(graph, shown))
 
 
 def _best_part(graph: GraphData, top: int, score: float) -> GraphData:
@@ -159,31 +157,24 @@ def _omission_note(graph: GraphData, shown: GraphData) -> str:
 
 def _headings(titles: Sequence[str], summaries: Sequence[str], width: float) -> list[Block]:
     """Titles with summaries, all of the height of the highest, so that the photos below are aligned."""
-    blocks = []
+    rows = []
     for title, summary in zip(titles, summaries, strict=True):
         text = Text(summary, NOTE_SIZE, GREY)
-        blocks.append(text_block([title_text(title, width - text.width - TITLE_SIZE), text]))
-    strut = Block(0, max(block.height for block in blocks), lambda canvas, x, y: None)
-    return [row([block, strut]) for block in blocks]
+        rows.append([title_text(title, width - text.width - TITLE_SIZE), text])
+    height = max(text_block(texts).height for texts in rows)
+    return [text_block(texts, height) for texts in rows]
 
 
 def _with_diagram(
-    picture: Image.Image, size: tuple[float, float], part: Part, style: Style, *, below: bool
+    photo: Image.Image, size: tuple[float, float], graph: StyledGraph, *, below: bool
 ) -> tuple[Overlay, Block]:
     """A photo with a diagram below it or to its right; the photo is enlarged to match a larger diagram."""
-    diagram = Diagram(
-        part.graph,
-        style,
-        aspect=1.4 if below else 0.8,
-        scored=has_scores(part.graph),
-        height=0 if below else 0.8 * size[1],
-    )
-    beside = padded(diagram_block(diagram, part, _zoom(diagram, size)), MARGIN)
+    diagram = Diagram(graph, aspect=1.4 if below else 0.8, height=0 if below else 0.8 * size[1])
+    beside = diagram_block(diagram, graph, _zoom(diagram, size))
     growth = beside.width / size[0] if below else beside.height / size[1]
-    width, height = (min(max(growth, 1), MAX_GROWTH) * side for side in size)
-    overlay = Overlay(part, style, (round(width), round(height)), arrows=False)
-    blocks = [photo_block(picture, overlay), beside]
-    return overlay, column(blocks) if below else row(blocks)
+    width, height = (round(min(max(growth, 1), MAX_GROWTH) * side) for side in size)
+    overlay = Overlay(graph, (width, height), arrows=False)
+    return overlay, (column if below else row)([photo_block(photo, overlay), beside])
 
 
 def _zoom(diagram: Diagram, size: tuple[float, float]) -> float:
@@ -202,11 +193,11 @@ def _scaled_photo(graph: GraphData, image: ImageSource | None) -> tuple[Image.Im
     source = graph.image if image is None else image
     if source is None:
         raise SpeaqError("this scene graph has no image: pass the image to draw on (image=...)")
-    picture = read_image(source)
-    longest, shortest = max(picture.size), min(picture.size)
+    photo = read_image(source)
+    longest, shortest = max(photo.size), min(photo.size)
     scale = min(max(PHOTO_SIZE / longest, MIN_PHOTO_SIZE / shortest), 2 * PHOTO_SIZE / longest)
-    width, height = (max(round(side * scale), 1) for side in picture.size)
+    width, height = (max(round(side * scale), 1) for side in photo.size)
     limit = round(width * 2 * SCALE), round(height * 2 * SCALE)
-    if picture.width > limit[0]:
-        picture = picture.resize(limit, Image.Resampling.LANCZOS, reducing_gap=3)
-    return picture, (width, height)
+    if photo.width > limit[0]:
+        photo = photo.resize(limit, Image.Resampling.LANCZOS, reducing_gap=3)
+    return photo, (width, height)

@@ -1,6 +1,7 @@
 """Positions of labels and shapes of arrows on a photo, so that labels do not overlap."""
 
 from collections.abc import Sequence
+from itertools import product
 from math import hypot
 
 import numpy as np
@@ -11,53 +12,49 @@ ARC_STEPS = 60
 
 
 class LabelSpace:
-    """Places labels on a picture one after the other.
-
-    Args:
-        size: width and height of the picture.
-    """
+    """Places labels one after the other on an image of width and height ``size``."""
 
     def __init__(self, size: tuple[float, float]) -> None:
         self.size = size
         self._occupied: list[Box] = []
 
-    def reserve(self, point: Point, radius: float) -> None:
+    def reserve(self, point: Point | np.ndarray, radius: float) -> None:
         """Keep labels away from a point."""
         x, y = point
         self._occupied.append((x - radius, y - radius, x + radius, y + radius))
 
     def place(self, size: tuple[float, float], positions: Sequence[Point], around: Box) -> Box | None:
-        """Put a label at the first free position, or else as near to ``around`` as possible.
+        """Put a label at the first free position, or else as near to the box ``around`` as possible.
 
         Args:
             size: width and height of the label.
-            positions: candidates for its top left corner, best first; they are moved into the picture.
+            positions: candidates for its top left corner, best first; they are moved into the image.
             around: the box that the label belongs to.
 
         Returns:
-            The box of the label, or None if the picture has no room for it.
+            The box of the label, or None if the image has no room for it.
         """
         if size[0] > self.size[0] or size[1] > self.size[1]:
             return None
-        corner = self._first_free(size, np.array(positions)) or self._first_free(
-            size, self._grid(size, around)
-        )
+        corner = self._first_free(size, np.array(positions))
+        if corner is None:
+            corner = self._first_free(size, self._grid(size, around))
         if corner is None:
             return None
-        box = (corner[0], corner[1], corner[0] + size[0], corner[1] + size[1])
-        self._occupied.append(box)
-        return box
+        x, y = corner.tolist()
+        self._occupied.append((x, y, x + size[0], y + size[1]))
+        return self._occupied[-1]
 
-    def _first_free(self, size: tuple[float, float], corners: np.ndarray) -> Point | None:
+    def _first_free(self, size: tuple[float, float], corners: np.ndarray) -> np.ndarray | None:
         corners = np.clip(corners, 0, np.subtract(self.size, size))
         low, high = corners[:, None], corners[:, None] + size
         occupied = np.array(self._occupied).reshape(1, -1, 4)
         overlaps = ((low < occupied[..., 2:] - 1e-6) & (high > occupied[..., :2] + 1e-6)).all(axis=-1)
         free = np.flatnonzero(~overlaps.any(axis=-1))
-        return (float(corners[free[0], 0]), float(corners[free[0], 1])) if len(free) else None
+        return corners[free[0]] if len(free) else None
 
     def _grid(self, size: tuple[float, float], around: Box) -> np.ndarray:
-        """Positions all over the picture, sorted by distance from a box, then from its top left corner."""
+        """Positions all over the image, sorted by distance from a box, then from its top left corner."""
         step = size[1] / 2
         x, y = (np.arange(0, whole - side + step, step) for whole, side in zip(self.size, size, strict=True))
         corners = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -76,13 +73,10 @@ def tag_positions(box: Box, size: tuple[float, float]) -> list[Point]:
     """Top left corners for the name of an entity, best first: outside its box, inside, and further away."""
     x1, y1, x2, y2 = box
     width, height = size
-    middle = (x1 + x2 - width) / 2
-    left, right, above, below = x1, x2 - width, y1 - height, y2
-    outside = [(left, above), (right, above), (left, below), (right, below)]
-    inside = [(left, y1), (right, y1), (left, y2 - height), (right, y2 - height)]
-    further = [(middle, above), (middle, below), (middle, y1), (middle, y2 - height)]
-    sideways = [(x1 - width, y1), (x2, y1), (x1 - width, y2 - height), (x2, y2 - height)]
-    return outside + inside + further + sideways
+    middle, right, above, bottom = (x1 + x2 - width) / 2, x2 - width, y1 - height, y2 - height
+    corners = [(x, y) for rows in ((above, y2), (y1, bottom)) for y in rows for x in (x1, right)]
+    further = [(middle, y) for y in (above, y2, y1, bottom)]
+    return corners + further + [(x, y) for y in (y1, bottom) for x in (x1 - width, x2)]
 
 
 def arrow_ends(subject: Box, object_: Box, min_length: float) -> tuple[Point, Point]:
@@ -91,14 +85,22 @@ def arrow_ends(subject: Box, object_: Box, min_length: float) -> tuple[Point, Po
     Otherwise, such as when one box lies within the other, points half-way to the sides are candidates too,
     and the pair closest to the centres that is far enough apart is taken.
     """
-    best, lowest = ((0.0, 0.0), (0.0, 0.0)), float("inf")
-    for shift, start in _inner_points(subject):
-        for other_shift, end in _inner_points(object_):
-            gap = hypot(start[0] - end[0], start[1] - end[1])
-            cost = shift + other_shift + 4 * max(min_length - gap, 0)
-            if cost < lowest:
-                best, lowest = (start, end), cost
-    return best
+
+    def cost(ends: tuple[tuple[float, Point], tuple[float, Point]]) -> float:
+        (shift, start), (other_shift, end) = ends
+        gap = hypot(start[0] - end[0], start[1] - end[1])
+        return shift + other_shift + 4 * max(min_length - gap, 0)
+
+    (_, start), (_, end) = min(product(_inner_points(subject), _inner_points(object_)), key=cost)
+    return start, end
+
+
+def _inner_points(box: Box) -> list[tuple[float, Point]]:
+    """The centre of a box and 8 points around it, with their distances from the centre."""
+    x1, y1, x2, y2 = box
+    x, y, dx, dy = (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 4, (y2 - y1) / 4
+    shifts = [(0, 0), (0, -dy), (0, dy), (-dx, 0), (dx, 0), (-dx, -dy), (dx, -dy), (-dx, dy), (dx, dy)]
+    return [(hypot(a, b), (x + a, y + b)) for a, b in shifts]
 
 
 def arc(start: Point, end: Point, bend: float) -> np.ndarray:
@@ -112,19 +114,16 @@ def arc(start: Point, end: Point, bend: float) -> np.ndarray:
 
 
 def arrow(points: np.ndarray, length: float, gap: float) -> tuple[np.ndarray, list[Point]]:
-    """An arrow along a line.
+    """The points of the shaft of an arrow, and the three corners of its head, the tip first.
 
     Args:
-        points: (S, 2) of the line, close together.
+        points: points (..., 2) of a line, close together.
         length: length of the head.
-        gap: between its tip and the last point.
-
-    Returns:
-        The points of the shaft, and the three corners of the head, the tip first.
+        gap: distance between its tip and the last point.
     """
-    remaining = np.hypot(*(points - points[-1]).T)
-    tip = points[np.flatnonzero(remaining >= gap)[-1]] if (remaining >= gap).any() else points[0]
-    before = (remaining >= gap) & (np.hypot(*(points - tip).T) >= 0.8 * length)
+    apart = np.hypot(*(points - points[-1]).T) >= gap
+    tip = points[np.flatnonzero(apart)[-1]] if apart.any() else points[0]
+    before = apart & (np.hypot(*(points - tip).T) >= 0.8 * length)
     shaft = points[before] if before.any() else points[:1]
     return shaft, arrow_head(tip, tip - shaft[-1], length)
 
@@ -134,8 +133,7 @@ def arrow_head(tip: Point | np.ndarray, direction: Point | np.ndarray, length: f
     (x, y), (dx, dy) = tip, direction
     norm = hypot(dx, dy) or 1.0
     dx, dy = dx / norm * length, dy / norm * length
-    corners = [(x - dx + side * dy, y - dy - side * dx) for side in (-0.45, 0.45)]
-    return [(float(a), float(b)) for a, b in ((x, y), *corners)]
+    return [(x, y), *((x - dx + side * dy, y - dy - side * dx) for side in (-0.45, 0.45))]
 
 
 def line_positions(points: np.ndarray, size: tuple[float, float]) -> list[Point]:
@@ -143,12 +141,4 @@ def line_positions(points: np.ndarray, size: tuple[float, float]) -> list[Point]
     order = np.argsort(np.abs(np.arange(len(points)) - len(points) / 2), kind="stable")
     on_line = points[order[: len(points) * 2 // 3]] - np.array(size) / 2
     beside = [on_line[:3] + np.array((0, shift * size[1])) for shift in (1, -1, 2, -2)]
-    return [(float(x), float(y)) for x, y in np.concatenate((on_line, *beside))]
-
-
-def _inner_points(box: Box) -> list[tuple[float, Point]]:
-    """The centre of a box and 8 points around it, with their distances from the centre."""
-    x1, y1, x2, y2 = box
-    x, y, dx, dy = (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 4, (y2 - y1) / 4
-    shifts = [(0, 0), (0, -dy), (0, dy), (-dx, 0), (dx, 0), (-dx, -dy), (dx, -dy), (-dx, dy), (dx, dy)]
-    return [(hypot(a, b), (x + a, y + b)) for a, b in shifts]
+    return [(x, y) for x, y in np.concatenate((on_line, *beside)).tolist()]

@@ -1,11 +1,8 @@
-"""Nodes and edges in columns, so that a graph reads from left to right with few crossings.
+"""Nodes and edges in columns, so that a graph reads from left to right (Sugiyama, Tagawa and Toda 1981).
 
-The steps are those of Sugiyama, Tagawa and Toda (1981): a direction for every edge, a layer for every node,
-an order within every column. Nodes stand in the even columns and edge labels in the odd ones; an edge that
-passes a column has a placeholder there, so that it never crosses a node or a label.
-
-Elements are indexed: the E nodes first, then the M labels, then the placeholders. Shape letters: see
-`speaq.structures`.
+Nodes stand in the even columns and edge labels in the odd ones; an edge that passes a column has a
+placeholder there, so that it never crosses a node or a label. Elements are indexed: the E nodes first, then
+the M labels, then the placeholders. Shape letters: see `speaq.structures`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 SWEEPS = 16
+Neighbours = dict[int, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +47,33 @@ def assign_columns(pairs: np.ndarray, heights: np.ndarray, depth: int) -> Column
     """
     count = len(heights)
     flipped, depth = _flip_edges(pairs, count, depth)
-    layers = _assign_layers(np.where(flipped[:, None], pairs[:, ::-1], pairs), count, depth)
+    directed = np.where(flipped[:, None], pairs[:, ::-1], pairs)
+    layers = _assign_layers(directed, count, depth)
     members: list[list[int]] = [[] for _ in range(2 * int(layers.max(initial=0)) + 2)]
     for node, layer in enumerate(layers):
         members[2 * layer].append(node)
     chains: list[list[int]] = []
     preferred = [*heights, *(float(heights[pair].mean()) for pair in pairs)]
-    for edge, (subject, object_) in enumerate(pairs.tolist()):
-        first, last = (object_, subject) if flipped[edge] else (subject, object_)
+    for edge, (first, last) in enumerate(directed.tolist()):
         passed = range(2 * layers[first] + 1, max(2 * layers[last], 2 * layers[first] + 2))
         chain = [first]
         for column in passed:
-            if column == passed[len(passed) // 2] | 1:  # the odd column in the middle
-                element = count + edge
-            else:
+            element = count + edge
+            if column != passed[len(passed) // 2] | 1:  # the label is in the odd column in the middle
                 element = len(preferred)
                 preferred.append(preferred[count + edge])
             members[column].append(element)
             chain.append(element)
         chains.append(chain if first == last else [*chain, last])
-    if not members[-1]:
-        members.pop()
-    for column in members:
+    columns = Columns([column for column in members if column], chains, flipped)
+    for column in columns.members:
         column.sort(key=lambda element: preferred[element])
-    links = Columns(members, chains, flipped).links
-    return Columns(_reduce_crossings(members, links), chains, flipped)
+    return Columns(_reduce_crossings(columns), chains, flipped)
 
 
 def _flip_edges(pairs: np.ndarray, count: int, depth: int) -> tuple[np.ndarray, int]:
-    """Choose edges to reverse: without a cycle and, if possible, without a path of over ``depth`` edges.
-
-    Returns:
-        (M,) bool, and the length of the longest path.
+    """(M,) bool, edges to reverse against cycles and, if possible, paths of over ``depth`` edges; and the
+    length of the longest path.
     """
     longest = np.full((count, count), -np.inf)  # (E, E) length of the longest path from one node to another
     np.fill_diagonal(longest, 0)
@@ -105,67 +98,59 @@ def _assign_layers(pairs: np.ndarray, count: int, depth: int) -> np.ndarray:
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     if not len(pairs):
         return np.zeros(count, np.int64)
-    steps = np.zeros((len(pairs), count))
-    steps[np.arange(len(pairs)), pairs[:, 0]] = 1
-    steps[np.arange(len(pairs)), pairs[:, 1]] = -1
+    nodes = np.eye(count)
+    steps = nodes[pairs[:, 0]] - nodes[pairs[:, 1]]
     # The matrix is totally unimodular: the solution is integral.
     lengths = -steps.sum(axis=0)
     layers = linprog(lengths, A_ub=steps, b_ub=-np.ones(len(pairs)), bounds=(0, depth), method="highs-ds").x
     return np.rint(layers - layers.min()).astype(np.int64)
 
 
-def _reduce_crossings(members: list[list[int]], links: list[tuple[int, int]]) -> list[list[int]]:
-    """Sort the members of the columns so that few links cross."""
-    before: dict[int, list[int]] = {element: [] for column in members for element in column}
-    after: dict[int, list[int]] = {element: [] for element in before}
+def _reduce_crossings(columns: Columns) -> list[list[int]]:
+    """The members of the columns, sorted so that few links cross."""
+    members, links = columns.members, columns.links
+    before: Neighbours = {element: [] for column in members for element in column}
+    after: Neighbours = {element: [] for element in before}
     for left, right in links:
         before[right].append(left)
         after[left].append(right)
-    best, fewest = members, _count_crossings(members, after)
+    best, fewest = members, _count_crossings(members, links)
     for sweep in range(SWEEPS):
         if not fewest:
             break
         rightwards = sweep % 2 == 0
+        neighbours = before if rightwards else after
         members = [list(column) for column in members]
         for column in members if rightwards else reversed(members):
             rank = _ranks(members)
-            neighbours = before if rightwards else after
             column.sort(key=lambda e: fmean([rank[other] for other in neighbours[e]] or [rank[e]]))
         for column in members:
-            _swap_neighbours(column, _ranks(members), before, after)
-        crossings = _count_crossings(members, after)
+            _swap_neighbours(column, _ranks(members), (before, after))
+        crossings = _count_crossings(members, links)
         if crossings < fewest:
             best, fewest = members, crossings
     return best
 
 
-def _swap_neighbours(
-    column: list[int], rank: dict[int, int], before: dict[int, list[int]], after: dict[int, list[int]]
-) -> None:
+def _swap_neighbours(column: list[int], rank: dict[int, int], sides: tuple[Neighbours, Neighbours]) -> None:
     """Swap neighbours in a column as long as that removes crossings."""
     changed = True
     while changed:
         changed = False
         for i in range(len(column) - 1):
             upper, lower = column[i], column[i + 1]
-            current = swapped = 0
-            for neighbours in (before, after):
-                for a in neighbours[upper]:
-                    for b in neighbours[lower]:
-                        current += rank[a] > rank[b]
-                        swapped += rank[a] < rank[b]
-            if swapped < current:
+            ranks = [(rank[a], rank[b]) for links in sides for a in links[upper] for b in links[lower]]
+            if sum(a > b for a, b in ranks) > sum(a < b for a, b in ranks):
                 column[i], column[i + 1] = lower, upper
                 changed = True
 
 
-def _count_crossings(members: list[list[int]], after: dict[int, list[int]]) -> int:
-    rank, total = _ranks(members), 0
-    for column in members:
-        ends = np.array([rank[other] for element in column for other in sorted(after[element], key=rank.get)])  # pyright: ignore
-        starts = np.array([rank[element] for element in column for _ in after[element]])
-        total += int(((starts[:, None] < starts[None]) & (ends[:, None] > ends[None])).sum())
-    return total
+def _count_crossings(members: list[list[int]], links: list[tuple[int, int]]) -> int:
+    rank = _ranks(members)
+    place = {element: index for index, column in enumerate(members) for element in column}
+    rows = np.array([(place[left], rank[left], rank[right]) for left, right in links]).reshape(-1, 3)
+    column, start, end = rows.T[:, :, None]
+    return int(((column == column.T) & (start < start.T) & (end > end.T)).sum())
 
 
 def _ranks(members: list[list[int]]) -> dict[int, int]:

@@ -7,14 +7,13 @@ from pathlib import Path
 from PIL import Image
 
 from speaq.graph.colours import GREY, INK
-from speaq.visualize.canvas import LINE_HEIGHT, Canvas, Text, row_width
+from speaq.visualize.canvas import Canvas
 from speaq.visualize.diagram import Diagram
 from speaq.visualize.overlay import Overlay
-from speaq.visualize.style import Part
-from speaq.visualize.text import clean, text_width, wrapped
+from speaq.visualize.style import StyledGraph
+from speaq.visualize.text import LINE_HEIGHT, Text, clean, row_size, text_width, wrapped
 
-SCALE = 1.8
-"""Pixels per unit."""
+SCALE = 1.8  # pixels per unit
 MARGIN = 25
 NOTE_SIZE, TITLE_SIZE = 15, 20  # font sizes
 _MAX_TITLE_LINES = 6
@@ -30,33 +29,33 @@ class Block:
     draw: Callable[[Canvas, float, float], None]
 
 
-def photo_block(picture: Image.Image, overlay: Overlay) -> Block:
+def photo_block(photo: Image.Image, overlay: Overlay) -> Block:
     """A photo with its overlay."""
     width, height = overlay.size
 
     def draw(canvas: Canvas, x: float, y: float) -> None:
-        canvas.photo(picture, x, y, width, height)
+        canvas.photo(photo, x, y, width, height)
         overlay.draw(canvas.panel(x, y, width, height))
 
     return Block(width, height, draw)
 
 
-def diagram_block(diagram: Diagram, part: Part, zoom: float = 1.0) -> Block:
-    """A part of a diagram, as large as the whole; a text if the diagram has no node."""
-    if not diagram.names:
-        return text_block([Text("nothing found", 18, GREY)])
+def diagram_block(diagram: Diagram, part: StyledGraph, zoom: float = 1.0) -> Block:
+    """A part of a diagram, as large as the whole and with a margin; a text if the diagram has no node."""
+    if not any(diagram.size):
+        return padded(text_block([Text("nothing found", 18, GREY)]), MARGIN)
     width, height = (zoom * side for side in diagram.size)
 
     def draw(canvas: Canvas, x: float, y: float) -> None:
         diagram.draw(canvas.panel(x, y, width, height, zoom), part)
 
-    return Block(width, height, draw)
+    return padded(Block(width, height, draw), MARGIN)
 
 
-def text_block(texts: Sequence[Text]) -> Block:
+def text_block(texts: Sequence[Text], min_height: float = 0) -> Block:
     """Texts in a row."""
-    lines = max(text.text.count("\n") + 1 for text in texts)
-    width, height = row_width(texts), (_BLOCK_HEIGHT + LINE_HEIGHT * (lines - 1)) * texts[0].size
+    width, lines = row_size(texts)
+    height = max((_BLOCK_HEIGHT + LINE_HEIGHT * (lines - 1)) * texts[0].size, min_height)
 
     def draw(canvas: Canvas, x: float, y: float) -> None:
         canvas.panel(x, y, width, height).texts((width / 2, height / 2), texts)
@@ -77,11 +76,11 @@ def title_text(title: str, width: float) -> Text:
 
 def padded(block: Block, margin: float) -> Block:
     """A block with a margin around it."""
-    return Block(
-        block.width + 2 * margin,
-        block.height + 2 * margin,
-        lambda canvas, x, y: block.draw(canvas, x + margin, y + margin),
-    )
+
+    def draw(canvas: Canvas, x: float, y: float) -> None:
+        block.draw(canvas, x + margin, y + margin)
+
+    return Block(block.width + 2 * margin, block.height + 2 * margin, draw)
 
 
 def row(blocks: Sequence[Block], gap: float = 0) -> Block:
@@ -111,10 +110,10 @@ def column(blocks: Sequence[Block], gap: float = 0) -> Block:
 def write_page(
     content: Block, path: str | Path | None, *, title: str | None = None, note: str = ""
 ) -> Image.Image:
-    """The picture of a page with a title and a note around its content; also written to ``path`` if given.
+    """The image of a page with a title and a note around its content; also written to ``path`` if given.
 
     Raises:
-        SpeaqError: the picture cannot be written.
+        SpeaqError: the image cannot be written.
     """
     blocks = [content]
     if title:

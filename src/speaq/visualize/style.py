@@ -1,64 +1,17 @@
-"""Names, colours and marks of entities and relations, the same on the photo and in the diagram.
-
-Shape letters: see `speaq.structures`.
-"""
+"""A scene graph as it is drawn: names, colours and marks, the same on the photo and in the diagram."""
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
-import numpy as np
-
-from speaq.graph.colours import GREEN, GREY, PALETTE, VERMILLION, Colour, line_colour
+from speaq.graph.colours import GREEN, GREY, PALETTE, VERMILLION, Box, Colour, line_colour
 from speaq.graph.data import GraphData
 from speaq.visualize.text import clean
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
-    """Names and colours of a graph.
-
-    Attributes:
-        names: names of the E entities, numbered if a name occurs more than once: cup, person 1, person 2.
-        numbers: the numbers in the E names, such as " 1", or "".
-        colours: colours of the E entities.
-        predicates: names of the M predicates.
-        line_colours: colours of the M relations, darker versions of the colours of their subjects.
-    """
-
-    names: list[str]
-    numbers: list[str]
-    colours: list[Colour]
-    predicates: list[str]
-    line_colours: list[Colour]
-
-    @classmethod
-    def of(cls, graph: GraphData) -> Self:
-        """The style of a graph."""
-        names = [clean(entity.name) for entity in graph.entities]
-        total, seen, numbers = Counter(names), Counter[str](), []
-        for name in names:
-            seen[name] += 1
-            numbers.append(f" {seen[name]}" if total[name] > 1 else "")
-        colours = [PALETTE[index % len(PALETTE)] for index in range(len(names))]
-        return cls(
-            names=[name + number for name, number in zip(names, numbers, strict=True)],
-            numbers=numbers,
-            colours=colours,
-            predicates=[clean(graph.predicate_name(predicate)) for predicate in graph.predicates.tolist()],
-            line_colours=[line_colour(colours[subject]) for subject in graph.pairs[:, 0].tolist()],
-        )
-
-    def fitted_name(self, index: int, fit: Callable[[str, int], str], length: int) -> str:
-        """The name of an entity, fitted by ``fit(name, length)`` without cutting its number."""
-        number = self.numbers[index]
-        return fit(self.names[index].removesuffix(number), length - len(number)) + number
-
-
-@dataclass(frozen=True, slots=True)
 class Mark:
-    """How a relation is marked in a comparison: a sign before its name, and the style of its line."""
+    """How a relation is marked: a sign before its name, and the style of its line."""
 
     sign: str
     colour: Colour
@@ -71,29 +24,62 @@ EXTRA = Mark("", GREY, dashed=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A graph as a part of the styled graph: ground truth and prediction share a style when they are
-    compared.
+class Node:
+    """An entity, whose outline is dashed if the graph that it is compared with lacks it.
 
-    Attributes:
-        graph: the graph whose boxes and scores are drawn.
-        entities: (E,) index of each of its entities in the style.
-        relations: (M,) index of each of its relations in the style.
-        unmatched: (E,) bool, entities that the other graph does not have.
-        marks: marks of its M relations, or empty.
+    ``number`` is the end of its name, such as " 1", if several entities have the name, and "" otherwise.
+    ``index`` is its place in the diagram.
     """
 
-    graph: GraphData
-    entities: np.ndarray
-    relations: np.ndarray
-    unmatched: np.ndarray
-    marks: tuple[Mark, ...] = ()
+    index: int
+    name: str
+    number: str
+    colour: Colour
+    box: Box
+    score: float
+    dashed: bool = False
 
-    @classmethod
-    def whole(cls, graph: GraphData) -> Self:
-        """All of the styled graph."""
-        count = len(graph.boxes)
-        return cls(graph, np.arange(count), np.arange(len(graph)), np.zeros(count, bool))
+    def label(self, fit: Callable[[str, int], str], length: int) -> str:
+        """Its name as fitted by ``fit(name, length)``, and its number, which is never cut."""
+        return fit(self.name, length - len(self.number)) + self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A relation; ``index`` is its place in the diagram."""
+
+    index: int
+    subject: Node
+    object: Node
+    predicate: str
+    score: float
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class StyledGraph:
+    """The entities and relations to draw, on an image of this height and width; with scores, or without."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+    image_size: tuple[int, int]
+    scored: bool
+
+
+def style_graph(graph: GraphData) -> StyledGraph:
+    """Choose names and colours; lines are darker versions of the colours of their subjects."""
+    names = [clean(entity.name) for entity in graph.entities]
+    total, seen = Counter(names), Counter[str]()
+    nodes, edges = [], []
+    for index, (name, entity) in enumerate(zip(names, graph.entities, strict=True)):
+        seen[name] += 1
+        number = f" {seen[name]}" if total[name] > 1 else ""
+        nodes.append(Node(index, name, number, PALETTE[index % len(PALETTE)], entity.box, entity.score))
+    for index, triplet in enumerate(graph.triplets):
+        subject, object_ = nodes[triplet.subject_index], nodes[triplet.object_index]
+        mark = Mark("", line_colour(subject.colour), dashed=False)
+        edges.append(Edge(index, subject, object_, clean(triplet.predicate), triplet.score, mark))
+    return StyledGraph(nodes, edges, graph.image_size, has_scores(graph))
 
 
 def has_scores(graph: GraphData) -> bool:

@@ -54,10 +54,10 @@ def test_diagram_shows_names_and_scores(tmp_path):
 
 
 def test_diagram_is_written_in_several_formats(tmp_path):
-    picture = draw_diagram(make_graph(), path=tmp_path / "new" / "a.png")
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), np.asarray(picture))
-    assert np.asarray(picture).std() > 5
+    drawing = draw_diagram(make_graph(), path=tmp_path / "new" / "a.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), np.asarray(drawing))
+    assert np.asarray(drawing).std() > 5
     draw_diagram(make_graph(), path=tmp_path / "a.pdf")
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
-    with pytest.raises(SpeaqError, match=r"a.xyz: cannot write a picture with this ending"):
+    with pytest.raises(SpeaqError, match=r"a.xyz: cannot write an image with this extension"):
         draw_diagram(make_graph(), path=tmp_path / "a.xyz")
