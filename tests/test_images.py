@@ -37,6 +37,10 @@ def test_read_image_gives_equal_pixels_for_every_source(tmp_path):
         path,
         str(path),
         path.read_bytes(),
+        bytearray(path.read_bytes()),
+        memoryview(path.read_bytes()),
+        io.BytesIO(path.read_bytes()),
+        path.open("rb"),
         image,
         array,
         array.astype(np.int64),
@@ -50,6 +54,26 @@ def test_read_image_gives_equal_pixels_for_every_source(tmp_path):
         read = read_image(source)
         assert read.mode == "RGB"
         np.testing.assert_array_equal(np.asarray(read), array)
+
+
+def test_open_files_are_single_images(tmp_path):
+    content = encoded(Image.fromarray(pixels()))
+    file = io.BytesIO(content)
+    assert is_one_image(file)
+    assert list(iterate_sources([file, bytearray(content)])) == [file, bytearray(content)]
+    with pytest.raises(SpeaqError, match="expected a binary file, found text; open it with 'rb'"):
+        read_image(io.StringIO("text"))
+    with pytest.raises(SpeaqError, match="expected an image .*, found dict"):
+        list(iterate_sources({"image": content}))
+
+
+def test_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # Windows
+    Image.fromarray(pixels()).save(tmp_path / "a.png")
+    assert read_image("~/a.png").size == (6, 4)
+    assert not is_one_image("~")
+    assert list(iterate_sources("~/*.png")) == [tmp_path / "a.png"]
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1)])

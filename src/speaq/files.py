@@ -1,5 +1,6 @@
 """Write files and folders atomically, and read tensors without running code."""
 
+import os
 import pickle
 import shutil
 import struct
@@ -27,6 +28,11 @@ DAMAGE = (
 """Exceptions that unpickling and torch.load raise for damaged files."""
 
 
+def expand(path: str) -> str:
+    """The path with ``~`` and environment variables (``$NAME``, ``${NAME}``) replaced."""
+    return os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to, which replaces ``path`` at the end of the block if it succeeds.
@@ -40,7 +46,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
             temporary = Path(folder) / path.name
             yield temporary
             temporary.replace(path)

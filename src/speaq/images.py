@@ -4,10 +4,10 @@ import glob
 import io
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -17,9 +17,12 @@ from speaq.errors import SpeaqError
 if TYPE_CHECKING:
     import torch
 
-ImageSource: TypeAlias = Union[str, Path, bytes, Image.Image, np.ndarray, "torch.Tensor"]
-"""One image: a path, the bytes of a file, a PIL image, an array (height, width, channels) or a tensor
-(channels, height, width). Arrays and tensors are RGB, RGBA or grey, integers in 0..255 or floats in 0..1."""
+Bytes = bytes | bytearray | memoryview
+
+ImageSource: TypeAlias = Union[str, Path, Bytes, BinaryIO, Image.Image, np.ndarray, "torch.Tensor"]
+"""One image: a path, the bytes of a file, an open binary file, a PIL image, an array (height, width,
+channels) or a tensor (channels, height, width). Arrays and tensors are RGB, RGBA or grey, integers in 0..255
+or floats in 0..1."""
 
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError)
 """What Pillow raises for damaged files."""
@@ -30,10 +33,15 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", "
 def is_one_image(images: ImageSource | Iterable[ImageSource]) -> bool:
     """Whether ``images`` is one image, not a folder, a pattern, a batch or an iterable."""
     if isinstance(images, str | Path):
-        return not Path(images).is_dir() and not is_pattern(images)
+        return not Path(images).expanduser().is_dir() and not is_pattern(images)
     if isinstance(images, np.ndarray) or _is_tensor(images):
         return images.ndim != 4
-    return isinstance(images, bytes | Image.Image)
+    return isinstance(images, Bytes | Image.Image) or _is_file(images)
+
+
+def _is_file(source: object) -> TypeGuard[IO[Any]]:
+    """Whether ``source`` is an open file, or an object with its method ``read``."""
+    return callable(getattr(source, "read", None))
 
 
 def is_pattern(path: str | Path) -> bool:
@@ -46,7 +54,7 @@ def is_pattern(path: str | Path) -> bool:
 
 def split_pattern(pattern: str) -> tuple[Path, str]:
     """The folder before the first wildcard of a pattern, and the rest of the pattern."""
-    parts = Path(pattern).parts
+    parts = Path(pattern).expanduser().parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:first]), "/".join(parts[first:])
 
@@ -68,7 +76,7 @@ def image_files(place: str | Path) -> list[Path]:
             raise SpeaqError(f"{place}: not a valid pattern ({error})") from error
         files = {file for match in matches for file in (_below(match) if match.is_dir() else [match])}
     else:
-        files, where = set(_below(Path(place))), "no image in this folder"
+        files, where = set(_below(Path(place).expanduser())), "no image in this folder"
     found = sorted(file for file in files if file.suffix.lower() in SUFFIXES)
     if not found:
         raise SpeaqError(f"{place}: {where}; expected files ending in {', '.join(sorted(SUFFIXES))}")
@@ -96,12 +104,12 @@ def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[Ima
         yield cast(ImageSource, images)
     elif isinstance(images, str | Path):
         yield from image_files(images)
-    elif isinstance(images, Iterable):
+    elif isinstance(images, Iterable) and not isinstance(images, Mapping):
         for image in cast(Iterable[ImageSource], images):
             yield from iterate_sources(image)
     else:
         raise SpeaqError(
-            f"expected an image (path, bytes, PIL image, array or tensor), a folder or a list of those, "
+            "expected an image (path, bytes, file, PIL image, array or tensor), a folder or a list of those, "
             f"found {type(images).__name__}"
         )
 
@@ -133,9 +141,18 @@ def read_image(source: ImageSource) -> Image.Image:
         return _from_array(array.numpy(), "tensor (C, H, W)")
     if isinstance(source, np.ndarray):
         return _from_array(source, "array (H, W, C)")
+    if _is_file(source):
+        content = source.read()
+        if not isinstance(content, bytes):
+            raise SpeaqError(
+                f"{getattr(source, 'name', source)}: expected a binary file, found text; open it with 'rb'"
+            )
+        source = content
     if isinstance(source, bytes | Image.Image):
         return read_image_file(source)
-    source = Path(source)  # pyright: ignore[reportArgumentType]  # a TypeGuard does not narrow the other branch
+    if isinstance(source, bytearray | memoryview):
+        return read_image_file(bytes(source))
+    source = Path(source).expanduser()  # pyright: ignore[reportArgumentType]  # a TypeGuard does not narrow the other branch
     if not source.is_file():
         raise SpeaqError(f"{source}: there is no such image file")
     return read_image_file(source)

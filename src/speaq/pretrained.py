@@ -8,6 +8,7 @@ import torch
 
 from speaq.checkpoints.card import model_card
 from speaq.checkpoints.saved_models import load_pretrained, push_to_hub, save_pretrained
+from speaq.files import expand
 from speaq.images import ImageSource, is_one_image
 from speaq.model.speaq import SpeaqModel
 
@@ -41,7 +42,7 @@ class Speaq(SpeaqModel):
         Raises:
             SpeaqError: there is no model, or its weights do not match its configuration.
         """
-        return load_pretrained(cls, source, revision=revision).to(device).eval()
+        return load_pretrained(cls, expand(str(source)), revision=revision).to(device).eval()
 
     def save_pretrained(
         self,
@@ -60,7 +61,8 @@ class Speaq(SpeaqModel):
         Raises:
             SpeaqError: the model cannot be written; the folder is unchanged.
         """
-        save_pretrained(self, Path(folder), self._card(Path(folder).resolve().name, metrics, data, license))
+        folder = Path(folder).expanduser()
+        save_pretrained(self, folder, self._card(folder.resolve().name, metrics, data, license))
 
     def push_to_hub(
         self,
@@ -92,7 +94,7 @@ class Speaq(SpeaqModel):
         return model_card(self.config, name=name, metrics=metrics, data=data, license=license)
 
     @overload
-    def predict(
+    def predict(  # pyright: ignore[reportOverlappingOverload]  # a file is an iterable of lines, too
         self,
         images: ImageSource,
         *,
@@ -135,9 +137,9 @@ class Speaq(SpeaqModel):
         """Predict the scene graph of an image, or those of several images in their order.
 
         Args:
-            images: a path, the bytes of a file, a Pillow image, an array (H, W, C) or a tensor (C, H, W); a
-                folder, a pattern such as "photos/*.jpg", an array or a tensor of several images (B, ...); or
-                an iterable of those.
+            images: a path, the bytes of a file, an open binary file, a Pillow image, an array (H, W, C) or a
+                tensor (C, H, W); a folder, a pattern such as "photos/*.jpg", an array or a tensor of several
+                images (B, ...); or an iterable of those.
             score: minimum triplet score. With it or ``top``, entities without a relation are removed, too.
             top: maximum number of relations per image, best first.
             batch_size: images per forward pass. Only images of equal resized size share a batch, so the

@@ -147,6 +147,37 @@ def test_unreadable_files_are_refused(tmp_path):
     assert "not a readable text file" in message(tmp_path / "latin.yaml")
 
 
+def test_overrides_may_have_an_equals_sign():
+    config = load_config(None, ["SOLVER.BASE_LR=1e-3", "SEED", "5", "OUTPUT_DIR=a=b", "MODEL.WEIGHTS="])
+    assert (config.solver.base_lr, config.seed, config.output_dir) == (1e-3, 5, "a=b")
+    assert config.model.weights == ""
+    assert message(None, ["SOLVER.BASE_LRR=1"]).startswith("SOLVER.BASE_LRR (command line, item 1)")
+
+
+def test_paths_are_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # Windows
+    monkeypatch.setenv("DATA", "/data/vg")
+    (tmp_path / "base.yaml").write_text("SEED: 7\nOUTPUT_DIR: ~/out\n")
+    (tmp_path / "config.yaml").write_text("_BASE_: ~/base.yaml\n")
+    genome = "DATASETS.VISUAL_GENOME"
+    config = load_config(
+        tmp_path / "config.yaml",
+        [
+            "MODEL.WEIGHTS",
+            "~/w.pth",
+            f"{genome}.IMAGES",
+            "$DATA/VG_100K",
+            f"{genome}.IMAGE_DATA",
+            "${DATA}/i.json",
+        ],
+    )
+    assert (config.seed, config.output_dir) == (7, f"{tmp_path}/out")
+    assert config.model.weights == f"{tmp_path}/w.pth"
+    assert config.datasets.visual_genome.images == "/data/vg/VG_100K"
+    assert config.datasets.visual_genome.image_data == "/data/vg/i.json"
+
+
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
@@ -155,7 +186,6 @@ def test_unreadable_files_are_refused(tmp_path):
         ("solver.gamma", "SOLVER.GAMMA"),
         ("MODEL.NUM_GROUPS", "MODEL.DETR.NUM_GROUPS"),
         ("MODEL.DTER.HIDDEN_DIM", "MODEL.DETR.HIDDEN_DIM"),
-        ("SOLVER.BASE_LR=1", "SOLVER.BASE_LR"),
         ("DATASETS.VISUALGENOME.IMAGES", "DATASETS.VISUAL_GENOME.IMAGES"),
         ("SOLVR", "SOLVER"),
     ],

@@ -137,7 +137,7 @@ def load_initial_weights(model: SpeaqModel, config: Config) -> None:
 def _other_model_type(folder: Path) -> str | None:
     """The ``model_type`` of a transformers model in ``folder`` that is not a `SpeaqModel`."""
     try:
-        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     model_type = values.get("model_type") if isinstance(values, dict) else None

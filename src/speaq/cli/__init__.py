@@ -43,6 +43,7 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
     A SpeaqError or an error of the system, such as a full disk, ends it with a message and exit code 2, and a
     closed pipe (``| head``) without a message. Characters that the output cannot encode are escaped.
     """
+    arguments = [_expand_home(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -59,6 +60,12 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
     except SpeaqError as error:
         # The error of a data loader process contains the traceback of that process.
         _fail(str(error).rpartition("SpeaqError: ")[2].strip())
+
+
+def _expand_home(argument: str) -> str:
+    """``--option=~/path`` with the home folder, which a shell does not replace after the equals sign."""
+    option, equals, value = argument.partition("=")
+    return option + equals + os.path.expanduser(value) if option.startswith("--") else argument  # noqa: PTH111
 
 
 def _fail(message: str) -> NoReturn:

@@ -14,6 +14,7 @@ from speaq.config.field_types import (
     Natural,
     NonEmptyText,
     NonNegative,
+    PathText,
     Positive,
     Section,
     Several,
@@ -51,13 +52,13 @@ class DataLoader(Section):
 class GenomeSection(Section):
     """One data set in Visual Genome format, real or synthetic."""
 
-    images: Text = ""
+    images: PathText = ""
     """Folder of the images, named <image_id>.jpg."""
-    image_data: Text = ""
+    image_data: PathText = ""
     """JSON list of the images with their sizes (image_data.json)."""
-    mapping_dictionary: Text = ""
+    mapping_dictionary: PathText = ""
     """JSON file with the numbers of the class and predicate names."""
-    vg_attribute_h5: Text = ""
+    vg_attribute_h5: PathText = ""
     """HDF5 file of boxes and relations; SYNTHETIC_ATTRIBUTE_H5 is a synonym."""
     box_scale: Choice[Literal[512, 1024]] = 1024
     """Box coordinates in the file refer to images whose longest side has this many pixels."""

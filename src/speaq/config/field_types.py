@@ -14,6 +14,8 @@ from typing import Annotated, Any, NamedTuple, Self, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from speaq.files import expand
+
 T = TypeVar("T")
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -69,6 +71,11 @@ def read_text(value: object) -> str:
     return value
 
 
+def read_path(value: object) -> str:
+    """A path as text; ``~`` and environment variables (``$NAME``) are replaced."""
+    return expand(read_text(value))
+
+
 def read_sequence(value: object) -> list[Any]:
     """The elements of a list, of a tuple as text such as `('VG_train',)`, or of `a,b` without brackets.
 
@@ -114,6 +121,8 @@ def _folded(value: object) -> str:
 Flag = Annotated[bool, BeforeValidator(read_flag)]
 Text = Annotated[str, BeforeValidator(read_text)]
 NonEmptyText = Annotated[str, Field(min_length=1), BeforeValidator(read_text)]
+PathText = Annotated[str, BeforeValidator(read_path)]
+NonEmptyPathText = Annotated[str, Field(min_length=1), BeforeValidator(read_path)]
 Integer = Annotated[int, BeforeValidator(read_integer)]
 Natural = Annotated[Integer, Field(ge=0)]
 Count = Annotated[Integer, Field(ge=1)]

@@ -12,9 +12,10 @@ from speaq.config.field_types import (
     Flag,
     Integer,
     Natural,
-    NonEmptyText,
+    NonEmptyPathText,
     NonNegative,
     Number,
+    PathText,
     Positive,
     Section,
     Several,
@@ -28,7 +29,7 @@ Stage = Literal["res2", "res3", "res4", "res5"]
 class Backbone(Section):
     """MODEL.BACKBONE: the network that extracts features from images."""
 
-    name: NonEmptyText = "build_resnet_backbone"
+    name: NonEmptyPathText = "build_resnet_backbone"
     """build_resnet_backbone (MODEL.RESNETS) or the id of a transformers model."""
     freeze_at: Annotated[Integer, Field(ge=0, le=5)] = 2
     """Frozen parts: 0 none, 1 the stem, 2 also the first stage, ..."""
@@ -165,7 +166,7 @@ class RoiHeads(Section):
 class RoiSceneGraphHead(Section):
     """MODEL.ROI_SCENEGRAPH_HEAD: evaluation."""
 
-    zero_shot_triplets: Text = "evaluation/datasets/vg/zeroshot_triplet.pytorch"
+    zero_shot_triplets: PathText = "evaluation/datasets/vg/zeroshot_triplet.pytorch"
     """File of the triplets that do not occur in the training set."""
 
 
@@ -174,7 +175,7 @@ class Model(Section):
 
     device: Annotated[Text, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cuda"
     """Device: cpu, cuda, cuda:1."""
-    weights: Text = ""
+    weights: PathText = ""
     """Initial weights, unless a training is resumed."""
     pixel_mean: Annotated[Several[Number], Field(min_length=3, max_length=3)] = (103.53, 116.28, 123.675)
     """Mean of the channels, 0..255, in the order of INPUT.FORMAT."""

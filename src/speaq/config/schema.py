@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field
 
 from speaq.config.data import SOURCE_NAME, DataLoader, Datasets, Input, MixedSource
-from speaq.config.field_types import Choice, Flag, Integer, NonEmptyText, Section
+from speaq.config.field_types import Choice, Flag, Integer, NonEmptyPathText, Section
 from speaq.config.ignored_keys import ignored_defaults
 from speaq.config.model import Model
 from speaq.config.settings import flatten, nest
@@ -30,7 +30,7 @@ class Config(Section):
     """Let cuDNN search for the fastest convolutions."""
     float32_precision: Choice[Literal["", "highest", "high", "medium"]] = ""
     """Precision of float32 matrix products (torch.set_float32_matmul_precision); empty: torch's default."""
-    output_dir: NonEmptyText = "./output"
+    output_dir: NonEmptyPathText = "./output"
     """Folder of checkpoints, logs and results."""
     seed: Annotated[Integer, Field(ge=-1, lt=2**32)] = -1
     """Seed of all random numbers; -1: a new one for every run."""

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from speaq.errors import SpeaqError
+from speaq.files import expand
 
 _NULL = "tag:yaml.org,2002:null"
 _MAX_LIST_DEPTH = 4
@@ -65,7 +66,7 @@ def read_file(
     for base in (setting for setting in settings if setting.key == "_BASE_"):
         if not isinstance(base.value, str) or not base.value:
             raise SpeaqError(f"{base.origin}: _BASE_ expected the path of one file, relative to this one")
-        layers += read_file(file.parent / base.value, is_section, (*chain, file))
+        layers += read_file(file.parent / expand(base.value), is_section, (*chain, file))
     return [*layers, [setting for setting in settings if setting.key != "_BASE_"]]
 
 
@@ -118,12 +119,13 @@ def read_overrides(items: Sequence[object], is_key: Callable[[object], bool]) ->
     """The settings of `KEY VALUE KEY VALUE ...`; of several values of a key the last one is used.
 
     Args:
-        items: alternating keys and values. Quotes around a whole value are removed.
+        items: alternating keys and values, or `KEY=VALUE`. Quotes around a whole value are removed.
         is_key: whether a dotted key exists, to locate the first item that is not part of a pair.
 
     Raises:
         SpeaqError: there is a key without a value.
     """
+    items = list(_separated(items))
     if len(items) % 2:
         first = next((i for i in range(0, len(items), 2) if not is_key(items[i])), len(items) - 1)
         problem = "has no value" if is_key(items[first]) else "is not a key"
@@ -138,6 +140,17 @@ def read_overrides(items: Sequence[object], is_key: Callable[[object], bool]) ->
             value = value[1:-1]
         settings[key] = Setting(key, value, f"command line, item {position + 1}")
     return list(settings.values())
+
+
+def _separated(items: Sequence[object]) -> Iterator[object]:
+    """The items with `KEY=VALUE`, where a key is expected, as two of them."""
+    expects_key = True
+    for item in items:
+        if expects_key and isinstance(item, str) and "=" in item:
+            yield from item.split("=", 1)
+        else:
+            yield item
+            expects_key = not expects_key
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -85,7 +85,7 @@ class ModelConfig:
         """
         advice = "save the model again, or use the version that wrote it"
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise SpeaqError(f"{path}: cannot read the config.json of a model ({error.strerror})") from None
         except ValueError as error:

@@ -283,6 +283,28 @@ def test_truncated_json_is_refused(tmp_path):
         convert_dataset(path, tmp_path / "out")
 
 
+def test_relations_of_the_background_class_are_left_out(tmp_path):
+    files = coco_files()
+    files["rel"]["train"]["7"] = [[0, 1, 1], [1, 0, 0]]
+    (tmp_path / "set").mkdir()
+    for name, content in files.items():
+        (tmp_path / "set" / f"{name}.json").write_text(json.dumps(content))
+    data = convert_dataset(tmp_path / "set", tmp_path / "out").data
+    assert data.vocabulary.predicates == ("on",)
+    assert data.relations.tolist() == [[0, 1, 0]]
+    assert data.changes == {"relations of the background class left out": 1}
+
+
+def test_files_may_begin_with_a_byte_order_mark(tmp_path):
+    lines = [line(number, ["cup", "mug"], [[0, "on", 1]]) for number in range(2)]
+    source = tmp_path / "all.jsonl"
+    source.write_text("\ufeff" + "\n".join(map(json.dumps, lines)), encoding="utf-8")
+    aliases = tmp_path / "aliases.txt"
+    aliases.write_text("\ufeffcup, mug\n", encoding="utf-8")
+    data = convert_dataset(source, tmp_path / "out", object_aliases=aliases).data
+    assert data.vocabulary.objects == ("cup",)
+
+
 def psg(relations, **changes):
     annotation = {"bbox": [0, 0, 9, 9], "bbox_mode": 0, "category_id": 0}
     image = {"file_name": "a.jpg", "image_id": "a", "width": 9, "height": 9, "relations": relations}

@@ -2,8 +2,8 @@
 
 In the order in which data flows: ``reading`` (files of other projects); one module per format (``vg``,
 ``vg_raw``, ``coco`` and ``sgg_benchmark`` over ``coco_images``, ``open_images``, ``psg``, ``json_lines``),
-which makes `AnnotatedImage`s of them; ``annotated`` (a set in memory); ``classes`` and ``splits`` (selections);
-``image_files``; ``formats`` (the table of formats); ``convert`` (the whole conversion).
+which makes `AnnotatedImage`s of them; ``annotated`` (a set in memory); ``classes`` and ``splits``
+(selections); ``image_files``; ``formats`` (the table of formats); ``convert`` (the whole conversion).
 """
 
 from speaq.tools.convert.annotated import AnnotatedSet

@@ -3,7 +3,7 @@
 I: images, N: boxes, M: relations, all of the whole set.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -124,7 +124,8 @@ class AnnotatedSet:
             labels=labels,
             relations=np.column_stack((pairs + first_box[rows][:, None], numbers)),
         )
-        return validated(source, data)
+        data = data.keep_relations(numbers >= 0, "relations of the background class")
+        return validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
 
     def images(self) -> Iterator[AnnotatedImage]:
         """The images one by one; classes are numbers from 0, boxes and relations arrays."""
@@ -228,11 +229,10 @@ def _integers(values: Sequence[Any]) -> np.ndarray:
 def _numbered(
     source: Path, what: str, uses: Sequence[tuple[AnnotatedImage, Any]], table: Mapping[Any, str] | None
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of classes, and the number of each use; an unused background class is left out."""
-    used: set[Hashable] = {key for _, key in uses}
+    """Names of classes without background, and the number of each use, -1 for background."""
     if table is None:
-        table = {name: name for name in sorted(used)}  # pyright: ignore[reportArgumentType]
-    names = {key: name for key, name in table.items() if name not in _BACKGROUND or key in used}
+        table = {name: name for name in sorted({key for _, key in uses})}
+    names = {key: name for key, name in table.items() if name not in _BACKGROUND}
     if not names:
         raise SpeaqError(f"{source}: expected names of {what}es or relations, found none.")
     keys: dict[str, Any] = {}
@@ -241,11 +241,11 @@ def _numbered(
             raise SpeaqError(
                 f"{source}: {what} {keys[name]!r} and {key!r} are both {name!r}; give them different names."
             )
-    numbers = {key: number for number, key in enumerate(names)}
-    if not used <= names.keys():
-        image, key = next((image, key) for image, key in uses if key not in names)
-        some = ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
-        raise SpeaqError(f"{image.place}: expected the {what} to be one of {some}; found {key!r}.")
+    numbers = dict.fromkeys(table, -1) | {key: number for number, key in enumerate(names)}
+    for image, key in uses:
+        if key not in numbers:
+            some = ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
+            raise SpeaqError(f"{image.place}: expected the {what} to be one of {some}; found {key!r}.")
     return tuple(names.values()), _integers([numbers[key] for _, key in uses])
 
 

@@ -21,7 +21,7 @@ def read_aliases(path: str | Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise SpeaqError(f"{path}: cannot read these aliases ({error}).") from error
     aliases: dict[str, str] = {}

@@ -194,7 +194,7 @@ def _is_there(files: GeneratedDataset, settings: dict[str, Any], ids: Sequence[i
             "Name a new or an empty folder."
         )
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = json.loads(record.read_text(encoding="utf-8-sig"))
         complete = found.pop("complete")
     except (OSError, ValueError, AttributeError, KeyError) as error:
         raise SpeaqError(f"{record}: cannot read this record ({error}). Delete the folder.") from error

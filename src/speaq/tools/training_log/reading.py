@@ -137,7 +137,7 @@ def _name_dataset(history: TrainingHistory, dataset: str) -> None:
 def _add_results(history: TrainingHistory, path: Path) -> None:
     """Take the recall of every predicate from results.json, if it belongs to an evaluation in the log."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return  # results.json is optional
     if not isinstance(content, dict) or type(content.get("iteration")) is not int:
