@@ -9,7 +9,7 @@ import torch
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
-from speaq.evaluation.ground_truth import pair_with_ground_truth, score_predictions
+from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.prediction_writer import PredictionWriter, merge_predictions
 from speaq.evaluation.predictions import Predictions
@@ -62,16 +62,15 @@ def test_predictions_round_trip(golden, tmp_path):
         for ours, true in zip(predictions, golden.graphs, strict=True):
             assert_equal(ours, true)
         assert_equal(predictions[-1], golden.graphs[79])
-        assert [len(graph) for graph in predictions[3:7:2]] == [len(golden.graphs[i]) for i in (3, 5)]
         assert predictions[0].vocabulary == VOCABULARY
         with pytest.raises(IndexError):
             predictions[80]
 
 
-def test_score_predictions_equals_the_direct_metrics(golden, tmp_path):
+def test_score_equals_the_direct_metrics(golden, tmp_path):
     predictions = Predictions(save(tmp_path / "a.h5", golden.graphs, golden.annotations))
     results, expected = (
-        score_predictions(predictions, golden.annotations[::-1], metrics(golden)),
+        score(PredictedImages(predictions, golden.annotations[::-1]), metrics(golden)),
         direct(golden),
     )
     assert results.keys() == expected.keys()
@@ -89,7 +88,10 @@ def test_half_precision_file_changes_metrics_little(golden, tmp_path):
     assert small.stat().st_size < 0.62 * whole.stat().st_size
     predictions = Predictions(small)
     assert max(len(graph) for graph in predictions) == 100
-    results, expected = score_predictions(predictions, golden.annotations, metrics(golden)), direct(golden)
+    results, expected = (
+        score(PredictedImages(predictions, golden.annotations), metrics(golden)),
+        direct(golden),
+    )
     for name, value in expected.items():
         if isinstance(value, float):
             assert results[name] == pytest.approx(value, abs=0.01 if name.startswith("ng-") else 0, rel=0)
@@ -105,7 +107,7 @@ def test_empty_graphs_and_mixed_image_ids(make, tmp_path):
     predictions = Predictions(tmp_path / "a.h5")
     assert predictions.image_ids == [7, "7", "scene_000001"]
     assert predictions[1].predicate_probs.shape == (0, 4)
-    assert [a.image_id for _, a in pair_with_ground_truth(predictions, annotations[::-1])] == [
+    assert [a.image_id for _, a in PredictedImages(predictions, annotations[::-1])] == [
         7,
         "7",
         "scene_000001",
@@ -145,12 +147,12 @@ def test_merge_predictions_of_several_ranks(golden, tmp_path):
     assert not (tmp_path / "twice.h5").exists() and not (tmp_path / "less.h5").exists()
 
 
-def test_score_predictions_rejects_other_images(golden, tmp_path):
+def test_score_rejects_other_images(golden, tmp_path):
     predictions = Predictions(save(tmp_path / "a.h5", golden.graphs[:9], golden.annotations[:9]))
     with pytest.raises(SpeaqError, match=r"a.h5 lacks 71 of the 80 images, such as 10"):
-        score_predictions(predictions, golden.annotations, metrics(golden))
+        PredictedImages(predictions, golden.annotations)
     with pytest.raises(SpeaqError, match=r"a.h5 has 4 images that the data set lacks, such as 5"):
-        score_predictions(predictions, golden.annotations[:5], metrics(golden))
+        PredictedImages(predictions, golden.annotations[:5])
 
 
 def test_writer_leaves_no_file_after_an_error(golden, tmp_path):

@@ -21,37 +21,25 @@ def build_metrics(
 ) -> tuple[SceneGraphMetrics, DetectionAP]:
     """Build the metrics for a data set.
 
-    Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS; without such a
-    file they are those that are absent from the training data.
-
-    Args:
-        config: its TEST section.
-        vocabulary: the classes of the data set.
-        predicate_counts: (R,) training relations per predicate, if known; for head, body and tail.
-        statistics: statistics of the training data, if known.
+    Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS. If that has its default and
+    there is no such file, they are those that are absent from the ``statistics`` of the training data, if
+    known. ``predicate_counts`` (R,), training relations per predicate, are for head, body and tail.
 
     Raises:
         SpeaqError: the file of zero-shot triplets is configured but cannot be read.
     """
-    zero_shot, seen = _zero_shot(config, vocabulary), None
-    if zero_shot is None and statistics is not None:
+    num_objects, num_predicates = len(vocabulary.objects), len(vocabulary.predicates)
+    head = config.model.roi_scenegraph_head
+    path, zero_shot, seen = Path(head.zero_shot_triplets), None, None
+    if path.is_file() or head.zero_shot_triplets not in ("", type(head)().zero_shot_triplets):
+        zero_shot = load_zero_shot_triplets(path, num_objects, num_predicates)
+    elif statistics is not None:
         seen = statistics.triplets
     recalls = SceneGraphMetrics(
-        num_predicates=len(vocabulary.predicates),
+        num_predicates=num_predicates,
         iou_threshold=config.test.relation.iou_threshold,
         zero_shot_triplets=zero_shot,
         seen_triplets=seen,
         predicate_counts=None if predicate_counts is None else np.asarray(predicate_counts),
     )
-    return recalls, DetectionAP(num_objects=len(vocabulary.objects))
-
-
-def _zero_shot(config: Config, vocabulary: Vocabulary) -> np.ndarray | None:
-    """The configured list; None if the key has its default and the file does not exist."""
-    head = config.model.roi_scenegraph_head
-    path = Path(head.zero_shot_triplets)
-    if head.zero_shot_triplets in ("", type(head)().zero_shot_triplets) and not path.is_file():
-        return None
-    return load_zero_shot_triplets(
-        path, num_objects=len(vocabulary.objects), num_predicates=len(vocabulary.predicates)
-    )
+    return recalls, DetectionAP(num_objects=num_objects)

@@ -38,9 +38,6 @@ class DetectionAP(Metric):
     The states are flat arrays, 24 bytes per box. They are concatenated in the same order over batches and
     ranks, so that images need no ids: ``counts`` has the number of rows of each image.
 
-    Args:
-        num_objects: C.
-
     Examples:
         >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([0, 1])
         >>> annotation = Annotation(image_id=1, path=Path("1.jpg"), width=30, height=10, boxes=boxes,
@@ -155,14 +152,11 @@ def average_precision(
 
     result = np.full((num_objects, _SIZES, len(_IOU_THRESHOLDS)), np.nan)
     for label in np.unique(targets[:, 4]).astype(np.int64):
-        detected, annotated = (
-            np.flatnonzero(detections[:, 4] == label),
-            np.flatnonzero(targets[:, 4] == label),
-        )
+        detected, annotated = detections[:, 4] == label, targets[:, 4] == label
         images = np.union1d(detection_images[detected], target_images[annotated]).tolist()
         evaluation = COCOeval_faster(
-            _coco(targets[annotated, :4], target_images[annotated], images),
-            _coco(detections[detected, :4], detection_images[detected], images, detections[detected, 5]),
+            _coco(targets[annotated], target_images[annotated], images),
+            _coco(detections[detected], detection_images[detected], images),
             "bbox",
             print_function=logger.debug,
         )
@@ -175,27 +169,21 @@ def average_precision(
     return result
 
 
-def _coco(
-    boxes: np.ndarray, images: np.ndarray, all_images: list[int], scores: np.ndarray | None = None
-) -> "COCO":
-    """Boxes of one class, xyxy, in the format of the COCO evaluation."""
+def _coco(rows: np.ndarray, images: np.ndarray, all_images: list[int]) -> "COCO":
+    """Rows of one class in the format of the COCO evaluation, which ignores scores of targets."""
     from faster_coco_eval import COCO
 
-    corners, sides = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64) - boxes[:, :2]
-    columns = {
-        "image_id": images.tolist(),
-        "bbox": np.concatenate((corners, sides), axis=1).tolist(),
-        "area": sides.prod(axis=1).tolist(),
-    }
-    if scores is not None:
-        columns["score"] = scores.astype(np.float64).tolist()
+    corners, sides = rows[:, :2].astype(np.float64), rows[:, 2:4].astype(np.float64) - rows[:, :2]
+    boxes = np.concatenate((corners, sides), axis=1).tolist()
+    columns = zip(images.tolist(), boxes, sides.prod(axis=1).tolist(), rows[:, -1].tolist(), strict=True)
+    common = {"category_id": 1, "iscrowd": 0}
     coco = COCO(print_function=logger.debug)
     coco.dataset = {
         "images": [{"id": image} for image in all_images],
         "categories": [{"id": 1}],
         "annotations": [
-            {"id": index, "category_id": 1, "iscrowd": 0} | dict(zip(columns, values, strict=True))
-            for index, values in enumerate(zip(*columns.values(), strict=True), start=1)
+            common | {"id": index, "image_id": image, "bbox": box, "area": area, "score": score}
+            for index, (image, box, area, score) in enumerate(columns, start=1)
         ],
     }
     coco.createIndex()

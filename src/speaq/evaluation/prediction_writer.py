@@ -1,6 +1,6 @@
 """Write the predictions of a data set to a file, and merge the files of several processes.
 
-See `speaq.evaluation.predictions` for the format. Shape letters: see `speaq.structures`.
+Shape letters: see `speaq.structures`.
 """
 
 import json
@@ -13,15 +13,15 @@ import h5py
 import numpy as np
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.prediction_checks import check_image_ids, check_predicate_counts
-from speaq.evaluation.predictions import (
-    ENTITY_ARRAYS,
+from speaq.evaluation.prediction_format import (
     FORMAT,
-    INTEGER_ARRAYS,
     VERSION,
-    Predictions,
-    relation_arrays,
+    check_image_ids,
+    check_predicate_counts,
+    entity_columns,
+    relation_columns,
 )
+from speaq.evaluation.predictions import Predictions
 from speaq.files import replacing
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
@@ -30,15 +30,17 @@ _BUFFERED_ROWS, _CHUNK_ROWS = 8192, 1024
 
 
 class PredictionWriter:
-    """Writes predictions image by image; the file appears at its path when the block ends without an error.
+    """Writes predictions; the file appears at its path when the ``with`` block ends without an error.
 
     Args:
-        path: the file.
+        path: the file; see `speaq.evaluation.prediction_format`.
         vocabulary: the classes of the model.
         dataset: name of the data set, such as VG_test.
         predicate_counts: (R,) training relations per predicate, if known.
-        max_relations: number of best relations of an image that are kept; all by default.
-        half_precision: save the probabilities of predicates as float16.
+        max_relations: number of best relations of an image that are kept; all by default. It changes recall
+            only beyond this depth, or without graph constraint.
+        half_precision: save the probabilities of predicates, which only affect recall without graph
+            constraint, as float16: 11 significant bits and no values below 3e-8.
 
     Raises:
         SpeaqError: there is not one predicate count per predicate, or the file cannot be written.
@@ -64,26 +66,24 @@ class PredictionWriter:
         if self.predicate_counts is not None:
             check_predicate_counts(self.predicate_counts, vocabulary, self.path)
         self.max_relations, self.half_precision = max_relations, half_precision
-        self._images: dict[str, list[Any]] = {
-            name: [] for name in ("image_ids", "sources", "image_sizes", "num_entities", "num_relations")
-        }
-        self._buffer: dict[str, list[np.ndarray]] = {}
+        self._entities, self._relations = entity_columns(vocabulary), relation_columns(vocabulary)
+        self._buffer: dict[str, list[np.ndarray]] = {name: [] for name in self._entities | self._relations}
         self._buffered = 0
+        self._images: list[tuple[str, str, tuple[int, int], int, int]] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             temporary = stack.enter_context(replacing(self.path))
             # Without a lock, which processes forked while it is open would keep until they end.
             self._file = stack.enter_context(h5py.File(temporary, "w", locking=False))
-            for name, shape in (ENTITY_ARRAYS | relation_arrays(self.vocabulary)).items():
+            for name, column in (self._entities | self._relations).items():
                 half = name == "predicate_probs" and self.half_precision
-                self._buffer[name] = []
                 self._file.create_dataset(
                     name,
-                    (0, *shape),
-                    np.float16 if half else np.int32 if name in INTEGER_ARRAYS else np.float32,
-                    maxshape=(None, *shape),
-                    chunks=(_CHUNK_ROWS, *shape),
+                    (0, *column.shape),
+                    np.float16 if half else np.int32 if column.kind == "i" else np.float32,
+                    maxshape=(None, *column.shape),
+                    chunks=(_CHUNK_ROWS, *column.shape),
                     fletcher32=True,  # checksums, so that a damaged block is detected when it is read
                 )
             self._stack = stack.pop_all()
@@ -97,11 +97,7 @@ class PredictionWriter:
             self._stack.__exit__(*error)
 
     def add(self, graph: SceneGraph, annotation: Annotation) -> None:
-        """Add the prediction for an image.
-
-        Args:
-            graph: relations sorted best first.
-            annotation: annotation of the same image; its id and its source are saved.
+        """Add a prediction, relations sorted best first, for the image of an annotation.
 
         Raises:
             SpeaqError: the graph does not have the predicates of the vocabulary.
@@ -119,11 +115,9 @@ class PredictionWriter:
         kept = slice(self.max_relations)
         for name, rows in self._buffer.items():
             array = getattr(graph, name)
-            rows.append(array if name in ENTITY_ARRAYS else array[kept])
+            rows.append(array if name in self._entities else array[kept])
         entities, relations = len(graph.boxes), len(graph.pairs[kept])
-        image = (image_id, source, graph.image_size, entities, relations)
-        for values, value in zip(self._images.values(), image, strict=True):
-            values.append(value)
+        self._images.append((json.dumps(image_id), source, graph.image_size, entities, relations))
         self._buffered += entities + relations
         if self._buffered > _BUFFERED_ROWS:
             self._flush()
@@ -141,20 +135,16 @@ class PredictionWriter:
     def _finish(self) -> None:
         """Write what is in the buffer, and the arrays per image and per file."""
         self._flush()
-        texts = {
-            "image_ids": [json.dumps(image_id) for image_id in self._images["image_ids"]],
-            "sources": self._images["sources"],
-            "object_names": self.vocabulary.objects,
-            "predicate_names": self.vocabulary.predicates,
-        }
-        for name, values in texts.items():
-            self._file.create_dataset(name, data=np.array(values, object), dtype=h5py.string_dtype())
-        sizes = np.array(self._images["image_sizes"], np.int32).reshape(-1, 2)
-        self._file.create_dataset("image_sizes", data=sizes)
-        for name in ("num_entities", "num_relations"):
-            self._file.create_dataset(name, data=np.array(self._images[name], np.int64))
+        columns = zip(*self._images, strict=True) if self._images else [()] * 5
+        image_ids, sources, sizes, entities, relations = columns
+        names = {"object_names": self.vocabulary.objects, "predicate_names": self.vocabulary.predicates}
+        for name, texts in ({"image_ids": image_ids, "sources": sources} | names).items():
+            self._file.create_dataset(name, data=np.array(texts, object), dtype=h5py.string_dtype())
+        self._file["image_sizes"] = np.array(sizes, np.int32).reshape(-1, 2)
+        self._file["num_entities"] = np.array(entities, np.int64)
+        self._file["num_relations"] = np.array(relations, np.int64)
         if self.predicate_counts is not None:
-            self._file.create_dataset("predicate_counts", data=self.predicate_counts)
+            self._file["predicate_counts"] = self.predicate_counts
         self._file.attrs.update(format=FORMAT, version=VERSION, dataset=self.dataset)
 
 
@@ -163,10 +153,7 @@ def merge_predictions(
 ) -> None:
     """Merge the files that several processes wrote for one data set.
 
-    Args:
-        parts: the files.
-        path: the file to write.
-        image_ids: the order of the images, that of the data set; by default the order of the parts.
+    Images are in the order of ``image_ids``, those of the data set, or by default of the parts.
 
     Raises:
         SpeaqError: a part cannot be read or belongs to another model or data set, an image occurs twice, or

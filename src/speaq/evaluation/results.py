@@ -48,14 +48,9 @@ def classic_lines(
 ) -> list[str]:
     """The ``SGG eval:`` log lines of Scene-Graph-Benchmark, exactly, for scripts that parse them.
 
-    Args:
-        results: see the module docstring.
-        predicate_names: R names.
-        mode: the task: sgdet, sgcls or predcls.
-
-    Returns:
-        One line per kind of recall; mean recall is followed by the recall of every predicate at the largest
-        k, with 0 for predicates absent from the ground truth (the tables show n/a for them).
+    One line per kind of recall; mean recall is followed by the recall of every predicate at the largest k,
+    with 0 for predicates absent from the ground truth (the tables show n/a for them). The mode is sgdet,
+    sgcls or predcls.
     """
     ks = _depths(results)
     lines = []
@@ -123,10 +118,7 @@ def predicate_table(
 ) -> "Table":
     """The recall of every predicate, in percent, for a rich console.
 
-    Args:
-        results: see the module docstring.
-        predicate_names: R names.
-        predicate_counts: (R,) training relations per predicate; adds a column, and sorts by it.
+    ``predicate_counts`` (R,), training relations per predicate, add a column by which rows are sorted.
     """
     from rich.table import Table
 

@@ -12,16 +12,16 @@ from speaq.structures import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSets:
-    """Data sets, each evaluated once, and named results.
+    """Data sets, each evaluated once, and named results, to which the images of a data set contribute.
 
-    A name of DATASETS.TEST has one data set and one result. A mix such as MULTI_val has one data set and one
-    result for each source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all of
-    them, even if only one source has images for it.
+    A name of DATASETS.TEST has one data set and one result. A mix such as MULTI_val has one of each for every
+    source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all of them, even if
+    only one source has images for it.
 
     Attributes:
         datasets: the data sets.
         names: names of the results, those of a mix's sources before that of the mix.
-        results_of_dataset: for each data set, the indices of the results that its images contribute to.
+        results_of_dataset: for each data set, the indices of the results that it contributes to.
         vocabulary: the classes of all data sets; None if there is no data set.
     """
 
@@ -37,11 +37,7 @@ class EvaluationSets:
 
 
 def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> EvaluationSets:
-    """Load the data sets of DATASETS.TEST.
-
-    Args:
-        config: its DATASETS and INPUT sections.
-        vocabulary: the classes that they must have, if known.
+    """Load the data sets of DATASETS.TEST, which must have the classes of ``vocabulary``, if known.
 
     Raises:
         SpeaqError: a data set cannot be read, or has other classes.

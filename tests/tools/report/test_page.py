@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.analysis import analyze
 from speaq.evaluation.detection import DetectionAP
-from speaq.evaluation.ground_truth import pair_with_ground_truth, score_predictions
+from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.prediction_writer import PredictionWriter
 from speaq.evaluation.predictions import Predictions
@@ -90,9 +89,10 @@ def evaluated(tmp_path_factory):
             writer.add(graph, annotation)
     predictions, truth = Predictions(folder / "a.h5"), [annotation for _, annotation in pairs]
     metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5), predicate_counts=np.array(COUNTS))
-    results = score_predictions(predictions, truth, [metrics, DetectionAP(num_objects=3)])
-    analysis = analyze(pair_with_ground_truth(predictions, truth), metrics)
-    best, worst = choose_examples(analysis, predictions, truth, count=2)
+    images = PredictedImages(predictions, truth)
+    results = score(images, [metrics, DetectionAP(num_objects=3)])
+    analysis = metrics.analyze(images)
+    best, worst = choose_examples(analysis, images, count=2)
     best[0] = replace(best[0], truth=replace(best[0].truth, image=TINY / "images" / "1.jpg"))
     return EvaluatedSet(
         name="VG_<test>", vocabulary=VOCABULARY, results=results, analysis=analysis, predicate_counts=COUNTS,
@@ -221,7 +221,7 @@ def test_page_of_several_datasets_without_optional_contents(evaluated, tmp_path)
     )  # fmt: skip
     metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5))
     metrics.update([], [])
-    empty = replace(bare, name="empty", results=metrics.compute(), analysis=analyze([], metrics))
+    empty = replace(bare, name="empty", results=metrics.compute(), analysis=metrics.analyze([]))
     write_report(tmp_path / "a.html", Report(title="t", facts={}, sets=[bare, empty]))
     page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
     heads = [e["text"] for e in page.find("h2")]

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from speaq.evaluation.analysis import Analysis
-from speaq.evaluation.ground_truth import GroundTruth, annotation_lookup
-from speaq.evaluation.predictions import Predictions
+from speaq.evaluation.ground_truth import PredictedImages
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -95,38 +94,32 @@ class Report:
 
 
 def choose_examples(
-    analysis: Analysis, predictions: Predictions, ground_truth: GroundTruth, *, count: int = 4
+    analysis: Analysis, images: PredictedImages, *, count: int = 4
 ) -> tuple[list[Example], list[Example]]:
-    """The images with the best and the worst recall at the largest k.
+    """The images with the best and the worst recall at the largest k, ``count`` each; no image is in both.
 
-    Images with 3 to 12 relations are preferred, since a picture can show these; ties are ordered by the
+    Images with 3 to 12 relations are preferred, since a picture can show these; ties are in the order of the
     number of relations, most first.
 
-    Args:
-        analysis: analysis of the predictions.
-        predictions: predictions on a data set.
-        ground_truth: ground truth of the same images.
-        count: length of each list; no image is in both.
-
     Raises:
-        SpeaqError: predictions and ground truth are not of the same images, or the file is damaged.
+        SpeaqError: the file of the predictions is damaged.
     """
     recalls = analysis.image_recalls()[0]
     relations = np.bincount(analysis.images, minlength=len(analysis.image_ids))
     preferred = (relations >= _MIN_RELATIONS) & (relations <= _MAX_RELATIONS)
     usable = np.flatnonzero(relations)
-    best = usable[np.lexsort((-relations[usable], -recalls[-1, usable], ~preferred[usable]))]
-    worst = usable[np.lexsort((-relations[usable], recalls[-1, usable], ~preferred[usable]))]
     count = min(count, len(usable) // 2)
-    annotation_of = annotation_lookup(predictions, ground_truth)
 
-    def example(index: int) -> Example:
-        annotation = annotation_of(analysis.image_ids[index])
-        return Example(
-            image_id=annotation.image_id,
-            truth=SceneGraph.from_annotation(annotation, predictions.vocabulary),
-            prediction=predictions[index],
-            recalls=tuple(recalls[:, index].tolist()),
-        )
+    def examples(order: np.ndarray) -> list[Example]:
+        chosen = usable[np.lexsort((-relations[usable], order[usable], ~preferred[usable]))][:count]
+        return [
+            Example(
+                truth=SceneGraph.from_annotation(images.annotation(index), images.predictions.vocabulary),
+                prediction=images.predictions[index],
+                image_id=analysis.image_ids[index],
+                recalls=tuple(recalls[:, index].tolist()),
+            )
+            for index in chosen.tolist()
+        ]
 
-    return [example(index) for index in best[:count].tolist()], [example(i) for i in worst[:count].tolist()]
+    return examples(-recalls[-1]), examples(recalls[-1])

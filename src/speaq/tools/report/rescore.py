@@ -9,7 +9,7 @@ from speaq.data.sources import load_sources, places
 from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.build import build_metrics
-from speaq.evaluation.ground_truth import score_predictions
+from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.predictions import Predictions
 from speaq.tools.report import Report, write_report
 from speaq.tools.report.run import evaluated_set
@@ -31,13 +31,14 @@ def rescore(config: Config, file: Path, *, report: Path | None = None) -> dict[s
     dataset = _load_dataset(config, predictions)
     counts = predictions.predicate_counts
     metrics = build_metrics(config, predictions.vocabulary, counts, load_statistics(config))
-    results = score_predictions(predictions, dataset, metrics)
+    images = PredictedImages(predictions, dataset)
+    results = score(images, metrics)
     print_results(predictions.dataset, results, predictions.vocabulary, () if counts is None else counts)
     if report is not None:
         evaluated = evaluated_set(
             predictions.dataset,
             results,
-            [(predictions, dataset)],
+            [images],
             metrics=metrics[0],
             num_rel=config.test.num_rel,
         )

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from speaq.config import Config
-from speaq.evaluation.analysis import analyze
-from speaq.evaluation.ground_truth import GroundTruth, pair_with_ground_truth
+from speaq.evaluation.ground_truth import PredictedImages
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
 from speaq.losses.build import build_groups
@@ -24,7 +23,7 @@ logger = logging.getLogger("speaq.training")
 def evaluated_set(
     name: str,
     results: Mapping[str, Any],
-    pairs: Sequence[tuple[Predictions, GroundTruth]],
+    images: Sequence[PredictedImages],
     *,
     metrics: SceneGraphMetrics,
     num_rel: int,
@@ -34,15 +33,14 @@ def evaluated_set(
     Args:
         name: name of the result.
         results: values of the metrics.
-        pairs: predictions on each data set that contributes to it, and the ground truth of the same images.
-            With several (the sources of a mix) there are no examples: each source has its own.
+        images: those of each data set that contributes to it. With several (the sources of a mix) there are
+            no examples: each source has its own.
         metrics: metrics with the settings of the results.
         num_rel: predicates kept per query (TEST.NUM_REL).
     """
-    images = chain.from_iterable(pair_with_ground_truth(*pair) for pair in pairs)
-    analysis = analyze(images, metrics, num_rel=num_rel)
-    first, ground_truth = pairs[0]
-    best, worst = choose_examples(analysis, first, ground_truth) if len(pairs) == 1 else ((), ())
+    analysis = metrics.analyze(chain.from_iterable(images), num_rel=num_rel)
+    best, worst = choose_examples(analysis, images[0]) if len(images) == 1 else ((), ())
+    first = images[0].predictions
     return EvaluatedSet(
         name=name,
         vocabulary=first.vocabulary,
@@ -79,8 +77,8 @@ def write_model_report(run: EvaluationRun) -> None:
         opened = [stack.enter_context(Predictions(file)) for file in files]
         sets = []
         for result, name in enumerate(evaluation.names):
-            pairs = [
-                (predictions, dataset.dataset)
+            images = [
+                PredictedImages(predictions, dataset.dataset)
                 for predictions, dataset, result_indices in zip(
                     opened, evaluation.datasets, evaluation.results_of_dataset, strict=True
                 )
@@ -88,7 +86,7 @@ def write_model_report(run: EvaluationRun) -> None:
             ]
             metrics = module.metrics[result][0]  # type: ignore[index]
             results, num_rel = module.results[result], config.test.num_rel
-            sets.append(evaluated_set(name, results, pairs, metrics=metrics, num_rel=num_rel))
+            sets.append(evaluated_set(name, results, images, metrics=metrics, num_rel=num_rel))
     groups = build_groups(config, model, model.predicate_counts) if model.predicate_counts else None
     predicates = model.num_queries * model.query_multiplier
     facts = {

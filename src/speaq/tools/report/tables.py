@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from speaq.evaluation.bootstrap import Interval, recall_figures
+from speaq.evaluation.bootstrap import Interval, recalls
 from speaq.evaluation.results import RECALL_NAMES
 from speaq.tools.report.contents import EvaluatedSet
 
@@ -99,8 +99,8 @@ def comparison_rows(sets: Sequence[EvaluatedSet], bounds: Sequence[Intervals]) -
         sources = sorted(set(analysis.sources.tolist()))
         for source in sources if len(sources) > 1 else ():
             selected = analysis.sources == source
-            recalls = recall_figures(analysis, selected)
-            values = [Value(recalls[f"{name}@{k}"]) for name in COMPARED]
+            found = recalls(analysis, selected)
+            values = [Value(found[f"{name}@{k}"]) for name in COMPARED]
             name = f"{evaluated.name}, {source} images"
             rows.append((Row(name, values, num_images=int(selected.sum())), True))
     return rows
