@@ -1,6 +1,5 @@
 """The evaluation report: read back as a browser would parse it."""
 
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -18,7 +17,7 @@ from speaq.evaluation.predictions import Predictions
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
 from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
-from speaq.tools.report.charts import Heatmap, query_bars, recall_histogram
+from speaq.tools.report.charts import Heatmap, assignment_lines, query_bars, recall_histogram
 from speaq.tools.report.page import environment
 
 TINY = Path(__file__).parents[2] / "golden" / "vg_tiny"
@@ -188,14 +187,15 @@ def test_page_has_heatmaps_of_confusions_and_query_groups(page, evaluated):
     analysis = evaluated.analysis
     order = np.argsort(-np.array(COUNTS))
     counts = analysis.confusion[np.ix_(order, order)]
-    tips = [e["text"] for e in page.find("title") if e["text"].startswith("annotated ")]
+    all_tips = [e["attrs"]["data-tip"] for e in page.find("i") if "data-tip" in e["attrs"]]
+    tips = [tip for tip in all_tips if tip.startswith("annotated ")]
     assert len(tips) == np.count_nonzero(counts)
     assert tips[0] == (
         f"annotated {NASTY[0]}, predicted {NASTY[0]}: {counts[0, 0]} of {counts[0].sum()} "
         f"({counts[0, 0] / counts[0].sum():.1%})"
     )
     uses = analysis.query_uses
-    first = next(e["text"] for e in page.find("title") if " from group 1: " in e["text"])
+    first = next(tip for tip in all_tips if " from group 1: " in tip)
     assert first.startswith(f"{NASTY[0]} from group 1: {uses[:3, 0].sum()} of {uses[:, 0].sum()} ")
 
 
@@ -237,35 +237,57 @@ def test_page_of_several_datasets_without_optional_contents(evaluated, tmp_path)
 
 
 def test_heatmap_has_a_cell_per_nonzero_count():
-    shares = np.array([[1.0, 0.0, 0.25], [0.5, 0.5, 0.0]])
-    tips = [[json.dumps([i, j]) for j in range(3)] for i in range(2)]
-    drawing = render("heatmap", Heatmap(
-        shares=shares, rows=["a", "b" * 40], columns=["c", "d", "e"], tips=tips, titles=("r", "c"), label="l",
-        correct=np.eye(2, 3, dtype=bool), kinds=("correct", "confused"),
-    ))  # fmt: skip
-    cells = [e["attrs"] for e in drawing.find("rect") if "g" in e["inside"]]
-    texts = [e["text"] for e in drawing.find("rect") if "g" in e["inside"]]
-    assert [(text, c["class"], c["fill-opacity"]) for text, c in zip(texts, cells, strict=True)] == [
-        ("[0, 0]", "right", "1.0"),
-        ("[0, 2]", "wrong", "0.53"),
-        ("[1, 0]", "wrong", "0.72"),
-        ("[1, 1]", "right", "0.72"),
+    heatmap = Heatmap(
+        counts=np.array([[4, 0, 1], [2, 2, 0]]), axis=0, rows=["a", "b" * 40], columns=["c", "d", "e"],
+        titles=("r", "c"), tip="{row} {column}", label="l", correct=np.eye(2, 3, dtype=bool),
+        kinds=("correct", "confused"),
+    )  # fmt: skip
+    drawing = render("heatmap", heatmap)
+    cells = [e["attrs"] for e in drawing.find("i") if "td" in e["inside"]]
+    assert [(cell["data-tip"], cell["class"], cell["style"]) for cell in cells] == [
+        ("a c: 4 of 6 (66.7%)", "right", "opacity:0.83"),
+        ("a e: 1 of 1 (100.0%)", "wrong", "opacity:1.0"),
+        ("b" * 40 + " c: 2 of 6 (33.3%)", "wrong", "opacity:0.6"),
+        ("b" * 40 + " d: 2 of 2 (100.0%)", "right", "opacity:1.0"),
     ]
-    labels = [e["text"] for e in drawing.find("text", **{"class": "row"})]
-    assert labels == ["aa", "b" * 23 + "…" + "b" * 40]  # each with its full name as tooltip
-    width = float(drawing.find("svg")[0]["attrs"]["width"])
-    assert all(0 <= float(cell["x"]) <= width for cell in cells)
+    assert len(drawing.find("td")) == 1 + 2 * 3
+    names = drawing.find("th", scope="row")
+    assert [e["text"] for e in names] == [e["attrs"]["title"] for e in names] == ["a", "b" * 40]
+    kinds = [e["text"] for e in drawing.find("span", **{"class": "kind"})]
+    assert kinds == ["correct", "confused"]
+    by_row = replace(heatmap, axis=1).cells
+    assert [cell and cell[2] for cell in by_row[0]] == ["a c: 4 of 5 (80.0%)", None, "a e: 1 of 5 (20.0%)"]
 
 
-def test_histogram_and_query_bars():
-    drawing = render("axes", recall_histogram(np.array([0, 0, 0.05, 0.999, 1.0, np.nan]), 100))
-    tips = [e["text"] for e in drawing.find("title")]
-    assert tips[0] == "recall 0 %: 2 images" and tips[-1] == "recall 100 %: 1 images" and len(tips) == 12
-    ends = [re.findall(r"V([\d.]+)", bar["attrs"]["d"]) for bar in drawing.find("path")]
-    heights = [float(floor) - float(top) for top, floor in ends]
-    assert heights[0] == 2 * heights[1] == 2 * heights[-2] == 2 * heights[-1] > 0
-    assert sum(heights[2:-2]) == 0
-    bars = render("axes", query_bars(np.arange(5.0), [0, 0, 1, 1, 1], 20))
-    assert [e["text"] for e in bars.find("title")] == ["group 1: queries 0 to 1", "group 2: queries 2 to 4"]
-    assert render("axes", recall_histogram(np.array([]), 20)).find("svg")
-    assert render("axes", query_bars(np.zeros(0), [], 20)).find("svg")
+def tips(drawing):
+    return [e["text"] for e in drawing.find("title")]
+
+
+def test_recall_histogram():
+    drawing = render("drawing", recall_histogram(np.array([0, 0, 0.05, 0.999, 1.0, np.nan]), 100))
+    found = tips(drawing)
+    assert found[0] == "recall 0 %: 2 images" and found[-1] == "recall 100 %: 1 images" and len(found) == 12
+    bars = [e for e in drawing.find("path") if "var(--g0)" in e["attrs"].get("style", "")]
+    corners = [np.array(re.findall(r"[\d.]+ ([\d.]+)", bar["attrs"]["d"]), float) for bar in bars]
+    heights = np.array([ends.max() - ends.min() for ends in corners])
+    assert heights[0] == pytest.approx(2 * heights[[1, -2, -1]]) and heights[0] > 0
+    assert heights[2:-2].sum() == 0
+    assert not drawing.find("style") and not any("id" in e["attrs"] for e in drawing.find("g"))
+    assert render("drawing", recall_histogram(np.array([]), 20)).find("svg")
+
+
+def test_query_bars():
+    chart = query_bars(np.arange(5.0), [0, 0, 1, 1, 1], 20)
+    assert tips(render("drawing", chart)) == ["group 1: queries 0 to 1", "group 2: queries 2 to 4"]
+    assert list(chart.legend) == ["group 1", "group 2"]
+    assert "var(--g1)" in chart.svg
+    ungrouped = query_bars(np.zeros(0), [], 20)
+    assert render("drawing", ungrouped).find("svg") and not ungrouped.legend
+
+
+def test_assignment_lines():
+    history = AssignmentHistory(
+        iterations=np.arange(3), queries_per_relation=np.array([[1, 2, 3], [1, np.nan, 2]])
+    )
+    chart = assignment_lines(history)
+    assert tips(render("drawing", chart)) == list(chart.legend) == ["layer 1", "layer 2"]

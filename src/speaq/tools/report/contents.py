@@ -14,19 +14,12 @@ from speaq.evaluation.ground_truth import PredictedImages
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
-_MIN_RELATIONS, _MAX_RELATIONS = 3, 12  # of examples, so that the picture is informative and readable
+_MIN_RELATIONS, _MAX_RELATIONS = 3, 12  # of examples, so that the image is informative and readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """An image of the report.
-
-    Attributes:
-        image_id: id of the image.
-        truth: ground truth, with its image file.
-        prediction: prediction for the same image.
-        recalls: recall of the image at each k, with graph constraint.
-    """
+    """Ground truth, with its image file, and prediction of an image, and its recall at each k."""
 
     image_id: int | str
     truth: SceneGraph
@@ -44,8 +37,7 @@ class EvaluatedSet:
         results: values of the metrics, see `speaq.evaluation.results`.
         analysis: analysis of the same predictions.
         predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
-        best: images with the highest recall.
-        worst: images with the lowest recall.
+        best, worst: images with the highest and with the lowest recall.
         facts: further information about this data set, by name.
     """
 
@@ -61,12 +53,7 @@ class EvaluatedSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignmentHistory:
-    """Number of queries assigned to a relation during training.
-
-    Attributes:
-        iterations: logged iterations.
-        queries_per_relation: (L, iterations) mean number of queries per relation, by decoder layer.
-    """
+    """Mean number of queries per relation (L, iterations) during training, by decoder layer."""
 
     iterations: np.ndarray
     queries_per_relation: np.ndarray
@@ -98,8 +85,7 @@ def choose_examples(
 ) -> tuple[list[Example], list[Example]]:
     """The images with the best and the worst recall at the largest k, ``count`` each; no image is in both.
 
-    Images with 3 to 12 relations are preferred, since a picture can show these; ties are in the order of the
-    number of relations, most first.
+    Images with 3 to 12 relations are preferred; ties are in the order of the number of relations, most first.
 
     Raises:
         SpeaqError: the file of the predictions is damaged.
@@ -114,9 +100,9 @@ def choose_examples(
         chosen = usable[np.lexsort((-relations[usable], order[usable], ~preferred[usable]))][:count]
         return [
             Example(
+                image_id=analysis.image_ids[index],
                 truth=SceneGraph.from_annotation(images.annotation(index), images.predictions.vocabulary),
                 prediction=images.predictions[index],
-                image_id=analysis.image_ids[index],
                 recalls=tuple(recalls[:, index].tolist()),
             )
             for index in chosen.tolist()

@@ -17,12 +17,9 @@ from speaq.training.evaluation_log import print_results
 
 
 def rescore(config: Config, file: Path, *, report: Path | None = None) -> dict[str, Any]:
-    """Score saved predictions with the TEST settings of a configuration, and print the results.
+    """Score the predictions in ``file`` with the TEST settings of a configuration, and print the results.
 
-    Args:
-        config: configuration with the data set and the settings of the metrics.
-        file: predictions of an evaluation.
-        report: file of the report; None for no report.
+    Writes a ``report`` to a file, if given.
 
     Raises:
         SpeaqError: the file or the data set cannot be read, or do not match.
@@ -35,13 +32,8 @@ def rescore(config: Config, file: Path, *, report: Path | None = None) -> dict[s
     results = score(images, metrics)
     print_results(predictions.dataset, results, predictions.vocabulary, () if counts is None else counts)
     if report is not None:
-        evaluated = evaluated_set(
-            predictions.dataset,
-            results,
-            [images],
-            metrics=metrics[0],
-            num_rel=config.test.num_rel,
-        )
+        num_rel, name = config.test.num_rel, predictions.dataset
+        evaluated = evaluated_set(name, results, [images], metrics=metrics[0], num_rel=num_rel)
         write_report(report, Report(title=f"Predictions of {file.name}", facts={}, sets=[evaluated]))
     return results
 
@@ -58,14 +50,12 @@ def _load_dataset(config: Config, predictions: Predictions) -> VisualGenome:
             f"{predictions.path}: expected predictions on a data set such as VG_test, SYNTHETIC_val or "
             f"MULTI_test, found {predictions.dataset!r}"
         ) from error
-    sources = load_sources(config, name)
-    dataset = next(
-        (source.dataset for source in sources if source.name == (source_name or sources[0].name)), None
-    )
+    datasets = {source.name: source.dataset for source in load_sources(config, name)}
+    dataset = datasets.get(source_name or next(iter(datasets)))
     if dataset is None:
-        names = ", ".join(source.name for source in sources)
         raise SpeaqError(
-            f"{predictions.path}: expected a source of the mix ({names}), found {predictions.dataset}"
+            f"{predictions.path}: expected a source of the mix ({', '.join(datasets)}), found "
+            f"{predictions.dataset}"
         )
     if set(predictions.sources) - {dataset.source}:
         names = ", ".join(sorted(set(predictions.sources)))

@@ -28,15 +28,10 @@ def evaluated_set(
     metrics: SceneGraphMetrics,
     num_rel: int,
 ) -> EvaluatedSet:
-    """Analyse the predictions that contribute to a result.
+    """Analyse the predictions that contribute to a result, those on one data set or on the sources of a mix.
 
-    Args:
-        name: name of the result.
-        results: values of the metrics.
-        images: those of each data set that contributes to it. With several (the sources of a mix) there are
-            no examples: each source has its own.
-        metrics: metrics with the settings of the results.
-        num_rel: predicates kept per query (TEST.NUM_REL).
+    With several sources there are no examples: each source has its own. ``metrics`` have the settings of the
+    results, ``num_rel`` is TEST.NUM_REL.
     """
     analysis = metrics.analyze(chain.from_iterable(images), num_rel=num_rel)
     best, worst = choose_examples(analysis, images[0]) if len(images) == 1 else ((), ())
@@ -55,38 +50,37 @@ def evaluated_set(
 def evaluate_with_report(config: Config, *, cluster: Cluster | None = None) -> EvaluationRun:
     """Evaluate a model on DATASETS.TEST, save its predictions, and write ``report.html`` to OUTPUT_DIR.
 
-    See `speaq.training.launch.evaluate`.
+    Only the main process writes. See `speaq.training.launch.evaluate`.
     """
     run = evaluate(config, cluster=cluster, save_predictions=True)
-    write_model_report(run)
+    if run.is_main:
+        path = Path(run.module.config.output_dir) / "report.html"
+        write_report(path, _model_report(run))
+        logger.info("report: %s", path)
     return run
 
 
-def write_model_report(run: EvaluationRun) -> None:
-    """Write ``report.html`` of an evaluation with saved predictions to its OUTPUT_DIR.
-
-    Args:
-        run: a finished evaluation. Only the main process writes.
-    """
-    if not run.is_main:
-        return
-    module, files, source = run.module, run.prediction_files, run.source
-    path = Path(module.config.output_dir) / "report.html"
+def _model_report(run: EvaluationRun) -> Report:
+    module = run.module
     config, model, evaluation = module.config, module.model.config, module.evaluation
     with ExitStack() as stack:
-        opened = [stack.enter_context(Predictions(file)) for file in files]
+        images = [
+            PredictedImages(stack.enter_context(Predictions(file)), dataset.dataset)
+            for file, dataset in zip(run.prediction_files, evaluation.datasets, strict=True)
+        ]
         sets = []
         for result, name in enumerate(evaluation.names):
-            images = [
-                PredictedImages(predictions, dataset.dataset)
-                for predictions, dataset, result_indices in zip(
-                    opened, evaluation.datasets, evaluation.results_of_dataset, strict=True
-                )
-                if result in result_indices
-            ]
+            indices = [i for i, results in enumerate(evaluation.results_of_dataset) if result in results]
             metrics = module.metrics[result][0]  # type: ignore[index]
-            results, num_rel = module.results[result], config.test.num_rel
-            sets.append(evaluated_set(name, results, images, metrics=metrics, num_rel=num_rel))
+            sets.append(
+                evaluated_set(
+                    name,
+                    module.results[result],
+                    [images[i] for i in indices],
+                    metrics=metrics,
+                    num_rel=config.test.num_rel,
+                )
+            )
     groups = build_groups(config, model, model.predicate_counts) if model.predicate_counts else None
     predicates = model.num_queries * model.query_multiplier
     facts = {
@@ -97,16 +91,14 @@ def write_model_report(run: EvaluationRun) -> None:
     }
     if groups is not None:
         facts["Query groups"] = f"{len(groups.queries_per_group)}"
-    report = Report(
-        title=f"Evaluation of {source}",
+    return Report(
+        title=f"Evaluation of {run.source}",
         facts=facts,
         sets=sets,
         group_of_query=() if groups is None else groups.group_of_query,
         group_of_predicate=() if groups is None else groups.group_of_predicate,
         assignment=_assignment(Path(config.output_dir) / METRICS, model.decoder_layers),
     )
-    write_report(path, report)
-    logger.info("report: %s", path)
 
 
 def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:
