@@ -1,24 +1,25 @@
 """The file format of saved predictions: its arrays, and checks that reading and writing share.
 
 The file is HDF5 with flat arrays: the entities of all images one after another, then the relations, and the
-number of both per image; image ids are JSON. By default the file is lossless: metrics computed from it equal
-those of the graphs. Predicate probabilities take nearly all of the space: 600 relations of 51 classes are 120
-KB per image and hardly compressible. With 600 relations each, 26,000 images take 3.6 GB; with the best 100 in
-half precision they take 0.36 GB.
+number of both per image. It is lossless: metrics computed from it equal those of the graphs. Predicate
+probabilities take nearly all of the space: 600 relations of 51 classes are 120 KB per image and hardly
+compressible.
 
 Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 
 FORMAT, VERSION = "speaq predictions", 1
+TEXT = h5py.string_dtype()
 
 _MAX_COORDINATE = float(np.finfo(np.float32).max)
 _MAX_QUERIES = 10**6  # an analysis allocates a row for each query number up to the largest
@@ -26,72 +27,55 @@ _MAX_PROBABILITY = 1.001  # with rounding errors
 
 
 class Column(NamedTuple):
-    """An array of a file, an attribute of scene graphs with a row per entity or per relation.
+    """An array of the file.
 
     Attributes:
+        rows: what has a row: "images", "entities" or "relations"; the latter two are arrays of scene graphs.
         shape: shape of a row.
-        kind: "i" for int32, "f" for float32, or float16 for predicate probabilities.
+        dtype: type that is written; any of the same kind is read.
         low, high: range of the values.
         expected: the range in error messages.
     """
 
+    rows: str
     shape: tuple[int, ...]
-    kind: str
-    low: float
-    high: float
-    expected: str
+    dtype: Any
+    low: float = -np.inf
+    high: float = np.inf
+    expected: str = ""
 
-
-def entity_columns(vocabulary: Vocabulary) -> dict[str, Column]:
-    """Arrays with a row per entity, by name."""
-    return {
-        "boxes": Column((4,), "f", -_MAX_COORDINATE, _MAX_COORDINATE, "finite"),
-        "labels": _indices(len(vocabulary.objects)),
-        "scores": _probabilities(),
-    }
-
-
-def relation_columns(vocabulary: Vocabulary) -> dict[str, Column]:
-    """Arrays with a row per relation, by name. Scene graphs check pairs themselves."""
-    num_predicates = len(vocabulary.predicates)
-    return {
-        "pairs": Column((2,), "i", -np.inf, np.inf, ""),
-        "predicates": _indices(num_predicates),
-        "queries": _indices(_MAX_QUERIES),
-        "pair_scores": _probabilities(2),
-        "predicate_probs": _probabilities(num_predicates + 1),
-    }
-
-
-def _indices(count: int) -> Column:
-    return Column((), "i", 0, count - 1, f"in 0..{count - 1}")
-
-
-def _probabilities(*shape: int) -> Column:
-    return Column(shape, "f", 0, _MAX_PROBABILITY, "in 0..1")
-
-
-def first_out_of_range(name: str, values: np.ndarray, column: Column) -> tuple[int, str] | None:
-    """The first row of an array with a value out of range, and a message; None if all are in range.
-
-    Examples:
-        >>> labels = entity_columns(Vocabulary(("cup", "cat"), ("on",)))["labels"]
-        >>> first_out_of_range("labels", np.array([0, 1, 7]), labels)
-        (2, 'labels must be in 0..1, found 7')
-    """
-    low, high = column.low, column.high
-    if not values.size:
-        return None
-    if values.dtype == np.float16:  # slow to compare; the bits of values >= 0 have the order of the values
-        if values.view(np.uint16).max() <= np.float16(high).view(np.uint16):
+    def first_invalid(self, values: np.ndarray) -> tuple[int, str] | None:
+        """The first row with a value out of range, and a message; None if all values are in range."""
+        if not values.size or (self.low <= values.min() and values.max() <= self.high):  # False if NaN
             return None
-    elif low <= values.min() and values.max() <= high:  # False if there is a NaN
-        return None
-    invalid = np.argwhere(~((values >= low) & (values <= high)))
-    if not len(invalid):  # -0 in float16
-        return None
-    place = tuple(invalid[0])
-    return int(place[0]), f"{name} must be {column.expected}, found {values[place]}"
+        place = tuple(np.argwhere(~((values >= self.low) & (values <= self.high)))[0])
+        return int(place[0]), f"must be {self.expected}, found {values[place]}"
+
+
+def columns(vocabulary: Vocabulary) -> dict[str, Column]:
+    """The arrays by name."""
+    num_objects, num_predicates = len(vocabulary.objects), len(vocabulary.predicates)
+    probability = (np.dtype(np.float32), 0, _MAX_PROBABILITY, "in 0..1")
+    coordinate = (np.dtype(np.float32), -_MAX_COORDINATE, _MAX_COORDINATE, "finite")
+
+    def below(count: int) -> tuple[np.dtype, int, int, str]:
+        return np.dtype(np.int32), 0, count - 1, f"in 0..{count - 1}"
+
+    return {
+        "image_ids": Column("images", (), TEXT),
+        "sources": Column("images", (), TEXT),
+        "image_sizes": Column("images", (2,), np.dtype(np.int32)),
+        "num_entities": Column("images", (), np.dtype(np.int64)),
+        "num_relations": Column("images", (), np.dtype(np.int64)),
+        "boxes": Column("entities", (4,), *coordinate),
+        "labels": Column("entities", (), *below(num_objects)),
+        "scores": Column("entities", (), *probability),
+        "pairs": Column("relations", (2,), np.dtype(np.int32)),  # scene graphs check their range
+        "predicates": Column("relations", (), *below(num_predicates)),
+        "queries": Column("relations", (), *below(_MAX_QUERIES)),
+        "pair_scores": Column("relations", (2,), *probability),
+        "predicate_probs": Column("relations", (num_predicates + 1,), *probability),
+    }
 
 
 def check_predicate_counts(counts: np.ndarray, vocabulary: Vocabulary, path: Path) -> None:

@@ -16,9 +16,7 @@ from speaq.evaluation.prediction_format import (
     FORMAT,
     VERSION,
     check_predicate_counts,
-    entity_columns,
-    first_out_of_range,
-    relation_columns,
+    columns,
 )
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
@@ -41,7 +39,6 @@ class Predictions:
         predicate_counts: (R,) training relations per predicate, or None.
         image_ids: ids of the images, in the order of the graphs.
         sources: source data set of each image.
-        half_precision: whether probabilities are float16.
 
     Raises:
         SpeaqError: the file is missing or not a file of predictions; on access, the part that is read is
@@ -55,7 +52,6 @@ class Predictions:
         try:
             self._file = h5py.File(self.path, "r", locking=False)
             self._read_header()
-            self._check_arrays()
         except _DAMAGE as error:
             raise self._damaged(error) from error
         if self.predicate_counts is not None:
@@ -65,7 +61,7 @@ class Predictions:
             raise self._invalid(index, f"expected an image size above 0, found {width} x {height} pixels")
 
     def _read_header(self) -> None:
-        """Read everything but entities and relations."""
+        """Read everything but entities and relations, and check shapes and types of all arrays."""
         attributes = self._file.attrs
         if (attributes["format"], attributes["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {attributes['format']!r}, version {attributes['version']}")
@@ -73,35 +69,24 @@ class Predictions:
         self.vocabulary = Vocabulary(
             tuple(self._texts("object_names")), tuple(self._texts("predicate_names"))
         )
-        self.predicate_counts = (
-            self._array("predicate_counts")[:] if "predicate_counts" in self._file else None
-        )
+        counted = "predicate_counts" in self._file
+        self.predicate_counts = self._array("predicate_counts")[:] if counted else None
         self.image_ids: list[int | str] = [json.loads(name) for name in self._texts("image_ids")]
-        self.sources = self._texts("sources")
-        self.half_precision = self._array("predicate_probs").dtype == np.float16
-        self._sizes = self._array("image_sizes")[:]
-        self._groups = [
-            (self._offsets("num_entities"), entity_columns(self.vocabulary)),
-            (self._offsets("num_relations"), relation_columns(self.vocabulary)),
-        ]
-
-    def _check_arrays(self) -> None:
-        """Check shapes and types, and that all arrays per image have the same length."""
-        if self._sizes.shape[1:] != (2,) or self._sizes.dtype.kind != "i":
-            raise ValueError("image_sizes is not a list of heights and widths")
-        for offsets, columns in self._groups:
-            for name, column in columns.items():
-                expected, array = (offsets[-1], *column.shape), self._array(name)
-                if array.shape != expected or array.dtype.kind != column.kind:
-                    raise ValueError(
-                        f"{name} has shape {array.shape} and kind {array.dtype.kind!r}, not {expected}, "
-                        f"{column.kind!r}"
-                    )
-        lengths = {len(self.sources), len(self._sizes), *(len(offsets) - 1 for offsets, _ in self._groups)}
-        if lengths != {len(self.image_ids)}:
-            raise ValueError("its arrays per image differ in length")
         if not all(type(image_id) in (int, str) for image_id in self.image_ids):
             raise ValueError("an image id is neither a number nor a string")
+        self.sources = self._texts("sources")
+        self._sizes = self._array("image_sizes")[:]
+        self._offsets = {"entities": self._sums("num_entities"), "relations": self._sums("num_relations")}
+        num_rows = {name: offsets[-1] for name, offsets in self._offsets.items()}
+        num_rows["images"] = len(self.image_ids)
+        self._columns = columns(self.vocabulary)
+        for name, column in self._columns.items():
+            expected, array = (num_rows[column.rows], *column.shape), self._array(name)
+            if array.shape != expected or array.dtype.kind != column.dtype.kind:
+                raise ValueError(
+                    f"{name} has shape {array.shape} and kind {array.dtype.kind!r}, not {expected}, "
+                    f"{column.dtype.kind!r}"
+                )
 
     def _array(self, name: str) -> h5py.Dataset:
         array = self._file[name]
@@ -112,7 +97,7 @@ class Predictions:
     def _texts(self, name: str) -> list[str]:
         return [text.decode() for text in self._array(name)[:]]
 
-    def _offsets(self, name: str) -> np.ndarray:
+    def _sums(self, name: str) -> np.ndarray:
         """The first row of every image, and the number of all rows, from the numbers of rows."""
         counts = self._array(name)[:]
         if (counts < 0).any():
@@ -145,20 +130,22 @@ class Predictions:
     def _read(self, start: int, stop: int) -> list[SceneGraph]:
         """The graphs of consecutive images; a few large reads are much faster than many small ones."""
         parts: list[dict[str, Any]] = [{} for _ in range(start, stop)]
-        for offsets, columns in self._groups:
+        for name, column in self._columns.items():
+            if column.rows == "images":
+                continue
+            offsets = self._offsets[column.rows]
             first, *inner, last = offsets[start : stop + 1]
-            for name, column in columns.items():
-                try:
-                    rows = self._array(name)[first:last]
-                except OSError as error:
-                    raise self._damaged(error) from error
-                invalid = first_out_of_range(name, rows, column) if self._checked else None
-                if invalid:
-                    image = int(np.searchsorted(offsets, first + invalid[0], side="right")) - 1
-                    raise self._invalid(image, invalid[1])
-                split = np.split(rows, np.array(inner, np.int64) - first)
-                for arrays, array in zip(parts, split, strict=True):
-                    arrays[name] = array
+            try:
+                rows = self._array(name)[first:last]
+            except OSError as error:
+                raise self._damaged(error) from error
+            invalid = column.first_invalid(rows) if self._checked else None
+            if invalid:
+                image = int(np.searchsorted(offsets, first + invalid[0], side="right")) - 1
+                raise self._invalid(image, f"{name} {invalid[1]}")
+            split = np.split(rows, np.array(inner, np.int64) - first)
+            for arrays, array in zip(parts, split, strict=True):
+                arrays[name] = array
         graphs = []
         for index, arrays in enumerate(parts, start):
             size = tuple(self._sizes[index])

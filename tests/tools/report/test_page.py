@@ -85,7 +85,7 @@ def evaluated(tmp_path_factory):
     pairs = [scene(index, rng, TINY / "images" / "nowhere.jpg") for index in range(30)]
     with PredictionWriter(folder / "a.h5", vocabulary=VOCABULARY, dataset="VG_test") as writer:
         for graph, annotation in pairs:
-            writer.add(graph, annotation)
+            writer.add(graph, image_id=annotation.image_id, source=annotation.source)
     predictions, truth = Predictions(folder / "a.h5"), [annotation for _, annotation in pairs]
     metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5), predicate_counts=np.array(COUNTS))
     images = PredictedImages(predictions, truth)
