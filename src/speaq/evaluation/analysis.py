@@ -22,11 +22,10 @@ PREFIXES = ("", "ng-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """Hits, confusions and use of queries over B images.
+    """Hits, confusions and use of queries over B images, from their top ``max(ks)`` predictions.
 
-    A ground-truth relation is *localised* if some prediction has both its classes, and both boxes with an IoU
-    of at least the threshold, whatever predicate it has. Only the top ``max(ks)`` predictions of an image
-    count, with graph constraint.
+    A ground-truth relation is *localised* if some prediction, with graph constraint, has both its classes and
+    both boxes with an IoU of at least the threshold, whatever predicate it has.
 
     Attributes:
         ks: depths.
@@ -75,9 +74,9 @@ class Analysis:
         return self._mean_by_image_and_predicate(hits_at(self.ranks, self.ks))
 
     def localized_shares(self) -> np.ndarray:
-        """Share of a predicate's relations that are localised, averaged over images as recall is: (R,).
+        """Share (R,) of a predicate's relations that are localised, averaged over images as recall is.
 
-        It is an upper bound of the recall at the largest k; NaN where no image has the predicate.
+        It is an upper bound of recall; NaN where no image has the predicate.
         """
         localized = self.predicted_predicates < self.num_predicates
         _, predicates, shares = self._mean_by_image_and_predicate(localized)
@@ -107,10 +106,7 @@ NO_IMAGE |= {name: np.empty((2, 0), np.int64) for name in _PAIRS}
 def image_columns(
     graph: SceneGraph, annotation: Annotation, hits: ImageHits, num_rel: int
 ) -> dict[str, np.ndarray]:
-    """What an image contributes to an `Analysis`: arrays of the same name, and predicates to be counted.
-
-    ``num_rel`` is the number of predicates kept per query, by which the graph numbers its queries.
-    """
+    """What an image contributes to an `Analysis`: arrays of the same name, and predicates to be counted."""
     depth, ranks, true_predicates = len(hits.localized), hits.ranks[0], annotation.relations[:, 2]
     predicates, queries = graph.predicates[:depth], graph.queries[:depth] // num_rel
     best = np.minimum(first_hits(hits.localized), depth)  # depth: not localised
@@ -128,15 +124,7 @@ def image_columns(
 
 
 def mean_by_group(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of values (..., M) over the members of each group, from group numbers (M,).
-
-    Returns:
-        The groups that occur, ascending, (G,) int64, and their means (..., G) float64.
-
-    Examples:
-        >>> mean_by_group(np.array([True, False, True]), np.array([7, 7, 2]))
-        (array([2, 7]), array([1. , 0.5]))
-    """
+    """The G groups that occur in ``groups`` (M,), ascending, and their means (..., G) of values (..., M)."""
     present, members, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return present, sum_by_group(values, members, len(present)) / counts
 
@@ -175,12 +163,6 @@ def named_recalls(
 
     Returns:
         Arrays (...), and for ``per_predicate`` and ``ng-per_predicate`` (R, len(ks), ...).
-
-    Examples:
-        >>> per_predicate = np.array([[[1.0, 0.5, np.nan]], [[1.0, 1.0, np.nan]]])
-        >>> recalls = named_recalls([20], {}, recall=np.array([[0.75], [1.0]]), per_predicate=per_predicate)
-        >>> recalls["mR@20"].item(), recalls["mR-present@20"].item(), round(recalls["F@20"].item(), 3)
-        (0.5, 0.75, 0.6)
     """
     results: dict[str, np.ndarray] = {}
     for index, prefix in enumerate(PREFIXES):

@@ -68,21 +68,17 @@ class DetectionAP(Metric):
 
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
         """Add images: the entities of ``graphs`` and the ground truth of the same images."""
-        detections, targets = [np.empty((0, 6))], [np.empty((0, 5))]
-        for graph, annotation in zip(graphs, annotations, strict=True):
-            detections.append(np.column_stack((graph.boxes, graph.labels, graph.scores)))
-            targets.append(np.column_stack((annotation.boxes, annotation.labels)))
-        counts = [(len(d), len(t)) for d, t in zip(detections[1:], targets[1:], strict=True)]
-        for state, rows in {"detections": detections, "targets": targets}.items():
-            array = np.concatenate(rows).astype(np.float32)
-            getattr(self, state).append(torch.from_numpy(array).to(self.device))
+        detections = [np.column_stack((graph.boxes, graph.labels, graph.scores)) for graph in graphs]
+        targets = [np.column_stack((annotation.boxes, annotation.labels)) for annotation in annotations]
+        counts = [(len(d), len(t)) for d, t in zip(detections, targets, strict=True)]
+        for state, rows, width in ((self.detections, detections, 6), (self.targets, targets, 5)):
+            array = np.concatenate([np.empty((0, width)), *rows]).astype(np.float32)
+            state.append(torch.from_numpy(array).to(self.device))
         self.counts.append(torch.tensor(counts, dtype=torch.int64, device=self.device).reshape(-1, 2))
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the states of all ranks.
-
-        A rank that saw no image must still provide arrays of the right shape and type, or the others hang.
-        """
+        """Gather the states of all ranks."""
+        # A rank that saw no image must still provide arrays of the right shape and type, or the others hang.
         if not self.counts:
             self.update([], [])
         super().sync(*args, **kwargs)
@@ -126,8 +122,7 @@ def average_precision(
 ) -> np.ndarray:
     """COCO average precision per class, size of the ground-truth boxes and IoU threshold.
 
-    Classes are evaluated one at a time, on the images that have detections or targets of the class. The
-    values are those of all classes at once, without a table of all images by all classes.
+    Classes are evaluated one at a time, which needs no table of all images by all classes.
 
     Args:
         detections: (N, 6), xyxy, class, score.
@@ -139,14 +134,6 @@ def average_precision(
     Returns:
         (C, 4, 10) float64 in 0..1, NaN where there is no target: by size all, small (area below 32² pixels),
         medium and large (above 96²), and by IoU threshold 0.50, 0.55, ..., 0.95.
-
-    Examples:
-        >>> detections, targets = np.array([[0, 0, 40, 31, 0, 0.9]]), np.array([[0, 0, 40, 40, 0]])
-        >>> image = np.array([0])
-        >>> average_precision(
-        ...     detections, targets, detection_images=image, target_images=image, num_objects=1
-        ... )[0, 0].round()
-        array([1., 1., 1., 1., 1., 1., 0., 0., 0., 0.])
     """
     from faster_coco_eval import COCOeval_faster
 

@@ -71,13 +71,7 @@ def match_entities(
 ) -> np.ndarray:
     """Which predicted entities, (E, 4) xyxy and (E,), match which ground-truth boxes, (N, 4) and (N,).
 
-    Returns:
-        (E, N) bool: same class, and IoU not below the threshold.
-
-    Examples:
-        >>> box = np.array([[0, 0, 10, 10]])
-        >>> match_entities(box, np.array([3]), np.array([[0, 0, 10, 5], [0, 0, 10, 4]]), np.array([3, 3]))
-        array([[ True, False]])
+    (E, N) bool: same class, and IoU not below the threshold.
     """
     iou = pairwise_iou(
         torch.from_numpy(boxes.astype(np.float64)), torch.from_numpy(target_boxes.astype(np.float64))
@@ -86,12 +80,7 @@ def match_entities(
 
 
 def first_hits(hits: np.ndarray) -> np.ndarray:
-    """The rank (M,) from 0 at which each relation is first hit, from hits (K, M); `MISSED` without a hit.
-
-    Examples:
-        >>> first_hits(np.array([[False, False], [True, False], [True, False]])).tolist() == [1, MISSED]
-        True
-    """
+    """The rank (M,) from 0 at which each relation is first hit, from hits (K, M); `MISSED` without a hit."""
     if not len(hits):
         return np.full(hits.shape[1], MISSED)
     return np.where(hits.any(axis=0), hits.argmax(axis=0), MISSED)
@@ -104,21 +93,9 @@ def rank_without_graph_constraint(
 
     The ranking without graph constraint, "ng" (Newell and Deng, NeurIPS 2017; Zellers et al., CVPR 2018).
 
-    Args:
-        entity_scores: (E,).
-        pairs: (P, 2) subject and object entity.
-        predicate_probs: (P, R + 1), "no relation" last.
-        limit: maximum number of combinations.
-
-    Returns:
-        Pairs (K, 2) and predicates (K,), best first, K = min(limit, P * R). Ties are in the order of pairs,
-        then of predicates.
-
-    Examples:
-        >>> pairs, probs = np.array([[0, 1], [1, 0]]), np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])
-        >>> pairs, predicates = rank_without_graph_constraint(np.ones(2), pairs, probs, 3)
-        >>> pairs.tolist(), predicates.tolist()
-        ([[0, 1], [1, 0], [0, 1]], [0, 1, 1])
+    From scores (E,), P pairs (P, 2) of entities and their probabilities (P, R + 1), "no relation" last, to
+    pairs (K, 2) and predicates (K,), best first, K = min(limit, P * R). Ties are in the order of pairs, then
+    of predicates.
     """
     scores = entity_scores.astype(np.float64)
     products = scores[pairs[:, :1]] * scores[pairs[:, 1:]] * predicate_probs[:, :-1]
@@ -133,38 +110,22 @@ def rank_without_graph_constraint(
 
 
 def hits_at(ranks: np.ndarray, ks: Sequence[int]) -> np.ndarray:
-    """Whether relations with ranks (..., M) are hit within the top k: (..., len(ks), M) bool.
-
-    Examples:
-        >>> hits_at(np.array([0, 4, MISSED]), ks=(1, 5)).mean(axis=-1).round(2)
-        array([0.33, 0.67])
-    """
+    """Whether relations with ranks (..., M) are hit within the top k: (..., len(ks), M) bool."""
     return ranks[..., None, :] < np.asarray(ks)[:, None]
 
 
 def harmonic_mean(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray | float:
-    """Harmonic mean 2ab / (a + b), 0 where both are 0; F@K is that of R@K and mR@K.
-
-    Examples:
-        >>> harmonic_mean(0.5, 0.5), harmonic_mean(0.0, 0.0)
-        (0.5, 0.0)
-    """
+    """Harmonic mean 2ab / (a + b), 0 where both are 0; F@K is that of R@K and mR@K."""
     total = a + b
     return 2 * a * b / (total + (total == 0))
 
 
 def long_tail_groups(predicate_counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Split the predicates into head, body and tail by their frequency in the training set.
+    """Predicate indices of "head", "body" and "tail", most frequent first, from training counts (R,).
 
     The most frequent floor(R / 3) predicates are the head, the next floor of half the rest the body, the
     others the tail; ties are in the order of indices. For the 50 predicates of Visual Genome the sizes are
-    the usual 16, 17 and 17.
-
-    Args:
-        predicate_counts: (R,) training relations per predicate.
-
-    Returns:
-        Predicate indices of "head", "body" and "tail", most frequent first; a group may be empty if R < 3.
+    the usual 16, 17 and 17. A group may be empty if R < 3.
 
     Examples:
         >>> {name: group.tolist() for name, group in long_tail_groups(np.array([5, 90, 20])).items()}

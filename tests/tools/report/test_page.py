@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from speaq.errors import SpeaqError
@@ -16,7 +17,7 @@ from speaq.evaluation.prediction_writer import PredictionWriter
 from speaq.evaluation.predictions import Predictions
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
-from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
+from speaq.tools.report import EvaluatedSet, Report, choose_examples, write_report
 from speaq.tools.report.charts import Heatmap, assignment_lines, query_bars, recall_histogram
 from speaq.tools.report.page import environment
 
@@ -101,8 +102,7 @@ def evaluated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(evaluated):
-    mean_queries = np.array([[1, 1.5, 2], [1, np.nan, 3]])
-    history = AssignmentHistory(iterations=np.arange(3) * 10, queries_per_relation=mean_queries)
+    history = pd.DataFrame({"layer1": [1, 1.5, 2], "layer2": [1, np.nan, 3]}, index=[0, 10, 20])
     return Report(
         title="Report <1>", facts={"Backbone": "ResNet & more"}, sets=[evaluated],
         group_of_query=[0] * 3 + [1] * 5, group_of_predicate=[0, 1, 0, 1, 1], assignment=history,
@@ -286,8 +286,5 @@ def test_query_bars():
 
 
 def test_assignment_lines():
-    history = AssignmentHistory(
-        iterations=np.arange(3), queries_per_relation=np.array([[1, 2, 3], [1, np.nan, 2]])
-    )
-    chart = assignment_lines(history)
+    chart = assignment_lines(pd.DataFrame({"a": [1, 2, 3], "b": [1, np.nan, 2]}))
     assert tips(render("drawing", chart)) == list(chart.legend) == ["layer 1", "layer 2"]

@@ -10,13 +10,12 @@ from io import StringIO
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-
-from speaq.tools.report.contents import AssignmentHistory
 
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _GRID = "#dfe3e7"
@@ -46,7 +45,7 @@ def recall_histogram(recalls: np.ndarray, k: int) -> Chart:
         bar.set_gid(f"{_TIP}recall {name}: {count:,} images")
     axes.set_xticks([0, *(i + 0.5 for i in range(2, 10, 2)), 11], ["0", "20", "40", "60", "80", "100 %"])
     label = f"Images by recall at {k}: {counts[0]:,} with 0, {counts[-1]:,} with 100 %, of {len(known):,}"
-    return Chart(_svg(axes, label), label)
+    return Chart(_svg(axes), label)
 
 
 def query_bars(uses: np.ndarray, group_of_query: Sequence[int], k: int) -> Chart:
@@ -68,20 +67,19 @@ def query_bars(uses: np.ndarray, group_of_query: Sequence[int], k: int) -> Chart
         names.append(f"group {group + 1}")
     axes.set_xlim(0, max(len(uses), 1))
     label = f"Relations per image among the top {k}, for each of {len(uses)} predicate queries"
-    return Chart(_svg(axes, label), label, names if len(group_of_query) else ())
+    return Chart(_svg(axes), label, names if len(group_of_query) else ())
 
 
-def assignment_lines(history: AssignmentHistory) -> Chart:
-    """Mean number of queries assigned to a relation during training, a line per decoder layer."""
-    values = np.asarray(history.queries_per_relation, np.float64)
-    axes = _axes(560, 226, "iteration", "queries per relation", y_max=1.05 * np.nanmax(values))
-    names = [f"layer {layer + 1}" for layer in range(len(values))]
-    for layer, line in enumerate(values):
-        known = ~np.isnan(line)
-        x, y = np.asarray(history.iterations)[known], line[known]
-        axes.plot(x, y, color=_color(layer), linewidth=2, gid=f"{_TIP}{names[layer]}")
+def assignment_lines(queries_per_relation: pd.DataFrame) -> Chart:
+    """Queries assigned to a relation during training, by iteration (rows) and decoder layer (columns)."""
+    top = 1.05 * np.nanmax(queries_per_relation)
+    axes = _axes(560, 226, "iteration", "queries per relation", y_max=top)
+    names = [f"layer {layer + 1}" for layer in range(queries_per_relation.shape[1])]
+    for layer, name in enumerate(names):
+        line = queries_per_relation.iloc[:, layer].dropna()
+        axes.plot(line.index, line, color=_color(layer), linewidth=2, gid=f"{_TIP}{name}")
     label = "Mean number of queries per relation during training, by decoder layer"
-    return Chart(_svg(axes, label), label, names)
+    return Chart(_svg(axes), label, names)
 
 
 def _color(index: int) -> str:
@@ -106,7 +104,7 @@ def _axes(width: int, height: int, x_title: str, y_title: str, *, y_max: float) 
     return axes
 
 
-def _svg(axes: Axes, label: str) -> Markup:
+def _svg(axes: Axes) -> Markup:
     """The SVG element of a figure, in colours of the style sheet, with shapes' ids turned into tooltips."""
     file, figure = StringIO(), axes.get_figure(root=True)
     assert figure is not None
@@ -120,8 +118,7 @@ def _svg(axes: Axes, label: str) -> Markup:
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # the ids of several figures are the same
     for color, variable in _CSS_VARIABLES.items():
         text = text.replace(color, variable)
-    attributes = Markup('<svg role="img" aria-label="{}"').format(label)
-    return Markup(text.replace("<svg", attributes, 1))
+    return Markup(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,11 @@ Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from speaq.evaluation.analysis import Analysis
 from speaq.evaluation.ground_truth import PredictedImages
@@ -38,7 +39,6 @@ class EvaluatedSet:
         analysis: analysis of the same predictions.
         predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
         best, worst: images with the highest and with the lowest recall.
-        facts: further information about this data set, by name.
     """
 
     name: str
@@ -48,15 +48,6 @@ class EvaluatedSet:
     predicate_counts: Sequence[int] | np.ndarray | None = None
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssignmentHistory:
-    """Mean number of queries per relation (L, iterations) during training, by decoder layer."""
-
-    iterations: np.ndarray
-    queries_per_relation: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +60,8 @@ class Report:
         sets: the data sets that were evaluated, at least one.
         group_of_query: P groups of the predicate queries, from 0; empty if queries are not grouped.
         group_of_predicate: R groups; empty if queries are not grouped.
-        assignment: number of queries per relation in training, if known.
+        assignment: mean number of queries per relation during training, if known; rows are iterations,
+            columns decoder layers.
     """
 
     title: str
@@ -77,7 +69,7 @@ class Report:
     sets: Sequence[EvaluatedSet]
     group_of_query: Sequence[int] = ()
     group_of_predicate: Sequence[int] = ()
-    assignment: AssignmentHistory | None = None
+    assignment: pd.DataFrame | None = None
 
 
 def choose_examples(

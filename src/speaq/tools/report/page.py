@@ -34,7 +34,7 @@ def write_report(path: str | Path, report: Report) -> None:
             report=report,
             compared=tables.compared_rows(report.sets, bounds) if several else [],
             sets=[_set_context(report, *each) for each in zip(report.sets, bounds, strict=True)],
-            assignment=charts.assignment_lines(report.assignment) if report.assignment else None,
+            assignment=charts.assignment_lines(report.assignment) if report.assignment is not None else None,
         )
     )
     with replacing(path) as temporary:
@@ -79,7 +79,6 @@ def _set_context(report: Report, evaluated: EvaluatedSet, bounds: tables.Interva
             "with relations": f"{results['images_with_relations']:,}",
             "Relations": f"{len(analysis.predicates):,}",
             "Classes": f"{len(evaluated.vocabulary.objects)} objects, {analysis.num_predicates} predicates",
-            **evaluated.facts,
         },
         "long_tail_end": tables.long_tail_end(evaluated, bounds),
         "predicates": tables.predicate_table(evaluated, order),

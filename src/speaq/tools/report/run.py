@@ -1,4 +1,4 @@
-"""Evaluate a model and write the report of the evaluation."""
+"""Evaluate a model, or score saved predictions, and write the report."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,22 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from speaq.config import Config
-from speaq.evaluation.ground_truth import PredictedImages
+from speaq.data.build import load_statistics
+from speaq.data.sources import load_sources, places
+from speaq.data.visual_genome import VisualGenome
+from speaq.errors import SpeaqError
+from speaq.evaluation.build import build_metrics
+from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
 from speaq.losses.build import build_groups
-from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
+from speaq.tools.report import EvaluatedSet, Report, choose_examples, write_report
 from speaq.tools.training_log.reading import METRICS, read_history
 from speaq.training.cluster import Cluster
+from speaq.training.evaluation_log import print_results
 from speaq.training.launch import EvaluationRun, evaluate
 
 logger = logging.getLogger("speaq.training")
@@ -101,11 +109,65 @@ def _model_report(run: EvaluationRun) -> Report:
     )
 
 
-def _assignment(metrics: Path, layers: int) -> AssignmentHistory | None:
+def _assignment(metrics: Path, layers: int) -> pd.DataFrame | None:
     """Number of queries assigned to a relation during training, if its log exists."""
     if not metrics.is_file():
         return None
     table = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
-    if table.empty:
-        return None
-    return AssignmentHistory(iterations=table.index.to_numpy(), queries_per_relation=table.to_numpy().T)
+    return None if table.empty else table
+
+
+def rescore(config: Config, file: Path, *, report: Path | None = None) -> dict[str, Any]:
+    """Score the predictions in ``file`` with the TEST settings of a configuration, and print the results.
+
+    Writes a ``report`` to a file, if given.
+
+    Raises:
+        SpeaqError: the file or the data set cannot be read, or do not match.
+    """
+    predictions = Predictions(file)
+    dataset = _load_dataset(config, predictions)
+    counts = predictions.predicate_counts
+    metrics = build_metrics(config, predictions.vocabulary, counts, load_statistics(config))
+    images = PredictedImages(predictions, dataset)
+    results = score(images, metrics)
+    print_results(predictions.dataset, results, predictions.vocabulary, () if counts is None else counts)
+    if report is not None:
+        num_rel, name = config.test.num_rel, predictions.dataset
+        evaluated = evaluated_set(name, results, [images], metrics=metrics[0], num_rel=num_rel)
+        write_report(report, Report(title=f"Predictions of {file.name}", facts={}, sets=[evaluated]))
+    return results
+
+
+def _load_dataset(config: Config, predictions: Predictions) -> VisualGenome:
+    """The data set of the predictions; for a mix such as MULTI_val_real, one of its sources."""
+    kind, _, rest = predictions.dataset.partition("_")
+    split, _, source_name = rest.partition("_")
+    name = f"{kind}_{split}"
+    try:
+        places(config.datasets, name)
+    except SpeaqError as error:
+        raise SpeaqError(
+            f"{predictions.path}: expected predictions on a data set such as VG_test, SYNTHETIC_val or "
+            f"MULTI_test, found {predictions.dataset!r}"
+        ) from error
+    datasets = {source.name: source.dataset for source in load_sources(config, name)}
+    dataset = datasets.get(source_name or next(iter(datasets)))
+    if dataset is None:
+        raise SpeaqError(
+            f"{predictions.path}: expected a source of the mix ({', '.join(datasets)}), found "
+            f"{predictions.dataset}"
+        )
+    if set(predictions.sources) - {dataset.source}:
+        names = ", ".join(sorted(set(predictions.sources)))
+        raise SpeaqError(
+            f"{predictions.path}: expected images of {dataset.source}, found images of {names}; "
+            "use the configuration of the evaluation"
+        )
+    differences = predictions.vocabulary.differences(dataset.vocabulary)
+    if differences:
+        raise SpeaqError(
+            f"{predictions.path}: expected the classes of {predictions.dataset}, found differences: "
+            f"{'; '.join(differences)}"
+        )
+    return dataset
