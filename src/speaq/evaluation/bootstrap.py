@@ -39,10 +39,6 @@ def intervals(
         resamples: number of samples.
         level: share of the samples inside the interval.
         seed: seed of the random samples.
-
-    Examples:
-        >>> intervals(SceneGraphMetrics(num_predicates=3).analyze([]), resamples=2)["mR@20"].high.item()
-        0.0
     """
     rng, count = np.random.default_rng(seed), len(analysis.image_ids)
     weighted = _WeightedRecalls(analysis)

@@ -89,46 +89,27 @@ class DetectionAP(Metric):
             dim_zero_cat(state).cpu().numpy() for state in (self.detections, self.targets, self.counts)
         )
         images = np.arange(len(counts))
-        precision = torch.from_numpy(
-            average_precision(
-                detections,
-                targets,
-                detection_images=images.repeat(counts[:, 0]),
-                target_images=images.repeat(counts[:, 1]),
-                num_objects=self.num_objects,
-            )
-        )
+        tables = [
+            np.column_stack((images.repeat(number), rows))
+            for number, rows in zip(counts.T, (detections, targets), strict=True)
+        ]
+        precision = torch.from_numpy(average_precision(*tables, num_objects=self.num_objects))
         averaged = precision.mean(dim=-1)
-        by_name = {
-            "AP": averaged[:, 0],
-            "AP50": precision[:, 0, _IOU_THRESHOLDS.index(50)],
-            "AP75": precision[:, 0, _IOU_THRESHOLDS.index(75)],
-            "APs": averaged[:, 1],
-            "APm": averaged[:, 2],
-            "APl": averaged[:, 3],
-        }
-        return {name: values.nanmean().item() for name, values in by_name.items()} | {
-            "per_class_AP": averaged[:, 0]
-        }
+        by_name = {"AP": averaged[:, 0]}
+        by_name |= {f"AP{iou}": precision[:, 0, _IOU_THRESHOLDS.index(iou)] for iou in (50, 75)}
+        by_name |= {"APs": averaged[:, 1], "APm": averaged[:, 2], "APl": averaged[:, 3]}
+        results: dict[str, float | Tensor] = {name: ap.nanmean().item() for name, ap in by_name.items()}
+        return results | {"per_class_AP": averaged[:, 0]}
 
 
-def average_precision(
-    detections: np.ndarray,
-    targets: np.ndarray,
-    *,
-    detection_images: np.ndarray,
-    target_images: np.ndarray,
-    num_objects: int,
-) -> np.ndarray:
+def average_precision(detections: np.ndarray, targets: np.ndarray, *, num_objects: int) -> np.ndarray:
     """COCO average precision per class, size of the ground-truth boxes and IoU threshold.
 
     Classes are evaluated one at a time, which needs no table of all images by all classes.
 
     Args:
-        detections: (N, 6), xyxy, class, score.
-        targets: (N, 5), xyxy, class.
-        detection_images: (N,) image index of each detection.
-        target_images: (N,) image index of each target.
+        detections: (N, 7), image index, xyxy, class, score.
+        targets: (N, 6), image index, xyxy, class.
         num_objects: C.
 
     Returns:
@@ -138,15 +119,11 @@ def average_precision(
     from faster_coco_eval import COCOeval_faster
 
     result = np.full((num_objects, _SIZES, len(_IOU_THRESHOLDS)), np.nan)
-    for label in np.unique(targets[:, 4]).astype(np.int64):
-        detected, annotated = detections[:, 4] == label, targets[:, 4] == label
-        images = np.union1d(detection_images[detected], target_images[annotated]).tolist()
-        evaluation = COCOeval_faster(
-            _coco(targets[annotated], target_images[annotated], images),
-            _coco(detections[detected], detection_images[detected], images),
-            "bbox",
-            print_function=logger.debug,
-        )
+    for label in np.unique(targets[:, 5]).astype(np.int64):
+        annotated, detected = targets[targets[:, 5] == label], detections[detections[:, 5] == label]
+        images = np.union1d(annotated[:, 0], detected[:, 0]).astype(np.int64).tolist()
+        tables = _coco(annotated, images), _coco(detected, images)
+        evaluation = COCOeval_faster(*tables, "bbox", print_function=logger.debug)
         evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -156,21 +133,22 @@ def average_precision(
     return result
 
 
-def _coco(rows: np.ndarray, images: np.ndarray, all_images: list[int]) -> "COCO":
+def _coco(rows: np.ndarray, images: list[int]) -> "COCO":
     """Rows of one class in the format of the COCO evaluation, which ignores scores of targets."""
     from faster_coco_eval import COCO
 
-    corners, sides = rows[:, :2].astype(np.float64), rows[:, 2:4].astype(np.float64) - rows[:, :2]
-    boxes = np.concatenate((corners, sides), axis=1).tolist()
-    columns = zip(images.tolist(), boxes, sides.prod(axis=1).tolist(), rows[:, -1].tolist(), strict=True)
-    common = {"category_id": 1, "iscrowd": 0}
+    sides = rows[:, 3:5] - rows[:, 1:3]
+    boxes = np.column_stack((rows[:, 1:3], sides)).tolist()
+    image_ids = rows[:, 0].astype(np.int64).tolist()
+    columns = zip(image_ids, boxes, sides.prod(axis=1).tolist(), rows[:, -1].tolist(), strict=True)
     coco = COCO(print_function=logger.debug)
     coco.dataset = {
-        "images": [{"id": image} for image in all_images],
+        "images": [{"id": image} for image in images],
         "categories": [{"id": 1}],
         "annotations": [
-            common | {"id": index, "image_id": image, "bbox": box, "area": area, "score": score}
-            for index, (image, box, area, score) in enumerate(columns, start=1)
+            {"id": i, "image_id": image, "bbox": box, "area": area, "score": score}
+            | {"category_id": 1, "iscrowd": 0}
+            for i, (image, box, area, score) in enumerate(columns, start=1)
         ],
     }
     coco.createIndex()

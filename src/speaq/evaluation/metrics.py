@@ -33,8 +33,8 @@ class SceneGraphMetrics(Metric):
     """Recall, mean recall, zero-shot recall and recall by predicate, over all images seen.
 
     Images without relations are left out of every mean; an image with relations but without predictions has
-    recall 0. All states are float64 sums and counts of fixed size: memory does not grow with the data set,
-    and the result depends neither on the batch size nor on how images are distributed over ranks.
+    recall 0. All states are sums and counts of fixed size: memory does not grow with the data set, and the
+    result depends neither on the batch size nor on how images are distributed over ranks.
 
     ``compute`` returns, for every k in ``ks`` (recalls in 0..1):
 
@@ -134,11 +134,10 @@ class SceneGraphMetrics(Metric):
             setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
 
     def analyze(self, pairs: Iterable[tuple[SceneGraph, Annotation]], *, num_rel: int = 1) -> Analysis:
-        """Analyse images with the settings of this metric, which is not updated; see `Analysis`.
+        """Analyse images with the settings of this metric, which is not updated.
 
-        Args:
-            pairs: prediction, relations sorted best first, and ground truth of each image.
-            num_rel: predicates kept per query (TEST.NUM_REL), by which the graphs number their queries.
+        ``num_rel`` is the number of predicates kept per query (TEST.NUM_REL), by which the graphs number
+        their queries.
 
         Raises:
             SpeaqError: a graph or its ground truth has another number of predicates.
