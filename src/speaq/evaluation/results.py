@@ -38,7 +38,14 @@ RECALL_NAMES = {
     "mR-tail": "Mean recall, tail",
     "mR-present": "Mean recall, predicates that occur",
 }
-BOX_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+BOX_NAMES = {
+    "AP": "AP",
+    "AP50": "AP, IoU 0.50",
+    "AP75": "AP, IoU 0.75",
+    "APs": "AP, small",
+    "APm": "AP, medium",
+    "APl": "AP, large",
+}
 
 
 def classic_lines(results: Mapping[str, Any], predicate_names: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from speaq.evaluation.bootstrap import intervals
-from speaq.evaluation.results import RECALL_NAMES
+from speaq.evaluation.results import BOX_NAMES, RECALL_NAMES
 from speaq.files import replacing
 from speaq.tools.report import charts, tables
 from speaq.tools.report.contents import EvaluatedSet, Report
@@ -24,18 +24,11 @@ def write_report(path: str | Path, report: Report) -> None:
     Raises:
         SpeaqError: the file cannot be written.
     """
-    bounds = [intervals(evaluated.analysis) for evaluated in report.sets]
-    sources = {source for evaluated in report.sets for source in evaluated.analysis.sources.tolist()}
-    several = len(report.sets) > 1 or len(sources) > 1
-    page = (
-        environment()
-        .get_template("page.html")
-        .render(
-            report=report,
-            compared=tables.compared_rows(report.sets, bounds) if several else [],
-            sets=[_set_context(report, *each) for each in zip(report.sets, bounds, strict=True)],
-            assignment=charts.assignment_lines(report.assignment) if report.assignment is not None else None,
-        )
+    template = environment().get_template("page.html")
+    page = template.render(
+        report=report,
+        sets=[_set_context(report, evaluated) for evaluated in report.sets],
+        assignment=charts.assignment_lines(report.assignment) if report.assignment is not None else None,
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -58,7 +51,7 @@ def environment() -> Environment:
         "opacity": charts.opacity,
     }
     made.globals |= {
-        "BOX_NAMES": tables.BOX_NAMES,
+        "BOX_NAMES": BOX_NAMES,
         "COMPARED": tables.COMPARED,
         "RECALL_NAMES": RECALL_NAMES,
         "MEANINGS": tables.MEANINGS,
@@ -67,12 +60,14 @@ def environment() -> Environment:
     return made
 
 
-def _set_context(report: Report, evaluated: EvaluatedSet, bounds: tables.Intervals) -> dict[str, Any]:
+def _set_context(report: Report, evaluated: EvaluatedSet) -> dict[str, Any]:
     """The variables of the templates for a data set."""
     analysis, results, order = evaluated.analysis, evaluated.results, _order(evaluated)
+    bounds = intervals(analysis)
     return {
         "evaluated": evaluated,
         "intervals": bounds,
+        "by_source": tables.recalls_by_source(analysis),
         "k": analysis.ks[-1],
         "facts": {
             "Images": f"{results['images']:,}",

@@ -4,25 +4,18 @@ Shape letters: see `speaq.structures`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from speaq.evaluation.analysis import Analysis
 from speaq.evaluation.bootstrap import Interval, recalls
 from speaq.tools.report.contents import EvaluatedSet
 
 Intervals = Mapping[str, Interval]
 
-BOX_NAMES = {
-    "AP": "AP",
-    "AP50": "AP, IoU 0.50",
-    "AP75": "AP, IoU 0.75",
-    "APs": "AP, small",
-    "APm": "AP, medium",
-    "APl": "AP, large",
-}
 COMPARED = ("R", "mR", "F", "zR")
 """The recalls that are compared between data sets and shown in large type."""
 
@@ -39,28 +32,13 @@ MEANINGS = {
 }
 
 
-class ComparedRow(NamedTuple):
-    """Recalls of a data set, or of the images of one of its sources, which have no intervals."""
-
-    name: str
-    num_images: int
-    recalls: Mapping[str, Any]
-    intervals: Intervals
-    is_source: bool
-
-
-def compared_rows(sets: Sequence[EvaluatedSet], bounds: Sequence[Intervals]) -> list[ComparedRow]:
-    """A row for each data set, followed by one for each of its sources if it has several."""
-    rows = []
-    for evaluated, interval in zip(sets, bounds, strict=True):
-        analysis, name = evaluated.analysis, evaluated.name
-        rows.append(ComparedRow(name, len(analysis.image_ids), evaluated.results, interval, False))
-        sources = sorted(set(analysis.sources.tolist()))
-        for source in sources if len(sources) > 1 else ():
-            images = analysis.sources == source
-            found = recalls(analysis, images)
-            rows.append(ComparedRow(f"{name}, {source} images", int(images.sum()), found, {}, True))
-    return rows
+def recalls_by_source(analysis: Analysis) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Number of images and recalls of each source of the images; empty if they have only one."""
+    sources = sorted(set(analysis.sources.tolist()))
+    return {
+        source: (int((analysis.sources == source).sum()), recalls(analysis, analysis.sources == source))
+        for source in (sources if len(sources) > 1 else ())
+    }
 
 
 def predicate_table(evaluated: EvaluatedSet, order: np.ndarray) -> pd.DataFrame:
