@@ -18,7 +18,7 @@ from speaq.evaluation.predictions import Predictions
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
 from speaq.tools.report import EvaluatedSet, Report, choose_examples, write_report
-from speaq.tools.report.charts import Heatmap, assignment_lines, query_bars, recall_histogram
+from speaq.tools.report.charts import Heatmap
 from speaq.tools.report.page import environment
 
 TINY = Path(__file__).parents[2] / "golden" / "vg_tiny"
@@ -26,11 +26,6 @@ NASTY = ("</script><script>alert(1)</script>", '<b>on & "under"</b>', "$x_1$ $bo
 VOCABULARY = Vocabulary(("<img src=x onerror=alert(2)>", "cup", "ø"), NASTY)
 COUNTS = (1000, 50, 500, 5, 20)
 VOID = {"meta", "img", "input", "br"}
-
-
-def render(macro, chart):
-    """The elements of a chart."""
-    return Page(str(getattr(environment().get_template("charts.html").module, macro)(chart)))
 
 
 class Page(HTMLParser):
@@ -236,13 +231,13 @@ def test_page_of_several_datasets_without_optional_contents(evaluated, tmp_path)
         write_report(tmp_path / "file" / "a.html", Report(title="t", facts={}, sets=[bare]))
 
 
-def test_heatmap_has_a_cell_per_nonzero_count():
+def test_heatmap_template_has_a_cell_per_nonzero_count():
     heatmap = Heatmap(
         counts=np.array([[4, 0, 1], [2, 2, 0]]), axis=0, rows=["a", "b" * 40], columns=["c", "d", "e"],
         titles=("r", "c"), tip="{row} {column}", label="l", correct=np.eye(2, 3, dtype=bool),
         kinds=("correct", "confused"),
     )  # fmt: skip
-    drawing = render("heatmap", heatmap)
+    drawing = Page(str(environment().get_template("charts.html").module.heatmap(heatmap)))
     cells = [e["attrs"] for e in drawing.find("i") if "td" in e["inside"]]
     assert [(cell["data-tip"], cell["class"], cell["style"]) for cell in cells] == [
         ("a c: 4 of 6 (66.7%)", "right", "opacity:0.83"),
@@ -255,36 +250,3 @@ def test_heatmap_has_a_cell_per_nonzero_count():
     assert [e["text"] for e in names] == [e["attrs"]["title"] for e in names] == ["a", "b" * 40]
     kinds = [e["text"] for e in drawing.find("span", **{"class": "kind"})]
     assert kinds == ["correct", "confused"]
-    by_row = replace(heatmap, axis=1).cells
-    assert [cell and cell[2] for cell in by_row[0]] == ["a c: 4 of 5 (80.0%)", None, "a e: 1 of 5 (20.0%)"]
-
-
-def tips(drawing):
-    return [e["text"] for e in drawing.find("title")]
-
-
-def test_recall_histogram():
-    drawing = render("drawing", recall_histogram(np.array([0, 0, 0.05, 0.999, 1.0, np.nan]), 100))
-    found = tips(drawing)
-    assert found[0] == "recall 0 %: 2 images" and found[-1] == "recall 100 %: 1 images" and len(found) == 12
-    bars = [e for e in drawing.find("path") if "var(--g0)" in e["attrs"].get("style", "")]
-    corners = [np.array(re.findall(r"[\d.]+ ([\d.]+)", bar["attrs"]["d"]), float) for bar in bars]
-    heights = np.array([ends.max() - ends.min() for ends in corners])
-    assert heights[0] == pytest.approx(2 * heights[[1, -2, -1]]) and heights[0] > 0
-    assert heights[2:-2].sum() == 0
-    assert not drawing.find("style") and not any("id" in e["attrs"] for e in drawing.find("g"))
-    assert render("drawing", recall_histogram(np.array([]), 20)).find("svg")
-
-
-def test_query_bars():
-    chart = query_bars(np.arange(5.0), [0, 0, 1, 1, 1], 20)
-    assert tips(render("drawing", chart)) == ["group 1: queries 0 to 1", "group 2: queries 2 to 4"]
-    assert list(chart.legend) == ["group 1", "group 2"]
-    assert "var(--g1)" in chart.svg
-    ungrouped = query_bars(np.zeros(0), [], 20)
-    assert render("drawing", ungrouped).find("svg") and not ungrouped.legend
-
-
-def test_assignment_lines():
-    chart = assignment_lines(pd.DataFrame({"a": [1, 2, 3], "b": [1, np.nan, 2]}))
-    assert tips(render("drawing", chart)) == list(chart.legend) == ["layer 1", "layer 2"]
