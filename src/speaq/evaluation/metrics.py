@@ -185,13 +185,13 @@ class SceneGraphMetrics(Metric):
         counts = ("images", "images_with_relations", "images_with_zero_shot")
         results: dict[str, float | Tensor] = {name: int(state[name]) for name in counts}
         with np.errstate(invalid="ignore"):  # 0 / 0 = NaN where no image contributes
-            zero_shot = state["zero_shot_sum"] / state["images_with_zero_shot"] if self.zero_shot else None
+            zero_shot = state["zero_shot_sum"] / state["images_with_zero_shot"]
             recalls = named_recalls(
                 self.ks,
                 self.groups,
                 recall=state["recall_sum"] / state["images_with_relations"],
                 per_predicate=state["predicate_sum"] / state["predicate_images"],
-                zero_shot=zero_shot,
+                zero_shot=None if self.zero_shot is None else zero_shot,
             )
         for name, value in recalls.items():
             results[name] = torch.from_numpy(value) if name.endswith("per_predicate") else value.item()
