@@ -37,18 +37,6 @@ class DetectionAP(Metric):
 
     The states are flat arrays, 24 bytes per box. They are concatenated in the same order over batches and
     ranks, so that images need no ids: ``counts`` has the number of rows of each image.
-
-    Examples:
-        >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([0, 1])
-        >>> annotation = Annotation(image_id=1, path=Path("1.jpg"), width=30, height=10, boxes=boxes,
-        ...                         labels=labels, relations=np.empty((0, 3), np.int64))
-        >>> graph = SceneGraph(boxes=boxes[:1], labels=labels[:1], scores=np.ones(1),
-        ...                    pairs=np.empty((0, 2), np.int64), predicates=np.empty(0, np.int64),
-        ...                    predicate_probs=np.empty((0, 4)), image_size=(10, 30))
-        >>> metric = DetectionAP(num_objects=2)
-        >>> metric.update([graph], [annotation])
-        >>> metric.compute()["AP50"]
-        0.5
     """
 
     is_differentiable = False

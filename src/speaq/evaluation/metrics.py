@@ -13,7 +13,6 @@ from torchmetrics import Metric
 from speaq.errors import SpeaqError
 from speaq.evaluation.analysis import (
     NO_IMAGE,
-    PREFIXES,
     Analysis,
     count_pairs,
     image_columns,
@@ -99,17 +98,8 @@ class SceneGraphMetrics(Metric):
         self.zero_shot = None if zero_shot_triplets is None else TripletSet(zero_shot_triplets)
         if seen_triplets is not None:
             self.zero_shot = TripletSet(seen_triplets, complement=True)
-        by_depth = (len(PREFIXES), len(self.ks))
-        for name, shape in {
-            "images": (),
-            "images_with_relations": (),
-            "images_with_zero_shot": (),
-            "predicate_images": (num_predicates,),
-            "recall_sum": by_depth,
-            "zero_shot_sum": by_depth,
-            "predicate_sum": (*by_depth, num_predicates),
-        }.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
+        for name, value in self._sums(self.analyze([])).items():
+            self.add_state(name, torch.zeros(np.shape(value), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
         """Add images: predictions, relations sorted best first, and the ground truth of the same images.
@@ -117,11 +107,16 @@ class SceneGraphMetrics(Metric):
         Raises:
             SpeaqError: a graph or its ground truth has another number of predicates.
         """
-        analysis = self.analyze(zip(graphs, annotations, strict=True))
+        for name, value in self._sums(self.analyze(zip(graphs, annotations, strict=True))).items():
+            state = getattr(self, name)
+            setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
+
+    def _sums(self, analysis: Analysis) -> dict[str, int | np.ndarray]:
+        """What images add to the states."""
         images_with_relations, recall_sum = _count_and_sum(analysis.image_recalls())
         images_with_zero_shot, zero_shot_sum = _count_and_sum(zero_shot_recalls(analysis))
         _, predicates, recalls = analysis.predicate_recalls()
-        for name, value in {
+        return {
             "images": len(analysis.image_ids),
             "images_with_relations": images_with_relations,
             "images_with_zero_shot": images_with_zero_shot,
@@ -129,9 +124,7 @@ class SceneGraphMetrics(Metric):
             "recall_sum": recall_sum,
             "zero_shot_sum": zero_shot_sum,
             "predicate_sum": sum_by_group(recalls, predicates, self.num_predicates),
-        }.items():
-            state = getattr(self, name)
-            setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
+        }
 
     def analyze(self, pairs: Iterable[tuple[SceneGraph, Annotation]], *, num_rel: int = 1) -> Analysis:
         """Analyse images with the settings of this metric, which is not updated.
