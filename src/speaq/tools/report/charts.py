@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +27,7 @@ _TIP = "tip:"  # begins the id of a shape whose tooltip follows
 class Chart:
     """An SVG element, a description for screen readers, and the names of its colours, if several."""
 
-    svg: Markup
+    svg: str
     label: str
     legend: Sequence[str] = ()
 
@@ -104,7 +103,7 @@ def _axes(width: int, height: int, x_title: str, y_title: str, *, y_max: float) 
     return axes
 
 
-def _svg(axes: Axes) -> Markup:
+def _svg(axes: Axes) -> str:
     """The SVG element of a figure, in colours of the style sheet, with shapes' ids turned into tooltips."""
     file, figure = StringIO(), axes.get_figure(root=True)
     assert figure is not None
@@ -118,7 +117,7 @@ def _svg(axes: Axes) -> Markup:
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # the ids of several figures are the same
     for color, variable in _CSS_VARIABLES.items():
         text = text.replace(color, variable)
-    return Markup(text)
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
