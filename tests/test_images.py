@@ -63,7 +63,7 @@ def test_open_files_are_single_images(tmp_path):
     assert list(iterate_sources([file, bytearray(content)])) == [file, bytearray(content)]
     with pytest.raises(SpeaqError, match="expected a binary file, found text; open it with 'rb'"):
         read_image(io.StringIO("text"))
-    with pytest.raises(SpeaqError, match="expected an image .*, found dict"):
+    with pytest.raises(SpeaqError, match=r"expected an image .*, found dict"):
         list(iterate_sources({"image": content}))
 
 

@@ -7,8 +7,9 @@ Examples:
     >>> metrics.compute()["mR@100"]  # doctest: +SKIP
 """
 
+from speaq.evaluation.analysis import named_recalls
 from speaq.evaluation.detection import DetectionAP, average_precision
-from speaq.evaluation.metrics import SceneGraphMetrics, named_recalls
+from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.recall import (
     first_hits,
     harmonic_mean,
@@ -17,7 +18,7 @@ from speaq.evaluation.recall import (
     long_tail_groups,
     match_entities,
 )
-from speaq.evaluation.zero_shot import TripletSet, load_zero_shot_triplets
+from speaq.evaluation.zero_shot import TripletSet, load_zero_shot_triplets, zero_shot_recalls
 
 __all__ = [
     "DetectionAP",
@@ -32,4 +33,5 @@ __all__ = [
     "long_tail_groups",
     "match_entities",
     "named_recalls",
+    "zero_shot_recalls",
 ]

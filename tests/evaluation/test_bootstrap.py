@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from speaq.evaluation.analysis import analyze
-from speaq.evaluation.bootstrap import intervals, recall_figures
+from speaq.evaluation.bootstrap import intervals, recalls
 from speaq.evaluation.metrics import SceneGraphMetrics
 
 BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
@@ -16,7 +15,7 @@ def analysis(golden):
     metrics = SceneGraphMetrics(
         num_predicates=50, zero_shot_triplets=golden.zero_shot, predicate_counts=counts
     )
-    return analyze(zip(golden.graphs, golden.annotations, strict=True), metrics)
+    return metrics.analyze(zip(golden.graphs, golden.annotations, strict=True))
 
 
 def samples(count, resamples, seed):
@@ -26,9 +25,9 @@ def samples(count, resamples, seed):
 
 def test_recall_intervals_against_a_plain_loop(analysis):
     bounds = intervals(analysis, resamples=150, seed=3)
-    recalls = analysis.image_recalls()
+    image_recalls = analysis.image_recalls()
     for index, prefix in enumerate(("", "ng-")):
-        values = [np.nanmean(recalls[index][:, rows], axis=1) for rows in samples(80, 150, 3)]
+        values = [np.nanmean(image_recalls[index][:, rows], axis=1) for rows in samples(80, 150, 3)]
         expected = np.quantile(values, (0.025, 0.975), axis=0)
         for column, k in enumerate(analysis.ks):
             assert bounds[f"{prefix}R@{k}"] == pytest.approx(expected[:, column], abs=1e-12)
@@ -36,9 +35,9 @@ def test_recall_intervals_against_a_plain_loop(analysis):
 
 def test_mean_recall_intervals_against_a_plain_loop(analysis):
     """A predicate that a sample lacks keeps its recall over all images; one that no image has counts 0."""
-    images, predicates, recalls = analysis.predicate_recalls()
+    images, predicates, values = analysis.predicate_recalls()
     table = np.full((50, 80), np.nan)
-    table[predicates, images] = recalls[0, 2]
+    table[predicates, images] = values[0, 2]
     known = np.flatnonzero(~np.isnan(table).all(axis=1))
     overall = np.nanmean(table[known], axis=1)
     means, harmonic, single = [], [], []
@@ -58,10 +57,10 @@ def test_mean_recall_intervals_against_a_plain_loop(analysis):
 
 
 def test_intervals_contain_the_recall_and_depend_on_seed_and_level(analysis):
-    figures, bounds = recall_figures(analysis), intervals(analysis)
+    found, bounds = recalls(analysis), intervals(analysis)
     for name, (low, high) in bounds.items():
         if "@" in name:
-            assert low <= figures[name] <= high, name
+            assert low <= found[name] <= high, name
             assert high - low > 0.01
     assert bounds["mR-tail@50"] == intervals(analysis, seed=0)["mR-tail@50"]
     assert bounds["mR-tail@50"] != intervals(analysis, seed=1)["mR-tail@50"]
@@ -74,7 +73,7 @@ def test_interval_width_is_that_of_the_normal_approximation(make):
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2]])
     right, wrong = make.graph(BOXES, [0, 1, 2], [[0, 1, 2]]), make.graph([], [], [])
     metrics = SceneGraphMetrics(num_predicates=3)
-    bounds = intervals(analyze([(right, truth), (wrong, truth)] * 200, metrics), resamples=2000)
+    bounds = intervals(metrics.analyze([(right, truth), (wrong, truth)] * 200), resamples=2000)
     assert bounds["R@20"] == pytest.approx((0.5 - 1.96 / 40, 0.5 + 1.96 / 40), abs=0.005)
     assert bounds["mR-present@20"] == pytest.approx(bounds["R@20"], abs=1e-12)
     assert bounds["mR@20"] == pytest.approx(np.array(bounds["R@20"]) / 3, abs=1e-12)
@@ -84,6 +83,6 @@ def test_intervals_without_images(make):
     metrics = SceneGraphMetrics(num_predicates=3)
     empty = (make.graph([], [], []), make.annotation(BOXES, [0, 1, 2], []))
     for pairs in ([], [empty]):
-        bounds = intervals(analyze(pairs, metrics), resamples=10)
+        bounds = intervals(metrics.analyze(pairs), resamples=10)
         assert math.isnan(bounds["R@20"].low) and math.isnan(bounds["zR@20"].high)
         assert bounds["mR@20"] == (0, 0)

@@ -9,7 +9,7 @@ import torch
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
-from speaq.evaluation.ground_truth import pair_with_ground_truth, score_predictions
+from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.prediction_writer import PredictionWriter, merge_predictions
 from speaq.evaluation.predictions import Predictions
@@ -24,7 +24,7 @@ ARRAYS = ("boxes", "labels", "scores", "pairs", "predicates", "predicate_probs",
 def save(path, graphs, annotations, **options):
     with PredictionWriter(path, vocabulary=VOCABULARY, dataset="VG_test", **options) as writer:
         for graph, annotation in zip(graphs, annotations, strict=True):
-            writer.add(graph, annotation)
+            writer.add(graph, image_id=annotation.image_id, source=annotation.source)
     return path
 
 
@@ -62,16 +62,15 @@ def test_predictions_round_trip(golden, tmp_path):
         for ours, true in zip(predictions, golden.graphs, strict=True):
             assert_equal(ours, true)
         assert_equal(predictions[-1], golden.graphs[79])
-        assert [len(graph) for graph in predictions[3:7:2]] == [len(golden.graphs[i]) for i in (3, 5)]
         assert predictions[0].vocabulary == VOCABULARY
         with pytest.raises(IndexError):
             predictions[80]
 
 
-def test_score_predictions_equals_the_direct_metrics(golden, tmp_path):
+def test_score_equals_the_direct_metrics(golden, tmp_path):
     predictions = Predictions(save(tmp_path / "a.h5", golden.graphs, golden.annotations))
     results, expected = (
-        score_predictions(predictions, golden.annotations[::-1], metrics(golden)),
+        score(PredictedImages(predictions, golden.annotations[::-1]), metrics(golden)),
         direct(golden),
     )
     assert results.keys() == expected.keys()
@@ -82,18 +81,19 @@ def test_score_predictions_equals_the_direct_metrics(golden, tmp_path):
             assert results[name] == value, name
 
 
-def test_half_precision_file_changes_metrics_little(golden, tmp_path):
-    """Only figures without graph constraint may change; here by less than one relation in a hundred."""
-    whole = save(tmp_path / "a.h5", golden.graphs, golden.annotations)
-    small = save(tmp_path / "b.h5", golden.graphs, golden.annotations, max_relations=100, half_precision=True)
-    assert small.stat().st_size < 0.62 * whole.stat().st_size
-    predictions = Predictions(small)
+def test_best_relations_suffice_with_graph_constraint(golden, tmp_path):
+    """Only recalls without graph constraint may change; here by less than one relation in a hundred."""
+    path = save(tmp_path / "a.h5", golden.graphs, golden.annotations, max_relations=100)
+    predictions = Predictions(path)
     assert max(len(graph) for graph in predictions) == 100
-    results, expected = score_predictions(predictions, golden.annotations, metrics(golden)), direct(golden)
+    images = PredictedImages(predictions, golden.annotations)
+    results, expected = score(images, metrics(golden)), direct(golden)
     for name, value in expected.items():
         if isinstance(value, float):
             assert results[name] == pytest.approx(value, abs=0.01 if name.startswith("ng-") else 0, rel=0)
-    assert np.abs(predictions[0].predicate_probs - golden.graphs[0].predicate_probs[:100]).max() < 3e-4
+    kept, whole = predictions[0], golden.graphs[0]
+    np.testing.assert_array_equal(kept.predicate_probs, whole.predicate_probs[:100])
+    np.testing.assert_array_equal(kept.boxes, whole.boxes)
 
 
 def test_empty_graphs_and_mixed_image_ids(make, tmp_path):
@@ -101,11 +101,11 @@ def test_empty_graphs_and_mixed_image_ids(make, tmp_path):
     annotations = [make.annotation([], [], [], image_id=name) for name in (7, "7", "scene_000001")]
     with PredictionWriter(tmp_path / "a.h5", vocabulary=names, dataset="MULTI_test") as writer:
         for annotation in annotations:
-            writer.add(make.graph([], [], []), annotation)
+            writer.add(make.graph([], [], []), image_id=annotation.image_id, source="real")
     predictions = Predictions(tmp_path / "a.h5")
     assert predictions.image_ids == [7, "7", "scene_000001"]
     assert predictions[1].predicate_probs.shape == (0, 4)
-    assert [a.image_id for _, a in pair_with_ground_truth(predictions, annotations[::-1])] == [
+    assert [a.image_id for _, a in PredictedImages(predictions, annotations[::-1])] == [
         7,
         "7",
         "scene_000001",
@@ -145,12 +145,12 @@ def test_merge_predictions_of_several_ranks(golden, tmp_path):
     assert not (tmp_path / "twice.h5").exists() and not (tmp_path / "less.h5").exists()
 
 
-def test_score_predictions_rejects_other_images(golden, tmp_path):
+def test_score_rejects_other_images(golden, tmp_path):
     predictions = Predictions(save(tmp_path / "a.h5", golden.graphs[:9], golden.annotations[:9]))
     with pytest.raises(SpeaqError, match=r"a.h5 lacks 71 of the 80 images, such as 10"):
-        score_predictions(predictions, golden.annotations, metrics(golden))
+        PredictedImages(predictions, golden.annotations)
     with pytest.raises(SpeaqError, match=r"a.h5 has 4 images that the data set lacks, such as 5"):
-        score_predictions(predictions, golden.annotations[:5], metrics(golden))
+        PredictedImages(predictions, golden.annotations[:5])
 
 
 def test_writer_leaves_no_file_after_an_error(golden, tmp_path):
@@ -159,7 +159,7 @@ def test_writer_leaves_no_file_after_an_error(golden, tmp_path):
         pytest.raises(KeyError),
         PredictionWriter(tmp_path / "a.h5", vocabulary=VOCABULARY, dataset="VG_test") as writer,
     ):
-        writer.add(golden.graphs[0], golden.annotations[0])
+        writer.add(golden.graphs[0], image_id=0, source="real")
         raise KeyError("something")
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
     assert len(Predictions(tmp_path / "a.h5")) == 1
@@ -167,7 +167,7 @@ def test_writer_leaves_no_file_after_an_error(golden, tmp_path):
         pytest.raises(SpeaqError, match=r"expected graphs with 2 predicates, found one with 50 for image 0"),
         PredictionWriter(tmp_path / "b.h5", vocabulary=Vocabulary(("a",), ("b", "c")), dataset="X") as writer,
     ):
-        writer.add(golden.graphs[0], golden.annotations[0])
+        writer.add(golden.graphs[0], image_id=0, source="real")
     blocked = tmp_path / "a.h5" / "c.h5"
     with pytest.raises(SpeaqError, match="cannot write this file"):
         save(blocked, [], [])
@@ -252,11 +252,15 @@ def test_values_out_of_range_are_rejected(golden, tmp_path, image, name, row, va
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.5, 1.5])
-def test_half_precision_probabilities_out_of_range_are_rejected(golden, tmp_path, value):
-    path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3], half_precision=True)
+def test_half_precision_probabilities_are_read_and_checked(golden, tmp_path, value):
+    path = save(tmp_path / "a.h5", golden.graphs[:3], golden.annotations[:3])
     with h5py.File(path, "r+") as file:
+        probs = file["predicate_probs"][()].astype(np.float16)
+        del file["predicate_probs"]
+        file["predicate_probs"] = probs
         file["predicate_probs"][0, 2:5] = (-0.0, 1, 0)
     assert Predictions(path)[0].predicate_probs[0, 2:5].tolist() == [0, 1, 0]
+    assert np.abs(Predictions(path)[1].predicate_probs - golden.graphs[1].predicate_probs).max() < 3e-4
     with h5py.File(path, "r+", locking=False) as file:
         file["predicate_probs"][len(golden.graphs[0]), 4] = value
     with pytest.raises(SpeaqError, match=f"a.h5: image 1: predicate_probs must be in 0..1, found {value}"):
@@ -294,7 +298,7 @@ def test_forked_process_does_not_keep_the_file_locked(golden, tmp_path):
     path = tmp_path / "a.h5"
     ready, done = multiprocessing.get_context("fork").Pipe()
     with PredictionWriter(path, vocabulary=VOCABULARY, dataset="VG_test") as writer:
-        writer.add(golden.graphs[0], golden.annotations[0])
+        writer.add(golden.graphs[0], image_id=0, source="real")
         child = os.fork()
         if child == 0:
             ready.poll(30)  # until the parent has read

@@ -13,7 +13,6 @@ from speaq.evaluation.recall import (
     image_hits,
     long_tail_groups,
     match_entities,
-    mean_by_group,
     rank_without_graph_constraint,
 )
 
@@ -154,14 +153,6 @@ def test_ranks_agree_with_nested_loops(make, image, k):
     ranks = image_hits(graph, truth, depth=20).ranks
     for row, constraint in zip(ranks, (True, False), strict=True):
         assert set(np.flatnonzero(row < k)) == oracle(graph, truth, k, constraint=constraint)
-
-
-def test_mean_by_group_of_hits_is_recall_by_predicate():
-    ranks = np.array([[0, 4, MISSED, 1, 2], [5, 5, 5, 5, 0]])
-    present, recalls = mean_by_group(hits_at(ranks, (1, 3, 9)), np.array([7, 2, 7, 7, 2]))
-    assert present.tolist() == [2, 7]
-    expected = [[[0, 1 / 2, 1], [1 / 3, 2 / 3, 2 / 3]], [[1 / 2, 1 / 2, 1], [0, 0, 1]]]
-    np.testing.assert_allclose(recalls.swapaxes(1, 2), expected, rtol=0, atol=1e-15)
 
 
 def test_harmonic_mean():

@@ -70,13 +70,13 @@ def test_classic_lines(golden, results):
     ]
 
 
-def test_classic_lines_of_other_tasks_and_settings(make):
+def test_classic_lines_of_other_settings(make):
     boxes = [[0, 0, 100, 100], [200, 0, 300, 100]]
     metric = SceneGraphMetrics(num_predicates=3, ks=(1, 5), zero_shot_triplets=np.array([[9, 9, 2]]))
     metric.update([make.graph(boxes, [0, 1], [[0, 1, 2]])], [make.annotation(boxes, [0, 1], [[0, 1, 2]])])
-    lines = classic_lines(metric.compute(), SMALL.predicates, mode="predcls")
-    assert lines[0] == "SGG eval:     R @ 1: 1.0000;     R @ 5: 1.0000;  for mode=predcls, type=Recall(Main)."
-    assert "SGG eval:    zR @ 1: nan;    zR @ 5: nan;  for mode=predcls, type=Zero Shot Recall." in lines
+    lines = classic_lines(metric.compute(), SMALL.predicates)
+    assert lines[0] == "SGG eval:     R @ 1: 1.0000;     R @ 5: 1.0000;  for mode=sgdet, type=Recall(Main)."
+    assert "SGG eval:    zR @ 1: nan;    zR @ 5: nan;  for mode=sgdet, type=Zero Shot Recall." in lines
     assert "(on:0.0000) (in:0.0000) (near:1.0000)" in lines
 
 

@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.zero_shot import TripletSet, load_zero_shot_triplets
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.zero_shot import (
+    TripletSet,
+    load_zero_shot_triplets,
+    zero_shot_recalls,
+    zero_shot_relations,
+)
+
+BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
 
 
 def test_membership():
@@ -71,3 +79,28 @@ def test_unreadable_files_are_named(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SpeaqError, match=r"nowhere\.pytorch: no such file"):
         load_zero_shot_triplets(tmp_path / "nowhere.pytorch", 150, 50)
+
+
+def test_complement_contains_all_other_triplets():
+    asked = np.array([[0, 1, 2], [1, 0, 2]])
+    assert TripletSet(asked[:1], complement=True).contains(asked).tolist() == [False, True]
+    assert TripletSet(asked[:0], complement=True).contains(asked).tolist() == [True, True]
+
+
+def test_zero_shot_relations_are_looked_up_by_class(make):
+    truth = make.annotation(BOXES, [5, 6, 5], [[0, 1, 2], [2, 1, 2], [1, 0, 2]])
+    assert zero_shot_relations(truth, TripletSet(np.array([[5, 6, 2]]))).tolist() == [True, True, False]
+    assert zero_shot_relations(truth, None).tolist() == [False] * 3
+
+
+def test_zero_shot_recalls_are_those_of_images_with_zero_shot_relations(make):
+    """One of two zero-shot relations of the first image is hit; the second image has none."""
+    first = make.annotation(BOXES, [0, 1, 2], [[0, 1, 1], [1, 2, 1], [2, 0, 0]], image_id=1)
+    second = make.annotation(BOXES, [0, 1, 2], [[2, 0, 0]], image_id=2)
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 1], [2, 0, 0]])
+    metrics = SceneGraphMetrics(num_predicates=3, zero_shot_triplets=np.array([[0, 1, 1], [1, 2, 1]]))
+    recalls = zero_shot_recalls(metrics.analyze([(graph, first), (graph, second)]))
+    np.testing.assert_array_equal(recalls[0], [[0.5, np.nan]] * 3)
+    metrics.update([graph, graph], [first, second])
+    assert metrics.compute()["zR@20"] == 0.5
+    assert metrics.compute()["images_with_zero_shot"] == 1

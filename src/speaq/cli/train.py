@@ -64,8 +64,7 @@ def evaluate(
     from speaq.checkpoints.saved_models import find_model
     from speaq.config import load_config
     from speaq.errors import SpeaqError
-    from speaq.tools.report.rescore import rescore
-    from speaq.tools.report.run import evaluate_with_report
+    from speaq.tools.report.run import evaluate_with_report, rescore
     from speaq.training import launch
 
     if predictions is not None:

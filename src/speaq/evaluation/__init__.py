@@ -1,8 +1,7 @@
 """Evaluation of scene graphs: recall of relations and average precision of boxes.
 
-``recall`` and ``zero_shot`` hold pure functions, ``metrics`` and ``detection`` the stateful metrics that
-accumulate them over images and ranks, ``results`` the log lines, tables and JSON of their values.
-``prediction_writer`` and ``predictions`` write and read the predictions of a data set, ``ground_truth`` pairs
-them with the annotations and computes the metrics from them. ``analysis`` evaluates single relations, and
-``bootstrap`` estimates confidence intervals.
+``recall`` compares an image with its ground truth, ``analysis`` holds the comparison of many, ``metrics`` and
+``detection`` have the torchmetrics classes, ``zero_shot`` defines zR, ``bootstrap`` estimates confidence
+intervals, ``results`` formats the values. ``prediction_writer`` and ``predictions`` write and read
+predictions, and ``ground_truth`` pairs them with the annotations.
 """

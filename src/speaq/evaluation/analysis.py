@@ -1,29 +1,31 @@
-"""Per-relation analysis of an evaluation: hits, predicate confusion and use of queries.
+"""One pass over predictions and ground truth: hits of every relation, predicate confusion, use of queries.
 
-One pass over predictions and ground truth keeps a few numbers per relation. Recall of any image, predicate or
-subset of images follows from them without comparing boxes again, and equals that of `SceneGraphMetrics`.
+All metrics of relations follow from it: `SceneGraphMetrics` sums its recalls over batches, `bootstrap`
+resamples its images, the report shows its tables.
 
-Shape letters: see `speaq.structures`; B images and M ground-truth relations of the whole data set.
+Shape letters: see `speaq.structures`; M relations of all B images.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.recall import MISSED, ImageHits, first_hits, hits_at, image_hits, mean_by_group
+from speaq.evaluation.recall import MISSED, ImageHits, first_hits, harmonic_mean, hits_at
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
+
+PREFIXES = ("", "ng-")
+"""Prefixes of recall names, with and without graph constraint, in the order of the first axis of recalls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """Hits, confusions and use of queries over the images of a data set.
+    """Hits, confusions and use of queries over B images, from their top ``max(ks)`` predictions.
 
-    A ground-truth relation is *localised* if some prediction has both its classes, and both boxes with an IoU
-    of at least the threshold, whatever predicate it has. Only the top ``max(ks)`` predictions of an image
-    count, with graph constraint.
+    A ground-truth relation is *localised* if some prediction, with graph constraint, has both its classes and
+    both boxes with an IoU of at least the threshold, whatever predicate it has.
 
     Attributes:
         ks: depths.
@@ -61,28 +63,20 @@ class Analysis:
         return len(self.num_localized)
 
     def image_recalls(self, selected: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Recall of each image, NaN where it has no relation: (2, len(ks), B).
-
-        Args:
-            selected: (M,) bool, relations that count.
-        """
+        """Recall (2, len(ks), B) of each image over the ``selected`` (M,) relations, NaN if it has none."""
         images, means = mean_by_group(hits_at(self.ranks[:, selected], self.ks), self.images[selected])
         recalls = np.full((*means.shape[:-1], len(self.image_ids)), np.nan)
         recalls[..., images] = means
         return recalls
 
     def predicate_recalls(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Recall of each predicate in each image that has it.
-
-        Returns:
-            Image (G,), predicate (G,) and recall (2, len(ks), G) of each combination that occurs.
-        """
+        """Image (G,), predicate (G,) and recall (2, len(ks), G) of each combination that occurs."""
         return self._mean_by_image_and_predicate(hits_at(self.ranks, self.ks))
 
     def localized_shares(self) -> np.ndarray:
-        """Share of a predicate's relations that are localised, averaged over images as recall is: (R,).
+        """Share (R,) of a predicate's relations that are localised, averaged over images as recall is.
 
-        It is an upper bound of the recall at the largest k; NaN where no image has the predicate.
+        It is an upper bound of recall; NaN where no image has the predicate.
         """
         localized = self.predicted_predicates < self.num_predicates
         _, predicates, shares = self._mean_by_image_and_predicate(localized)
@@ -98,91 +92,99 @@ class Analysis:
     @property
     def confusion(self) -> np.ndarray:
         """(R, R + 1) relations by annotated and by predicted predicate; last column: not localised."""
-        shape = (self.num_predicates, self.num_predicates + 1)
-        keys = np.ravel_multi_index((self.predicates, self.predicted_predicates), shape)
-        return np.bincount(keys, minlength=shape[0] * shape[1]).reshape(shape)
+        pairs = np.stack((self.predicates, self.predicted_predicates))
+        return count_pairs(pairs, self.num_predicates + 1, min_rows=self.num_predicates)
 
 
-def analyze(
-    pairs: Iterable[tuple[SceneGraph, Annotation]], metrics: SceneGraphMetrics, *, num_rel: int = 1
-) -> Analysis:
-    """Analyse the predictions of a data set in one pass, about 0.3 milliseconds per image.
+_ROWS = ("predicates", "zero_shot", "predicted_predicates", "localized", "correct")
+_PAIRS = ("ranks", "query_uses", "query_hits")
+NO_IMAGE: dict[str, np.ndarray] = {name: np.empty(0, np.int64) for name in _ROWS}
+NO_IMAGE |= {name: np.empty((2, 0), np.int64) for name in _PAIRS}
+"""Columns of an analysis without images."""
+
+
+def image_columns(
+    graph: SceneGraph, annotation: Annotation, hits: ImageHits, num_rel: int
+) -> dict[str, np.ndarray]:
+    """What an image contributes to an `Analysis`: arrays of the same name, and predicates to be counted."""
+    depth, ranks, true_predicates = len(hits.localized), hits.ranks[0], annotation.relations[:, 2]
+    predicates, queries = graph.predicates[:depth], graph.queries[:depth] // num_rel
+    best = np.minimum(first_hits(hits.localized), depth)  # depth: not localised
+    num_predicates = graph.predicate_probs.shape[1] - 1
+    hit = ranks != MISSED
+    return {
+        "predicates": true_predicates,
+        "ranks": hits.ranks,
+        "predicted_predicates": np.append(predicates, num_predicates)[best],
+        "localized": predicates[hits.localized.any(axis=1)],
+        "correct": predicates[hits.correct.any(axis=1)],
+        "query_uses": np.stack((queries, predicates)),
+        "query_hits": np.stack((queries[ranks[hit]], true_predicates[hit])),
+    }
+
+
+def mean_by_group(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The G groups that occur in ``groups`` (M,), ascending, and their means (..., G) of values (..., M)."""
+    present, members, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return present, sum_by_group(values, members, len(present)) / counts
+
+
+def sum_by_group(values: np.ndarray, groups: np.ndarray, num_groups: int) -> np.ndarray:
+    """Sums (..., G) of values (..., M), each group added up in order, from group numbers (M,) below G."""
+    rows = values.reshape(math.prod(values.shape[:-1]), len(groups))
+    sums = [np.bincount(groups, weights=row, minlength=num_groups) for row in rows]
+    return np.reshape(sums, (*values.shape[:-1], num_groups))
+
+
+def count_pairs(pairs: np.ndarray, num_columns: int, *, min_rows: int = 0) -> np.ndarray:
+    """How often each (row, column) of pairs (2, N) occurs; the table has rows up to the largest row found."""
+    rows, columns = pairs
+    counts = np.bincount(rows * num_columns + columns, minlength=min_rows * num_columns)
+    return np.pad(counts, (0, -len(counts) % num_columns)).reshape(-1, num_columns)
+
+
+def named_recalls(
+    ks: Sequence[int],
+    groups: Mapping[str, np.ndarray],
+    *,
+    recall: np.ndarray,
+    per_predicate: np.ndarray,
+    zero_shot: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Mean recalls and harmonic means from recalls over images, under the names of `SceneGraphMetrics`.
 
     Args:
-        pairs: prediction, relations sorted best first, and ground truth of each image.
-        metrics: its settings (predicates, depths, IoU threshold, zero-shot triplets, long-tail groups) are
-            used. It is not updated.
-        num_rel: predicates kept per query (TEST.NUM_REL), by which the graphs number their queries.
+        ks: the depths.
+        groups: predicates of head, body and tail.
+        recall: (2, len(ks), ...) recall with and without graph constraint. Further axes, such as bootstrap
+            samples, are kept.
+        per_predicate: (2, len(ks), R, ...) recall of every predicate, NaN where it is absent.
+        zero_shot: (2, len(ks), ...) recall over zero-shot relations; omitted from the result if None.
 
-    Raises:
-        SpeaqError: a graph or its ground truth has another number of predicates than ``metrics``.
+    Returns:
+        Arrays (...), and for ``per_predicate`` and ``ng-per_predicate`` (R, len(ks), ...).
     """
-    image_ids: list[int | str] = []
-    sources: list[str] = []
-    columns = _Columns()
-    for graph, annotation in pairs:
-        metrics.check(graph, annotation)
-        hits = image_hits(graph, annotation, depth=max(metrics.ks), iou_threshold=metrics.iou_threshold)
-        columns.add(graph, annotation.relations[:, 2], hits, metrics.num_predicates)
-        columns.zero_shot.append(metrics.zero_shot(annotation))
-        image_ids.append(annotation.image_id)
-        sources.append(annotation.source)
-    num_predicates = metrics.num_predicates
-    return Analysis(
-        ks=metrics.ks,
-        groups=metrics.groups,
-        image_ids=image_ids,
-        sources=np.array(sources, dtype=np.str_),
-        images=np.repeat(np.arange(len(image_ids)), [len(rows) for rows in columns.predicates[1:]]),
-        predicates=np.concatenate(columns.predicates),
-        zero_shot=np.concatenate(columns.zero_shot),
-        ranks=np.concatenate(columns.ranks, axis=1),
-        predicted_predicates=np.concatenate(columns.predicted_predicates),
-        num_localized=np.bincount(np.concatenate(columns.localized), minlength=num_predicates),
-        num_correct=np.bincount(np.concatenate(columns.correct), minlength=num_predicates),
-        query_uses=_query_table(columns.query_uses, num_rel, num_predicates),
-        query_hits=_query_table(columns.query_hits, num_rel, num_predicates),
-    )
+    results: dict[str, np.ndarray] = {}
+    for index, prefix in enumerate(PREFIXES):
+        table = per_predicate[index]
+        counted = np.nan_to_num(table)
+        by_name = {
+            "R": recall[index],
+            "mR": counted.mean(axis=1),
+            "mR-present": _nanmean(table),
+            **{f"mR-{group}": _nanmean(counted[:, members]) for group, members in groups.items()},
+        }
+        if zero_shot is not None:
+            by_name["zR"] = zero_shot[index]
+        for name, values in by_name.items():
+            results |= {f"{prefix}{name}@{k}": value for k, value in zip(ks, values, strict=True)}
+        results[f"{prefix}per_predicate"] = table.swapaxes(0, 1)
+    results |= {f"F@{k}": np.asarray(harmonic_mean(results[f"R@{k}"], results[f"mR@{k}"])) for k in ks}
+    return results
 
 
-def _empty(*shape: int, dtype: type = np.int64) -> list[np.ndarray]:
-    """A list with one empty array, so that it can be concatenated if no other array is appended."""
-    return [np.empty(shape, dtype)]
-
-
-@dataclass(slots=True)
-class _Columns:
-    """Arrays of the images added so far, named as in `Analysis`; predicates instead of counts."""
-
-    predicates: list[np.ndarray] = field(default_factory=lambda: _empty(0))
-    zero_shot: list[np.ndarray] = field(default_factory=lambda: _empty(0, dtype=bool))
-    ranks: list[np.ndarray] = field(default_factory=lambda: _empty(2, 0))
-    predicted_predicates: list[np.ndarray] = field(default_factory=lambda: _empty(0))
-    localized: list[np.ndarray] = field(default_factory=lambda: _empty(0))
-    correct: list[np.ndarray] = field(default_factory=lambda: _empty(0))
-    query_uses: list[np.ndarray] = field(default_factory=lambda: _empty(0, 2))
-    query_hits: list[np.ndarray] = field(default_factory=lambda: _empty(0, 2))
-
-    def add(
-        self, graph: SceneGraph, true_predicates: np.ndarray, hits: ImageHits, num_predicates: int
-    ) -> None:
-        depth = len(hits.localized)
-        predicates, queries = graph.predicates[:depth], graph.queries[:depth]
-        best = np.minimum(first_hits(hits.localized), depth)  # depth: not localised
-        ranks = hits.ranks[0]
-        hit = ranks != MISSED
-        self.predicates.append(true_predicates)
-        self.ranks.append(hits.ranks)
-        self.predicted_predicates.append(np.append(predicates, num_predicates)[best])
-        self.localized.append(predicates[hits.localized.any(axis=1)])
-        self.correct.append(predicates[hits.correct.any(axis=1)])
-        self.query_uses.append(np.column_stack((queries, predicates)))
-        self.query_hits.append(np.column_stack((queries[ranks[hit]], true_predicates[hit])))
-
-
-def _query_table(rows: list[np.ndarray], num_rel: int, num_predicates: int) -> np.ndarray:
-    """Counts (P, R) of rows (query, predicate); P is the largest query number found, plus one."""
-    queries, predicates = np.concatenate(rows).T
-    queries = queries // num_rel
-    counts = np.bincount(queries * num_predicates + predicates)
-    return np.pad(counts, (0, -len(counts) % num_predicates)).reshape(-1, num_predicates)
+def _nanmean(table: np.ndarray) -> np.ndarray:
+    """Means over the second axis, NaN where there is no value (numpy's would warn)."""
+    known = ~np.isnan(table)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, table, 0.0).sum(axis=1) / known.sum(axis=1)

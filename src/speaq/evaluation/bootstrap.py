@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from speaq.evaluation.analysis import Analysis
-from speaq.evaluation.metrics import PREFIXES, named_recalls
+from speaq.evaluation.analysis import PREFIXES, Analysis, named_recalls
+from speaq.evaluation.zero_shot import zero_shot_recalls
 
 _BATCH = 100  # samples at once; bounds the memory: 20 MB of weights for 26,000 images
 
@@ -29,7 +29,7 @@ class Interval(NamedTuple):
 def intervals(
     analysis: Analysis, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> dict[str, Interval]:
-    """Confidence intervals of all recalls.
+    """Confidence intervals of all recalls, under the names of `recalls`; NaN where the value is NaN.
 
     A sample may have no image with a rare predicate. The predicate then keeps its recall over all images:
     recall 0, as it would have over the sample alone, would bias the mean recall of every such sample.
@@ -39,24 +39,17 @@ def intervals(
         resamples: number of samples.
         level: share of the samples inside the interval.
         seed: seed of the random samples.
-
-    Returns:
-        Intervals under the names of `recall_figures`; NaN where the value is NaN.
-
-    Examples:
-        >>> intervals(analyze([], SceneGraphMetrics(num_predicates=3)), resamples=2)["mR@20"].high.item()
-        0.0
     """
     rng, count = np.random.default_rng(seed), len(analysis.image_ids)
-    recalls = _WeightedRecalls(analysis)
+    weighted = _WeightedRecalls(analysis)
+    overall = weighted.per_predicate(np.ones((1, count)))
     values: dict[str, list[np.ndarray]] = {}
-    overall = recalls.per_predicate(np.ones((1, count)))
     for start in range(0, resamples, _BATCH):
         samples = min(_BATCH, resamples - start)
         weights = np.stack(
             [np.bincount(rng.integers(0, max(count, 1), count), minlength=count) for _ in range(samples)]
         )
-        for name, sampled in recalls(weights.astype(np.float64), overall).items():
+        for name, sampled in weighted(weights.astype(np.float64), overall).items():
             values.setdefault(name, []).append(sampled)
     edges = (1 - level) / 2, (1 + level) / 2
     with warnings.catch_warnings():
@@ -67,20 +60,14 @@ def intervals(
         }
 
 
-def recall_figures(analysis: Analysis, selected: np.ndarray | None = None) -> dict[str, Any]:
-    """Recalls over a subset of the images, with the names and the values of `SceneGraphMetrics`.
+def recalls(analysis: Analysis, selected: np.ndarray | None = None) -> dict[str, Any]:
+    """Recalls over the ``selected`` (B,) bool images, all by default, named as by `SceneGraphMetrics`.
 
-    Args:
-        analysis: analysis of a data set.
-        selected: (B,) bool; all images by default.
-
-    Returns:
-        R, mR, mR-present, zR, head, body and tail at each k with and without graph constraint, F, and
-        ``per_predicate`` and ``ng-per_predicate``, (R, len(ks)). Zero-shot recall is NaN where there is none.
+    Zero-shot recall is NaN where there is none; ``per_predicate`` and ``ng-per_predicate`` are (R, len(ks)).
     """
     weights = np.ones(len(analysis.image_ids)) if selected is None else selected.astype(np.float64)
-    recalls = _WeightedRecalls(analysis)(weights[None])
-    return {name: value[..., 0] if value.ndim > 1 else value.item() for name, value in recalls.items()}
+    values = _WeightedRecalls(analysis)(weights[None])
+    return {name: value[..., 0] if value.ndim > 1 else value.item() for name, value in values.items()}
 
 
 class _WeightedRecalls:
@@ -88,8 +75,7 @@ class _WeightedRecalls:
 
     def __init__(self, analysis: Analysis) -> None:
         self.analysis = analysis
-        self._recall = analysis.image_recalls()
-        self._zero_shot = analysis.image_recalls(analysis.zero_shot)
+        self._recall, self._zero_shot = analysis.image_recalls(), zero_shot_recalls(analysis)
         images, predicates, recalls = analysis.predicate_recalls()
         rows = np.stack([np.ones(len(images)), *(row for table in recalls for row in table)])
         offsets = np.arange(len(rows))[:, None] * analysis.num_predicates
@@ -99,11 +85,9 @@ class _WeightedRecalls:
         self._by_predicate = csr_array((rows.ravel(), places), shape=shape)
 
     def __call__(self, weights: np.ndarray, fallback: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """Recalls (S,), and of all predicates (R, len(ks), S).
+        """Recalls (S,), and of all predicates (R, len(ks), S), from weights (S, B) of the images.
 
-        Args:
-            weights: (S, B) of the images.
-            fallback: (2, len(ks), R, 1) recall that predicates without an image count with in mean recalls.
+        ``fallback`` (2, len(ks), R, 1) counts in mean recalls for predicates without an image.
         """
         table = self.per_predicate(weights)
         results = named_recalls(

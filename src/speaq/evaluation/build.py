@@ -1,16 +1,75 @@
-"""Build the metrics from a configuration."""
+"""The data sets, results and metrics of an evaluation, from its configuration."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from speaq.config import Config
 from speaq.data.build import TrainingStatistics
+from speaq.data.dataset import EvaluationDataset
+from speaq.data.sources import load_sources
+from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
 from speaq.structures import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSets:
+    """Data sets, each evaluated once, and named results, to which the images of a data set contribute.
+
+    A name of DATASETS.TEST has one data set and one result. A mix such as MULTI_val has one of each for every
+    source (MULTI_val_real, MULTI_val_synthetic), and one more result (MULTI_val) for all of them, even if
+    only one source has images for it.
+
+    Attributes:
+        datasets: the data sets.
+        names: names of the results, those of a mix's sources before that of the mix.
+        results_of_dataset: for each data set, the indices of the results that it contributes to.
+        vocabulary: the classes of all data sets; None if there is no data set.
+    """
+
+    datasets: tuple[EvaluationDataset, ...]
+    names: tuple[str, ...]
+    results_of_dataset: tuple[tuple[int, ...], ...]
+    vocabulary: Vocabulary | None
+
+    @property
+    def dataset_names(self) -> list[str]:
+        """The names of the data sets, those of the results that each contributes to alone."""
+        return [self.names[results[0]] for results in self.results_of_dataset]
+
+
+def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> EvaluationSets:
+    """Load the data sets of DATASETS.TEST, which must have the classes of ``vocabulary``, if known.
+
+    Raises:
+        SpeaqError: a data set cannot be read, or has other classes.
+    """
+    datasets: list[EvaluationDataset] = []
+    names: list[str] = []
+    results: list[tuple[int, ...]] = []
+    for name in dict.fromkeys(config.datasets.test):
+        sources = load_sources(config, name)
+        differences = (vocabulary or sources[0].dataset.vocabulary).differences(sources[0].dataset.vocabulary)
+        if differences:
+            raise SpeaqError(
+                f"{name}: expected the classes of the model and of the other data sets, found differences: "
+                f"{'; '.join(differences)}. Use the same MAPPING_DICTIONARY."
+            )
+        vocabulary = sources[0].dataset.vocabulary
+        first = len(names)
+        mixed = name.startswith("MULTI_")
+        alone = [f"{name}_{source.name}" for source in sources] if mixed else [name]
+        together = [first + len(sources)] if mixed else []
+        names += alone + [name] * len(together)
+        for position, source in enumerate(sources, first):
+            datasets.append(EvaluationDataset(source.dataset, config.input))
+            results.append((position, *together))
+    return EvaluationSets(tuple(datasets), tuple(names), tuple(results), vocabulary)
 
 
 def build_metrics(
@@ -21,37 +80,25 @@ def build_metrics(
 ) -> tuple[SceneGraphMetrics, DetectionAP]:
     """Build the metrics for a data set.
 
-    Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS; without such a
-    file they are those that are absent from the training data.
-
-    Args:
-        config: its TEST section.
-        vocabulary: the classes of the data set.
-        predicate_counts: (R,) training relations per predicate, if known; for head, body and tail.
-        statistics: statistics of the training data, if known.
+    Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS. If that has its default and
+    there is no such file, they are those that are absent from the ``statistics`` of the training data, if
+    known. ``predicate_counts`` (R,), training relations per predicate, are for head, body and tail.
 
     Raises:
         SpeaqError: the file of zero-shot triplets is configured but cannot be read.
     """
-    zero_shot, seen = _zero_shot(config, vocabulary), None
-    if zero_shot is None and statistics is not None:
+    num_objects, num_predicates = len(vocabulary.objects), len(vocabulary.predicates)
+    head = config.model.roi_scenegraph_head
+    path, zero_shot, seen = Path(head.zero_shot_triplets), None, None
+    if path.is_file() or head.zero_shot_triplets not in ("", type(head)().zero_shot_triplets):
+        zero_shot = load_zero_shot_triplets(path, num_objects, num_predicates)
+    elif statistics is not None:
         seen = statistics.triplets
     recalls = SceneGraphMetrics(
-        num_predicates=len(vocabulary.predicates),
+        num_predicates=num_predicates,
         iou_threshold=config.test.relation.iou_threshold,
         zero_shot_triplets=zero_shot,
         seen_triplets=seen,
         predicate_counts=None if predicate_counts is None else np.asarray(predicate_counts),
     )
-    return recalls, DetectionAP(num_objects=len(vocabulary.objects))
-
-
-def _zero_shot(config: Config, vocabulary: Vocabulary) -> np.ndarray | None:
-    """The configured list; None if the key has its default and the file does not exist."""
-    head = config.model.roi_scenegraph_head
-    path = Path(head.zero_shot_triplets)
-    if head.zero_shot_triplets in ("", type(head)().zero_shot_triplets) and not path.is_file():
-        return None
-    return load_zero_shot_triplets(
-        path, num_objects=len(vocabulary.objects), num_predicates=len(vocabulary.predicates)
-    )
+    return recalls, DetectionAP(num_objects=num_objects)

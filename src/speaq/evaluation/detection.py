@@ -37,21 +37,6 @@ class DetectionAP(Metric):
 
     The states are flat arrays, 24 bytes per box. They are concatenated in the same order over batches and
     ranks, so that images need no ids: ``counts`` has the number of rows of each image.
-
-    Args:
-        num_objects: C.
-
-    Examples:
-        >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([0, 1])
-        >>> annotation = Annotation(image_id=1, path=Path("1.jpg"), width=30, height=10, boxes=boxes,
-        ...                         labels=labels, relations=np.empty((0, 3), np.int64))
-        >>> graph = SceneGraph(boxes=boxes[:1], labels=labels[:1], scores=np.ones(1),
-        ...                    pairs=np.empty((0, 2), np.int64), predicates=np.empty(0, np.int64),
-        ...                    predicate_probs=np.empty((0, 4)), image_size=(10, 30))
-        >>> metric = DetectionAP(num_objects=2)
-        >>> metric.update([graph], [annotation])
-        >>> metric.compute()["AP50"]
-        0.5
     """
 
     is_differentiable = False
@@ -71,21 +56,17 @@ class DetectionAP(Metric):
 
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
         """Add images: the entities of ``graphs`` and the ground truth of the same images."""
-        detections, targets = [np.empty((0, 6))], [np.empty((0, 5))]
-        for graph, annotation in zip(graphs, annotations, strict=True):
-            detections.append(np.column_stack((graph.boxes, graph.labels, graph.scores)))
-            targets.append(np.column_stack((annotation.boxes, annotation.labels)))
-        counts = [(len(d), len(t)) for d, t in zip(detections[1:], targets[1:], strict=True)]
-        for state, rows in {"detections": detections, "targets": targets}.items():
-            array = np.concatenate(rows).astype(np.float32)
-            getattr(self, state).append(torch.from_numpy(array).to(self.device))
+        detections = [np.column_stack((graph.boxes, graph.labels, graph.scores)) for graph in graphs]
+        targets = [np.column_stack((annotation.boxes, annotation.labels)) for annotation in annotations]
+        counts = [(len(d), len(t)) for d, t in zip(detections, targets, strict=True)]
+        for state, rows, width in ((self.detections, detections, 6), (self.targets, targets, 5)):
+            array = np.concatenate([np.empty((0, width)), *rows]).astype(np.float32)
+            state.append(torch.from_numpy(array).to(self.device))
         self.counts.append(torch.tensor(counts, dtype=torch.int64, device=self.device).reshape(-1, 2))
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the states of all ranks.
-
-        A rank that saw no image must still provide arrays of the right shape and type, or the others hang.
-        """
+        """Gather the states of all ranks."""
+        # A rank that saw no image must still provide arrays of the right shape and type, or the others hang.
         if not self.counts:
             self.update([], [])
         super().sync(*args, **kwargs)
@@ -96,76 +77,41 @@ class DetectionAP(Metric):
             dim_zero_cat(state).cpu().numpy() for state in (self.detections, self.targets, self.counts)
         )
         images = np.arange(len(counts))
-        precision = torch.from_numpy(
-            average_precision(
-                detections,
-                targets,
-                detection_images=images.repeat(counts[:, 0]),
-                target_images=images.repeat(counts[:, 1]),
-                num_objects=self.num_objects,
-            )
-        )
+        tables = [
+            np.column_stack((images.repeat(number), rows))
+            for number, rows in zip(counts.T, (detections, targets), strict=True)
+        ]
+        precision = torch.from_numpy(average_precision(*tables, num_objects=self.num_objects))
         averaged = precision.mean(dim=-1)
-        by_name = {
-            "AP": averaged[:, 0],
-            "AP50": precision[:, 0, _IOU_THRESHOLDS.index(50)],
-            "AP75": precision[:, 0, _IOU_THRESHOLDS.index(75)],
-            "APs": averaged[:, 1],
-            "APm": averaged[:, 2],
-            "APl": averaged[:, 3],
-        }
-        return {name: values.nanmean().item() for name, values in by_name.items()} | {
-            "per_class_AP": averaged[:, 0]
-        }
+        by_name = {"AP": averaged[:, 0]}
+        by_name |= {f"AP{iou}": precision[:, 0, _IOU_THRESHOLDS.index(iou)] for iou in (50, 75)}
+        by_name |= {"APs": averaged[:, 1], "APm": averaged[:, 2], "APl": averaged[:, 3]}
+        results: dict[str, float | Tensor] = {name: ap.nanmean().item() for name, ap in by_name.items()}
+        return results | {"per_class_AP": averaged[:, 0]}
 
 
-def average_precision(
-    detections: np.ndarray,
-    targets: np.ndarray,
-    *,
-    detection_images: np.ndarray,
-    target_images: np.ndarray,
-    num_objects: int,
-) -> np.ndarray:
+def average_precision(detections: np.ndarray, targets: np.ndarray, *, num_objects: int) -> np.ndarray:
     """COCO average precision per class, size of the ground-truth boxes and IoU threshold.
 
-    Classes are evaluated one at a time, on the images that have detections or targets of the class. The
-    values are those of all classes at once, without a table of all images by all classes.
+    Classes are evaluated one at a time, which needs no table of all images by all classes.
 
     Args:
-        detections: (N, 6), xyxy, class, score.
-        targets: (N, 5), xyxy, class.
-        detection_images: (N,) image index of each detection.
-        target_images: (N,) image index of each target.
+        detections: (N, 7), image index, xyxy, class, score.
+        targets: (N, 6), image index, xyxy, class.
         num_objects: C.
 
     Returns:
         (C, 4, 10) float64 in 0..1, NaN where there is no target: by size all, small (area below 32² pixels),
         medium and large (above 96²), and by IoU threshold 0.50, 0.55, ..., 0.95.
-
-    Examples:
-        >>> detections, targets = np.array([[0, 0, 40, 31, 0, 0.9]]), np.array([[0, 0, 40, 40, 0]])
-        >>> image = np.array([0])
-        >>> average_precision(
-        ...     detections, targets, detection_images=image, target_images=image, num_objects=1
-        ... )[0, 0].round()
-        array([1., 1., 1., 1., 1., 1., 0., 0., 0., 0.])
     """
     from faster_coco_eval import COCOeval_faster
 
     result = np.full((num_objects, _SIZES, len(_IOU_THRESHOLDS)), np.nan)
-    for label in np.unique(targets[:, 4]).astype(np.int64):
-        detected, annotated = (
-            np.flatnonzero(detections[:, 4] == label),
-            np.flatnonzero(targets[:, 4] == label),
-        )
-        images = np.union1d(detection_images[detected], target_images[annotated]).tolist()
-        evaluation = COCOeval_faster(
-            _coco(targets[annotated, :4], target_images[annotated], images),
-            _coco(detections[detected, :4], detection_images[detected], images, detections[detected, 5]),
-            "bbox",
-            print_function=logger.debug,
-        )
+    for label in np.unique(targets[:, 5]).astype(np.int64):
+        annotated, detected = targets[targets[:, 5] == label], detections[detections[:, 5] == label]
+        images = np.union1d(annotated[:, 0], detected[:, 0]).astype(np.int64).tolist()
+        tables = _coco(annotated, images), _coco(detected, images)
+        evaluation = COCOeval_faster(*tables, "bbox", print_function=logger.debug)
         evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -175,27 +121,22 @@ def average_precision(
     return result
 
 
-def _coco(
-    boxes: np.ndarray, images: np.ndarray, all_images: list[int], scores: np.ndarray | None = None
-) -> "COCO":
-    """Boxes of one class, xyxy, in the format of the COCO evaluation."""
+def _coco(rows: np.ndarray, images: list[int]) -> "COCO":
+    """Rows of one class in the format of the COCO evaluation, which ignores scores of targets."""
     from faster_coco_eval import COCO
 
-    corners, sides = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64) - boxes[:, :2]
-    columns = {
-        "image_id": images.tolist(),
-        "bbox": np.concatenate((corners, sides), axis=1).tolist(),
-        "area": sides.prod(axis=1).tolist(),
-    }
-    if scores is not None:
-        columns["score"] = scores.astype(np.float64).tolist()
+    sides = rows[:, 3:5] - rows[:, 1:3]
+    boxes = np.column_stack((rows[:, 1:3], sides)).tolist()
+    image_ids = rows[:, 0].astype(np.int64).tolist()
+    columns = zip(image_ids, boxes, sides.prod(axis=1).tolist(), rows[:, -1].tolist(), strict=True)
     coco = COCO(print_function=logger.debug)
     coco.dataset = {
-        "images": [{"id": image} for image in all_images],
+        "images": [{"id": image} for image in images],
         "categories": [{"id": 1}],
         "annotations": [
-            {"id": index, "category_id": 1, "iscrowd": 0} | dict(zip(columns, values, strict=True))
-            for index, values in enumerate(zip(*columns.values(), strict=True), start=1)
+            {"id": i, "image_id": image, "bbox": box, "area": area, "score": score}
+            | {"category_id": 1, "iscrowd": 0}
+            for i, (image, box, area, score) in enumerate(columns, start=1)
         ],
     }
     coco.createIndex()

@@ -3,7 +3,7 @@
 Shape letters: see `speaq.structures`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,24 +11,29 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.recall import harmonic_mean, hits_at, image_hits, long_tail_groups, mean_by_group
-from speaq.evaluation.zero_shot import TripletSet
+from speaq.evaluation.analysis import (
+    NO_IMAGE,
+    Analysis,
+    count_pairs,
+    image_columns,
+    named_recalls,
+    sum_by_group,
+)
+from speaq.evaluation.recall import image_hits, long_tail_groups
+from speaq.evaluation.zero_shot import TripletSet, zero_shot_recalls, zero_shot_relations
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
 
 DEPTHS = (20, 50, 100)
 """The default k at which recall is measured."""
 
-PREFIXES = ("", "ng-")
-"""Prefixes of recall names, with and without graph constraint, in the order of the states' first axis."""
-
 
 class SceneGraphMetrics(Metric):
     """Recall, mean recall, zero-shot recall and recall by predicate, over all images seen.
 
     Images without relations are left out of every mean; an image with relations but without predictions has
-    recall 0. All states are float64 sums and counts of fixed size: memory does not grow with the data set,
-    and the result depends neither on the batch size nor on how images are distributed over ranks.
+    recall 0. All states are sums and counts of fixed size: memory does not grow with the data set, and the
+    result depends neither on the batch size nor on how images are distributed over ranks.
 
     ``compute`` returns, for every k in ``ks`` (recalls in 0..1):
 
@@ -39,8 +44,7 @@ class SceneGraphMetrics(Metric):
     - ``F@k``: harmonic mean of R@k and mR@k;
     - ``mR-head@k``, ``mR-body@k``, ``mR-tail@k``: as mR@k, over the predicates of `long_tail_groups` (only
       with ``predicate_counts``), so that mR@k is their mean weighted by size;
-    - ``zR@k``: R@k over zero-shot relations only, and over the images that have any (only with a set of
-      triplets; Lu et al., ECCV 2016);
+    - ``zR@k``: see `speaq.evaluation.zero_shot` (only with a set of triplets);
     - the same names with the prefix ``ng-``, except F: without graph constraint;
     - ``images``, ``images_with_relations``, ``images_with_zero_shot``: counts;
     - ``per_predicate`` and ``ng-per_predicate``: (R, len(ks)) float64 tensors, recall of every predicate, NaN
@@ -74,14 +78,6 @@ class SceneGraphMetrics(Metric):
     higher_is_better = True
     full_state_update = False
 
-    images: Tensor
-    images_with_relations: Tensor
-    images_with_zero_shot: Tensor
-    predicate_images: Tensor
-    recall_sum: Tensor
-    zero_shot_sum: Tensor
-    predicate_sum: Tensor
-
     def __init__(
         self,
         *,
@@ -99,43 +95,74 @@ class SceneGraphMetrics(Metric):
         self.ks = tuple(ks)
         self.iou_threshold = iou_threshold
         self.groups = {} if predicate_counts is None else long_tail_groups(predicate_counts)
-        self._unseen = None if zero_shot_triplets is None else TripletSet(zero_shot_triplets)
-        self._seen = None if seen_triplets is None else TripletSet(seen_triplets)
-        for name, shape in {
-            "images": (),
-            "images_with_relations": (),
-            "images_with_zero_shot": (),
-            "predicate_images": (num_predicates,),
-            "recall_sum": (len(PREFIXES), len(self.ks)),
-            "zero_shot_sum": (len(PREFIXES), len(self.ks)),
-            "predicate_sum": (len(PREFIXES), len(self.ks), num_predicates),
-        }.items():
-            self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
+        self.zero_shot = None if zero_shot_triplets is None else TripletSet(zero_shot_triplets)
+        if seen_triplets is not None:
+            self.zero_shot = TripletSet(seen_triplets, complement=True)
+        for name, value in self._sums(self.analyze([])).items():
+            self.add_state(name, torch.zeros(np.shape(value), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
-        """Add images.
-
-        Args:
-            graphs: predictions, relations sorted best first, boxes in pixels of the original image.
-            annotations: the ground truth of the same images.
+        """Add images: predictions, relations sorted best first, and the ground truth of the same images.
 
         Raises:
             SpeaqError: a graph or its ground truth has another number of predicates.
         """
-        sums = {name: np.zeros(getattr(self, name).shape) for name in self._defaults}
-        for graph, annotation in zip(graphs, annotations, strict=True):
-            self.check(graph, annotation)
-            self._add_image(sums, graph, annotation)
-        for name, value in sums.items():
+        for name, value in self._sums(self.analyze(zip(graphs, annotations, strict=True))).items():
             state = getattr(self, name)
-            setattr(self, name, state + torch.from_numpy(value).to(state.device))
+            setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
 
-    def check(self, graph: SceneGraph, annotation: Annotation) -> None:
-        """Check that prediction and ground truth have the predicates of this metric.
+    def _sums(self, analysis: Analysis) -> dict[str, int | np.ndarray]:
+        """What images add to the states."""
+        images_with_relations, recall_sum = _count_and_sum(analysis.image_recalls())
+        images_with_zero_shot, zero_shot_sum = _count_and_sum(zero_shot_recalls(analysis))
+        _, predicates, recalls = analysis.predicate_recalls()
+        return {
+            "images": len(analysis.image_ids),
+            "images_with_relations": images_with_relations,
+            "images_with_zero_shot": images_with_zero_shot,
+            "predicate_images": np.bincount(predicates, minlength=self.num_predicates),
+            "recall_sum": recall_sum,
+            "zero_shot_sum": zero_shot_sum,
+            "predicate_sum": sum_by_group(recalls, predicates, self.num_predicates),
+        }
+
+    def analyze(self, pairs: Iterable[tuple[SceneGraph, Annotation]], *, num_rel: int = 1) -> Analysis:
+        """Analyse images with the settings of this metric, which is not updated.
+
+        ``num_rel`` is the number of predicates kept per query (TEST.NUM_REL), by which the graphs number
+        their queries.
 
         Raises:
-            SpeaqError: one of them does not.
+            SpeaqError: a graph or its ground truth has another number of predicates.
         """
+        image_ids: list[int | str] = []
+        sources: list[str] = []
+        rows = [NO_IMAGE]
+        for graph, annotation in pairs:
+            self._check(graph, annotation)
+            hits = image_hits(graph, annotation, depth=max(self.ks), iou_threshold=self.iou_threshold)
+            zero_shot = zero_shot_relations(annotation, self.zero_shot)
+            rows.append({"zero_shot": zero_shot} | image_columns(graph, annotation, hits, num_rel))
+            image_ids.append(annotation.image_id)
+            sources.append(annotation.source)
+        table = {name: np.concatenate([row[name] for row in rows], axis=-1) for name in NO_IMAGE}
+        return Analysis(
+            ks=self.ks,
+            groups=self.groups,
+            image_ids=image_ids,
+            sources=np.array(sources, dtype=np.str_),
+            images=np.repeat(np.arange(len(image_ids)), [len(row["predicates"]) for row in rows[1:]]),
+            predicates=table["predicates"],
+            zero_shot=table["zero_shot"].astype(bool),
+            ranks=table["ranks"],
+            predicted_predicates=table["predicted_predicates"],
+            num_localized=np.bincount(table["localized"], minlength=self.num_predicates),
+            num_correct=np.bincount(table["correct"], minlength=self.num_predicates),
+            query_uses=count_pairs(table["query_uses"], self.num_predicates),
+            query_hits=count_pairs(table["query_hits"], self.num_predicates),
+        )
+
+    def _check(self, graph: SceneGraph, annotation: Annotation) -> None:
         predicted = graph.predicate_probs.shape[1] - 1
         present = annotation.relations[:, 2].max(initial=-1) + 1
         if predicted != self.num_predicates or present > self.num_predicates:
@@ -145,100 +172,27 @@ class SceneGraphMetrics(Metric):
                 f"the model and the data set must share one vocabulary"
             )
 
-    def _add_image(self, sums: dict[str, np.ndarray], graph: SceneGraph, annotation: Annotation) -> None:
-        sums["images"] += 1
-        if not len(annotation.relations):
-            return
-        ranks = image_hits(graph, annotation, depth=max(self.ks), iou_threshold=self.iou_threshold).ranks
-        hits = hits_at(ranks, self.ks)
-        sums["images_with_relations"] += 1
-        sums["recall_sum"] += hits.mean(axis=-1)
-        present, recalls = mean_by_group(hits, annotation.relations[:, 2])
-        sums["predicate_images"][present] += 1
-        sums["predicate_sum"][..., present] += recalls
-        zero_shot = self.zero_shot(annotation)
-        if zero_shot.any():
-            sums["images_with_zero_shot"] += 1
-            sums["zero_shot_sum"] += hits[..., zero_shot].mean(axis=-1)
-
-    def zero_shot(self, annotation: Annotation) -> np.ndarray:
-        """Which relations of the image are zero-shot, (M,) bool; none of them without a set of triplets."""
-        subjects, objects, predicates = annotation.relations.T
-        triplets = np.stack((annotation.labels[subjects], annotation.labels[objects], predicates), axis=-1)
-        if self._unseen is not None:
-            return self._unseen.contains(triplets)
-        if self._seen is not None:
-            return ~self._seen.contains(triplets)
-        return np.zeros(len(triplets), bool)
-
     def compute(self) -> dict[str, float | Tensor]:
         """The recalls over all images of all ranks; see the class for the names."""
         state = {name: getattr(self, name).cpu().numpy() for name in self._defaults}
-        has_zero_shot = self._unseen is not None or self._seen is not None
+        counts = ("images", "images_with_relations", "images_with_zero_shot")
+        results: dict[str, float | Tensor] = {name: int(state[name]) for name in counts}
         with np.errstate(invalid="ignore"):  # 0 / 0 = NaN where no image contributes
+            zero_shot = state["zero_shot_sum"] / state["images_with_zero_shot"]
             recalls = named_recalls(
                 self.ks,
                 self.groups,
                 recall=state["recall_sum"] / state["images_with_relations"],
                 per_predicate=state["predicate_sum"] / state["predicate_images"],
-                zero_shot=state["zero_shot_sum"] / state["images_with_zero_shot"] if has_zero_shot else None,
+                zero_shot=None if self.zero_shot is None else zero_shot,
             )
-        results: dict[str, float | Tensor] = {
-            name: int(state[name]) for name in ("images", "images_with_relations", "images_with_zero_shot")
-        }
         for name, value in recalls.items():
             results[name] = torch.from_numpy(value) if name.endswith("per_predicate") else value.item()
         return results | {"per_predicate_images": torch.from_numpy(state["predicate_images"]).long()}
 
 
-def named_recalls(
-    ks: Sequence[int],
-    groups: Mapping[str, np.ndarray],
-    *,
-    recall: np.ndarray,
-    per_predicate: np.ndarray,
-    zero_shot: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """Mean recalls and harmonic means from recalls over images, under the names of `SceneGraphMetrics`.
-
-    Args:
-        ks: the depths.
-        groups: predicates of head, body and tail.
-        recall: (2, len(ks), ...) recall with and without graph constraint. Further axes, such as bootstrap
-            samples, are kept.
-        per_predicate: (2, len(ks), R, ...) recall of every predicate, NaN where it is absent.
-        zero_shot: (2, len(ks), ...) recall over zero-shot relations; omitted from the result if None.
-
-    Returns:
-        Arrays (...), and for ``per_predicate`` and ``ng-per_predicate`` (R, len(ks), ...).
-
-    Examples:
-        >>> per_predicate = np.array([[[1.0, 0.5, np.nan]], [[1.0, 1.0, np.nan]]])
-        >>> recalls = named_recalls([20], {}, recall=np.array([[0.75], [1.0]]), per_predicate=per_predicate)
-        >>> recalls["mR@20"].item(), recalls["mR-present@20"].item(), round(recalls["F@20"].item(), 3)
-        (0.5, 0.75, 0.6)
-    """
-    results: dict[str, np.ndarray] = {}
-    for index, prefix in enumerate(PREFIXES):
-        table = per_predicate[index]
-        counted = np.nan_to_num(table)
-        by_name = {
-            "R": recall[index],
-            "mR": counted.mean(axis=1),
-            "mR-present": _nanmean(table),
-            **{f"mR-{group}": _nanmean(counted[:, members]) for group, members in groups.items()},
-        }
-        if zero_shot is not None:
-            by_name["zR"] = zero_shot[index]
-        for name, values in by_name.items():
-            results |= {f"{prefix}{name}@{k}": value for k, value in zip(ks, values, strict=True)}
-        results[f"{prefix}per_predicate"] = table.swapaxes(0, 1)
-    results |= {f"F@{k}": np.asarray(harmonic_mean(results[f"R@{k}"], results[f"mR@{k}"])) for k in ks}
-    return results
-
-
-def _nanmean(table: np.ndarray) -> np.ndarray:
-    """Means over the second axis, NaN where there is no value (numpy's would warn)."""
-    known = ~np.isnan(table)
-    with np.errstate(invalid="ignore"):
-        return np.where(known, table, 0.0).sum(axis=1) / known.sum(axis=1)
+def _count_and_sum(recalls: np.ndarray) -> tuple[int, np.ndarray]:
+    """Number of images that have a recall, and sums of recalls (..., B) over them in order."""
+    known = recalls[..., ~np.isnan(recalls[0, 0])]
+    count = known.shape[-1]
+    return count, sum_by_group(known, np.zeros(count, np.int64), 1)[..., 0]

@@ -1,6 +1,6 @@
 """Write the predictions of a data set to a file, and merge the files of several processes.
 
-See `speaq.evaluation.predictions` for the format. Shape letters: see `speaq.structures`.
+Shape letters: see `speaq.structures`.
 """
 
 import json
@@ -13,32 +13,32 @@ import h5py
 import numpy as np
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.prediction_checks import check_image_ids, check_predicate_counts
-from speaq.evaluation.predictions import (
-    ENTITY_ARRAYS,
+from speaq.evaluation.prediction_format import (
     FORMAT,
-    INTEGER_ARRAYS,
+    TEXT,
     VERSION,
-    Predictions,
-    relation_arrays,
+    check_image_ids,
+    check_predicate_counts,
+    columns,
 )
+from speaq.evaluation.predictions import Predictions
 from speaq.files import replacing
 from speaq.scene_graph import SceneGraph
-from speaq.structures import Annotation, Vocabulary
+from speaq.structures import Vocabulary
 
 _BUFFERED_ROWS, _CHUNK_ROWS = 8192, 1024
 
 
 class PredictionWriter:
-    """Writes predictions image by image; the file appears at its path when the block ends without an error.
+    """Writes predictions; the file appears at its path when the ``with`` block ends without an error.
 
     Args:
-        path: the file.
+        path: the file; see `speaq.evaluation.prediction_format`.
         vocabulary: the classes of the model.
         dataset: name of the data set, such as VG_test.
         predicate_counts: (R,) training relations per predicate, if known.
-        max_relations: number of best relations of an image that are kept; all by default.
-        half_precision: save the probabilities of predicates as float16.
+        max_relations: number of best relations of an image that are kept; all by default. It changes recall
+            only beyond this depth, or without graph constraint.
 
     Raises:
         SpeaqError: there is not one predicate count per predicate, or the file cannot be written.
@@ -46,7 +46,7 @@ class PredictionWriter:
     Examples:
         >>> with PredictionWriter(path, vocabulary=vocabulary, dataset="VG_test") as writer:  # doctest: +SKIP
         ...     for graph, annotation in zip(graphs, annotations):
-        ...         writer.add(graph, annotation)
+        ...         writer.add(graph, image_id=annotation.image_id, source=annotation.source)
     """
 
     def __init__(
@@ -57,35 +57,31 @@ class PredictionWriter:
         dataset: str,
         predicate_counts: Sequence[int] | np.ndarray | None = None,
         max_relations: int | None = None,
-        half_precision: bool = False,
     ) -> None:
         self.path, self.vocabulary, self.dataset = Path(path), vocabulary, dataset
         self.predicate_counts = None if predicate_counts is None else np.asarray(predicate_counts, np.int64)
         if self.predicate_counts is not None:
             check_predicate_counts(self.predicate_counts, vocabulary, self.path)
-        self.max_relations, self.half_precision = max_relations, half_precision
-        self._images: dict[str, list[Any]] = {
-            name: [] for name in ("image_ids", "sources", "image_sizes", "num_entities", "num_relations")
-        }
-        self._buffer: dict[str, list[np.ndarray]] = {}
-        self._buffered = 0
+        self.max_relations = max_relations
+        self._columns = columns(vocabulary)
+        self._rows: dict[str, list[Any]] = {name: [] for name in self._columns}  # not yet in the file
+        self._num_rows = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             temporary = stack.enter_context(replacing(self.path))
             # Without a lock, which processes forked while it is open would keep until they end.
             self._file = stack.enter_context(h5py.File(temporary, "w", locking=False))
-            for name, shape in (ENTITY_ARRAYS | relation_arrays(self.vocabulary)).items():
-                half = name == "predicate_probs" and self.half_precision
-                self._buffer[name] = []
-                self._file.create_dataset(
-                    name,
-                    (0, *shape),
-                    np.float16 if half else np.int32 if name in INTEGER_ARRAYS else np.float32,
-                    maxshape=(None, *shape),
-                    chunks=(_CHUNK_ROWS, *shape),
-                    fletcher32=True,  # checksums, so that a damaged block is detected when it is read
-                )
+            for name, column in self._columns.items():
+                if column.rows != "images":
+                    self._file.create_dataset(
+                        name,
+                        (0, *column.shape),
+                        column.dtype,
+                        maxshape=(None, *column.shape),
+                        chunks=(_CHUNK_ROWS, *column.shape),
+                        fletcher32=True,  # checksums, so that a damaged block is detected when it is read
+                    )
             self._stack = stack.pop_all()
         return self
 
@@ -96,12 +92,8 @@ class PredictionWriter:
         else:
             self._stack.__exit__(*error)
 
-    def add(self, graph: SceneGraph, annotation: Annotation) -> None:
-        """Add the prediction for an image.
-
-        Args:
-            graph: relations sorted best first.
-            annotation: annotation of the same image; its id and its source are saved.
+    def add(self, graph: SceneGraph, *, image_id: int | str, source: str) -> None:
+        """Add a prediction, relations sorted best first, for an image of a source of data.
 
         Raises:
             SpeaqError: the graph does not have the predicates of the vocabulary.
@@ -110,51 +102,44 @@ class PredictionWriter:
         if found != expected:
             raise SpeaqError(
                 f"{self.path}: expected graphs with {expected} predicates, found one with {found} for image "
-                f"{annotation.image_id}; write the predictions of each model to a separate file"
+                f"{image_id}; write the predictions of each model to a separate file"
             )
-        self.append(graph, image_id=annotation.image_id, source=annotation.source)
-
-    def append(self, graph: SceneGraph, *, image_id: int | str, source: str) -> None:
-        """Add a graph without checking its vocabulary, for an image with this id from this source."""
-        kept = slice(self.max_relations)
-        for name, rows in self._buffer.items():
-            array = getattr(graph, name)
-            rows.append(array if name in ENTITY_ARRAYS else array[kept])
-        entities, relations = len(graph.boxes), len(graph.pairs[kept])
-        image = (image_id, source, graph.image_size, entities, relations)
-        for values, value in zip(self._images.values(), image, strict=True):
-            values.append(value)
-        self._buffered += entities + relations
-        if self._buffered > _BUFFERED_ROWS:
+        num_relations = len(graph.pairs[: self.max_relations])
+        image = {
+            "image_ids": json.dumps(image_id),
+            "sources": source,
+            "image_sizes": graph.image_size,
+            "num_entities": len(graph.boxes),
+            "num_relations": num_relations,
+        }
+        for name, column in self._columns.items():
+            kept = num_relations if column.rows == "relations" else None
+            self._rows[name].append(image[name] if name in image else getattr(graph, name)[:kept])
+        self._num_rows += len(graph.boxes) + num_relations
+        if self._num_rows > _BUFFERED_ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        for name, arrays in self._buffer.items():
-            dataset, rows = self._file[name], np.concatenate(arrays) if arrays else ()
-            if len(rows):
+        """Write the entities and relations added since the last time."""
+        for name, column in self._columns.items():
+            if column.rows != "images" and self._rows[name]:
+                dataset, rows = self._file[name], np.concatenate(self._rows[name])
                 assert isinstance(dataset, h5py.Dataset)
                 dataset.resize(len(dataset) + len(rows), axis=0)
-                dataset[-len(rows) :] = rows
-            arrays.clear()
-        self._buffered = 0
+                dataset[len(dataset) - len(rows) :] = rows
+                self._rows[name].clear()
+        self._num_rows = 0
 
     def _finish(self) -> None:
-        """Write what is in the buffer, and the arrays per image and per file."""
         self._flush()
-        texts = {
-            "image_ids": [json.dumps(image_id) for image_id in self._images["image_ids"]],
-            "sources": self._images["sources"],
-            "object_names": self.vocabulary.objects,
-            "predicate_names": self.vocabulary.predicates,
-        }
-        for name, values in texts.items():
-            self._file.create_dataset(name, data=np.array(values, object), dtype=h5py.string_dtype())
-        sizes = np.array(self._images["image_sizes"], np.int32).reshape(-1, 2)
-        self._file.create_dataset("image_sizes", data=sizes)
-        for name in ("num_entities", "num_relations"):
-            self._file.create_dataset(name, data=np.array(self._images[name], np.int64))
+        for name, column in self._columns.items():
+            if column.rows == "images":
+                values = np.array(self._rows[name], column.dtype).reshape(-1, *column.shape)
+                self._file.create_dataset(name, data=values, dtype=column.dtype)
+        self._file.create_dataset("object_names", data=self.vocabulary.objects, dtype=TEXT)
+        self._file.create_dataset("predicate_names", data=self.vocabulary.predicates, dtype=TEXT)
         if self.predicate_counts is not None:
-            self._file.create_dataset("predicate_counts", data=self.predicate_counts)
+            self._file["predicate_counts"] = self.predicate_counts
         self._file.attrs.update(format=FORMAT, version=VERSION, dataset=self.dataset)
 
 
@@ -163,10 +148,7 @@ def merge_predictions(
 ) -> None:
     """Merge the files that several processes wrote for one data set.
 
-    Args:
-        parts: the files.
-        path: the file to write.
-        image_ids: the order of the images, that of the data set; by default the order of the parts.
+    Images are in the order of ``image_ids``, those of the data set, or by default of the parts.
 
     Raises:
         SpeaqError: a part cannot be read or belongs to another model or data set, an image occurs twice, or
@@ -195,8 +177,7 @@ def merge_predictions(
             vocabulary=first.vocabulary,
             dataset=first.dataset,
             predicate_counts=first.predicate_counts,
-            half_precision=all(part.half_precision for part in opened),
         ) as writer:
             for image_id in order:
                 part, index = location[image_id]
-                writer.append(part[index], image_id=image_id, source=part.sources[index])
+                writer.add(part[index], image_id=image_id, source=part.sources[index])

@@ -8,15 +8,13 @@ Shape letters: see `speaq.structures`.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
 
 from speaq.structures import Vocabulary
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
 
 _LOG_TYPES = {
     "R": "Recall(Main)",
@@ -40,22 +38,21 @@ RECALL_NAMES = {
     "mR-tail": "Mean recall, tail",
     "mR-present": "Mean recall, predicates that occur",
 }
-BOX_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+BOX_NAMES = {
+    "AP": "AP",
+    "AP50": "AP, IoU 0.50",
+    "AP75": "AP, IoU 0.75",
+    "APs": "AP, small",
+    "APm": "AP, medium",
+    "APl": "AP, large",
+}
 
 
-def classic_lines(
-    results: Mapping[str, Any], predicate_names: Sequence[str], *, mode: str = "sgdet"
-) -> list[str]:
+def classic_lines(results: Mapping[str, Any], predicate_names: Sequence[str]) -> list[str]:
     """The ``SGG eval:`` log lines of Scene-Graph-Benchmark, exactly, for scripts that parse them.
 
-    Args:
-        results: see the module docstring.
-        predicate_names: R names.
-        mode: the task: sgdet, sgcls or predcls.
-
-    Returns:
-        One line per kind of recall; mean recall is followed by the recall of every predicate at the largest
-        k, with 0 for predicates absent from the ground truth (the tables show n/a for them).
+    One line per kind of recall; mean recall is followed by the recall of every predicate at the largest k,
+    with 0 for predicates absent from the ground truth (the tables show n/a for them).
     """
     ks = _depths(results)
     lines = []
@@ -63,7 +60,7 @@ def classic_lines(
         if f"{name}@{ks[0]}" not in results:
             continue
         values = "".join(f"{name:>5} @ {k}: {results[f'{name}@{k}']:.4f}; " for k in ks)
-        lines.append(f"SGG eval: {values} for mode={mode}, type={kind}.")
+        lines.append(f"SGG eval: {values} for mode=sgdet, type={kind}.")
         if name.endswith("mR"):
             recalls = results[f"{name.removesuffix('mR')}per_predicate"][:, -1].nan_to_num(0.0).tolist()
             pairs = zip(predicate_names, recalls, strict=True)
@@ -90,17 +87,11 @@ def copypaste_lines(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def results_table(results: Mapping[str, Any], *, mode: str = "sgdet") -> "RenderableType":
+def results_table(results: Mapping[str, Any]) -> RenderableType:
     """Recalls by k and box AP, in percent, for a rich console."""
-    from rich.console import Group
-    from rich.table import Table
-
     ks = _depths(results)
-    recall = Table(
-        title=f"Scene graphs ({mode}, %)",
-        caption=f"Images: {results['images']}, with relations: {results['images_with_relations']}",
-    )
-    recall.add_column("")
+    caption = f"Images: {results['images']}, with relations: {results['images_with_relations']}"
+    recall = Table("", title="Scene graphs (sgdet, %)", caption=caption)
     for k in ks:
         recall.add_column(f"@{k}", justify="right")
     for name, text in RECALL_NAMES.items():
@@ -120,23 +111,17 @@ def predicate_table(
     predicate_names: Sequence[str],
     *,
     predicate_counts: np.ndarray | None = None,
-) -> "Table":
+) -> Table:
     """The recall of every predicate, in percent, for a rich console.
 
-    Args:
-        results: see the module docstring.
-        predicate_names: R names.
-        predicate_counts: (R,) training relations per predicate; adds a column, and sorts by it.
+    ``predicate_counts`` (R,), training relations per predicate, add a column by which rows are sorted.
     """
-    from rich.table import Table
-
-    order = np.arange(len(predicate_names))
-    table = Table(title="Recall by predicate (%)")
-    table.add_column("predicate")
+    order, headings = np.arange(len(predicate_names)), ["images", *(f"R@{k}" for k in _depths(results))]
     if predicate_counts is not None:
         order = np.argsort(-np.asarray(predicate_counts), kind="stable")
-        table.add_column("in training", justify="right")
-    for heading in ("images", *(f"R@{k}" for k in _depths(results))):
+        headings.insert(0, "in training")
+    table = Table("predicate", title="Recall by predicate (%)")
+    for heading in headings:
         table.add_column(heading, justify="right")
     recalls, images = results["per_predicate"].tolist(), results["per_predicate_images"].tolist()
     for index in order.tolist():
@@ -146,21 +131,17 @@ def predicate_table(
     return table
 
 
-def results_dict(
-    results: Mapping[str, Any], vocabulary: Vocabulary, *, mode: str = "sgdet"
-) -> dict[str, Any]:
+def results_dict(results: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """The results in plain Python types, ready for JSON: NaN becomes None.
 
-    Returns:
-        ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``scene_graph``, the
-        recalls by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if
-        boxes were evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name. Recalls and AP
-        are in 0..1.
+    ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``scene_graph``, the recalls
+    by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if boxes were
+    evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name.
     """
     ks = _depths(results)
     images = results["per_predicate_images"].tolist()
     content: dict[str, Any] = {
-        "mode": mode,
+        "mode": "sgdet",
         **{name: value for name, value in results.items() if name.startswith("images")},
         "scene_graph": {name: _plain(value) for name, value in results.items() if "@" in name},
         "predicates": {name: {"images": n} for name, n in zip(vocabulary.predicates, images, strict=True)},

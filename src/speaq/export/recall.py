@@ -10,8 +10,7 @@ from rich.table import Table
 
 from speaq.config import Config
 from speaq.errors import SpeaqError
-from speaq.evaluation.build import build_metrics
-from speaq.evaluation.sets import load_evaluation_sets
+from speaq.evaluation.build import build_metrics, load_evaluation_sets
 from speaq.export.predictor import OnnxPredictor
 from speaq.inference.build import build_postprocessor
 from speaq.pretrained import Speaq

@@ -23,8 +23,7 @@ from speaq.data.build import (
 from speaq.data.mixing import Mixture
 from speaq.data.sources import DataSource, load_training_sources
 from speaq.errors import SpeaqError
-from speaq.evaluation.build import build_metrics
-from speaq.evaluation.sets import EvaluationSets, load_evaluation_sets
+from speaq.evaluation.build import EvaluationSets, build_metrics, load_evaluation_sets
 from speaq.inference.build import build_postprocessor
 from speaq.losses.build import build_criterion
 from speaq.losses.criterion import Criterion

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from speaq.config import Config
 from speaq.data.randomness import Purpose, generator
 from speaq.errors import SpeaqError
+from speaq.evaluation.build import EvaluationSets
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.sets import EvaluationSets
 from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
 from speaq.pretrained import Speaq

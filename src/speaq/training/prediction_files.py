@@ -58,7 +58,8 @@ class PredictionFiles(L.Callback):
     ) -> None:
         """Add the predictions of a batch."""
         for graph, annotation in outputs["predictions"]:
-            self._writers[dataloader_idx].add(graph, annotation)
+            writer = self._writers[dataloader_idx]
+            writer.add(graph, image_id=annotation.image_id, source=annotation.source)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Merge the files of all ranks, with the images in the order of the data set."""

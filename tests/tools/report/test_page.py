@@ -1,25 +1,24 @@
 """The evaluation report: read back as a browser would parse it."""
 
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.analysis import analyze
 from speaq.evaluation.detection import DetectionAP
-from speaq.evaluation.ground_truth import pair_with_ground_truth, score_predictions
+from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.prediction_writer import PredictionWriter
 from speaq.evaluation.predictions import Predictions
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
-from speaq.tools.report import AssignmentHistory, EvaluatedSet, Report, choose_examples, write_report
-from speaq.tools.report.charts import Heatmap, query_bars, recall_histogram
+from speaq.tools.report import EvaluatedSet, Report, choose_examples, write_report
+from speaq.tools.report.charts import Heatmap
 from speaq.tools.report.page import environment
 
 TINY = Path(__file__).parents[2] / "golden" / "vg_tiny"
@@ -27,11 +26,6 @@ NASTY = ("</script><script>alert(1)</script>", '<b>on & "under"</b>', "$x_1$ $bo
 VOCABULARY = Vocabulary(("<img src=x onerror=alert(2)>", "cup", "ø"), NASTY)
 COUNTS = (1000, 50, 500, 5, 20)
 VOID = {"meta", "img", "input", "br"}
-
-
-def render(macro, chart):
-    """The elements of a chart."""
-    return Page(str(getattr(environment().get_template("charts.html").module, macro)(chart)))
 
 
 class Page(HTMLParser):
@@ -87,12 +81,13 @@ def evaluated(tmp_path_factory):
     pairs = [scene(index, rng, TINY / "images" / "nowhere.jpg") for index in range(30)]
     with PredictionWriter(folder / "a.h5", vocabulary=VOCABULARY, dataset="VG_test") as writer:
         for graph, annotation in pairs:
-            writer.add(graph, annotation)
+            writer.add(graph, image_id=annotation.image_id, source=annotation.source)
     predictions, truth = Predictions(folder / "a.h5"), [annotation for _, annotation in pairs]
     metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5), predicate_counts=np.array(COUNTS))
-    results = score_predictions(predictions, truth, [metrics, DetectionAP(num_objects=3)])
-    analysis = analyze(pair_with_ground_truth(predictions, truth), metrics)
-    best, worst = choose_examples(analysis, predictions, truth, count=2)
+    images = PredictedImages(predictions, truth)
+    results = score(images, [metrics, DetectionAP(num_objects=3)])
+    analysis = metrics.analyze(images)
+    best, worst = choose_examples(analysis, images, count=2)
     best[0] = replace(best[0], truth=replace(best[0].truth, image=TINY / "images" / "1.jpg"))
     return EvaluatedSet(
         name="VG_<test>", vocabulary=VOCABULARY, results=results, analysis=analysis, predicate_counts=COUNTS,
@@ -102,8 +97,7 @@ def evaluated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(evaluated):
-    mean_queries = np.array([[1, 1.5, 2], [1, np.nan, 3]])
-    history = AssignmentHistory(iterations=np.arange(3) * 10, queries_per_relation=mean_queries)
+    history = pd.DataFrame({"layer1": [1, 1.5, 2], "layer2": [1, np.nan, 3]}, index=[0, 10, 20])
     return Report(
         title="Report <1>", facts={"Backbone": "ResNet & more"}, sets=[evaluated],
         group_of_query=[0] * 3 + [1] * 5, group_of_predicate=[0, 1, 0, 1, 1], assignment=history,
@@ -188,14 +182,15 @@ def test_page_has_heatmaps_of_confusions_and_query_groups(page, evaluated):
     analysis = evaluated.analysis
     order = np.argsort(-np.array(COUNTS))
     counts = analysis.confusion[np.ix_(order, order)]
-    tips = [e["text"] for e in page.find("title") if e["text"].startswith("annotated ")]
+    all_tips = [e["attrs"]["data-tip"] for e in page.find("i") if "data-tip" in e["attrs"]]
+    tips = [tip for tip in all_tips if tip.startswith("annotated ")]
     assert len(tips) == np.count_nonzero(counts)
     assert tips[0] == (
         f"annotated {NASTY[0]}, predicted {NASTY[0]}: {counts[0, 0]} of {counts[0].sum()} "
         f"({counts[0, 0] / counts[0].sum():.1%})"
     )
     uses = analysis.query_uses
-    first = next(e["text"] for e in page.find("title") if " from group 1: " in e["text"])
+    first = next(tip for tip in all_tips if " from group 1: " in tip)
     assert first.startswith(f"{NASTY[0]} from group 1: {uses[:3, 0].sum()} of {uses[:, 0].sum()} ")
 
 
@@ -221,7 +216,7 @@ def test_page_of_several_datasets_without_optional_contents(evaluated, tmp_path)
     )  # fmt: skip
     metrics = SceneGraphMetrics(num_predicates=5, ks=(2, 5))
     metrics.update([], [])
-    empty = replace(bare, name="empty", results=metrics.compute(), analysis=analyze([], metrics))
+    empty = replace(bare, name="empty", results=metrics.compute(), analysis=metrics.analyze([]))
     write_report(tmp_path / "a.html", Report(title="t", facts={}, sets=[bare, empty]))
     page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
     heads = [e["text"] for e in page.find("h2")]
@@ -236,36 +231,22 @@ def test_page_of_several_datasets_without_optional_contents(evaluated, tmp_path)
         write_report(tmp_path / "file" / "a.html", Report(title="t", facts={}, sets=[bare]))
 
 
-def test_heatmap_has_a_cell_per_nonzero_count():
-    shares = np.array([[1.0, 0.0, 0.25], [0.5, 0.5, 0.0]])
-    tips = [[json.dumps([i, j]) for j in range(3)] for i in range(2)]
-    drawing = render("heatmap", Heatmap(
-        shares=shares, rows=["a", "b" * 40], columns=["c", "d", "e"], tips=tips, titles=("r", "c"), label="l",
-        correct=np.eye(2, 3, dtype=bool), kinds=("correct", "confused"),
-    ))  # fmt: skip
-    cells = [e["attrs"] for e in drawing.find("rect") if "g" in e["inside"]]
-    texts = [e["text"] for e in drawing.find("rect") if "g" in e["inside"]]
-    assert [(text, c["class"], c["fill-opacity"]) for text, c in zip(texts, cells, strict=True)] == [
-        ("[0, 0]", "right", "1.0"),
-        ("[0, 2]", "wrong", "0.53"),
-        ("[1, 0]", "wrong", "0.72"),
-        ("[1, 1]", "right", "0.72"),
+def test_heatmap_template_has_a_cell_per_nonzero_count():
+    heatmap = Heatmap(
+        counts=np.array([[4, 0, 1], [2, 2, 0]]), axis=0, rows=["a", "b" * 40], columns=["c", "d", "e"],
+        titles=("r", "c"), tip="{row} {column}", label="l", correct=np.eye(2, 3, dtype=bool),
+        kinds=("correct", "confused"),
+    )  # fmt: skip
+    drawing = Page(str(environment().get_template("charts.html").module.heatmap(heatmap)))
+    cells = [e["attrs"] for e in drawing.find("i") if "td" in e["inside"]]
+    assert [(cell["data-tip"], cell["class"], cell["style"]) for cell in cells] == [
+        ("a c: 4 of 6 (66.7%)", "right", "opacity:0.83"),
+        ("a e: 1 of 1 (100.0%)", "wrong", "opacity:1.0"),
+        ("b" * 40 + " c: 2 of 6 (33.3%)", "wrong", "opacity:0.6"),
+        ("b" * 40 + " d: 2 of 2 (100.0%)", "right", "opacity:1.0"),
     ]
-    labels = [e["text"] for e in drawing.find("text", **{"class": "row"})]
-    assert labels == ["aa", "b" * 23 + "…" + "b" * 40]  # each with its full name as tooltip
-    width = float(drawing.find("svg")[0]["attrs"]["width"])
-    assert all(0 <= float(cell["x"]) <= width for cell in cells)
-
-
-def test_histogram_and_query_bars():
-    drawing = render("axes", recall_histogram(np.array([0, 0, 0.05, 0.999, 1.0, np.nan]), 100))
-    tips = [e["text"] for e in drawing.find("title")]
-    assert tips[0] == "recall 0 %: 2 images" and tips[-1] == "recall 100 %: 1 images" and len(tips) == 12
-    ends = [re.findall(r"V([\d.]+)", bar["attrs"]["d"]) for bar in drawing.find("path")]
-    heights = [float(floor) - float(top) for top, floor in ends]
-    assert heights[0] == 2 * heights[1] == 2 * heights[-2] == 2 * heights[-1] > 0
-    assert sum(heights[2:-2]) == 0
-    bars = render("axes", query_bars(np.arange(5.0), [0, 0, 1, 1, 1], 20))
-    assert [e["text"] for e in bars.find("title")] == ["group 1: queries 0 to 1", "group 2: queries 2 to 4"]
-    assert render("axes", recall_histogram(np.array([]), 20)).find("svg")
-    assert render("axes", query_bars(np.zeros(0), [], 20)).find("svg")
+    assert len(drawing.find("td")) == 1 + 2 * 3
+    names = drawing.find("th", scope="row")
+    assert [e["text"] for e in names] == [e["attrs"]["title"] for e in names] == ["a", "b" * 40]
+    kinds = [e["text"] for e in drawing.find("span", **{"class": "kind"})]
+    assert kinds == ["correct", "confused"]

@@ -13,8 +13,7 @@ import pytest
 from speaq.cli import app, run
 from speaq.config import load_config
 from speaq.evaluation.predictions import Predictions
-from speaq.tools.report.rescore import rescore
-from speaq.tools.report.run import evaluate_with_report
+from speaq.tools.report.run import evaluate_with_report, rescore
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 

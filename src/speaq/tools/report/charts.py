@@ -1,247 +1,164 @@
-"""Geometry of the charts of the report; the templates turn it into SVG.
+"""Charts of the report: SVG that follows the style sheet, with tooltips, and shares for heat maps.
 
-Shape letters: see `speaq.structures`.
+Shape letters: see `speaq.structures`; G query groups.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
+from typing import Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
-from rich.cells import cell_len, set_cell_size
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from speaq.tools.report.contents import AssignmentHistory
-
-_LEFT, _TOP, _BOTTOM, _RIGHT = 52, 14, 42, 28  # margins around the data, in pixels
-_STEPS = [1, 2, 5, 10]
-_LETTER_WIDTH, _MAX_LETTERS = 6.2, 24  # of a label of the heat map: pixels, letters
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A path or polyline in pixels, its CSS class and its tooltip."""
-
-    points: str
-    class_: str
-    tip: str
+_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+_GRID = "#dfe3e7"
+_CSS_VARIABLES = {color: f"var(--g{i})" for i, color in enumerate(_COLORS)} | {_GRID: "var(--line)"}
+_SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "speaq", "font.size": 11}
+_TIP = "tip:"  # begins the id of a shape whose tooltip follows
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Shapes on axes.
+    """An SVG element, a description for screen readers, and the names of its colours, if several."""
 
-    Attributes:
-        width: width of the area for data, in pixels.
-        height: height of the area for data, in pixels.
-        x_range: ends of the horizontal axis.
-        y_max: end of the vertical axis, which starts at 0.
-        x_ticks: positions and texts.
-        titles: titles of the horizontal and of the vertical axis.
-        label: description of the chart for screen readers.
-        shapes: drawn as filled paths, or as lines where their class says so.
-    """
-
-    width: float
-    height: float
-    x_range: tuple[float, float]
-    y_max: float
-    x_ticks: Sequence[tuple[float, str]]
-    titles: tuple[str, str]
+    svg: str
     label: str
-    shapes: Sequence[Shape]
-    left: int = _LEFT
-    top: int = _TOP
-
-    @property
-    def size(self) -> tuple[float, float]:
-        """Width and height of the whole drawing in pixels."""
-        return _LEFT + self.width + _RIGHT, _TOP + self.height + _BOTTOM
-
-    @property
-    def ticks(self) -> list[tuple[float, str]]:
-        """Pixels from the left and texts of the horizontal axis."""
-        begin, end = self.x_range
-        return [(_LEFT + (x - begin) / ((end - begin) or 1) * self.width, text) for x, text in self.x_ticks]
-
-    @property
-    def rules(self) -> list[tuple[float, str]]:
-        """Pixels from the top and texts of the horizontal lines."""
-        locator = MaxNLocator(4, steps=_STEPS, integer=self.y_max >= 4)
-        values = [value for value in locator.tick_values(0, self.y_max) if 0 <= value <= self.y_max]
-        texts = [f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" for value in values]
-        return [(_y(value, self.y_max, self.height), text) for value, text in zip(values, texts, strict=True)]
+    legend: Sequence[str] = ()
 
 
 def recall_histogram(recalls: np.ndarray, k: int) -> Chart:
-    """Number of images by recall.
-
-    Args:
-        recalls: (B,), NaN for images without relations.
-        k: the depth.
-    """
+    """Number of images by recall at k (B,), which is NaN for images without relations."""
     known = recalls[~np.isnan(recalls)]
     # Exactly 0 and exactly 1 get columns of their own, since they are frequent.
     inner = np.histogram(known[(known > 0) & (known < 1)], bins=np.linspace(0, 1, 11))[0]
     counts = [int((known == 0).sum()), *inner.tolist(), int((known == 1).sum())]
     names = ["0 %", *(f"{10 * i} to {10 * i + 10} %" for i in range(10)), "100 %"]
-    width, height, top = 480, 170, float(max(counts) or 1)
-    step = width / len(counts)
-    bars = [
-        Shape(
-            _bar(_LEFT + i * step + 3, step - 6, count, top, height),
-            "fill",
-            f"recall {name}: {count:,} images",
-        )
-        for i, (name, count) in enumerate(zip(names, counts, strict=True))
-    ]
-    return Chart(
-        width,
-        height,
-        x_range=(0, len(counts)),
-        y_max=top,
-        x_ticks=[(0.5, "0"), *((i + 1.0, f"{10 * i}") for i in range(2, 10, 2)), (11.5, "100 %")],
-        titles=(f"recall of the image at {k}", "images"),
-        label=f"Images by recall at {k}: {counts[0]:,} with 0, {counts[-1]:,} with 100 %, of {len(known):,}",
-        shapes=bars,
-    )
+    axes = _axes(560, 226, f"recall of the image at {k}", "images", y_max=max(counts))
+    for bar, name, count in zip(axes.bar(range(12), counts, color=_COLORS[0]), names, counts, strict=True):
+        bar.set_gid(f"{_TIP}recall {name}: {count:,} images")
+    axes.set_xticks([0, *(i + 0.5 for i in range(2, 10, 2)), 11], ["0", "20", "40", "60", "80", "100 %"])
+    label = f"Images by recall at {k}: {counts[0]:,} with 0, {counts[-1]:,} with 100 %, of {len(known):,}"
+    return Chart(_svg(axes), label)
 
 
 def query_bars(uses: np.ndarray, group_of_query: Sequence[int], k: int) -> Chart:
-    """Mean number of relations per image that each query yields among the top k.
+    """Mean number of relations per image (P,) that each query yields among the top k.
 
-    Args:
-        uses: (P,) relations per image.
-        group_of_query: P groups; empty if queries are not grouped.
-        k: the depth.
+    ``group_of_query`` has the groups of the P queries; it is empty if queries are not grouped.
     """
     groups = np.asarray(group_of_query if len(group_of_query) == len(uses) else np.zeros(len(uses), np.int64))
-    step, height, top = max(800 / max(len(uses), 1), 1.0), 150, float(uses.max(initial=0)) or 1.0
-    shapes = []
+    axes = _axes(
+        max(880, len(uses) + 80), 206, "predicate query", "relations per image", y_max=uses.max(initial=0)
+    )
+    names = []
     for group in np.unique(groups).tolist():
         members = np.flatnonzero(groups == group)
-        bars = [_bar(_LEFT + i * step, 0.8 * step, uses[i], top, height) for i in members if uses[i] > 0]
-        tip = f"group {group + 1}: queries {members[0]} to {members[-1]}"
-        shapes.append(Shape("".join(bars) or "M0 0", f"g{group % 6}", tip))
-    values = MaxNLocator(6, steps=_STEPS, integer=True).tick_values(0, len(uses))
-    return Chart(
-        step * len(uses),
-        height,
-        x_range=(0, len(uses)),
-        y_max=top,
-        x_ticks=[(float(i), f"{i:g}") for i in values if i <= len(uses)],
-        titles=("predicate query", "relations per image"),
-        label=f"Relations per image among the top {k}, for each of {len(uses)} predicate queries",
-        shapes=shapes,
-    )
+        first, last = members[0], members[-1]
+        values = np.where(groups == group, uses, 0)[first : last + 1]
+        bars = axes.stairs(values, np.arange(first, last + 2), fill=True, color=_color(group))
+        bars.set_gid(f"{_TIP}group {group + 1}: queries {first} to {last}")
+        names.append(f"group {group + 1}")
+    axes.set_xlim(0, max(len(uses), 1))
+    label = f"Relations per image among the top {k}, for each of {len(uses)} predicate queries"
+    return Chart(_svg(axes), label, names if len(group_of_query) else ())
 
 
-def assignment_lines(history: AssignmentHistory) -> Chart:
-    """Mean number of queries assigned to a relation during training, a line per decoder layer."""
-    steps = np.asarray(history.iterations, np.float64)
-    begin, end = float(steps.min()), float(steps.max())
-    width, height, top = 480, 170, (float(np.nanmax(history.queries_per_relation)) or 1.0) * 1.05
-    shapes = []
-    for layer, values in enumerate(np.asarray(history.queries_per_relation, np.float64)):
-        known = ~np.isnan(values)
-        x = _LEFT + (steps[known] - begin) / ((end - begin) or 1) * width
-        y = [_y(value, top, height) for value in values[known]]
-        line = (
-            "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True)) if known.any() else "M0 0"
-        )
-        shapes.append(Shape(line, f"line g{layer % 6}", f"layer {layer + 1}"))
-    ticks = MaxNLocator(5, steps=_STEPS).tick_values(begin, end)
-    return Chart(
-        width,
-        height,
-        x_range=(begin, end),
-        y_max=top,
-        x_ticks=[(x, f"{x:,.0f}") for x in ticks if begin <= x <= end],
-        titles=("iteration", "queries per relation"),
-        label="Mean number of queries per relation during training, by decoder layer",
-        shapes=shapes,
-    )
+def assignment_lines(queries_per_relation: pd.DataFrame) -> Chart:
+    """Queries assigned to a relation during training, by iteration (rows) and decoder layer (columns)."""
+    top = 1.05 * np.nanmax(queries_per_relation)
+    axes = _axes(560, 226, "iteration", "queries per relation", y_max=top)
+    names = [f"layer {layer + 1}" for layer in range(queries_per_relation.shape[1])]
+    for layer, name in enumerate(names):
+        line = queries_per_relation.iloc[:, layer].dropna()
+        axes.plot(line.index, line, color=_color(layer), linewidth=2, gid=f"{_TIP}{name}")
+    label = "Mean number of queries per relation during training, by decoder layer"
+    return Chart(_svg(axes), label, names)
 
 
-def _y(value: float, y_max: float, height: float) -> float:
-    """Pixels from the top."""
-    return _TOP + (1 - value / y_max) * height
+def _color(index: int) -> str:
+    return _COLORS[index % len(_COLORS)]
 
 
-def _bar(x: float, width: float, value: float, y_max: float, height: float) -> str:
-    """The path of a bar from 0 to the value."""
-    floor = _TOP + height
-    return f"M{x:.1f} {floor:.1f}V{_y(value, y_max, height):.1f}h{width:.2f}V{floor:.1f}z"
+def _axes(width: int, height: int, x_title: str, y_title: str, *, y_max: float) -> Axes:
+    """Axes in a figure of this size in pixels, with a vertical axis from 0."""
+    with rc_context(_SETTINGS):
+        axes = Figure(figsize=(width / 72, height / 72), layout="constrained").subplots()
+    axes.set_xlabel(x_title)
+    axes.set_ylabel(y_title)
+    axes.set_ylim(0, y_max or 1)
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=y_max >= 4))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.grid(axis="y", color=_GRID)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.margins(x=0)
+    return axes
+
+
+def _svg(axes: Axes) -> str:
+    """The SVG element of a figure, in colours of the style sheet, with shapes' ids turned into tooltips."""
+    file, figure = StringIO(), axes.get_figure(root=True)
+    assert figure is not None
+    with rc_context(_SETTINGS):
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+    text = file.getvalue()
+    text = text[text.index("<svg") :].replace('pt"', 'px"', 2)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would hold for the whole page
+    text = re.sub(rf'<g id="{_TIP}([^"]*)">', r"<g><title>\1</title>", text)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # the ids of several figures are the same
+    for color, variable in _CSS_VARIABLES.items():
+        text = text.replace(color, variable)
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heatmap:
-    """A grid of cells whose colour gets stronger with the share.
+    """A table of counts whose cells have stronger colours for larger shares.
 
     Attributes:
-        shares: (rows, columns) in 0..1; cells with 0 are not drawn.
+        counts: (rows, columns); cells with 0 are empty.
+        axis: shares add up to 1 along this axis.
         rows: names.
         columns: names.
-        tips: tooltip of each cell.
         titles: titles of the rows and of the columns.
+        tip: beginning of a cell's tooltip, a format with ``row`` and ``column``.
         label: description for screen readers.
         correct: (rows, columns) bool, cells in the colour for correct ones; the others have that for errors.
-        kinds: what the legend calls these two colours.
+        kinds: names of these two colours in the legend.
     """
 
-    shares: np.ndarray
+    counts: np.ndarray
+    axis: int
     rows: Sequence[str]
     columns: Sequence[str]
-    tips: Sequence[Sequence[str]]
     titles: tuple[str, str]
+    tip: str
     label: str
-    correct: np.ndarray | None = None
-    kinds: tuple[str, str] = ("share", "")
+    correct: np.ndarray
+    kinds: Sequence[str]
 
     @property
-    def cell(self) -> float:
-        """Side of a cell in pixels."""
-        return float(np.clip(820 // max(len(self.columns), 1), 15, 30))
-
-    @property
-    def corner(self) -> str:
-        """The titles, above the row names."""
-        return (
-            f"{self.titles[0]} \N{DOWNWARDS ARROW} \N{NO-BREAK SPACE} {self.titles[1]} \N{RIGHTWARDS ARROW}"
-        )
-
-    @property
-    def left(self) -> float:
-        """Width of the row names in pixels."""
-        return max(_length(name) for name in (*self.rows, self.corner)) * _LETTER_WIDTH + 14
-
-    @property
-    def column_length(self) -> float:
-        """Length of the longest column name in pixels."""
-        return max((_length(name) for name in self.columns), default=0) * _LETTER_WIDTH
-
-    @property
-    def cells(self) -> list[tuple[int, int, str, float]]:
-        """Row, column, CSS class and opacity of each cell that is drawn."""
-        return [
-            (
-                i,
-                j,
-                "right" if self.correct is None or self.correct[i, j] else "wrong",
-                opacity(self.shares[i, j]),
-            )
-            for i, j in np.argwhere(self.shares > 0).tolist()
-        ]
+    def cells(self) -> list[list[tuple[str, float, str] | None]]:
+        """CSS class, opacity and tooltip of each cell by row; None for an empty one."""
+        totals = np.broadcast_to(self.counts.sum(axis=self.axis, keepdims=True), self.counts.shape)
+        shares = self.counts / np.maximum(totals, 1)
+        cells: list[list[tuple[str, float, str] | None]] = [[None] * len(self.columns) for _ in self.rows]
+        for i, j in np.argwhere(self.counts).tolist():
+            names = self.tip.format(row=self.rows[i], column=self.columns[j])
+            tip = f"{names}: {self.counts[i, j]:,} of {totals[i, j]:,} ({shares[i, j]:.1%})"
+            cells[i][j] = ("right" if self.correct[i, j] else "wrong", opacity(shares[i, j]), tip)
+        return cells
 
 
 def opacity(share: float) -> float:
     """Opacity of a cell; the square root makes small shares visible."""
     return round(0.06 + 0.94 * float(share) ** 0.5, 2)
-
-
-def shorten(name: str) -> str:
-    """A name cut to the maximum length of a label."""
-    return name if cell_len(name) <= _MAX_LETTERS else set_cell_size(name, _MAX_LETTERS - 1) + "…"
-
-
-def _length(name: str) -> int:
-    return min(cell_len(name), _MAX_LETTERS)

@@ -4,30 +4,23 @@ Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from speaq.evaluation.analysis import Analysis
-from speaq.evaluation.ground_truth import GroundTruth, annotation_lookup
-from speaq.evaluation.predictions import Predictions
+from speaq.evaluation.ground_truth import PredictedImages
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
-_MIN_RELATIONS, _MAX_RELATIONS = 3, 12  # of examples, so that the picture is informative and readable
+_MIN_RELATIONS, _MAX_RELATIONS = 3, 12  # of examples, so that the image is informative and readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """An image of the report.
-
-    Attributes:
-        image_id: id of the image.
-        truth: ground truth, with its image file.
-        prediction: prediction for the same image.
-        recalls: recall of the image at each k, with graph constraint.
-    """
+    """Ground truth, with its image file, and prediction of an image, and its recall at each k."""
 
     image_id: int | str
     truth: SceneGraph
@@ -45,9 +38,7 @@ class EvaluatedSet:
         results: values of the metrics, see `speaq.evaluation.results`.
         analysis: analysis of the same predictions.
         predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
-        best: images with the highest recall.
-        worst: images with the lowest recall.
-        facts: further information about this data set, by name.
+        best, worst: images with the highest and with the lowest recall.
     """
 
     name: str
@@ -57,20 +48,6 @@ class EvaluatedSet:
     predicate_counts: Sequence[int] | np.ndarray | None = None
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssignmentHistory:
-    """Number of queries assigned to a relation during training.
-
-    Attributes:
-        iterations: logged iterations.
-        queries_per_relation: (L, iterations) mean number of queries per relation, by decoder layer.
-    """
-
-    iterations: np.ndarray
-    queries_per_relation: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +60,8 @@ class Report:
         sets: the data sets that were evaluated, at least one.
         group_of_query: P groups of the predicate queries, from 0; empty if queries are not grouped.
         group_of_predicate: R groups; empty if queries are not grouped.
-        assignment: number of queries per relation in training, if known.
+        assignment: mean number of queries per relation during training, if known; rows are iterations,
+            columns decoder layers.
     """
 
     title: str
@@ -91,42 +69,35 @@ class Report:
     sets: Sequence[EvaluatedSet]
     group_of_query: Sequence[int] = ()
     group_of_predicate: Sequence[int] = ()
-    assignment: AssignmentHistory | None = None
+    assignment: pd.DataFrame | None = None
 
 
 def choose_examples(
-    analysis: Analysis, predictions: Predictions, ground_truth: GroundTruth, *, count: int = 4
+    analysis: Analysis, images: PredictedImages, *, count: int = 4
 ) -> tuple[list[Example], list[Example]]:
-    """The images with the best and the worst recall at the largest k.
+    """The images with the best and the worst recall at the largest k, ``count`` each; no image is in both.
 
-    Images with 3 to 12 relations are preferred, since a picture can show these; ties are ordered by the
-    number of relations, most first.
-
-    Args:
-        analysis: analysis of the predictions.
-        predictions: predictions on a data set.
-        ground_truth: ground truth of the same images.
-        count: length of each list; no image is in both.
+    Images with 3 to 12 relations are preferred; ties are in the order of the number of relations, most first.
 
     Raises:
-        SpeaqError: predictions and ground truth are not of the same images, or the file is damaged.
+        SpeaqError: the file of the predictions is damaged.
     """
     recalls = analysis.image_recalls()[0]
     relations = np.bincount(analysis.images, minlength=len(analysis.image_ids))
     preferred = (relations >= _MIN_RELATIONS) & (relations <= _MAX_RELATIONS)
     usable = np.flatnonzero(relations)
-    best = usable[np.lexsort((-relations[usable], -recalls[-1, usable], ~preferred[usable]))]
-    worst = usable[np.lexsort((-relations[usable], recalls[-1, usable], ~preferred[usable]))]
     count = min(count, len(usable) // 2)
-    annotation_of = annotation_lookup(predictions, ground_truth)
 
-    def example(index: int) -> Example:
-        annotation = annotation_of(analysis.image_ids[index])
-        return Example(
-            image_id=annotation.image_id,
-            truth=SceneGraph.from_annotation(annotation, predictions.vocabulary),
-            prediction=predictions[index],
-            recalls=tuple(recalls[:, index].tolist()),
-        )
+    def examples(order: np.ndarray) -> list[Example]:
+        chosen = usable[np.lexsort((-relations[usable], order[usable], ~preferred[usable]))][:count]
+        return [
+            Example(
+                image_id=analysis.image_ids[index],
+                truth=SceneGraph.from_annotation(images.annotation(index), images.predictions.vocabulary),
+                prediction=images.predictions[index],
+                recalls=tuple(recalls[:, index].tolist()),
+            )
+            for index in chosen.tolist()
+        ]
 
-    return [example(index) for index in best[:count].tolist()], [example(i) for i in worst[:count].tolist()]
+    return examples(-recalls[-1]), examples(recalls[-1])

@@ -35,7 +35,7 @@ for (const part of document.querySelectorAll(".searchable")) {
   });
 }
 
-// Tooltips on hover or touch, made from the titles of shapes.
+// Tooltips on hover or touch, from the titles of shapes and the data-tip of cells of heat maps.
 const tip = document.createElement("div");
 tip.id = "tip";
 tip.hidden = true;
@@ -45,8 +45,8 @@ for (const title of document.querySelectorAll("svg title")) {
   title.remove();
 }
 function point(event) {
-  const shape = event.target.closest?.("svg [data-tip]");
-  for (const cross of document.querySelectorAll(".cross")) cross.style.visibility = "";
+  const shape = event.target.closest?.("[data-tip]");
+  for (const head of document.querySelectorAll(".heatmap .current")) head.classList.remove("current");
   tip.hidden = !shape;
   if (!shape) return;
   tip.textContent = shape.dataset.tip;
@@ -56,14 +56,10 @@ function point(event) {
   const above = box.top - tip.offsetHeight - 8;
   tip.style.left = `${left + window.scrollX}px`;
   tip.style.top = `${(above > 0 ? above : box.bottom + 8) + window.scrollY}px`;
-  if (shape.parentNode.classList.contains("cells")) {
-    const drawing = shape.closest("svg");
-    const across = drawing.querySelector(".across");
-    const down = drawing.querySelector(".down");
-    across.setAttribute("y", shape.getAttribute("y") - 0.5);
-    down.setAttribute("x", shape.getAttribute("x") - 0.5);
-    across.style.visibility = down.style.visibility = "visible";
-  }
+  const cell = shape.closest(".heatmap td");
+  if (!cell) return;
+  cell.parentNode.cells[0].classList.add("current");
+  cell.closest("table").tHead.rows[0].cells[cell.cellIndex].classList.add("current");
 }
 document.addEventListener("pointerover", point);
 document.addEventListener("pointerdown", point);
