@@ -19,7 +19,21 @@ def convert(
     out: Path,
     *,
     source_format: Annotated[
-        Literal["vg", "vg-raw", "coco", "sgg-benchmark", "openimages", "psg", "jsonl"] | None,
+        Literal[
+            "vg",
+            "vg-raw",
+            "coco",
+            "sgg-benchmark",
+            "openimages",
+            "psg",
+            "jsonl",
+            "vrd",
+            "gqa",
+            "clevr",
+            "hoi",
+            "label-studio",
+        ]
+        | None,
         Parameter(name="--from"),
     ] = None,
     target_format: Annotated[
@@ -47,8 +61,9 @@ def convert(
         source: a file or a folder.
         out: output folder, created if it does not exist.
         source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
-            EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, or jsonl
-            (docs/dataset_jsonl.md); by default recognised from the files.
+            EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, vrd, gqa, clevr, hoi
+            (HICO-DET and V-COCO), label-studio, or jsonl (docs/dataset_jsonl.md); by default recognised from
+            the files.
         target_format: what to write; vg is what training reads.
         images: folder of the images; by default the one beside the annotations, if there is one.
         link_images: create links <image_id>.<extension> in OUT/images for files with other names.

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speaq.errors import SpeaqError
-from speaq.tools.convert import coco, json_lines, open_images, psg, sgg_benchmark, vg, vg_raw
+from speaq.tools.convert import (
+    clevr,
+    coco,
+    gqa,
+    hoi,
+    json_lines,
+    label_studio,
+    open_images,
+    psg,
+    sgg_benchmark,
+    vg,
+    vg_raw,
+    vrd,
+)
 from speaq.tools.convert.annotated import AnnotatedSet
 
 
@@ -63,6 +76,28 @@ FORMATS = (
         "Open Images V6: *vrd*.csv and *class-descriptions*.csv",
         open_images.recognises,
         open_images.read,
+    ),
+    Format(
+        "vrd",
+        "VRD: annotations_train.json, annotations_test.json, objects.json, predicates.json",
+        vrd.recognises,
+        vrd.read,
+    ),
+    Format("gqa", "GQA: *sceneGraphs.json", gqa.recognises, gqa.read),
+    Format("clevr", "CLEVR: *_scenes.json", clevr.recognises, clevr.read),
+    Format(
+        "hoi",
+        "HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
+        hoi.recognises,
+        hoi.read,
+        by_content=True,
+    ),
+    Format(
+        "label-studio",
+        "Label Studio: JSON with 'rectanglelabels'",
+        label_studio.recognises,
+        label_studio.read,
+        by_content=True,
     ),
     Format(
         "sgg-benchmark",

@@ -7,7 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from speaq.data.visual_genome import SUFFIXES
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import AnnotatedSet
+from speaq.images import SUFFIXES as IMAGE_SUFFIXES
+from speaq.images import read_image_size
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 
 
 def guess_folder(source: Path) -> Path | None:
@@ -20,6 +22,34 @@ def guess_folder(source: Path) -> Path | None:
 def find_file(folder: Path, names: Sequence[str]) -> str | None:
     """The first of these names that is a file of the folder."""
     return next((name for name in names if name and os.path.isfile(folder / name)), None)  # noqa: PTH113
+
+
+def sized_images(
+    found: Sequence[AnnotatedImage], folder: Path | None, what: str
+) -> tuple[list[AnnotatedImage], int]:
+    """The images that have a file in a folder (or below it), with their sizes, and how many have none.
+
+    Args:
+        found: images without sizes.
+        folder: of the image files.
+        what: name of the format, for messages.
+
+    Raises:
+        SpeaqError: there is no folder, or none of the images is in it.
+    """
+    if folder is None:
+        raise SpeaqError(f"{what} has no sizes of images: name the folder of images with --images.")
+    files = {path.name: path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
+    there = []
+    for image in found:
+        path = files.get(PurePosixPath(image.file).name)
+        if path is not None:
+            image.file = path.relative_to(folder).as_posix()
+            image.width, image.height = read_image_size(path)
+            there.append(image)
+    if found and not there:
+        raise SpeaqError(f"{folder}: expected images such as {found[0].file}, found none of them.")
+    return there, len(found) - len(there)
 
 
 def find_images(data: AnnotatedSet, folder: Path) -> tuple[AnnotatedSet, int]:

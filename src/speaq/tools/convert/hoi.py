@@ -1,0 +1,102 @@
+"""Human-object interactions (HICO-DET, V-COCO) in the JSON layout of PPDM and QPIC.
+
+A file, with train or test in its name, is a list of ``{"file_name", "annotations": [{"bbox", "category_id"}],
+"hoi_annotation": [{"subject_id", "object_id", "category_id"}]}``; boxes are xyxy in pixels, subject and
+object are positions in ``annotations``, and an object of -1, an interaction without object, is left out. The
+files have no names: ``objects.txt`` and ``verbs.txt`` beside them have one ``number name`` per line. Sizes
+are those of the image files.
+"""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from speaq.errors import SpeaqError
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.image_files import sized_images
+from speaq.tools.convert.reading import Box, Rows, files_with, read_json, split_of
+
+_KEY = "hoi_annotation"
+
+
+class Annotation(TypedDict):
+    """A box of an image."""
+
+    bbox: Box
+    category_id: int | str
+
+
+class Interaction(TypedDict):
+    """An interaction of a person with an object."""
+
+    subject_id: int
+    object_id: int
+    category_id: int
+
+
+class Image(TypedDict):
+    """An entry of the file."""
+
+    file_name: str
+    annotations: list[Annotation]
+    hoi_annotation: list[Interaction]
+
+
+_LAYOUT = TypeAdapter(Rows[Image])
+
+
+def recognises(source: Path) -> bool:
+    """Whether this is such a file, or a folder of them."""
+    return bool(files_with(source, _KEY))
+
+
+def read(source: Path, images: Path | None = None) -> AnnotatedSet:
+    """Read a file, or all such files of a folder. Images without a file are left out.
+
+    Raises:
+        SpeaqError: a file is missing or does not have this layout, or there is no folder of images.
+    """
+    paths = files_with(source, _KEY)
+    if not paths:
+        raise SpeaqError(f"{source}: expected JSON with '{_KEY}', found none.")
+    folder = source if source.is_dir() else source.parent
+    objects, verbs = _names(folder / "objects.txt"), _names(folder / "verbs.txt")
+    found, num_without_object = [], 0
+    for path in paths:
+        split = split_of(path, alone=len(paths) == 1)
+        for row, item in enumerate(read_json(path, _LAYOUT)):
+            interactions = [each for each in item["hoi_annotation"] if each["object_id"] >= 0]
+            num_without_object += len(item["hoi_annotation"]) - len(interactions)
+            found.append(
+                AnnotatedImage(
+                    place=f"{path}: [{row}]",
+                    id=Path(item["file_name"]).stem,
+                    file=item["file_name"],
+                    width=0,
+                    height=0,
+                    split=split,
+                    boxes=[each["bbox"] for each in item["annotations"]],
+                    classes=[int(each["category_id"]) for each in item["annotations"]],
+                    relations=[
+                        (each["subject_id"], each["object_id"], each["category_id"]) for each in interactions
+                    ],
+                )
+            )
+    sized, num_missing = sized_images(found, images, "HICO-DET")
+    data = AnnotatedSet.from_images(source, sized, objects, verbs)
+    data = data.noting("images without a file left out", num_missing)
+    return data.noting("interactions without object left out", num_without_object)
+
+
+def _names(path: Path) -> dict[int, str]:
+    """Names by number, from lines of ``number name``; other lines are headings."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise SpeaqError(
+            f"{path}: cannot read this file ({error}); the annotations have no names: write 'number name' on "
+            "each line, with the numbers of the annotations."
+        ) from error
+    parts = (line.split(maxsplit=1) for line in lines)
+    return {int(part[0]): part[1].strip() for part in parts if len(part) == 2 and part[0].isdigit()}

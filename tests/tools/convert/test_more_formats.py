@@ -1,0 +1,177 @@
+"""Reading small files of VRD, GQA, CLEVR, HICO-DET and Label Studio, and converting them there and back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from speaq.errors import SpeaqError
+from speaq.tools.convert import AnnotatedSet, convert_dataset, format_of
+
+
+def write(path: Path, content) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def image(path: Path, width=100, height=50) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height)).save(path)
+
+
+def read(source: Path, name: str, **options) -> AnnotatedSet:
+    assert format_of(source).name == name
+    there = convert_dataset(source, source.parent / "there", **options)
+    back = convert_dataset(source.parent / "there", source.parent / "back", target_format="jsonl").data
+    data = there.data
+    assert np.abs(back.boxes - data.boxes).max() < 1e-3
+    assert (back.ids, back.vocabulary) == (data.ids, data.vocabulary)
+    assert (back.relations == data.relations).all()
+    assert (back.splits == data.splits).all()
+    return data
+
+
+def test_read_vrd(tmp_path):
+    man, hat = (
+        {"category": category, "bbox": box} for category, box in ((1, [5, 35, 10, 30]), (0, [0, 9, 20, 40]))
+    )
+    source = tmp_path / "vrd"
+    write(source / "objects.json", ["hat", "man"])
+    write(source / "predicates.json", ["on", "wear"])
+    relations = [
+        {"subject": man, "predicate": 1, "object": hat},
+        {"subject": hat, "predicate": 0, "object": man},
+    ]
+    write(source / "annotations_train.json", {"1_b.jpg": relations, "gone.jpg": relations})
+    write(source / "annotations_test.json", {"2_b.jpg": relations[:1]})
+    with pytest.raises(SpeaqError, match="VRD has no sizes of images: name the folder"):
+        convert_dataset(source, tmp_path / "out")
+    image(tmp_path / "images/sg_train_images/1_b.jpg")
+    image(tmp_path / "images/sg_test_images/2_b.jpg")
+    data = read(source, "vrd", images=tmp_path / "images")
+    assert (data.ids, data.splits.tolist()) == (["2_b", "1_b"], [2, 0])
+    assert data.files == ["sg_test_images/2_b.jpg", "sg_train_images/1_b.jpg"]
+    assert data.boxes.tolist() == [[10, 5, 30, 35], [20, 0, 40, 9]] * 2
+    assert data.labels.tolist() == [1, 0, 1, 0]
+    assert data.relations.tolist() == [[0, 1, 1], [2, 3, 1], [3, 2, 0]]
+    assert data.changes == {"images without a file left out": 1}
+
+
+def test_read_gqa(tmp_path):
+    def thing(name, box, relations=()):
+        return {
+            "name": name,
+            **dict(zip("xywh", box, strict=True)),
+            "relations": list(relations),
+            "attributes": [],
+        }
+
+    graph = {
+        "width": 100,
+        "height": 50,
+        "objects": {
+            "11": thing("man", (10, 5, 20, 30), [{"name": "to the left of", "object": "12"}]),
+            "12": thing("hat", (60, 5, 20, 30), [{"name": "near", "object": "11"}]),
+        },
+    }
+    source = tmp_path / "gqa"
+    write(source / "train_sceneGraphs.json", {"7": graph})
+    write(source / "val_sceneGraphs.json", {"8": graph})
+    data = read(source, "gqa")
+    assert (data.ids, data.splits.tolist()) == (["7", "8"], [0, 1])
+    assert data.vocabulary.predicates == ("near", "to the left of")
+    assert data.boxes[:2].tolist() == [[10, 5, 30, 35], [60, 5, 80, 35]]
+    assert data.relations.tolist() == [[0, 1, 1], [1, 0, 0], [2, 3, 1], [3, 2, 0]]
+    graph["objects"]["11"]["relations"][0]["object"] = "99"
+    with pytest.raises(SpeaqError, match=r"train_sceneGraphs.json: image '7': .* found '99'"):
+        convert_dataset(write(source / "train_sceneGraphs.json", {"7": graph}), tmp_path / "out")
+
+
+def test_read_clevr(tmp_path):
+    thing = {
+        "color": "red",
+        "material": "metal",
+        "shape": "cube",
+        "size": "large",
+        "pixel_coords": [100, 150, 10.5],
+    }
+    scene = {
+        "image_filename": "CLEVR_val_000003.png",
+        "objects": [thing, {**thing, "color": "blue", "size": "small", "pixel_coords": [300, 150, 10.5]}],
+        "relationships": {"left": [[], [0]], "right": [[1], []]},
+    }
+    write(tmp_path / "scenes/CLEVR_val_scenes.json", {"info": {}, "scenes": [scene]})
+    data = read(tmp_path / "scenes", "clevr")
+    assert (data.ids, data.splits.tolist()) == (["CLEVR_val_000003"], [1])
+    assert data.vocabulary.objects == ("blue metal cube", "red metal cube")
+    assert data.boxes.tolist() == [[65, 115, 135, 185], [282.5, 132.5, 317.5, 167.5]]
+    assert data.relations.tolist() == [[0, 1, 0], [1, 0, 1]]  # the first is left of the second
+
+
+def test_read_hoi(tmp_path):
+    source = tmp_path / "hico"
+    entry = {
+        "file_name": "HICO_test2015_1.jpg",
+        "annotations": [
+            {"bbox": [1, 2, 30, 40], "category_id": 1},
+            {"bbox": [20, 2, 60, 40], "category_id": "4"},
+        ],
+        "hoi_annotation": [
+            {"subject_id": 0, "object_id": 1, "category_id": 7, "hoi_category_id": 3},
+            {"subject_id": 0, "object_id": -1, "category_id": 7, "hoi_category_id": 3},
+        ],
+    }
+    write(source / "test_hico.json", [entry])
+    image(tmp_path / "images/HICO_test2015_1.jpg")
+    with pytest.raises(SpeaqError, match=r"objects.txt: cannot read .* write 'number name' on each line"):
+        convert_dataset(source, tmp_path / "out", images=tmp_path / "images")
+    write(source / "objects.txt", "id name\n1 person\n4 motorcycle\n")
+    write(source / "verbs.txt", "\ufeff7 ride\n8 hold on to\n")
+    data = read(source, "hoi", images=tmp_path / "images")
+    assert data.vocabulary.objects == ("person", "motorcycle")
+    assert data.vocabulary.predicates == ("ride", "hold on to")
+    assert (data.splits.tolist(), data.relations.tolist()) == ([2], [[0, 1, 0]])
+    assert data.changes == {"interactions without object left out": 1}
+
+
+def label_studio_task(**relation):
+    def box(name, label, x):
+        value = {"x": x, "y": 10, "width": 20, "height": 40, "rotation": 0, "rectanglelabels": [label]}
+        size = {"original_width": 100, "original_height": 50}
+        return {"id": name, "type": "rectanglelabels", **size, "value": value}
+
+    results = [box("a", "cup", 5), box("b", "table", 50)]
+    results.append({"type": "relation", "from_id": "a", "to_id": "b", **relation})
+    return {
+        "id": 3,
+        "data": {"image": "/data/upload/4/0a1b2c3d-my-photo.jpg"},
+        "annotations": [{"result": results}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("relation", "expected"),
+    [
+        ({"direction": "right", "labels": ["on", "near"]}, [[0, 1, 1], [0, 1, 0]]),
+        ({"direction": "left", "labels": ["near"]}, [[1, 0, 0]]),
+        ({"direction": "bi", "labels": ["near"]}, [[0, 1, 0], [1, 0, 0]]),
+    ],
+)
+def test_read_label_studio(tmp_path, relation, expected):
+    empty = {"id": 4, "data": {"image": "x.jpg"}, "annotations": []}
+    source = write(tmp_path / "export/tasks.json", [label_studio_task(**relation), empty])
+    data = read(source, "label-studio")
+    assert (data.ids, data.files) == (["my-photo"], ["my-photo.jpg"])
+    assert data.vocabulary.objects == ("cup", "table")
+    assert data.boxes.tolist() == [[5, 5, 25, 25], [50, 5, 70, 25]]
+    assert data.relations.tolist() == expected
+    assert data.changes == {"tasks without a box left out": 1}
+
+
+def test_label_studio_relation_to_an_unknown_box_is_refused(tmp_path):
+    source = write(tmp_path / "tasks.json", [label_studio_task(to_id="z", labels=["on"])])
+    with pytest.raises(SpeaqError, match=r"tasks.json: \[0\]: .* two boxes in a relation, found 'a' and 'z'"):
+        convert_dataset(source, tmp_path / "out")
