@@ -11,7 +11,8 @@ import numpy as np
 from golden_dataset import TINY
 from speaq.config.data import GenomeSection
 from speaq.data.visual_genome import VisualGenome
-from speaq.tools.doctor import DatasetCheck, Source, check_dataset
+from speaq.tools.doctor.check import DatasetCheck, check_dataset
+from speaq.tools.doctor.sources import Source
 
 
 class DamagedDataset:

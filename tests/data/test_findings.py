@@ -10,8 +10,8 @@ from speaq.errors import SpeaqError
 def test_cases_of_one_kind_are_one_finding():
     findings = Findings(limit=2)
     findings.add("image-id-missing", [Example(None, "entry 1", "width")])
-    findings.add("dictionary-gap", [Example(None, "number 2", "no name")], fields={"key": "a", "count": 3})
-    findings.add("dictionary-gap", [Example(None, "number 2", "no name")], fields={"key": "b", "count": 3})
+    findings.add("dictionary-gap", [Example(None, "number 2", "no name")], key="a", last=3)
+    findings.add("dictionary-gap", [Example(None, "number 2", "no name")], key="b", last=3)
     findings.add("image-id-missing", [Example(7, f"entry {i}", "width") for i in (4, 5)])
     findings.add("image-id-type", [])
     found = findings.ordered()
@@ -35,7 +35,7 @@ def test_rows_are_shown_with_their_images():
         np.array([True, False, True]),
         values,
         owners=np.array([1, 0, -1]),
-        fields={"box_scale": 1024},
+        box_scale=1024,
     )
     (finding,) = findings.ordered()
     assert (finding.severity, finding.count, finding.images) == ("error", 2, ("b",))

@@ -51,18 +51,16 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     # Ranges that overlap can be read: the images share their boxes or relations.
     findings = FirstError(path, accepted=("box-range-overlap", "relation-range-overlap"))
     arrays = read_arrays(path, box_scale, findings, optional=False)
-    assert arrays is not None and arrays.split is not None and arrays.boxes is not None
-    assert arrays.labels is not None and arrays.pairs is not None and arrays.predicates is not None
-    assert arrays.box_rows is not None and arrays.relation_rows is not None
-    boxes, pairs = arrays.boxes, arrays.pairs
-    box_ranges, relation_ranges = arrays.box_rows.ranges, arrays.relation_rows.ranges
+    assert arrays is not None and arrays.box_rows is not None and arrays.relation_rows is not None
+    values, box_ranges, relation_ranges = arrays.values, arrays.box_rows.ranges, arrays.relation_rows.ranges
+    boxes, pairs = values["boxes"], values["relationships"]
     for code, bad in malformed_boxes(boxes).items():
-        findings.add_rows(code, f"boxes_{box_scale}", bad, boxes, fields={"box_scale": box_scale})
-    for code, key, numbers, names in (
-        ("label-unknown", "labels", arrays.labels, vocabulary.objects),
-        ("predicate-unknown", "predicates", arrays.predicates, vocabulary.predicates),
+        findings.add_rows(code, f"boxes_{box_scale}", bad, boxes, box_scale=box_scale)
+    for code, key, names in (
+        ("label-unknown", "labels", vocabulary.objects),
+        ("predicate-unknown", "predicates", vocabulary.predicates),
     ):
-        findings.add_rows(code, key, (numbers < 1) | (numbers > len(names)), numbers)
+        findings.add_rows(code, key, (values[key] < 1) | (values[key] > len(names)), values[key])
     rows = relation_ranges.rows()
     outside = np.zeros(len(pairs), dtype=bool)
     outside[rows[outside_image(pairs[rows], relation_ranges.images(), box_ranges)]] = True
@@ -70,13 +68,13 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     findings.add_rows("relation-box-unknown", "relationships", unknown, pairs)
     findings.add_rows("relation-box-of-other-image", "relationships", outside, pairs)
     return AnnotationArrays(
-        split=arrays.split,
+        split=values["split"],
         box_ranges=box_ranges,
         relation_ranges=relation_ranges,
         boxes=corners(boxes),
-        labels=(arrays.labels - 1).astype(np.int32),
+        labels=(values["labels"] - 1).astype(np.int32),
         pairs=pairs,
-        predicates=(arrays.predicates - 1).astype(np.int32),
+        predicates=(values["predicates"] - 1).astype(np.int32),
     )
 
 

@@ -3,8 +3,6 @@
 Shape letters: see `speaq.structures`, with N and M counted over the whole file; I: images of the file.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from speaq.data.finding_kinds import Severity
 from speaq.data.findings import Example, Findings
 
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError)  # what h5py has been seen to raise on damaged files
-_COLUMNS = {
+_INTEGERS = {
     "split": 1,
     "img_to_first_box": 1,
     "img_to_last_box": 1,
@@ -25,6 +23,7 @@ _COLUMNS = {
     "relationships": 2,
     "predicates": 1,
 }
+"""Arrays of integers, with their columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,11 @@ class Ranges:
         """The image of each of `rows`."""
         return np.repeat(np.arange(len(self.count)), self.count)
 
+    def counts(self, kept: np.ndarray) -> np.ndarray:
+        """How many (I,) of the rows of each image are kept, ``kept`` a flag for each of `rows`."""
+        kept_before = np.concatenate(([0], np.cumsum(kept)))
+        return np.diff(kept_before[self.offsets()])
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRows:
@@ -80,28 +84,19 @@ class ImageRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawArrays:
-    """The arrays as they are in the file; None for what is missing or cannot be used.
+    """The arrays as they are in the file.
 
     Attributes:
+        values: those that can be used, by name: split (I,), labels (N,), relationships (M, 2) and predicates
+            (M,), int64; boxes and other_boxes (N, 4), (cx, cy, w, h) in the frame that is read and in the
+            other one; attributes (N, any number). Class numbers and attributes count from 1, rows from 0.
         num_boxes: N, None where boxes and labels are not equally many.
-        split: (I,) int64.
-        boxes, other_boxes: (N, 4) in the frame that is read and in the other one, (cx, cy, w, h).
-        labels: (N,) int64, from 1.
-        attributes: (N, any number) int64, from 1, 0 for none.
-        pairs: (M, 2) int64, rows of ``boxes``.
-        predicates: (M,) int64, from 1.
-        box_rows, relation_rows: the rows of each image.
+        box_rows, relation_rows: the rows of each image, None where they are not known.
         unread: names of further arrays in the file, and of optional ones that cannot be used.
     """
 
+    values: dict[str, np.ndarray]
     num_boxes: int | None
-    split: np.ndarray | None
-    boxes: np.ndarray | None
-    other_boxes: np.ndarray | None
-    labels: np.ndarray | None
-    attributes: np.ndarray | None
-    pairs: np.ndarray | None
-    predicates: np.ndarray | None
     box_rows: ImageRows | None
     relation_rows: ImageRows | None
     unread: tuple[str, ...]
@@ -117,17 +112,13 @@ class RawArrays:
         return self.relation_rows and self.relation_rows.owners
 
     def missing(self) -> list[str]:
-        """The arrays that training needs and that are missing or cannot be used."""
-        needed = {
-            "split": self.split,
-            "boxes": self.boxes,
-            "labels": self.labels,
-            "pairs": self.pairs,
-            "predicates": self.predicates,
-            "box_ranges": self.box_rows,
-            "relation_ranges": self.relation_rows,
-        }
-        return [name for name, value in needed.items() if value is None]
+        """What training needs and is missing or cannot be used."""
+        needed = ("split", "boxes", "labels", "relationships", "predicates")
+        ranges = {"ranges of boxes": self.box_rows, "ranges of relations": self.relation_rows}
+        return [
+            *(key for key in needed if key not in self.values),
+            *(name for name, rows in ranges.items() if rows is None),
+        ]
 
 
 def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: bool = True) -> RawArrays | None:
@@ -140,41 +131,56 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
         optional: read attributes and the boxes of the other frame too.
     """
     box_key, other_key = f"boxes_{box_scale}", f"boxes_{1536 - box_scale}"
-    with _open(path, findings) as file:
-        if file is None:
-            return None
-        reader = _Reader(file, findings)
-        read = {key: reader.integers(key, columns) for key, columns in _COLUMNS.items()}
-        read[box_key] = reader.boxes(box_key)
-        extra = {other_key: None, "attributes": None}
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        found = str(error) if path.is_file() else "there is no such file"
+        findings.add("h5-unreadable", [Example(None, path.name, found)])
+        return None
+    with file:
+        read = {key: _integers(file, key, columns, findings) for key, columns in _INTEGERS.items()}
+        read[box_key] = _numbers(file, box_key, 4, "iuf", "error", findings)
         if optional:
-            extra = {key: reader.optional(key) for key in extra}
-        present = file.keys() - read.keys()
+            for key, columns, kinds in ((other_key, 4, "iuf"), ("attributes", None, "iu")):
+                if key in file:
+                    read[key] = _numbers(file, key, columns, kinds, "warning", findings)
+                else:
+                    findings.add("array-absent", [Example(None, key, "no such array")])
+        present = set(file.keys())
+    values = {key: array for key, array in read.items() if array is not None}
 
-    boxes, labels = read[box_key], read["labels"]
-    pairs, predicates = read["relationships"], read["predicates"]
-    num_images = _first_length(read["split"], read["img_to_first_box"], read["img_to_first_rel"])
-    num_boxes, num_relations = _first_length(boxes, labels), _first_length(pairs, predicates)
+    def length(*keys: str) -> int | None:
+        return next((len(values[key]) for key in keys if key in values), None)
+
+    def matches(key: str, other: str, expected: int | None, severity: Severity = "error") -> bool:
+        """Whether an array has as many rows as the other one; it is not used if not."""
+        if key not in values or expected is None or len(values[key]) == expected:
+            return True
+        example = Example(None, key, {key: len(values.pop(key)), other: expected})
+        findings.add("array-length", [example], severity=severity)
+        return False
+
+    num_images = length("split", "img_to_first_box", "img_to_first_rel")
+    num_boxes, num_relations = length(box_key, "labels"), length("relationships", "predicates")
     for key in ("img_to_first_box", "img_to_last_box", "img_to_first_rel", "img_to_last_rel"):
-        read[key] = _of_length(key, read[key], "split", num_images, findings)
-    read["labels"] = _of_length("labels", labels, box_key, num_boxes, findings)
-    read["predicates"] = _of_length("predicates", predicates, "relationships", num_relations, findings)
-    extra = {key: _of_length(key, x, box_key, num_boxes, findings, "warning") for key, x in extra.items()}
+        matches(key, "split", num_images)
+    labels_match = matches("labels", box_key, num_boxes)
+    predicates_match = matches("predicates", "relationships", num_relations)
+    for key in (other_key, "attributes"):
+        matches(key, box_key, num_boxes, "warning")
     # Where two arrays disagree on the number of rows, neither of them can be held against the ranges.
-    num_boxes = num_boxes if _agree(boxes, labels) else None
-    num_relations = num_relations if _agree(pairs, predicates) else None
+    num_boxes = num_boxes if labels_match else None
+    num_relations = num_relations if predicates_match else None
+    unread = present - values.keys() - _INTEGERS.keys() - {box_key}
+    for key, name in ((box_key, "boxes"), (other_key, "other_boxes")):
+        if key in values:
+            values[name] = values.pop(key)
     return RawArrays(
+        values=values,
         num_boxes=num_boxes,
-        split=read["split"],
-        boxes=boxes,
-        other_boxes=extra[other_key],
-        labels=read["labels"],
-        attributes=extra["attributes"],
-        pairs=pairs,
-        predicates=read["predicates"],
-        box_rows=_image_rows("box", read, num_boxes, findings),
-        relation_rows=_image_rows("rel", read, num_relations, findings),
-        unread=tuple(sorted(present - {key for key, values in extra.items() if values is not None})),
+        box_rows=_image_rows("box", values, num_boxes, findings),
+        relation_rows=_image_rows("rel", values, num_relations, findings),
+        unread=tuple(sorted(unread)),
     )
 
 
@@ -189,111 +195,51 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
-@contextmanager
-def _open(path: Path, findings: Findings) -> Iterator[h5py.File | None]:
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        found = str(error) if path.is_file() else "there is no such file"
-        findings.add("h5-unreadable", [Example(None, path.name, found)])
-        yield None
-        return
-    with file:
-        yield file
+def _integers(file: h5py.File, key: str, columns: int, findings: Findings) -> np.ndarray | None:
+    """Integers (rows,) for one column, else (rows, columns); -1 for numbers that are not whole."""
+    values = _numbers(file, key, columns, "iufb", "error", findings)
+    if values is None:
+        return None
+    if values.dtype.kind not in "iu":
+        whole = np.isfinite(values) & (np.trunc(values) == values)
+        found = f"{values.dtype}, {(~whole).sum()} of its numbers not whole"
+        findings.add("array-type", [Example(None, key, found)])
+        values = np.where(whole, values, -1)
+    values = values.astype(np.int64)
+    return values.reshape(-1) if columns == 1 else values
 
 
-class _Reader:
-    """Reads arrays of an open file; what cannot be used is reported and None."""
-
-    def __init__(self, file: h5py.File, findings: Findings) -> None:
-        self.file, self.findings = file, findings
-
-    def integers(self, key: str, columns: int) -> np.ndarray | None:
-        """Integers (rows,) for one column, else (rows, columns); -1 for numbers that are not whole."""
-        values = self._array(key, columns, "error", "iufb")
-        if values is None:
-            return None
-        if values.dtype.kind not in "iu":
-            whole = np.isfinite(values) & (np.trunc(values) == values)
-            found = f"{values.dtype}, {(~whole).sum()} of its numbers not whole"
-            self._report("array-type", "error", key, found)
-            values = np.where(whole, values, -1)
-        values = values.astype(np.int64)
-        return values.reshape(-1) if columns == 1 else values
-
-    def boxes(self, key: str) -> np.ndarray | None:
-        """Boxes (N, 4) of the type in the file."""
-        return self._array(key, 4, "error", "iuf")
-
-    def optional(self, key: str) -> np.ndarray | None:
-        """An array that training does not need: boxes of the other frame, or attributes."""
-        if key not in self.file:
-            self._report("array-absent", "note", key, "no such array")
-            return None
-        if key == "attributes":
-            return self._array(key, None, "warning", "iu")
-        return self._array(key, 4, "warning", "iuf")
-
-    def _array(self, key: str, columns: int | None, severity: Severity, kinds: str) -> np.ndarray | None:
-        """Numbers (rows, columns) of these NumPy ``kinds``; any number of columns for None."""
-        try:
-            data = self.file.get(key)
-            values = data[()] if isinstance(data, h5py.Dataset) else None
-        except _DAMAGE as error:
-            return self._report("array-unreadable", severity, key, str(error))
-        if values is None:
-            found = f"only {', '.join(self.file) or 'an empty file'}"
-            return self._report("array-missing", severity, key, found)
-        values = np.asarray(values)
-        if values.dtype.kind not in kinds:
-            return self._report("array-type", severity, key, str(values.dtype))
-        shape = values.shape if values.ndim != 1 else (len(values), 1)
-        if len(shape) != 2 or (columns is not None and shape[1] != columns):
-            expected = "rows and columns" if columns is None else f"{columns} column(s)"
-            found = f"{list(values.shape)}, expected {expected}"
-            return self._report("array-shape", severity, key, found)
-        return values.reshape(shape)
-
-    def _report(self, code: str, severity: Severity, key: str, found: str) -> None:
-        self.findings.add(code, [Example(None, key, found)], severity=severity)
-
-
-def _first_length(*arrays: np.ndarray | None) -> int | None:
-    return next((len(values) for values in arrays if values is not None), None)
-
-
-def _agree(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is None or other is None or len(one) == len(other)
-
-
-def _of_length(
-    key: str,
-    values: np.ndarray | None,
-    other_key: str,
-    length: int | None,
-    findings: Findings,
-    severity: Severity = "error",
+def _numbers(
+    file: h5py.File, key: str, columns: int | None, kinds: str, severity: Severity, findings: Findings
 ) -> np.ndarray | None:
-    """The array, or None where it has not as many rows as the array to which it belongs."""
-    if values is None or length is None or len(values) == length:
-        return values
-    example = Example(None, key, {key: len(values), other_key: length})
-    findings.add("array-length", [example], severity=severity)
-    return None
+    """Numbers (rows, columns) of these NumPy ``kinds``, any columns for None. None if unusable."""
+    code, found = "", ""
+    values = np.empty(0)
+    try:
+        data = file.get(key)
+        if isinstance(data, h5py.Dataset):
+            values = np.asarray(data[()])
+        else:
+            code, found = "array-missing", f"only {', '.join(file) or 'an empty file'}"
+    except _DAMAGE as error:
+        code, found = "array-unreadable", str(error)
+    shape = values.shape if values.ndim != 1 else (len(values), 1)
+    if not code and values.dtype.kind not in kinds:
+        code, found = "array-type", str(values.dtype)
+    elif not code and (len(shape) != 2 or (columns is not None and shape[1] != columns)):
+        expected = "rows and columns" if columns is None else f"{columns} column(s)"
+        code, found = "array-shape", f"{list(values.shape)}, expected {expected}"
+    if code:
+        findings.add(code, [Example(None, key, found)], severity=severity)
+        return None
+    return values.reshape(shape)
 
 
 def _image_rows(
-    kind: str, read: dict[str, np.ndarray | None], num_rows: int | None, findings: Findings
+    kind: str, values: dict[str, np.ndarray], num_rows: int | None, findings: Findings
 ) -> ImageRows | None:
-    """Check ``img_to_first_<kind>`` and ``img_to_last_<kind>``, inclusive, -1 for none.
-
-    Args:
-        kind: "box" or "rel".
-        read: the arrays by name.
-        num_rows: of boxes or relations.
-        findings: to report to.
-    """
-    first, last = read[f"img_to_first_{kind}"], read[f"img_to_last_{kind}"]
+    """Check ``img_to_first_<kind>`` and ``img_to_last_<kind>`` (inclusive, -1 for none) of "box" or "rel"."""
+    first, last = values.get(f"img_to_first_{kind}"), values.get(f"img_to_last_{kind}")
     if first is None or last is None or num_rows is None:
         return None
     some = first >= 0
@@ -302,15 +248,15 @@ def _image_rows(
     in_order = some & ~outside & ~reversed_
     shared = np.zeros_like(in_order)
     shared[in_order] = _share_rows(first[in_order], last[in_order], num_rows)
-    item, shown = "box" if kind == "box" else "relation", np.stack((first, last), axis=1)
+    item, key = ("box", "boxes") if kind == "box" else ("relation", "relationships")
     for fault, bad in (
         ("range-out-of-bounds", outside),
         ("range-reversed", reversed_),
         ("range-overlap", shared),
         ("range-half-empty", ~some & (last >= 0)),
     ):
-        fields = {"num_rows": num_rows}
-        findings.add_rows(f"{item}-{fault}", f"img_to_first/last_{kind}", bad, shown, fields=fields)
+        shown = np.stack((first, last), axis=1)
+        findings.add_rows(f"{item}-{fault}", f"img_to_first/last_{kind}", bad, shown, num_rows=num_rows)
 
     ranges = Ranges(np.where(in_order, first, 0), np.where(in_order, last - first + 1, 0))
     faulty = outside | reversed_ | shared
@@ -318,7 +264,6 @@ def _image_rows(
     owners = np.full(num_rows, -1)
     owners[own.rows()] = own.images()
     if not faulty.any():  # else it is only a consequence
-        key = "boxes" if kind == "box" else "relationships"
         findings.add_rows(f"{item}-unowned", key, owners < 0, np.arange(num_rows), owners=owners)
     return ImageRows(ranges, faulty, owners)
 

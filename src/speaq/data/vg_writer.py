@@ -78,13 +78,7 @@ def write_dictionary(
     attributes: Sequence[str] = (),
     other: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the JSON mapping dictionary.
-
-    Args:
-        path: the file.
-        vocabulary: the class names.
-        attributes: names of the attributes; none for no table of attributes.
-        other: further members of the JSON object.
+    """Write the JSON mapping dictionary: `class_tables` and the members of ``other``.
 
     Raises:
         SpeaqError: the file cannot be written.
@@ -93,7 +87,7 @@ def write_dictionary(
 
 
 def class_tables(vocabulary: Vocabulary, attributes: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """The tables of the mapping dictionary, from names to numbers and back, by their keys."""
+    """The tables of the mapping dictionary, from names to numbers and back; none for no names."""
     tables: dict[str, dict[str, Any]] = {}
     kinds = {"label": vocabulary.objects, "predicate": vocabulary.predicates, "attribute": attributes}
     for kind, names in kinds.items():
@@ -114,15 +108,10 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def scaled_boxes(boxes: np.ndarray, size: tuple[int, int], long_side: int) -> np.ndarray:
-    """Integer boxes as the published files have them.
+    """Integer boxes (N, 4), (cx, cy, w, h), as the published files have them, from xyxy boxes in pixels.
 
-    Args:
-        boxes: (N, 4), xyxy in pixels.
-        size: width and height of the image in pixels.
-        long_side: of the image in the units of the result, 1024 or 512.
-
-    Returns:
-        (N, 4) int64, (cx, cy, w, h). Readers take x1 = trunc(cx - w / 2), so cx is rounded up.
+    The long side of the image of ``size`` (width, height) becomes ``long_side``, 1024 or 512. Readers take
+    x1 = trunc(cx - w / 2), so cx is rounded up.
     """
     scale = long_side / max(size)
     limits = np.floor(np.array((*size, *size)) * scale)

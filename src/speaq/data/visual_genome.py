@@ -1,6 +1,6 @@
 """One split of a data set in Visual Genome format.
 
-I: images of the split, M: their boxes, T: their relations, C: object classes, R: predicate classes.
+Shape letters: see `speaq.structures`, with N and M counted over the split; I: images of the split.
 Ragged data are flat arrays with offsets: image i owns rows offsets[i] .. offsets[i + 1] - 1. So a hundred
 thousand images load in a second or two, take tens of megabytes, and travel to workers as a few arrays.
 """
@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from speaq.data.vg_annotations import AnnotationArrays, read_annotations
+from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.errors import SpeaqError
@@ -26,7 +26,6 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 """Names of the splits 0, 1 and 2 of the files."""
 
-_TRAIN, _VALIDATION, _TEST = 0, 1, 2
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
 _log = logging.getLogger(__name__)
@@ -61,10 +60,10 @@ class VisualGenome:
     Attributes:
         vocabulary: class names.
         sizes: (I, 2) int32, height and width as the image list has them.
-        boxes: (M, 4) float32, xyxy in the frame of the file: pixels * box_scale / max(width, height).
-        labels: (M,) int32.
+        boxes: (N, 4) float32, xyxy in the frame of the file: pixels * box_scale / max(width, height).
+        labels: (N,) int32.
         box_offsets: (I + 1,) int64.
-        relations: (T, 3) int32, rows (subject, object, predicate), boxes counted within the image.
+        relations: (M, 3) int32, rows (subject, object, predicate), boxes counted within the image.
         relation_offsets: (I + 1,) int64.
 
     Raises:
@@ -106,9 +105,12 @@ class VisualGenome:
         if filter_empty_relations:
             usable &= arrays.relation_ranges.count > 0
         rows = _rows_of_split(arrays.split, usable, split, num_validation_images)
-        relation_rows, num_relations = _relations(arrays, rows, overlapping=False)
+        relation_ranges = arrays.relation_ranges.select(rows)
+        relation_rows, num_relations = relation_ranges.rows(), relation_ranges.count
         if filter_non_overlap and split == "train":
-            relation_rows, num_relations = _relations(arrays, rows, overlapping=True)
+            subjects, objects = arrays.boxes[arrays.pairs[relation_rows]].swapaxes(0, 1)
+            overlap = boxes_overlap(subjects, objects)
+            relation_rows, num_relations = relation_rows[overlap], relation_ranges.counts(overlap)
             rows, num_relations = rows[num_relations > 0], num_relations[num_relations > 0]
         if not len(rows):
             raise EmptySplitError(
@@ -203,23 +205,8 @@ def boxes_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _rows_of_split(split: np.ndarray, usable: np.ndarray, name: Split, num_validation: int) -> np.ndarray:
     """The usable rows of a split, in order."""
-    if name == "test":
-        return np.flatnonzero(usable & (split == _TEST))
-    train = np.flatnonzero(usable & (split == _TRAIN))
-    if (split == _VALIDATION).any():
-        return np.flatnonzero(usable & (split == _VALIDATION)) if name == "val" else train
+    rows = np.flatnonzero(usable & (split == SPLITS.index(name)))
+    if name == "test" or (split == SPLITS.index("val")).any():
+        return rows
+    train = np.flatnonzero(usable & (split == SPLITS.index("train")))
     return train[:num_validation] if name == "val" else train[num_validation:]
-
-
-def _relations(
-    arrays: AnnotationArrays, rows: np.ndarray, *, overlapping: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The relation rows (T,) of these images, or only overlapping ones, and how many (I,) an image has."""
-    ranges = arrays.relation_ranges.select(rows)
-    relation_rows = ranges.rows()
-    if not overlapping:
-        return relation_rows, ranges.count
-    subjects, objects = arrays.boxes[arrays.pairs[relation_rows]].swapaxes(0, 1)
-    kept = boxes_overlap(subjects, objects)
-    kept_before = np.concatenate(([0], np.cumsum(kept)))
-    return relation_rows[kept], np.diff(kept_before[ranges.offsets()])

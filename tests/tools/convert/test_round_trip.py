@@ -8,7 +8,8 @@ from speaq.config.data import GenomeSection
 from speaq.data.visual_genome import VisualGenome
 from speaq.tools.convert import convert_dataset
 from speaq.tools.convert.formats import FORMATS
-from speaq.tools.doctor import Source, check_dataset
+from speaq.tools.doctor.check import check_dataset
+from speaq.tools.doctor.sources import Source
 
 WRITTEN = [one.name for one in FORMATS if one.write is not None]
 

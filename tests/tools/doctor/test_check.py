@@ -9,7 +9,7 @@ from damaged_dataset import error_counts
 from golden_dataset import TINY
 from speaq.config import load_config
 from speaq.errors import SpeaqError
-from speaq.tools.doctor import Source, source_of_paths, sources_of_config
+from speaq.tools.doctor.sources import Source, source_of_paths, sources_of_config
 
 
 def remove(files, key):
@@ -48,7 +48,7 @@ def test_unusable_array_is_reported_and_ends_the_check(damaged, key, damage, cod
     check = damaged.check()
     assert error_counts(check).pop(code) >= 1
     assert check.obstacles
-    assert check.usable is None
+    assert check.valid is None
     assert check.counts == {}
     assert error_counts(check).keys() <= {code, "image-list-length", "array-length"}
 

@@ -11,7 +11,9 @@ from damaged_dataset import error_counts, open_strictly
 from dataset_damages import DAMAGES
 from speaq.config import load_config
 from speaq.errors import SpeaqError
-from speaq.tools.doctor import check_dataset, list_changes, sources_of_config, write_repaired, write_settings
+from speaq.tools.doctor.check import check_dataset
+from speaq.tools.doctor.repair import list_changes, write_repaired, write_settings
+from speaq.tools.doctor.sources import sources_of_config
 
 
 def repaired(damaged, tmp_path, **options):
@@ -177,5 +179,5 @@ def test_write_settings_names_the_repaired_files(damaged, tmp_path):
 def test_dataset_without_usable_images_cannot_be_repaired(damaged):
     damaged.arrays["split"][:] = 3
     check = damaged.check()
-    assert check.usable is None
+    assert check.valid is None
     assert check.obstacles == ("no image with a usable box is left",)

@@ -13,35 +13,33 @@ from speaq.data.vg_dictionary import ClassNames, Dictionary
 # Units of the frame. Centres and sides of published boxes are whole numbers, so a corner may be off by this.
 ROUNDING = 2.0
 
+Faults = dict[str, np.ndarray]
+"""Which rows (rows,) bool have a fault, by the code of the finding."""
+
 
 def find_box_faults(
     boxes: np.ndarray, owners: np.ndarray | None, sizes: np.ndarray | None, box_scale: int
-) -> dict[str, np.ndarray]:
-    """Which boxes have which fault.
+) -> Faults:
+    """The faults of (cx, cy, w, h) boxes (N, 4); no box has two of them.
 
     Args:
-        boxes: (N, 4), (cx, cy, w, h).
+        boxes: in a frame in which the long side of the image is ``box_scale``.
         owners: (N,) image of each box, -1 for none; None if not known.
         sizes: (I, 2) height and width, 0 for unknown; None where no size is known.
-        box_scale: long side of the frame of the boxes.
-
-    Returns:
-        By the code of the finding, (N,) bool. No box has two of the faults.
+        box_scale: see ``boxes``.
     """
     faults = malformed_boxes(boxes)
-    none = np.zeros(len(boxes), dtype=bool)
     malformed = faults["box-not-finite"] | faults["box-negative-size"]
     faults["box-empty"] = ~malformed & (boxes[:, 2:] == 0).any(axis=1)
-    faults |= {"box-off-image": none, "box-outside-image": none}
+    off_image = outside = np.zeros(len(boxes), dtype=bool)
     if owners is not None and sizes is not None:
         limits = frame_limits(owners, sizes, box_scale)
         comparable = ~(malformed | faults["box-empty"]) & np.isfinite(limits).all(axis=1)
         xyxy = corners(np.where(faults["box-not-finite"][:, None], 0, boxes))
         low, high = xyxy[:, :2], xyxy[:, 2:]
         off_image = comparable & ((high <= 0) | (low >= limits)).any(axis=1)
-        outside = ((low < -ROUNDING) | (high > limits + ROUNDING)).any(axis=1)
-        faults |= {"box-off-image": off_image, "box-outside-image": comparable & ~off_image & outside}
-    return faults
+        outside = ((low < -ROUNDING) | (high > limits + ROUNDING)).any(axis=1) & comparable & ~off_image
+    return faults | {"box-off-image": off_image, "box-outside-image": outside}
 
 
 def frame_limits(owners: np.ndarray, sizes: np.ndarray, box_scale: int) -> np.ndarray:
@@ -65,13 +63,8 @@ def unknown_numbers(numbers: np.ndarray, classes: ClassNames | None) -> np.ndarr
     return numbers < 1 if classes is None else classes.indices(numbers) < 0
 
 
-def find_misplaced_relations(arrays: RawArrays, pairs: np.ndarray) -> dict[str, np.ndarray]:
-    """Which relations name wrong boxes, by the code of the finding, (M,) bool.
-
-    Args:
-        arrays: of the file.
-        pairs: (M, 2) rows of the boxes, as ``arrays.pairs``.
-    """
+def find_misplaced_relations(arrays: RawArrays, pairs: np.ndarray) -> Faults:
+    """Which relations with these box rows (M, 2) name a box that does not exist, or one of another image."""
     unknown = np.any(pairs < 0, axis=1)
     if arrays.num_boxes is not None:
         unknown |= (pairs >= arrays.num_boxes).any(axis=1)
@@ -85,53 +78,44 @@ def find_misplaced_relations(arrays: RawArrays, pairs: np.ndarray) -> dict[str, 
 
 
 def check_boxes(
-    arrays: RawArrays,
-    sizes: np.ndarray | None,
-    dictionary: Dictionary,
-    box_scale: int,
-    findings: Findings,
-) -> None:
-    """Report what is wrong with boxes, labels and attributes.
+    arrays: RawArrays, sizes: np.ndarray | None, dictionary: Dictionary, box_scale: int, findings: Findings
+) -> Faults:
+    """Report what is wrong with boxes, labels and attributes, and return the errors and boxes to clip.
 
-    Args:
-        arrays: of the file.
-        sizes: (I, 2) height and width, 0 for unknown; None where no size is known.
-        dictionary: the classes as far as they could be read.
-        box_scale: long side of the frame of ``arrays.boxes``.
-        findings: to report to.
+    ``sizes`` and ``box_scale`` are as in `find_box_faults`.
     """
-    boxes, owners = arrays.boxes, arrays.box_owners
-    if boxes is None:
-        return
-    key, other_key = f"boxes_{box_scale}", f"boxes_{1536 - box_scale}"
-    fields = {"box_scale": box_scale, "tolerance": ROUNDING, "key": key, "other_key": other_key}
+    values, owners = arrays.values, arrays.box_owners
+    faults: Faults = {}
+    if "boxes" not in values:
+        return faults
+    boxes = values["boxes"]
+    key, other_key, other_scale = f"boxes_{box_scale}", f"boxes_{1536 - box_scale}", 1536 - box_scale
     faults = find_box_faults(boxes, owners, sizes, box_scale)
     for code, bad in faults.items():
-        findings.add_rows(code, key, bad, boxes, owners=owners, fields=fields)
-    if arrays.labels is not None:
-        unknown = unknown_numbers(arrays.labels, dictionary.objects)
-        findings.add_rows("label-unknown", "labels", unknown, arrays.labels, owners=owners)
-    if arrays.other_boxes is not None:
-        other = arrays.other_boxes
-        apart = frames_disagree(boxes, other, (1536 - box_scale) / box_scale) & ~faults["box-not-finite"]
-        findings.add_rows("boxes-disagree", other_key, apart, other, owners=owners, fields=fields)
-    if arrays.attributes is not None and dictionary.attributes is not None:
-        unknown = (arrays.attributes != 0) & unknown_numbers(arrays.attributes, dictionary.attributes)
-        bad = unknown.any(axis=1)
-        findings.add_rows("attribute-unknown", "attributes", bad, arrays.attributes, owners=owners)
+        findings.add_rows(code, key, bad, boxes, owners=owners, box_scale=box_scale, tolerance=ROUNDING)
+    if "labels" in values:
+        faults["label-unknown"] = unknown_numbers(values["labels"], dictionary.objects)
+        findings.add_rows("label-unknown", "labels", faults["label-unknown"], values["labels"], owners=owners)
+    if "other_boxes" in values:
+        other = values["other_boxes"]
+        apart = frames_disagree(boxes, other, other_scale / box_scale) & ~faults["box-not-finite"]
+        findings.add_rows(
+            "boxes-disagree", other_key, apart, other, owners=owners, key=key, other_key=other_key
+        )
+    if "attributes" in values and dictionary.attributes is not None:
+        attributes = values["attributes"]
+        unknown = (attributes != 0) & unknown_numbers(attributes, dictionary.attributes)
+        findings.add_rows("attribute-unknown", "attributes", unknown.any(axis=1), attributes, owners=owners)
+    return faults
 
 
-def check_relations(arrays: RawArrays, predicates: ClassNames | None, findings: Findings) -> None:
-    """Report what is wrong with relations.
-
-    Args:
-        arrays: of the file.
-        predicates: the classes, None if not known.
-        findings: to report to.
-    """
-    pairs, numbers, owners = arrays.pairs, arrays.predicates, arrays.relation_owners
-    if pairs is None:
-        return
+def check_relations(arrays: RawArrays, predicates: ClassNames | None, findings: Findings) -> Faults:
+    """Report what is wrong with relations, and return it; ``predicates`` is None if they are not known."""
+    values, owners = arrays.values, arrays.relation_owners
+    faults: Faults = {}
+    if "relationships" not in values:
+        return faults
+    pairs, numbers = values["relationships"], values.get("predicates")
     faults = find_misplaced_relations(arrays, pairs)
     known = ~faults["relation-box-unknown"]
     faults["relation-to-itself"] = known & (pairs[:, 0] == pairs[:, 1])
@@ -140,8 +124,11 @@ def check_relations(arrays: RawArrays, predicates: ClassNames | None, findings: 
     for code, bad in faults.items():
         findings.add_rows(code, "relationships", bad, pairs, owners=owners)
     if numbers is not None:
-        unknown = unknown_numbers(numbers, predicates)
-        findings.add_rows("predicate-unknown", "predicates", unknown, numbers, owners=owners)
+        faults["predicate-unknown"] = unknown_numbers(numbers, predicates)
+        findings.add_rows(
+            "predicate-unknown", "predicates", faults["predicate-unknown"], numbers, owners=owners
+        )
+    return faults
 
 
 def _repeated(pairs: np.ndarray, predicates: np.ndarray) -> np.ndarray:

@@ -9,21 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from speaq.data.findings import Example, Finding, Findings
-from speaq.data.statistics import ClassCounts, count_annotations
-from speaq.data.vg_annotations import AnnotationArrays
+from speaq.data.statistics import ClassCounts
 from speaq.data.vg_arrays import RawArrays, count_rows, read_arrays
 from speaq.data.vg_dictionary import Dictionary, read_dictionary
 from speaq.data.vg_image_list import ImageList, align_images, read_image_list
-from speaq.data.visual_genome import SPLITS
-from speaq.structures import Vocabulary
 from speaq.tools.doctor.annotations import check_boxes, check_relations
+from speaq.tools.doctor.array_format import check_array_format
+from speaq.tools.doctor.class_counts import check_class_counts, count_splits
 from speaq.tools.doctor.duplicates import check_duplicates, surplus
 from speaq.tools.doctor.image_files import ImageFiles, check_image_files, read_image_files
 from speaq.tools.doctor.sources import Source
-from speaq.tools.doctor.systematic import check_systematic
-from speaq.tools.doctor.usable import Reasons, UsablePart, usable_part
-
-Progress = Callable[[int, int], None]
+from speaq.tools.doctor.valid_part import Reasons, ValidPart, find_valid_part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +31,22 @@ class DatasetCheck:
         findings: what is wrong, errors first.
         dictionary: the class names as far as they could be read.
         listed: the images of the annotation rows, None where list and annotations do not belong together.
-        files: the image files, None where there is no image list.
+        sizes: (I, 2) height and width of the files that were opened, else of the list, 0 where not known.
         arrays: the annotations, None where they cannot be read.
         obstacles: why the data set can be neither counted nor repaired; empty if it can.
-        usable: the usable part, None where there are obstacles.
-        counts: of the usable part, by split.
+        valid: what is left without the errors, None where there are obstacles.
+        counts: of the valid part, by split.
     """
 
     source: Source
     findings: tuple[Finding, ...]
     dictionary: Dictionary
     listed: ImageList | None
-    files: ImageFiles | None
+    sizes: np.ndarray | None
     arrays: RawArrays | None
     obstacles: tuple[str, ...]
-    usable: UsablePart | None
+    valid: ValidPart | None
     counts: dict[str, ClassCounts]
-
-    @property
-    def sizes(self) -> np.ndarray | None:
-        """Heights and widths (I, 2): of the files that were opened, else of the list, 0 where not known."""
-        return None if self.listed is None else _sizes(self.listed, self.files)
 
 
 def check_dataset(
@@ -64,7 +55,7 @@ def check_dataset(
     limit: int,
     open_images: bool = False,
     open_unsized: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> DatasetCheck:
     """Find everything that is wrong with a data set.
 
@@ -76,73 +67,80 @@ def check_dataset(
         progress: called with (image files opened, files to open).
     """
     findings = Findings(limit)
-    left_out_ids, box_scale = source.section.corrupted_images, source.section.box_scale
+    excluded, box_scale = source.section.corrupted_images, source.section.box_scale
     dictionary = read_dictionary(source.dictionary, findings)
     listed = everything = read_image_list(source.image_data, findings)
     num_rows = count_rows(source.annotations)
     if listed is not None and num_rows is not None:
-        listed = align_images(listed, num_rows, left_out_ids, findings)
+        listed = align_images(listed, num_rows, excluded, findings)
         findings.image_ids = [] if listed is None else listed.ids
     arrays = read_arrays(source.annotations, box_scale, findings)
 
-    files = None
+    files = sizes = None
+    left_out = np.empty(0, dtype=bool)
     if everything is not None:
         images = listed or everything  # files can be looked for whatever the annotations are
         unsized = (images.sizes == 0).any(axis=1)
         opened = np.full_like(unsized, open_images) | (unsized & open_unsized)
+        left_out = images.are_among(excluded)
         files = read_image_files(source.images, images.ids, opened, progress)
-        check_image_files(source.images, images, files, images.are_among(left_out_ids), findings)
+        check_image_files(source.images, images, files, left_out, findings)
     if num_rows is None:
         listed = None
+    if listed is not None and files is not None:
+        sizes = np.where(files.sizes > 0, files.sizes, listed.sizes)
 
-    usable, obstacles, counts = None, _obstacles(arrays, listed, dictionary), {}
+    obstacles, valid, counts = _obstacles(arrays, listed, dictionary), None, {}
     if arrays is not None:
-        sizes = None if listed is None else _sizes(listed, files)
-        obstacles += check_systematic(arrays, sizes, dictionary, box_scale, findings)
+        obstacles += check_array_format(arrays, sizes, dictionary, box_scale, findings)
         _check_splits(arrays, source, findings)
-        check_boxes(arrays, sizes, dictionary, box_scale, findings)
-        check_relations(arrays, dictionary.predicates, findings)
-    if listed is not None and arrays is not None and arrays.split is not None:
-        left_out = listed.are_among(left_out_ids)
-        check_duplicates(*_comparable(listed, files, left_out), arrays.split, findings)
-        if not obstacles:
-            images_out = _images_out(arrays, listed, files, left_out)
-            usable = usable_part(arrays, dictionary, _sizes(listed, files), images_out, box_scale)
-            if len(usable.images) and len(usable.stored_boxes):
-                counts = count_splits(usable.annotations, usable.vocabulary)
-                _check_class_counts(counts, usable.vocabulary, findings)
-            else:
-                usable, obstacles = None, ["no image with a usable box is left"]
+        box_faults = check_boxes(arrays, sizes, dictionary, box_scale, findings)
+        relation_faults = check_relations(arrays, dictionary.predicates, findings)
+        if listed is not None and files is not None and sizes is not None and "split" in arrays.values:
+            split = arrays.values["split"]
+            check_duplicates(*_comparable(listed, files, left_out), split, findings)
+            if not obstacles:
+                valid = find_valid_part(
+                    arrays,
+                    dictionary,
+                    sizes,
+                    box_scale,
+                    images_out=_images_out(arrays, listed, files, sizes, left_out),
+                    box_faults=box_faults,
+                    relation_faults=relation_faults,
+                )
+                if len(valid.images) and len(valid.annotations.labels):
+                    counts = count_splits(valid.annotations, valid.vocabulary)
+                    check_class_counts(counts, valid.vocabulary, findings)
+                else:
+                    valid, obstacles = None, ["no image with a usable box is left"]
     return DatasetCheck(
         source=source,
         findings=findings.ordered(),
         dictionary=dictionary,
         listed=listed,
-        files=files,
+        sizes=sizes,
         arrays=arrays,
         obstacles=tuple(obstacles),
-        usable=usable,
+        valid=valid,
         counts=counts,
     )
 
 
 def _check_splits(arrays: RawArrays, source: Source, findings: Findings) -> None:
     """Report unknown and absent splits, and images without boxes or relations."""
-    split = arrays.split
-    if split is not None:
+    if "split" in arrays.values:
+        split = arrays.values["split"]
         findings.add_rows("split-unknown", "split", (split < 0) | (split > 2), split)
         if not (split == 2).any():
             findings.add("split-no-test", [Example(None, "split", "no 2 (test)")])
         first, training = source.section.number_of_validation_images, int((split == 0).sum())
         if first and not (split == 1).any():
-            advice = (
-                "Mark images with 1, or choose a number below that of the training images."
-                if first >= training
-                else "Mark images with 1 to choose them."
-            )
-            fields = {"first": first, "training": training, "advice": advice}
+            advice = "Mark images with 1 to choose them."
+            if first >= training:
+                advice = "Mark images with 1, or choose a number below that of the training images."
             example = Example(None, "split", "no 1 (validation)")
-            findings.add("split-no-validation", [example], fields=fields)
+            findings.add("split-no-validation", [example], first=first, training=training, advice=advice)
     for key, items, rows in (
         ("img_to_first_box", "boxes", arrays.box_rows),
         ("img_to_first_rel", "relations", arrays.relation_rows),
@@ -152,34 +150,27 @@ def _check_splits(arrays: RawArrays, source: Source, findings: Findings) -> None
             findings.add_rows(f"image-without-{items}", key, empty, np.full(len(empty), -1))
 
 
-def _sizes(listed: ImageList, files: ImageFiles | None) -> np.ndarray:
-    return listed.sizes if files is None else np.where(files.sizes > 0, files.sizes, listed.sizes)
-
-
 def _comparable(
-    listed: ImageList, files: ImageFiles | None, out: np.ndarray
+    listed: ImageList, files: ImageFiles, out: np.ndarray
 ) -> tuple[list[str | None], list[bytes | None]]:
     """Ids, as text, and contents of the images that are not ``out`` (I,), None for the others."""
-    contents = [None] * len(out) if files is None else files.contents
     gone = out.tolist()
     ids = [None if x or name is None else str(name) for name, x in zip(listed.ids, gone, strict=True)]
-    return ids, [None if x else content for content, x in zip(contents, gone, strict=True)]
+    return ids, [None if x else content for content, x in zip(files.contents, gone, strict=True)]
 
 
 def _images_out(
-    arrays: RawArrays, listed: ImageList, files: ImageFiles | None, left_out: np.ndarray
+    arrays: RawArrays, listed: ImageList, files: ImageFiles, sizes: np.ndarray, left_out: np.ndarray
 ) -> Reasons:
     """The images that cannot be used, and why."""
-    split, box_rows, relation_rows = arrays.split, arrays.box_rows, arrays.relation_rows
-    assert split is not None and box_rows is not None and relation_rows is not None
+    split, box_rows, relation_rows = arrays.values["split"], arrays.box_rows, arrays.relation_rows
+    assert box_rows is not None and relation_rows is not None
     reasons: Reasons = {
         "named under CORRUPTED_IMAGES": left_out,
         "no usable id": np.array([name is None for name in listed.ids], dtype=bool),
-    }
-    if files is not None:
-        reasons |= {"file missing": files.missing, "file not an image": files.unreadable}
-    reasons |= {
-        "size not known": (_sizes(listed, files) == 0).any(axis=1),
+        "file missing": files.missing,
+        "file not an image": files.unreadable,
+        "size not known": (sizes == 0).any(axis=1),
         "unknown split": (split < 0) | (split > 2),
         "faulty range of boxes or relations": box_rows.faulty | relation_rows.faulty,
     }
@@ -203,42 +194,3 @@ def _obstacles(arrays: RawArrays | None, listed: ImageList | None, dictionary: D
         if names is None:
             obstacles.append(f"the dictionary has no {kind}")
     return obstacles
-
-
-def count_splits(annotations: AnnotationArrays, vocabulary: Vocabulary) -> dict[str, ClassCounts]:
-    """Count train, val and test, as far as the data set has them."""
-    rows = {name: np.flatnonzero(annotations.split == number) for number, name in enumerate(SPLITS)}
-    return {
-        name: count_annotations(annotations, vocabulary, images)
-        for name, images in rows.items()
-        if len(images)
-    }
-
-
-def _check_class_counts(counts: dict[str, ClassCounts], vocabulary: Vocabulary, findings: Findings) -> None:
-    """Report classes that never occur in training, and test triplets that training does not have."""
-    train, test = counts.get("train"), counts.get("test")
-    if train is None:
-        return
-    for kind, names, numbers in (
-        ("object", vocabulary.objects, train.object_counts),
-        ("predicate", vocabulary.predicates, train.predicate_counts),
-    ):
-        unused = [Example(None, names[index], 0) for index in np.flatnonzero(numbers == 0).tolist()]
-        findings.add(f"{kind}-unused", unused)
-    if test is not None:
-        shape = (len(train.object_counts), len(train.object_counts), len(train.predicate_counts))
-        seen, tested = (np.ravel_multi_index(tuple(part.triplets.T), shape) for part in (train, test))
-        rows = np.flatnonzero(~np.isin(tested, seen))
-        examples = [
-            Example(None, triplet_name(test.triplets[row], vocabulary), int(test.triplet_counts[row]))
-            for row in rows[: findings.limit].tolist()
-        ]
-        fields = {"num_relations": int(test.triplet_counts[rows].sum())}
-        findings.add("zero-shot", examples, count=len(rows), fields=fields)
-
-
-def triplet_name(triplet: np.ndarray, vocabulary: Vocabulary) -> str:
-    """``subject predicate object`` in words."""
-    subject, object_, predicate = triplet.tolist()
-    return f"{vocabulary.objects[subject]} {vocabulary.predicates[predicate]} {vocabulary.objects[object_]}"

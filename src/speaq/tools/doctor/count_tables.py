@@ -1,13 +1,10 @@
-"""The tables of ``speaq data stats``: for the terminal and as CSV.
+"""The tables of ``speaq data stats``: for the terminal and as CSV."""
 
-Shape letters: see `speaq.structures`.
-"""
-
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
@@ -18,10 +15,8 @@ from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-from speaq.tools.doctor.check import count_splits, triplet_name
+from speaq.tools.doctor.class_counts import count_splits, triplet_name
 from speaq.tools.doctor.sources import Source
-
-Cell = str | int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +26,26 @@ class CountTable:
     Attributes:
         name: short, as a file name.
         title: above the table.
-        columns: the headings; the first column has names.
-        rows: the cells; shares are in percent.
+        content: the columns; the first one has names, and shares are in percent.
         per_class: whether there is one row per class or triplet.
     """
 
     name: str
     title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[Cell, ...]]
+    content: pd.DataFrame
     per_class: bool = False
 
     def as_rich(self, top: int) -> Table:
-        """For a rich console; of a long table the first ``top`` rows."""
-        rows = self.rows[:top] if self.per_class else self.rows
-        hidden = len(self.rows) - len(rows)
+        """For a rich console; of a table with a row per class the first ``top`` rows."""
+        rows = self.content.head(top) if self.per_class else self.content
+        hidden = len(self.content) - len(rows)
         table = Table(
             title=Text(self.title), title_justify="left", caption=f"and {hidden:,} more" if hidden else None
         )
-        for column, cell in zip(self.columns, self.rows[0] if self.rows else self.columns, strict=True):
-            table.add_column(column, justify="left" if isinstance(cell, str) else "right")
-        for row in rows:
+        for column, values in self.content.items():
+            is_text = values.dtype.kind not in "iuf" or self.content.empty
+            table.add_column(str(column), justify="left" if is_text else "right")
+        for row in rows.itertuples(index=False):
             table.add_row(*(Text(_formatted(cell)) for cell in row))
         return table
 
@@ -61,10 +55,8 @@ class CountTable:
         Raises:
             SpeaqError: the file cannot be written.
         """
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            writer.writerows(self.rows)
+        with replacing(path) as temporary:
+            self.content.to_csv(temporary, index=False, lineterminator="\r\n")
 
 
 def count_source(source: Source) -> list[CountTable]:
@@ -78,100 +70,63 @@ def count_source(source: Source) -> list[CountTable]:
     counts = count_splits(arrays, vocabulary)
     if not counts:
         raise SpeaqError(f"{source.annotations}: no image is of the splits 0, 1 and 2; see speaq data check")
+    first = next(iter(counts))  # the training split, or the first one that is not empty
+    predicates = _classes(
+        "predicate", vocabulary.predicates, {name: split.predicate_counts for name, split in counts.items()}
+    )
+    groups = long_tail_groups(counts[first].predicate_counts)
+    group = {index: label for label, members in groups.items() for index in members.tolist()}
+    predicates["group"] = [group[index] for index in predicates.index]
+    objects = _classes(
+        "object", vocabulary.objects, {name: split.object_counts for name, split in counts.items()}
+    )
+    names = [triplet_name(triplet, vocabulary) for triplet in counts[first].triplets]
+    triplets = _classes("triplet", names, {first: counts[first].triplet_counts})
     return [
-        _splits(counts),
-        _per_image(counts),
-        _predicates(counts, vocabulary),
-        _objects(counts, vocabulary),
-        _triplets(counts, vocabulary),
+        CountTable("splits", "Splits (triplets: distinct ones)", _splits(counts)),
+        CountTable("per_image", "Boxes and relations per image", _per_image(counts)),
+        CountTable("predicates", f"Predicates (relations; group by {first})", predicates, per_class=True),
+        CountTable("objects", "Object classes (boxes)", objects, per_class=True),
+        CountTable("triplets", f"Triplets of {first}", triplets, per_class=True),
     ]
 
 
-def _splits(counts: dict[str, ClassCounts]) -> CountTable:
-    columns = ("split", "images", "without boxes", "without relations", "boxes", "relations", "triplets")
-    rows: list[tuple[Cell, ...]] = [
-        (
-            name,
-            split.num_images,
-            split.num_without_boxes,
-            split.num_without_relations,
-            split.num_boxes,
-            split.num_relations,
-            len(split.triplets),
-        )
-        for name, split in counts.items()
-    ]
-    return CountTable("splits", "Splits (triplets: distinct ones)", columns, rows)
+def _splits(counts: dict[str, ClassCounts]) -> pd.DataFrame:
+    splits = counts.values()
+    return pd.DataFrame(
+        {
+            "split": list(counts),
+            "images": [split.num_images for split in splits],
+            "without boxes": [split.num_without_boxes for split in splits],
+            "without relations": [split.num_without_relations for split in splits],
+            "boxes": [split.num_boxes for split in splits],
+            "relations": [split.num_relations for split in splits],
+            "triplets": [len(split.triplets) for split in splits],
+        }
+    )
 
 
-def _per_image(counts: dict[str, ClassCounts]) -> CountTable:
-    rows: list[tuple[Cell, ...]] = []
+def _per_image(counts: dict[str, ClassCounts]) -> pd.DataFrame:
+    columns = ["split", "of an image", "least", "mean", "median", "90 % have at most", "most"]
+    rows = []
     for name, split in counts.items():
         for what, per_image in (("boxes", split.boxes_per_image), ("relations", split.relations_per_image)):
             low, median, most, high = np.percentile(per_image, (0, 50, 90, 100)).tolist()
             mean = round(float(per_image.mean()), 2)
             rows.append((name, what, int(low), mean, round(median, 1), round(most, 1), int(high)))
-    columns = ("split", "of an image", "least", "mean", "median", "90 % have at most", "most")
-    return CountTable("per_image", "Boxes and relations per image", columns, rows)
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _predicates(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
-    """Most frequent first, with head, body and tail as the evaluation groups them by the training split."""
-    name, first = _first_split(counts)
-    group = {}
-    for label, members in long_tail_groups(first.predicate_counts).items():
-        group |= dict.fromkeys(members.tolist(), label)
-    columns, rows = _classes("predicate", vocabulary.predicates, counts, "predicate_counts")
-    order = np.argsort(-first.predicate_counts, kind="stable").tolist()
-    rows = [(*row, group[index]) for row, index in zip(rows, order, strict=True)]
-    return CountTable(
-        "predicates", f"Predicates (relations; group by {name})", (*columns, "group"), rows, per_class=True
-    )
+def _classes(kind: str, names: list[str] | tuple[str, ...], counts: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Counts per split and the share in the first one, by which the rows are ordered, most frequent first."""
+    first = next(iter(counts))
+    table = pd.DataFrame({kind: list(names), **counts})
+    shares = 100 * table[first] / max(table[first].sum(), 1)
+    table[f"{first} %"] = [round(share, 2) for share in shares.tolist()]
+    return table.sort_values(first, ascending=False, kind="stable")
 
 
-def _objects(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
-    columns, rows = _classes("object", vocabulary.objects, counts, "object_counts")
-    return CountTable("objects", "Object classes (boxes)", columns, rows, per_class=True)
-
-
-def _classes(
-    kind: str, names: tuple[str, ...], counts: dict[str, ClassCounts], attribute: str
-) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
-    """Counts per split and the share in the first one, by which the rows are ordered."""
-    name, first = _first_split(counts)
-    frequency = getattr(first, attribute)
-    shares = 100 * frequency / max(frequency.sum(), 1)
-    rows: list[tuple[Cell, ...]] = [
-        (
-            names[index],
-            *(int(getattr(split, attribute)[index]) for split in counts.values()),
-            round(float(shares[index]), 2),
-        )
-        for index in np.argsort(-frequency, kind="stable").tolist()
-    ]
-    return (kind, *counts, f"{name} %"), rows
-
-
-def _triplets(counts: dict[str, ClassCounts], vocabulary: Vocabulary) -> CountTable:
-    name, first = _first_split(counts)
-    shares = 100 * first.triplet_counts / max(first.num_relations, 1)
-    rows: list[tuple[Cell, ...]] = [
-        (
-            triplet_name(first.triplets[row], vocabulary),
-            int(first.triplet_counts[row]),
-            round(float(shares[row]), 2),
-        )
-        for row in np.argsort(-first.triplet_counts, kind="stable").tolist()
-    ]
-    return CountTable("triplets", f"Triplets of {name}", ("triplet", name, f"{name} %"), rows, per_class=True)
-
-
-def _first_split(counts: dict[str, ClassCounts]) -> tuple[str, ClassCounts]:
-    """Name and counts of the training split, or of the first one that is not empty."""
-    return next(iter(counts.items()))
-
-
-def _formatted(cell: Cell) -> str:
+def _formatted(cell: str | int | float) -> str:
     if isinstance(cell, float):
         return f"{cell:,.2f}"
     return cell if isinstance(cell, str) else f"{cell:,}"

@@ -17,8 +17,6 @@ from speaq.data.visual_genome import SUFFIXES
 from speaq.errors import SpeaqError
 from speaq.images import read_image_size
 
-_BLOCK = 1 << 20  # bytes
-
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
@@ -61,7 +59,7 @@ def read_image_files(
     rows = [row for row in np.flatnonzero(opened).tolist() if names[row] is not None]
     unreadable, sizes = np.zeros(len(ids), dtype=bool), np.zeros((len(ids), 2), dtype=np.int64)
     by_length: dict[int, list[int]] = {}
-    for done, row in enumerate(rows):
+    for done, row in enumerate(rows, start=1):
         path = folder / str(names[row])
         try:
             width, height = read_image_size(path)
@@ -70,44 +68,31 @@ def read_image_files(
         except (SpeaqError, OSError):
             unreadable[row] = True
         if progress is not None:
-            progress(done + 1, len(rows))
+            progress(done, len(rows))
     contents: list[bytes | None] = [None] * len(ids)
     for alike in by_length.values():
         if len({names[row] for row in alike}) > 1:  # one file listed twice is a mistake of the ids
             for row in alike:
-                contents[row] = _digest(folder / str(names[row]))
+                with (folder / str(names[row])).open("rb") as file:
+                    contents[row] = hashlib.file_digest(file, "blake2b").digest()
     return ImageFiles(names, unreadable, sizes, contents)
 
 
 def check_image_files(
-    folder: Path,
-    listed: ImageList,
-    files: ImageFiles,
-    left_out: np.ndarray,
-    findings: Findings,
+    folder: Path, listed: ImageList, files: ImageFiles, left_out: np.ndarray, findings: Findings
 ) -> None:
-    """Report what is wrong with the files.
-
-    Args:
-        folder: of the images.
-        listed: I images.
-        files: of these images.
-        left_out: (I,) bool, images that are never used (CORRUPTED_IMAGES).
-        findings: to report to.
-    """
+    """Report what is wrong with the files of images that are not ``left_out`` (I,) bool."""
     shown = np.array(
         [name or f"{image}{SUFFIXES[0]}" for name, image in zip(files.names, listed.ids, strict=True)]
     )
     named = np.array([image is not None for image in listed.ids], dtype=bool)
-    usable = ~left_out
-    fields = {"suffixes": ", ".join(SUFFIXES), "folder": folder}
-    missing = files.missing & named & usable
-    findings.add_rows("image-missing", "image", missing, shown, fields=fields)
-    findings.add_rows("image-unreadable", "image", files.unreadable & usable, shown)
+    missing = files.missing & named & ~left_out
+    suffixes = ", ".join(SUFFIXES)
+    findings.add_rows("image-missing", "image", missing, shown, suffixes=suffixes, folder=folder)
+    findings.add_rows("image-unreadable", "image", files.unreadable & ~left_out, shown)
     known = (files.sizes > 0).all(axis=1) & (listed.sizes > 0).all(axis=1)
-    differ = known & (files.sizes != listed.sizes).any(axis=1) & usable
-    sizes = np.concatenate((listed.sizes, files.sizes), axis=1)
-    findings.add_rows("image-size-differs", "image", differ, sizes)
+    differ = known & (files.sizes != listed.sizes).any(axis=1) & ~left_out
+    findings.add_rows("image-size-differs", "image", differ, np.hstack((listed.sizes, files.sizes)))
     spare = sorted({name for name in os.listdir(folder) if name.endswith(SUFFIXES)} - set(files.names))  # noqa: PTH208
     examples = [Example(None, name, "not listed") for name in spare[: findings.limit]]
     findings.add("image-not-listed", examples, count=len(spare))
@@ -123,11 +108,3 @@ def _find(folder: Path, image_id: str, listings: dict[str, set[str]]) -> str | N
         except (OSError, ValueError):
             listings[parent] = set()
     return next((name for suffix in SUFFIXES if (name := image_id + suffix) in listings[parent]), None)
-
-
-def _digest(path: Path) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.digest()

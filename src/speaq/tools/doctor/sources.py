@@ -9,18 +9,19 @@ from speaq.config.data import GenomeSection
 from speaq.data.visual_genome import SUFFIXES
 from speaq.errors import SpeaqError
 
-_PATHS = ("images", "image_data", "mapping_dictionary", "vg_attribute_h5")
+# The paths of a section, with the options that name them and the file names in the folder of a data set.
+_PATHS = {
+    "images": ("--images", ()),
+    "image_data": ("--image-data", ("*image_data*.json",)),
+    "mapping_dictionary": ("--mapping", ("*dict*.json",)),
+    "vg_attribute_h5": ("--h5", ("*.h5", "*.hdf5")),
+}
 _SECTIONS = ("visual_genome", "synthetic_genome", "visual_genome_synthetic")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The paths and settings of a data set.
-
-    Attributes:
-        name: of its section under DATASETS.
-        section: its paths and settings.
-    """
+    """A data set: the name of its section under DATASETS, and the section with its paths and settings."""
 
     name: str
     section: GenomeSection
@@ -107,10 +108,8 @@ def source_of_paths(folder: Path | None, named: Mapping[str, Path | None]) -> So
     """
     if folder is not None and not folder.is_dir():
         raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
-    given = {key: path for key, path in named.items() if path is not None}
-    paths = {key: given.get(key) or _find(folder, key) for key in _PATHS}
-    settings = {key: str(path) for key, path in paths.items()}
-    source = Source("VISUAL_GENOME", GenomeSection.model_validate(settings))
+    paths = {key: str(named.get(key) or _find(folder, key)) for key in _PATHS}
+    source = Source("VISUAL_GENOME", GenomeSection.model_validate(paths))
     _check_paths([source])
     return source
 
@@ -131,20 +130,18 @@ def _check_paths(sources: list[Source]) -> None:
 
 def _find(folder: Path | None, key: str) -> Path:
     """The one file (or folder of images) of a data set that a folder has."""
-    option, matches = {
-        "images": ("--images", _has_images),
-        "image_data": ("--image-data", lambda path: path.suffix == ".json" and "image_data" in path.stem),
-        "mapping_dictionary": ("--mapping", lambda path: path.suffix == ".json" and "dict" in path.stem),
-        "vg_attribute_h5": ("--h5", lambda path: path.suffix in (".h5", ".hdf5")),
-    }[key]
+    option, patterns = _PATHS[key]
     if folder is None:
         raise SpeaqError(f"name the data set: a folder, --config-file, or also {option}")
-    found = sorted(path for path in folder.iterdir() if matches(path))
+    if key == "images":
+        found = [path for path in folder.iterdir() if path.is_dir() and _has_images(path)]
+    else:
+        found = [path for pattern in patterns for path in folder.glob(pattern)]
     if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        names = ", ".join(sorted(path.name for path in found)) or "none"
         raise SpeaqError(f"{folder}: expected one file or folder for {option}, found {names}; give {option}")
     return found[0]
 
 
-def _has_images(path: Path) -> bool:
-    return path.is_dir() and any(entry.suffix in SUFFIXES for entry in path.iterdir())
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix in SUFFIXES for path in folder.iterdir())

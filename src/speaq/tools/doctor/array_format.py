@@ -1,4 +1,4 @@
-"""Checks for mistakes that run through a whole array, such as boxes of another format.
+"""Checks for arrays that are wrong as a whole, such as boxes of another format.
 
 Repairing these row by row would give wrong data, so the data set is not repaired.
 Shape letters: see `speaq.structures`, with N and M counted over the whole file; I: images of the file.
@@ -28,35 +28,30 @@ Explanation = tuple[str, np.ndarray] | None
 """What the array has instead, in words, and which of its rows are wrong; None for no systematic mistake."""
 
 
-def check_systematic(
+def check_array_format(
     arrays: RawArrays, sizes: np.ndarray | None, dictionary: Dictionary, box_scale: int, findings: Findings
 ) -> list[str]:
-    """Report arrays that are wrong as a whole.
+    """Report arrays that are wrong as a whole, and return in words why the data set is not repaired.
 
-    Args:
-        arrays: as they are in the file.
-        sizes: (I, 2) height and width, 0 for unknown; None where no size is known.
-        dictionary: the classes as far as they could be read.
-        box_scale: long side of the frame of ``arrays.boxes``.
-        findings: to report to.
-
-    Returns:
-        The reasons, in words, why the data set is not repaired.
+    ``sizes`` and ``box_scale`` are as in `find_box_faults`.
     """
-    labels = _explain_numbers("labels", arrays.labels, dictionary.objects)
-    predicates = _explain_numbers("predicates", arrays.predicates, dictionary.predicates)
-    boxes, relations = _explain_boxes(arrays, sizes, box_scale), _explain_relations(arrays)
+    values, box_owners, relation_owners = arrays.values, arrays.box_owners, arrays.relation_owners
     obstacles = []
-    for name, key, values, owners, explanation in (
-        ("boxes", f"boxes_{box_scale}", arrays.boxes, arrays.box_owners, boxes),
-        ("labels", "labels", arrays.labels, arrays.box_owners, labels),
-        ("predicates", "predicates", arrays.predicates, arrays.relation_owners, predicates),
-        ("relationships", "relationships", arrays.pairs, arrays.relation_owners, relations),
+    for name, key, owners, explanation in (
+        ("boxes", f"boxes_{box_scale}", box_owners, _explain_boxes(arrays, sizes, box_scale)),
+        ("labels", "labels", box_owners, _explain_numbers("labels", arrays, dictionary.objects)),
+        (
+            "predicates",
+            "predicates",
+            relation_owners,
+            _explain_numbers("predicates", arrays, dictionary.predicates),
+        ),
+        ("relationships", "relationships", relation_owners, _explain_relations(arrays)),
     ):
-        if explanation is not None and values is not None:
+        if explanation is not None:
             text, bad = explanation
             code = f"systematic-{name}"
-            findings.add_rows(code, key, bad, values, owners=owners, fields={"explanation": text})
+            findings.add_rows(code, key, bad, values[name], owners=owners, explanation=text)
             obstacles.append(f"{text} ({code}); correct the file first")
     return obstacles
 
@@ -71,26 +66,25 @@ def _explains(left: np.ndarray, bad: np.ndarray) -> bool:
 
 
 def _explain_boxes(arrays: RawArrays, sizes: np.ndarray | None, box_scale: int) -> Explanation:
-    boxes, other, other_scale = arrays.boxes, arrays.other_boxes, 1536 - box_scale
-    owners = arrays.box_owners
+    boxes, other, owners = arrays.values.get("boxes"), arrays.values.get("other_boxes"), arrays.box_owners
     if boxes is None:
         return None
 
     def misplaced(values: np.ndarray, scale: int) -> np.ndarray:
         return np.any(list(find_box_faults(values, owners, sizes, scale).values()), axis=0)
 
-    key = f"boxes_{box_scale}"
+    key, other_scale = f"boxes_{box_scale}", 1536 - box_scale
     bad = misplaced(boxes, box_scale)
     if other is None:
         if box_scale == 1024 and _fill_half(boxes, owners, sizes):
             text = f"'{key}' ends at half of every image, as in a frame of {other_scale}"
             return text, np.full(len(boxes), True)
     elif _is_systematic(apart := frames_disagree(boxes, other, other_scale / box_scale)):
-        frames = [(boxes, other, box_scale), (other, boxes, other_scale)]
+        frames = {box_scale: boxes, other_scale: other}
         # The frame with more misplaced boxes is tried first: some formats explain the difference both ways.
         if misplaced(other, other_scale).sum() > bad.sum():
-            frames.reverse()
-        return _explain_frames(boxes, other, frames, box_scale), apart
+            frames = {other_scale: other, box_scale: boxes}
+        return _explain_frames(frames, box_scale), apart
     if bad.sum() < _MIN_ROWS:
         return None
     for name, read in _other_formats(boxes, box_scale).items():
@@ -104,24 +98,17 @@ def _explain_boxes(arrays: RawArrays, sizes: np.ndarray | None, box_scale: int) 
     return (f"'{key}' does not fit the sizes of the images", bad) if _is_systematic(bad) else None
 
 
-def _explain_frames(
-    boxes: np.ndarray, other: np.ndarray, frames: list[tuple[np.ndarray, np.ndarray, int]], box_scale: int
-) -> str:
-    """Why the boxes of the two frames disagree.
-
-    Args:
-        boxes: (N, 4) in the frame that is read.
-        other: (N, 4) in the other frame.
-        frames: for both frames, in the order to try, its boxes, those of the other one, and its long side.
-        box_scale: long side of the frame that is read.
-    """
-    keys = f"'boxes_{box_scale}' and 'boxes_{1536 - box_scale}'"
-    agreeing = ~frames_disagree(other, boxes, (1536 - box_scale) / box_scale)
+def _explain_frames(frames: dict[int, np.ndarray], box_scale: int) -> str:
+    """Why the boxes of two frames disagree, given by their long sides in the order in which to try them."""
+    other_scale = 1536 - box_scale
+    keys = f"'boxes_{box_scale}' and 'boxes_{other_scale}'"
+    agreeing = ~frames_disagree(frames[other_scale], frames[box_scale], other_scale / box_scale)
     if agreeing.mean() >= 1 - _MAX_SHARE_LEFT:
         return f"{keys} are exchanged"
-    for values, against, scale in frames:
+    for scale, values in frames.items():
+        against = 1536 - scale
         for name, read in _other_formats(values, scale).items():
-            if frames_disagree(read, against, (1536 - scale) / scale).mean() <= _MAX_SHARE_LEFT:
+            if frames_disagree(read, frames[against], against / scale).mean() <= _MAX_SHARE_LEFT:
                 return f"'boxes_{scale}' looks like {name}, not (cx, cy, w, h) in a frame of {scale}"
     return f"{keys} do not show the same boxes"
 
@@ -149,7 +136,8 @@ def _fill_half(boxes: np.ndarray, owners: np.ndarray | None, sizes: np.ndarray |
     return bool(known.sum() >= _MIN_ROWS and (high <= limits[known] / 2 + ROUNDING).all())
 
 
-def _explain_numbers(name: str, numbers: np.ndarray | None, classes: ClassNames | None) -> Explanation:
+def _explain_numbers(name: str, arrays: RawArrays, classes: ClassNames | None) -> Explanation:
+    numbers = arrays.values.get(name)
     if numbers is None or classes is None or len(numbers) < _MIN_ROWS:
         return None
     low, high, count = int(classes.numbers[0]), int(classes.numbers[-1]), len(classes.numbers)
@@ -166,7 +154,7 @@ def _explain_numbers(name: str, numbers: np.ndarray | None, classes: ClassNames 
 
 
 def _explain_relations(arrays: RawArrays) -> Explanation:
-    pairs, boxes, relations = arrays.pairs, arrays.box_rows, arrays.relation_rows
+    pairs, boxes, relations = arrays.values.get("relationships"), arrays.box_rows, arrays.relation_rows
     if pairs is None:
         return None
 

@@ -27,7 +27,7 @@ def systematic(check):
     """Code, number of rows and explanation of a systematic mistake."""
     (finding,) = (one for one in check.findings if one.code.startswith("systematic-"))
     assert finding.severity == "error"
-    assert check.usable is None
+    assert check.valid is None
     assert check.counts == {}
     (obstacle,) = check.obstacles
     assert obstacle.endswith(f" ({finding.code}); correct the file first")
