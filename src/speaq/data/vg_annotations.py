@@ -51,30 +51,31 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     # Ranges that overlap can be read: the images share their boxes or relations.
     findings = FirstError(path, accepted=("box-range-overlap", "relation-range-overlap"))
     arrays = read_arrays(path, box_scale, findings, optional=False)
-    assert arrays is not None and arrays.box_rows is not None and arrays.relation_rows is not None
-    values, box_ranges, relation_ranges = arrays.values, arrays.box_rows.ranges, arrays.relation_rows.ranges
-    boxes, pairs = values["boxes"], values["relationships"]
+    assert arrays is not None
+    values, box_ranges, relation_ranges = arrays.values, arrays.boxes.ranges, arrays.relations.ranges
+    boxes, labels, pairs, predicates = (
+        values[name] for name in ("boxes", "labels", "relationships", "predicates")
+    )
     for code, bad in malformed_boxes(boxes).items():
-        findings.add_rows(code, f"boxes_{box_scale}", bad, boxes, box_scale=box_scale)
-    for code, key, names in (
-        ("label-unknown", "labels", vocabulary.objects),
-        ("predicate-unknown", "predicates", vocabulary.predicates),
-    ):
-        findings.add_rows(code, key, (values[key] < 1) | (values[key] > len(names)), values[key])
+        arrays.report(code, "boxes", bad, findings, box_scale=box_scale)
+    unknown = (labels < 1) | (labels > len(vocabulary.objects))
+    arrays.report("label-unknown", "labels", unknown, findings)
+    unknown = (predicates < 1) | (predicates > len(vocabulary.predicates))
+    arrays.report("predicate-unknown", "predicates", unknown, findings)
     rows = relation_ranges.rows()
     outside = np.zeros(len(pairs), dtype=bool)
     outside[rows[outside_image(pairs[rows], relation_ranges.images(), box_ranges)]] = True
     unknown = outside & ((pairs < 0) | (pairs >= len(boxes))).any(axis=1)
-    findings.add_rows("relation-box-unknown", "relationships", unknown, pairs)
-    findings.add_rows("relation-box-of-other-image", "relationships", outside, pairs)
+    arrays.report("relation-box-unknown", "relationships", unknown, findings)
+    arrays.report("relation-box-of-other-image", "relationships", outside, findings)
     return AnnotationArrays(
         split=values["split"],
         box_ranges=box_ranges,
         relation_ranges=relation_ranges,
         boxes=corners(boxes),
-        labels=(values["labels"] - 1).astype(np.int32),
+        labels=(labels - 1).astype(np.int32),
         pairs=pairs,
-        predicates=(values["predicates"] - 1).astype(np.int32),
+        predicates=(predicates - 1).astype(np.int32),
     )
 
 

@@ -5,6 +5,7 @@ Shape letters: see `speaq.structures`, with N and M counted over the whole file;
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -13,27 +14,36 @@ from speaq.data.finding_kinds import Severity
 from speaq.data.findings import Example, Findings
 
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError)  # what h5py has been seen to raise on damaged files
-_INTEGERS = {
-    "split": 1,
-    "img_to_first_box": 1,
-    "img_to_last_box": 1,
-    "img_to_first_rel": 1,
-    "img_to_last_rel": 1,
-    "labels": 1,
-    "relationships": 2,
-    "predicates": 1,
+_INTEGERS = "iufb"  # are converted to int64; arrays of other kinds keep their type
+
+
+class _Format(NamedTuple):
+    """What the rows of an array stand for, its columns (None: any number) and its NumPy kinds."""
+
+    rows: str
+    columns: int | None = 1
+    kinds: str = _INTEGERS
+    severity: Severity = "error"  # where the array cannot be used
+
+
+_FORMATS = {
+    "split": _Format("images"),
+    "img_to_first_box": _Format("images"),
+    "img_to_last_box": _Format("images"),
+    "img_to_first_rel": _Format("images"),
+    "img_to_last_rel": _Format("images"),
+    "boxes": _Format("boxes", 4, "iuf"),
+    "labels": _Format("boxes"),
+    "relationships": _Format("relations", 2),
+    "predicates": _Format("relations"),
+    "other_boxes": _Format("boxes", 4, "iuf", severity="warning"),
+    "attributes": _Format("boxes", None, "iu", severity="warning"),
 }
-"""Arrays of integers, with their columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """A run of consecutive rows for every image: rows first[i] .. first[i] + count[i] - 1.
-
-    Attributes:
-        first: (I,) int64.
-        count: (I,) int64, 0 for none.
-    """
+    """Consecutive rows of every image: first[i] .. first[i] + count[i] - 1, both (I,) int64."""
 
     first: np.ndarray
     count: np.ndarray
@@ -72,8 +82,8 @@ class ImageRows:
     """Which boxes, or which relations, each image has.
 
     Attributes:
-        ranges: of I images; empty where they are out of bounds or reversed.
-        faulty: (I,) bool, images whose ranges are out of bounds or reversed, or share rows with others.
+        ranges: of I images; empty where they are not known, out of bounds or reversed.
+        faulty: (I,) bool, images of which that is so, or that share rows with others.
         owners: (N,) or (M,) int64, the image of each row, -1 for none; faulty images own nothing.
     """
 
@@ -87,38 +97,40 @@ class RawArrays:
     """The arrays as they are in the file.
 
     Attributes:
-        values: those that can be used, by name: split (I,), labels (N,), relationships (M, 2) and predicates
-            (M,), int64; boxes and other_boxes (N, 4), (cx, cy, w, h) in the frame that is read and in the
-            other one; attributes (N, any number). Class numbers and attributes count from 1, rows from 0.
-        num_boxes: N, None where boxes and labels are not equally many.
-        box_rows, relation_rows: the rows of each image, None where they are not known.
+        box_scale: the frame that is read, 1024 or 512.
+        values: the arrays that can be used, by name: split and img_to_first_box to img_to_last_rel (I,),
+            labels (N,), relationships (M, 2) and predicates (M,), int64; boxes and other_boxes (N, 4),
+            (cx, cy, w, h) in the frame that is read and in the other one; attributes (N, any number). Class
+            numbers and attributes count from 1, rows from 0.
+        boxes, relations: the rows of each image.
+        num_boxes: N; where boxes and labels disagree, the larger number; None where both are missing.
         unread: names of further arrays in the file, and of optional ones that cannot be used.
     """
 
+    box_scale: int
     values: dict[str, np.ndarray]
+    boxes: ImageRows
+    relations: ImageRows
     num_boxes: int | None
-    box_rows: ImageRows | None
-    relation_rows: ImageRows | None
     unread: tuple[str, ...]
 
     @property
-    def box_owners(self) -> np.ndarray | None:
-        """The image (N,) of each box, None where it is not known."""
-        return self.box_rows and self.box_rows.owners
+    def other_ratio(self) -> float:
+        """Coordinates in the other frame, relative to the frame that is read."""
+        return (1536 - self.box_scale) / self.box_scale
 
-    @property
-    def relation_owners(self) -> np.ndarray | None:
-        """The image (M,) of each relation, None where it is not known."""
-        return self.relation_rows and self.relation_rows.owners
+    def key(self, name: str) -> str:
+        """The name of an array in the file."""
+        return _key(name, self.box_scale)
 
     def missing(self) -> list[str]:
-        """What training needs and is missing or cannot be used."""
-        needed = ("split", "boxes", "labels", "relationships", "predicates")
-        ranges = {"ranges of boxes": self.box_rows, "ranges of relations": self.relation_rows}
-        return [
-            *(key for key in needed if key not in self.values),
-            *(name for name, rows in ranges.items() if rows is None),
-        ]
+        """Arrays that training needs and that are missing or cannot be used."""
+        return [self.key(name) for name in _required() if name not in self.values]
+
+    def report(self, code: str, name: str, bad: np.ndarray, findings: Findings, **fields: Any) -> None:
+        """Report the rows of an array that are ``bad`` (rows,) bool."""
+        owners = {"boxes": self.boxes.owners, "relations": self.relations.owners}.get(_FORMATS[name].rows)
+        findings.add_rows(code, self.key(name), bad, self.values[name], owners=owners, **fields)
 
 
 def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: bool = True) -> RawArrays | None:
@@ -130,56 +142,32 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
         findings: to report to.
         optional: read attributes and the boxes of the other frame too.
     """
-    box_key, other_key = f"boxes_{box_scale}", f"boxes_{1536 - box_scale}"
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         found = str(error) if path.is_file() else "there is no such file"
         findings.add("h5-unreadable", [Example(None, path.name, found)])
         return None
+    values: dict[str, np.ndarray] = {}
     with file:
-        read = {key: _integers(file, key, columns, findings) for key, columns in _INTEGERS.items()}
-        read[box_key] = _numbers(file, box_key, 4, "iuf", "error", findings)
-        if optional:
-            for key, columns, kinds in ((other_key, 4, "iuf"), ("attributes", None, "iu")):
-                if key in file:
-                    read[key] = _numbers(file, key, columns, kinds, "warning", findings)
-                else:
-                    findings.add("array-absent", [Example(None, key, "no such array")])
-        present = set(file.keys())
-    values = {key: array for key, array in read.items() if array is not None}
-
-    def length(*keys: str) -> int | None:
-        return next((len(values[key]) for key in keys if key in values), None)
-
-    def matches(key: str, other: str, expected: int | None, severity: Severity = "error") -> bool:
-        """Whether an array has as many rows as the other one; it is not used if not."""
-        if key not in values or expected is None or len(values[key]) == expected:
-            return True
-        example = Example(None, key, {key: len(values.pop(key)), other: expected})
-        findings.add("array-length", [example], severity=severity)
-        return False
-
-    num_images = length("split", "img_to_first_box", "img_to_first_rel")
-    num_boxes, num_relations = length(box_key, "labels"), length("relationships", "predicates")
-    for key in ("img_to_first_box", "img_to_last_box", "img_to_first_rel", "img_to_last_rel"):
-        matches(key, "split", num_images)
-    labels_match = matches("labels", box_key, num_boxes)
-    predicates_match = matches("predicates", "relationships", num_relations)
-    for key in (other_key, "attributes"):
-        matches(key, box_key, num_boxes, "warning")
-    # Where two arrays disagree on the number of rows, neither of them can be held against the ranges.
-    num_boxes = num_boxes if labels_match else None
-    num_relations = num_relations if predicates_match else None
-    unread = present - values.keys() - _INTEGERS.keys() - {box_key}
-    for key, name in ((box_key, "boxes"), (other_key, "other_boxes")):
-        if key in values:
-            values[name] = values.pop(key)
+        unread = set(file)
+        for name in _FORMATS if optional else _required():
+            key = _key(name, box_scale)
+            if key not in file and name not in _required():
+                findings.add("array-absent", [Example(None, key, "no such array")])
+            elif (array := _read_array(file, key, _FORMATS[name], findings)) is not None:
+                values[name] = array
+    num_boxes = max((len(values[name]) for name in ("boxes", "labels") if name in values), default=None)
+    num_images, _ = _compare_lengths("images", values, box_scale, findings)
+    boxes = _compare_lengths("boxes", values, box_scale, findings)
+    relations = _compare_lengths("relations", values, box_scale, findings)
+    unread -= {_key(name, box_scale) for name in values.keys() | set(_required())}
     return RawArrays(
+        box_scale=box_scale,
         values=values,
+        boxes=_image_rows("box", values, num_images, *boxes, findings),
+        relations=_image_rows("rel", values, num_images, *relations, findings),
         num_boxes=num_boxes,
-        box_rows=_image_rows("box", values, num_boxes, findings),
-        relation_rows=_image_rows("rel", values, num_relations, findings),
         unread=tuple(sorted(unread)),
     )
 
@@ -195,26 +183,17 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
-def _integers(file: h5py.File, key: str, columns: int, findings: Findings) -> np.ndarray | None:
-    """Integers (rows,) for one column, else (rows, columns); -1 for numbers that are not whole."""
-    values = _numbers(file, key, columns, "iufb", "error", findings)
-    if values is None:
-        return None
-    if values.dtype.kind not in "iu":
-        whole = np.isfinite(values) & (np.trunc(values) == values)
-        found = f"{values.dtype}, {(~whole).sum()} of its numbers not whole"
-        findings.add("array-type", [Example(None, key, found)])
-        values = np.where(whole, values, -1)
-    values = values.astype(np.int64)
-    return values.reshape(-1) if columns == 1 else values
+def _required() -> list[str]:
+    return [name for name, array in _FORMATS.items() if array.severity == "error"]
 
 
-def _numbers(
-    file: h5py.File, key: str, columns: int | None, kinds: str, severity: Severity, findings: Findings
-) -> np.ndarray | None:
-    """Numbers (rows, columns) of these NumPy ``kinds``, any columns for None. None if unusable."""
-    code, found = "", ""
-    values = np.empty(0)
+def _key(name: str, box_scale: int) -> str:
+    return {"boxes": f"boxes_{box_scale}", "other_boxes": f"boxes_{1536 - box_scale}"}.get(name, name)
+
+
+def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings) -> np.ndarray | None:
+    """The values (rows, columns), or (rows,) of integers in one column; None where they cannot be used."""
+    code, found, values = "", "", np.empty(0)
     try:
         data = file.get(key)
         if isinstance(data, h5py.Dataset):
@@ -224,24 +203,52 @@ def _numbers(
     except _DAMAGE as error:
         code, found = "array-unreadable", str(error)
     shape = values.shape if values.ndim != 1 else (len(values), 1)
-    if not code and values.dtype.kind not in kinds:
+    if not code and values.dtype.kind not in expected.kinds:
         code, found = "array-type", str(values.dtype)
-    elif not code and (len(shape) != 2 or (columns is not None and shape[1] != columns)):
-        expected = "rows and columns" if columns is None else f"{columns} column(s)"
-        code, found = "array-shape", f"{list(values.shape)}, expected {expected}"
+    elif not code and (len(shape) != 2 or expected.columns not in (None, shape[1])):
+        columns = "rows and columns" if expected.columns is None else f"{expected.columns} column(s)"
+        code, found = "array-shape", f"{list(values.shape)}, expected {columns}"
     if code:
-        findings.add(code, [Example(None, key, found)], severity=severity)
+        findings.add(code, [Example(None, key, found)], severity=expected.severity)
         return None
-    return values.reshape(shape)
+    if expected.kinds != _INTEGERS:
+        return values.reshape(shape)
+    if values.dtype.kind not in "iu":
+        whole = np.isfinite(values) & (np.trunc(values) == values)
+        found = f"{values.dtype}, {(~whole).sum()} of its numbers not whole"
+        findings.add("array-type", [Example(None, key, found)])
+        values = np.where(whole, values, -1)
+    return values.astype(np.int64).reshape(-1 if expected.columns == 1 else shape)
+
+
+def _compare_lengths(
+    rows: str, values: dict[str, np.ndarray], box_scale: int, findings: Findings
+) -> tuple[int, bool]:
+    """The rows of the first of the arrays that belong together, and whether they are sure to be that many.
+
+    Arrays of another length are reported and removed from ``values``.
+    """
+    names = [name for name, array in _FORMATS.items() if array.rows == rows and name in values]
+    if not names:
+        return 0, False
+    num_rows, agreed = len(values[names[0]]), True
+    for name in names[1:]:
+        if len(values[name]) != num_rows:
+            severity, key = _FORMATS[name].severity, _key(name, box_scale)
+            found = {key: len(values.pop(name)), _key(names[0], box_scale): num_rows}
+            findings.add("array-length", [Example(None, key, found)], severity=severity)
+            agreed &= severity != "error"
+    return num_rows, agreed
 
 
 def _image_rows(
-    kind: str, values: dict[str, np.ndarray], num_rows: int | None, findings: Findings
-) -> ImageRows | None:
+    kind: str, values: dict[str, np.ndarray], num_images: int, num_rows: int, agreed: bool, findings: Findings
+) -> ImageRows:
     """Check ``img_to_first_<kind>`` and ``img_to_last_<kind>`` (inclusive, -1 for none) of "box" or "rel"."""
     first, last = values.get(f"img_to_first_{kind}"), values.get(f"img_to_last_{kind}")
-    if first is None or last is None or num_rows is None:
-        return None
+    owners = np.full(num_rows, -1)
+    if first is None or last is None or not agreed:
+        return ImageRows(Ranges.of_counts(np.zeros(num_images)), np.full(num_images, True), owners)
     some = first >= 0
     outside = some & ((first >= num_rows) | (last >= num_rows))
     reversed_ = some & ~outside & (last < first)
@@ -261,7 +268,6 @@ def _image_rows(
     ranges = Ranges(np.where(in_order, first, 0), np.where(in_order, last - first + 1, 0))
     faulty = outside | reversed_ | shared
     own = Ranges(ranges.first, np.where(faulty, 0, ranges.count))
-    owners = np.full(num_rows, -1)
     owners[own.rows()] = own.images()
     if not faulty.any():  # else it is only a consequence
         findings.add_rows(f"{item}-unowned", key, owners < 0, np.arange(num_rows), owners=owners)

@@ -180,4 +180,4 @@ def test_dataset_without_usable_images_cannot_be_repaired(damaged):
     damaged.arrays["split"][:] = 3
     check = damaged.check()
     assert check.valid is None
-    assert check.obstacles == ("no image with a usable box is left",)
+    assert check.obstacles == ("no image with a valid box is left",)

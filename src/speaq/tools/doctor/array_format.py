@@ -1,7 +1,7 @@
 """Checks for arrays that are wrong as a whole, such as boxes of another format.
 
 Repairing these row by row would give wrong data, so the data set is not repaired.
-Shape letters: see `speaq.structures`, with N and M counted over the whole file; I: images of the file.
+Shape letters: see `speaq.structures`, with N and M counted over the whole file.
 """
 
 import numpy as np
@@ -14,7 +14,6 @@ from speaq.tools.doctor.annotations import (
     ROUNDING,
     find_box_faults,
     find_misplaced_relations,
-    frame_limits,
     frames_disagree,
     unknown_numbers,
 )
@@ -29,30 +28,23 @@ Explanation = tuple[str, np.ndarray] | None
 
 
 def check_array_format(
-    arrays: RawArrays, sizes: np.ndarray | None, dictionary: Dictionary, box_scale: int, findings: Findings
+    arrays: RawArrays, limits: np.ndarray, dictionary: Dictionary, findings: Findings
 ) -> list[str]:
     """Report arrays that are wrong as a whole, and return in words why the data set is not repaired.
 
-    ``sizes`` and ``box_scale`` are as in `find_box_faults`.
+    ``limits`` are those of `frame_limits`.
     """
-    values, box_owners, relation_owners = arrays.values, arrays.box_owners, arrays.relation_owners
     obstacles = []
-    for name, key, owners, explanation in (
-        ("boxes", f"boxes_{box_scale}", box_owners, _explain_boxes(arrays, sizes, box_scale)),
-        ("labels", "labels", box_owners, _explain_numbers("labels", arrays, dictionary.objects)),
-        (
-            "predicates",
-            "predicates",
-            relation_owners,
-            _explain_numbers("predicates", arrays, dictionary.predicates),
-        ),
-        ("relationships", "relationships", relation_owners, _explain_relations(arrays)),
+    for name, explanation in (
+        ("boxes", _explain_boxes(arrays, limits)),
+        ("labels", _explain_numbers("labels", arrays, dictionary.objects)),
+        ("predicates", _explain_numbers("predicates", arrays, dictionary.predicates)),
+        ("relationships", _explain_relations(arrays)),
     ):
         if explanation is not None:
             text, bad = explanation
-            code = f"systematic-{name}"
-            findings.add_rows(code, key, bad, values[name], owners=owners, explanation=text)
-            obstacles.append(f"{text} ({code}); correct the file first")
+            arrays.report(f"systematic-{name}", name, bad, findings, explanation=text)
+            obstacles.append(f"{text} (systematic-{name}); correct the file first")
     return obstacles
 
 
@@ -65,52 +57,57 @@ def _explains(left: np.ndarray, bad: np.ndarray) -> bool:
     return bool(left.mean() <= _MAX_SHARE_LEFT and left.sum() < bad.sum() / 10)
 
 
-def _explain_boxes(arrays: RawArrays, sizes: np.ndarray | None, box_scale: int) -> Explanation:
-    boxes, other, owners = arrays.values.get("boxes"), arrays.values.get("other_boxes"), arrays.box_owners
+def _explain_boxes(arrays: RawArrays, limits: np.ndarray) -> Explanation:
+    boxes, other = arrays.values.get("boxes"), arrays.values.get("other_boxes")
     if boxes is None:
         return None
-
-    def misplaced(values: np.ndarray, scale: int) -> np.ndarray:
-        return np.any(list(find_box_faults(values, owners, sizes, scale).values()), axis=0)
-
-    key, other_scale = f"boxes_{box_scale}", 1536 - box_scale
-    bad = misplaced(boxes, box_scale)
+    key, scale, ratio = arrays.key("boxes"), arrays.box_scale, arrays.other_ratio
+    bad = _misplaced(boxes, limits)
     if other is None:
-        if box_scale == 1024 and _fill_half(boxes, owners, sizes):
-            text = f"'{key}' ends at half of every image, as in a frame of {other_scale}"
+        if scale == 1024 and _fill_half(boxes, limits):
+            text = f"'{key}' ends at half of every image, as in a frame of 512"
             return text, np.full(len(boxes), True)
-    elif _is_systematic(apart := frames_disagree(boxes, other, other_scale / box_scale)):
-        frames = {box_scale: boxes, other_scale: other}
+    elif _is_systematic(apart := frames_disagree(boxes, other, ratio)):
         # The frame with more misplaced boxes is tried first: some formats explain the difference both ways.
-        if misplaced(other, other_scale).sum() > bad.sum():
-            frames = {other_scale: other, box_scale: boxes}
-        return _explain_frames(frames, box_scale), apart
+        other_first = _misplaced(other, limits * ratio).sum() > bad.sum()
+        return _explain_frames(boxes, other, arrays, other_first=bool(other_first)), apart
     if bad.sum() < _MIN_ROWS:
         return None
-    for name, read in _other_formats(boxes, box_scale).items():
+    for name, read in _other_formats(boxes, scale).items():
         # Smaller boxes always fit better: that is no evidence unless most boxes do not fit.
         if name.startswith("boxes") and not _is_systematic(bad):
             continue
-        if _explains(misplaced(read, box_scale), bad):
+        if _explains(_misplaced(read, limits), bad):
             # With both sides of the boxes and of the images exchanged, the boxes fit as well.
             doubt = ", or the image list has width and height exchanged" if name == _EXCHANGED else ""
-            return f"'{key}' looks like {name}, not (cx, cy, w, h) in a frame of {box_scale}{doubt}", bad
+            return f"{_looks_like(key, name, scale)}{doubt}", bad
     return (f"'{key}' does not fit the sizes of the images", bad) if _is_systematic(bad) else None
 
 
-def _explain_frames(frames: dict[int, np.ndarray], box_scale: int) -> str:
-    """Why the boxes of two frames disagree, given by their long sides in the order in which to try them."""
-    other_scale = 1536 - box_scale
-    keys = f"'boxes_{box_scale}' and 'boxes_{other_scale}'"
-    agreeing = ~frames_disagree(frames[other_scale], frames[box_scale], other_scale / box_scale)
-    if agreeing.mean() >= 1 - _MAX_SHARE_LEFT:
-        return f"{keys} are exchanged"
-    for scale, values in frames.items():
-        against = 1536 - scale
-        for name, read in _other_formats(values, scale).items():
-            if frames_disagree(read, frames[against], against / scale).mean() <= _MAX_SHARE_LEFT:
-                return f"'boxes_{scale}' looks like {name}, not (cx, cy, w, h) in a frame of {scale}"
-    return f"{keys} do not show the same boxes"
+def _misplaced(boxes: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    return np.any(list(find_box_faults(boxes, limits).values()), axis=0)
+
+
+def _looks_like(key: str, name: str, scale: int) -> str:
+    return f"'{key}' looks like {name}, not (cx, cy, w, h) in a frame of {scale}"
+
+
+def _explain_frames(boxes: np.ndarray, other: np.ndarray, arrays: RawArrays, *, other_first: bool) -> str:
+    """Why the boxes of the two frames disagree."""
+    key, other_key, scale, ratio = (
+        arrays.key("boxes"),
+        arrays.key("other_boxes"),
+        arrays.box_scale,
+        arrays.other_ratio,
+    )
+    if frames_disagree(other, boxes, ratio).mean() <= _MAX_SHARE_LEFT:
+        return f"'{key}' and '{other_key}' are exchanged"
+    tried = [(key, scale, boxes, other, ratio), (other_key, 1536 - scale, other, boxes, 1 / ratio)]
+    for tried_key, tried_scale, values, against, tried_ratio in reversed(tried) if other_first else tried:
+        for name, read in _other_formats(values, tried_scale).items():
+            if frames_disagree(read, against, tried_ratio).mean() <= _MAX_SHARE_LEFT:
+                return _looks_like(tried_key, name, tried_scale)
+    return f"'{key}' and '{other_key}' do not show the same boxes"
 
 
 def _other_formats(boxes: np.ndarray, box_scale: int) -> dict[str, np.ndarray]:
@@ -126,11 +123,8 @@ def _other_formats(boxes: np.ndarray, box_scale: int) -> dict[str, np.ndarray]:
     }
 
 
-def _fill_half(boxes: np.ndarray, owners: np.ndarray | None, sizes: np.ndarray | None) -> bool:
+def _fill_half(boxes: np.ndarray, limits: np.ndarray) -> bool:
     """Whether no box reaches beyond the half of its image in both directions."""
-    if owners is None or sizes is None:
-        return False
-    limits = frame_limits(owners, sizes, 1024)
     known = np.isfinite(limits).all(axis=1) & np.isfinite(boxes).all(axis=1)
     high = corners(boxes[known])[:, 2:]
     return bool(known.sum() >= _MIN_ROWS and (high <= limits[known] / 2 + ROUNDING).all())
@@ -154,7 +148,7 @@ def _explain_numbers(name: str, arrays: RawArrays, classes: ClassNames | None) -
 
 
 def _explain_relations(arrays: RawArrays) -> Explanation:
-    pairs, boxes, relations = arrays.values.get("relationships"), arrays.box_rows, arrays.relation_rows
+    pairs = arrays.values.get("relationships")
     if pairs is None:
         return None
 
@@ -164,13 +158,12 @@ def _explain_relations(arrays: RawArrays) -> Explanation:
     bad = misplaced(pairs)
     if bad.sum() < _MIN_ROWS:
         return None
-    if boxes is not None and relations is not None:
-        first = boxes.ranges.first[relations.owners][:, None]
-        for text, read in (
-            ("box numbers count in each image from 0, not over the file", pairs + first),
-            ("box numbers count in each image from 1, not over the file from 0", pairs + first - 1),
-            ("box numbers count from 1, not from 0", pairs - 1),
-        ):
-            if _explains(misplaced(read), bad):
-                return text, bad
+    first = np.append(arrays.boxes.ranges.first, 0)[arrays.relations.owners][:, None]
+    for text, read in (
+        ("box numbers count in each image from 0, not over the file", pairs + first),
+        ("box numbers count in each image from 1, not over the file from 0", pairs + first - 1),
+        ("box numbers count from 1, not from 0", pairs - 1),
+    ):
+        if _explains(misplaced(read), bad):
+            return text, bad
     return ("most relations name boxes of other images, or none", bad) if _is_systematic(bad) else None

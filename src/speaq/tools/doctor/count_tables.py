@@ -14,7 +14,6 @@ from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing
-from speaq.structures import Vocabulary
 from speaq.tools.doctor.class_counts import count_splits, triplet_name
 from speaq.tools.doctor.sources import Source
 

@@ -1,7 +1,8 @@
-"""Checks between the data sets of a mix."""
+"""Checks of every two data sets of a mix."""
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from speaq.tools.doctor.check import DatasetCheck
 
 
 def check_mix(checks: Sequence[DatasetCheck], *, limit: int) -> tuple[Finding, ...]:
-    """Compare class names, and look for evaluation images that another set trains on, in every two sets."""
+    """Compare class names, and look for evaluation images that another set trains on."""
     mixed = [check for check in checks if check.source.name != "SYNTHETIC_GENOME"]  # never part of a mix
     found: list[Finding] = []
     for first, second in combinations(mixed, 2):
@@ -27,18 +28,18 @@ def _compare_classes(kind: str, first: DatasetCheck, second: DatasetCheck, findi
     classes, others = getattr(first.dictionary, kind), getattr(second.dictionary, kind)
     if classes is None or others is None:
         return
-    sets = {"first": first.source.name, "second": second.source.name}
+    fields: dict[str, Any] = {"kind": kind, "first": first.source.name, "second": second.source.name}
     missing = [Example(None, kind, name) for name in classes.names if name not in set(others.names)]
     extra = [Example(None, kind, name) for name in others.names if name not in set(classes.names)]
-    findings.add("vocabulary-missing", missing, kind=kind, **sets)
-    findings.add("vocabulary-extra", extra, kind=kind, **sets)
+    findings.add("vocabulary-missing", missing, **fields)
+    findings.add("vocabulary-extra", extra, **fields)
     if not missing and not extra:
         differences = [
-            Example(None, f"{kind}, number {number}", {sets["first"]: name, sets["second"]: other})
+            Example(None, f"{kind}, number {number}", {first.source.name: name, second.source.name: other})
             for number, (name, other) in enumerate(zip(classes.names, others.names, strict=True), start=1)
             if name != other
         ]
-        findings.add("vocabulary-order", differences, kind=kind, **sets)
+        findings.add("vocabulary-order", differences, **fields)
 
 
 def _check_leak(trained: DatasetCheck, evaluated: DatasetCheck, findings: Findings) -> None:

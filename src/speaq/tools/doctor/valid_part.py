@@ -11,7 +11,7 @@ from speaq.data.vg_annotations import AnnotationArrays, corners
 from speaq.data.vg_arrays import Ranges, RawArrays
 from speaq.data.vg_dictionary import Dictionary
 from speaq.structures import Vocabulary
-from speaq.tools.doctor.annotations import Faults, frame_limits, frames_disagree
+from speaq.tools.doctor.annotations import Faults, frames_disagree
 
 Reasons = dict[str, np.ndarray]
 """Why rows are left out, in words, and which (rows,) bool; only the first reason of a row is counted."""
@@ -40,75 +40,59 @@ class ValidPart:
 
 
 def find_valid_part(
-    arrays: RawArrays,
-    dictionary: Dictionary,
-    sizes: np.ndarray,
-    box_scale: int,
-    *,
-    images_out: Reasons,
-    box_faults: Faults,
-    relation_faults: Faults,
+    arrays: RawArrays, limits: np.ndarray, dictionary: Dictionary, images_out: Reasons, faults: Faults
 ) -> ValidPart:
     """Leave out what is wrong.
 
     Args:
         arrays: complete ones (`RawArrays.missing` is empty).
+        limits: (N, 2), see `frame_limits`.
         dictionary: with objects and predicates.
-        sizes: (I, 2) height and width.
-        box_scale: long side of the frame of the boxes.
         images_out: images to leave out, those with faulty ranges among them.
-        box_faults: of `check_boxes`.
-        relation_faults: of `check_relations`.
+        faults: of the boxes and relations.
     """
     values, objects, predicates = arrays.values, dictionary.objects, dictionary.predicates
-    assert arrays.box_rows is not None and arrays.relation_rows is not None
     assert objects is not None and predicates is not None
-    split, boxes, pairs = values["split"], values["boxes"], values["relationships"]
-    changes: dict[str, int] = {}
-    images = np.flatnonzero(_kept("images", np.arange(len(split)), images_out, changes))
+    split, pairs, changes = values["split"], values["relationships"], dict[str, int]()
+    images, _ = _select("images", Ranges.of_counts(np.array([len(split)])), images_out, changes)
 
-    outside = box_faults["box-outside-image"]
-    boxes = _clip(boxes, arrays.box_rows.owners, sizes, box_scale, outside)
-    malformed = [box_faults[f"box-{fault}"] for fault in ("not-finite", "negative-size", "empty")]
+    outside = faults["box-outside-image"]
+    boxes = _clip(values["boxes"], limits, outside)
+    malformed = faults["box-not-finite"] | faults["box-negative-size"] | faults["box-empty"]
     box_reasons = {
-        "class not in the dictionary": box_faults["label-unknown"],
-        "not finite, negative or without area": np.any(malformed, axis=0),
-        "nothing inside the image": box_faults["box-off-image"] | (outside & (boxes[:, 2:] <= 0).any(axis=1)),
+        "class not in the dictionary": faults["label-unknown"],
+        "not finite, negative or without area": malformed,
+        "nothing inside the image": faults["box-off-image"] | (outside & (boxes[:, 2:] <= 0).any(axis=1)),
     }
-    box_ranges = arrays.box_rows.ranges.select(images)
-    box_rows = box_ranges.rows()
-    kept = _kept("boxes", box_rows, box_reasons, changes)
-    box_rows, box_ranges = box_rows[kept], Ranges.of_counts(box_ranges.counts(kept))
+    box_rows, box_ranges = _select("boxes", arrays.boxes.ranges.select(images), box_reasons, changes)
     _count("boxes clipped to their images", outside[box_rows], changes)
 
     new_rows = np.full(len(boxes) + 1, -1)  # the last one for a box that is not there
     new_rows[box_rows] = np.arange(len(box_rows))
-    misplaced = relation_faults["relation-box-unknown"] | relation_faults["relation-box-of-other-image"]
+    misplaced = faults["relation-box-unknown"] | faults["relation-box-of-other-image"]
     new_pairs = new_rows[np.where(misplaced[:, None], -1, pairs)]
     relation_reasons = {
         "box not there, or of another image": misplaced,
-        "predicate not in the dictionary": relation_faults["predicate-unknown"],
-        "between a box and itself": relation_faults["relation-to-itself"],
+        "predicate not in the dictionary": faults["predicate-unknown"],
+        "between a box and itself": faults["relation-to-itself"],
         "their box was left out": np.any(new_pairs < 0, axis=1),
     }
-    relation_ranges = arrays.relation_rows.ranges.select(images)
-    relation_rows = relation_ranges.rows()
-    kept = _kept("relations", relation_rows, relation_reasons, changes)
-    relation_rows, relation_ranges = relation_rows[kept], Ranges.of_counts(relation_ranges.counts(kept))
-
-    frames = {box_scale: boxes[box_rows]}
+    relation_rows, relation_ranges = _select(
+        "relations", arrays.relations.ranges.select(images), relation_reasons, changes
+    )
+    frames = {arrays.box_scale: boxes[box_rows]}
     if "other_boxes" in values:
-        other, other_scale = values["other_boxes"][box_rows], 1536 - box_scale
-        frames[other_scale] = _rescale(frames[box_scale], other, other_scale / box_scale, changes)
+        other = values["other_boxes"][box_rows]
+        frames[1536 - arrays.box_scale] = _rescale(boxes[box_rows], other, arrays.other_ratio, changes)
     return ValidPart(
         images=images,
         annotations=AnnotationArrays(
             split=split[images],
             box_ranges=box_ranges,
             relation_ranges=relation_ranges,
-            boxes=corners(frames[box_scale]),
+            boxes=corners(boxes[box_rows]),
             labels=objects.indices(values["labels"][box_rows]).astype(np.int32),
-            pairs=new_pairs[relation_rows].astype(np.int64),
+            pairs=new_pairs[relation_rows],
             predicates=predicates.indices(values["predicates"][relation_rows]).astype(np.int32),
         ),
         boxes=frames,
@@ -118,13 +102,16 @@ def find_valid_part(
     )
 
 
-def _kept(what: str, rows: np.ndarray, reasons: Reasons, changes: dict[str, int]) -> np.ndarray:
-    """Which of ``rows`` (bool) are left out for no reason; the others are counted."""
+def _select(
+    what: str, ranges: Ranges, reasons: Reasons, changes: dict[str, int]
+) -> tuple[np.ndarray, Ranges]:
+    """The rows of these ranges that are left out for no reason, and their new ranges."""
+    rows = ranges.rows()
     kept = np.ones(len(rows), dtype=bool)
     for reason, bad in reasons.items():
         _count(f"{what} left out: {reason}", kept & bad[rows], changes)
         kept &= ~bad[rows]
-    return kept
+    return rows[kept], Ranges.of_counts(ranges.counts(kept))
 
 
 def _count(what: str, rows: np.ndarray, changes: dict[str, int]) -> None:
@@ -132,21 +119,16 @@ def _count(what: str, rows: np.ndarray, changes: dict[str, int]) -> None:
         changes[what] = int(rows.sum())
 
 
-def _clip(
-    boxes: np.ndarray, owners: np.ndarray, sizes: np.ndarray, box_scale: int, outside: np.ndarray
-) -> np.ndarray:
+def _clip(boxes: np.ndarray, limits: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """Boxes (N, 4) of which those ``outside`` (N,) bool are cut to their images.
 
     Whole numbers stay whole and are read back as cut: readers take trunc(cx - w / 2) of integers.
     """
-    limits = frame_limits(owners[outside], sizes, box_scale)
+    is_float = boxes.dtype.kind == "f"
     xyxy = corners(boxes[outside])
-    if boxes.dtype.kind != "f":
-        limits = np.floor(limits)
     low = np.maximum(xyxy[:, :2], 0)
-    sides = np.minimum(xyxy[:, 2:], limits) - low
-    half = sides / 2 if boxes.dtype.kind == "f" else np.ceil(sides / 2)
-    cut = np.concatenate((low + half, sides), axis=1)
+    sides = np.minimum(xyxy[:, 2:], limits[outside] if is_float else np.floor(limits[outside])) - low
+    cut = np.hstack((low + (sides / 2 if is_float else np.ceil(sides / 2)), sides))
     if boxes.dtype.kind == "u":  # without a negative side: such a box is left out later, as one without area
         cut = cut.clip(min=0)
     boxes = boxes.copy()
