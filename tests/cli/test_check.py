@@ -166,7 +166,7 @@ def test_fix_refuses_the_folder_of_the_dataset(capsys, files):
     files.write()
     code, _, err = run_data_command(capsys, "check", files.folder, "--fix", files.folder)
     assert code == 2
-    assert "the data set itself is in this folder" in err
+    assert "belongs to the data set; give --fix a folder outside of it" in err
 
 
 def test_fix_refuses_to_overwrite_files(capsys, files, tmp_path):
@@ -176,7 +176,7 @@ def test_fix_refuses_to_overwrite_files(capsys, files, tmp_path):
     before = (other.folder / "image_data.json").read_bytes()
     code, out, err = run_data_command(capsys, "check", files.folder, "--fix", other.folder)
     assert (code, out) == (2, "")  # before anything is checked
-    assert "already holds image_data.json, dicts.json, which --fix would overwrite" in err
+    assert "already has image_data.json, dicts.json, which --fix would overwrite" in err
     assert (other.folder / "image_data.json").read_bytes() == before
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings/dataset.yaml").write_text("")

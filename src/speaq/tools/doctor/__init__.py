@@ -1,4 +1,4 @@
-"""The check of data sets (``speaq data check``): it lists everything that is wrong and writes a repaired copy.
+"""The check of data sets (``speaq data check``): lists everything that is wrong and writes a repaired copy.
 
 The readers of ``speaq.data`` report to it; training stops at their first error. The modules, in the order of
 the data flow: ``sources`` (which data sets), ``images``, ``annotations`` and ``array_format`` (checks),

@@ -15,7 +15,7 @@ from speaq.data.vg_dictionary import Dictionary, read_dictionary
 from speaq.data.vg_image_list import ImageList, align_images, read_image_list
 from speaq.tools.doctor.annotations import check_boxes, check_relations, frame_limits
 from speaq.tools.doctor.array_format import check_array_format
-from speaq.tools.doctor.class_counts import check_class_counts, count_splits
+from speaq.tools.doctor.counts import check_class_counts, count_splits
 from speaq.tools.doctor.images import (
     ImageFiles,
     are_none,

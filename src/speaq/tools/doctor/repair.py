@@ -7,13 +7,13 @@ from typing import Any
 import yaml
 
 from speaq.config.data import GenomeSection
-from speaq.data.vg_writer import class_tables, write_annotations, write_dictionary, write_image_list
+from speaq.data.vg_writer import class_tables, write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.tools.doctor.check import DatasetCheck
 from speaq.tools.doctor.sources import Source
 
-ANNOTATIONS, IMAGE_LIST, DICTIONARY = "annotations.h5", "image_data.json", "dicts.json"
+_ANNOTATIONS, _IMAGE_LIST, _DICTIONARY = "annotations.h5", "image_data.json", "dicts.json"
 SETTINGS = "dataset.yaml"
 
 
@@ -24,34 +24,25 @@ def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
         SpeaqError: the folder, or that of a copy, belongs to an original or holds what would be written.
     """
     targets = [folder] if len(sources) == 1 else [folder / source.name.lower() for source in sources]
+    files = [path for one in sources for path in (one.annotations, one.image_data, one.dictionary)]
+    originals = {path.parent.resolve() for path in files} | {path.resolve().parent for path in files}
+    originals |= {source.images.resolve() for source in sources}
     for target in dict.fromkeys([folder, *targets]):
-        _check_outside(target, sources)
+        for original in sorted(originals):
+            if target.resolve().is_relative_to(original):
+                raise SpeaqError(
+                    f"{target}: the folder {original} belongs to the data set; give --fix a folder outside "
+                    "of it"
+                )
         if target.exists() and not target.is_dir():
             raise SpeaqError(f"{target}: this is a file; give --fix a new folder")
     written = [folder / SETTINGS]
-    written += [target / name for target in targets for name in (ANNOTATIONS, IMAGE_LIST, DICTIONARY)]
-    held = [path for path in written if path.exists() or path.is_symlink()]
-    if held:
-        names = ", ".join(str(path.relative_to(folder)) for path in held)
-        raise SpeaqError(
-            f"{folder}: it already holds {names}, which --fix would overwrite; give a new folder"
-        )
+    written += [target / name for target in targets for name in (_ANNOTATIONS, _IMAGE_LIST, _DICTIONARY)]
+    existing = [path.relative_to(folder) for path in written if path.exists() or path.is_symlink()]
+    if existing:
+        names = ", ".join(map(str, existing))
+        raise SpeaqError(f"{folder}: it already has {names}, which --fix would overwrite; give a new folder")
     return targets
-
-
-def _check_outside(target: Path, sources: Sequence[Source]) -> None:
-    place = target.resolve()
-    for source in sources:
-        files = (source.annotations, source.image_data, source.dictionary)
-        folders = {path.parent.resolve() for path in files} | {path.resolve().parent for path in files}
-        for folder in sorted(folders | {source.images.resolve()}):
-            if place == folder:
-                raise SpeaqError(f"{target}: the data set itself is in this folder; give --fix another one")
-            if place.is_relative_to(folder):
-                raise SpeaqError(
-                    f"{target}: this is inside {folder}, which belongs to the data set; give --fix a folder "
-                    "outside of it"
-                )
 
 
 def write_repaired(check: DatasetCheck, folder: Path) -> Source:
@@ -69,9 +60,9 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
     find_targets(folder, [source])
     paths = {
         "images": source.images,
-        "image_data": folder / IMAGE_LIST,
-        "mapping_dictionary": folder / DICTIONARY,
-        "vg_attribute_h5": folder / ANNOTATIONS,
+        "image_data": folder / _IMAGE_LIST,
+        "mapping_dictionary": folder / _DICTIONARY,
+        "vg_attribute_h5": folder / _ANNOTATIONS,
     }
     update = {key: str(path.resolve()) for key, path in paths.items()} | {"corrupted_images": ()}
     repaired = Source(source.name, source.section.model_copy(update=update))
@@ -87,12 +78,12 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
         predicates=annotations.predicates,
         attributes=valid.attributes,
     )
-    write_image_list(repaired.image_data, _image_entries(check))
+    write_json(repaired.image_data, _image_entries(check))
     write_dictionary(repaired.dictionary, valid.vocabulary, other=check.dictionary.content)
     return repaired
 
 
-def write_settings(path: Path, sources: list[Source]) -> None:
+def write_settings(path: Path, sources: Sequence[Source]) -> None:
     """Write a configuration that names these data sets, for ``--config-file`` or ``_BASE_``."""
     defaults = GenomeSection().model_dump(mode="json", by_alias=True)
     sections = {}
@@ -106,17 +97,14 @@ def write_settings(path: Path, sources: list[Source]) -> None:
 
 def describe_size(check: DatasetCheck) -> str:
     """How many images, boxes and relations there were and are left, in words."""
-    arrays, valid = check.arrays, check.valid
-    assert arrays is not None and valid is not None
-    values, annotations = arrays.values, valid.annotations
-    return ", ".join(
-        f"{len(after):,} of {len(before):,} {what}"
-        for what, before, after in (
-            ("images", values["split"], annotations.split),
-            ("boxes", values["boxes"], annotations.boxes),
-            ("relations", values["relationships"], annotations.pairs),
-        )
-    )
+    assert check.arrays is not None and check.valid is not None
+    before, after = check.arrays.values, check.valid.annotations
+    numbers = {
+        "images": (after.split, before["split"]),
+        "boxes": (after.boxes, before["boxes"]),
+        "relations": (after.pairs, before["relationships"]),
+    }
+    return ", ".join(f"{len(left):,} of {len(all_):,} {what}" for what, (left, all_) in numbers.items())
 
 
 def list_changes(check: DatasetCheck) -> dict[str, int]:
@@ -124,14 +112,12 @@ def list_changes(check: DatasetCheck) -> dict[str, int]:
     valid, listed, arrays, dictionary = check.valid, check.listed, check.arrays, check.dictionary
     assert valid is not None and listed is not None and arrays is not None
     before, after = listed.select(valid.images), _image_entries(check)
-    changes = dict(valid.changes)
-    changes["sizes written as the files have them"] = sum(
-        [entry["height"], entry["width"]] != size
-        for entry, size in zip(after, before.sizes.tolist(), strict=True)
-    )
-    changes["ids made strings"] = sum(
-        entry["image_id"] != image_id for entry, image_id in zip(after, before.ids, strict=True)
-    )
+    sizes = [[entry["height"], entry["width"]] for entry in after]
+    ids = [entry["image_id"] for entry in after]
+    changes = valid.changes | {
+        "sizes written as the files have them": int((before.sizes != sizes).any(axis=1).sum()),
+        "ids made strings": sum(new != old for new, old in zip(ids, before.ids, strict=True)),
+    }
     for kind, names in (("object", dictionary.objects), ("predicate", dictionary.predicates)):
         if names is not None:
             changes[f"{kind} numbers changed"] = int((names.numbers != names.classes + 1).sum())

@@ -1,7 +1,7 @@
-"""The findings of a check for the terminal, as JSON, and as an exit code."""
+"""The findings of a check for the terminal and as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,41 +13,34 @@ from rich.table import Table
 from rich.text import Text
 
 from speaq.data.findings import SEVERITIES, Finding
-from speaq.data.statistics import ClassCounts
 from speaq.data.visual_genome import SPLITS
 from speaq.files import replacing
-from speaq.structures import Vocabulary
 from speaq.tools.doctor.check import DatasetCheck
 from speaq.tools.doctor.mix import check_mix
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MAX_CLASSES = 8  # classes that are shown
-_COUNTS = ("images", "images_without_boxes", "images_without_relations", "boxes", "relations")
 
 
 class Report:
-    """The checks of one or more data sets, and the findings between those of a mix.
+    """The checks of one or more data sets, and the findings on every two of them.
 
     Args:
         checks: one per data set.
-        limit: examples to keep of each finding between the data sets.
+        limit: examples to keep of each finding on two data sets.
     """
 
     def __init__(self, checks: Sequence[DatasetCheck], *, limit: int) -> None:
-        self.checks, self.between = checks, check_mix(checks, limit=limit)
+        self.checks, self.mix = checks, check_mix(checks, limit=limit)
 
     @property
     def findings(self) -> list[Finding]:
         """All of them."""
-        return [*(finding for check in self.checks for finding in check.findings), *self.between]
+        return [*(finding for check in self.checks for finding in check.findings), *self.mix]
 
     def count(self, severity: str) -> int:
         """Findings of this severity."""
         return sum(finding.severity == severity for finding in self.findings)
-
-    def exit_code(self, *, strict: bool) -> int:
-        """1 if there is an error, or with ``strict`` a warning; else 0."""
-        return int(self.count("error") > 0 or (strict and self.count("warning") > 0))
 
     def show(self, console: Console) -> None:
         """Print everything."""
@@ -57,14 +50,12 @@ class Report:
             if splits := _splits(check):
                 console.print(_split_table(check, splits))
                 console.print(_frequent_classes(splits))
-            for finding in check.findings:
-                _show_finding(finding, console)
+            _show_findings(check.findings, console)
             for obstacle in check.obstacles:
                 console.print(Text(f"It can be neither counted nor repaired: {obstacle}.", "bold red"))
-        if self.between:
-            console.print(Text("Between the data sets of the mix", "bold"))
-            for finding in self.between:
-                _show_finding(finding, console)
+        if self.mix:
+            console.print(Text("The data sets of the mix compared", "bold"))
+            _show_findings(self.mix, console)
         console.print(self.summary())
 
     def summary(self) -> Text:
@@ -94,48 +85,42 @@ class Report:
             }
             for check in self.checks
         ]
-        content = {
-            **{f"{severity}s": self.count(severity) for severity in SEVERITIES},
-            "sets": sets,
-            "between": [asdict(finding) for finding in self.between],
-        }
+        counts = {f"{severity}s": self.count(severity) for severity in SEVERITIES}
+        content = {**counts, "sets": sets, "between": [asdict(finding) for finding in self.mix]}
         with replacing(path) as temporary:
             text = json.dumps(content, indent=1, ensure_ascii=False)
             temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _splits(check: DatasetCheck) -> dict[str, dict[str, Any]]:
-    """The counts of each split: numbers by the names of `_COUNTS`, and the frequencies of the classes."""
+    """The counts of each split: five numbers, and the frequencies of the classes."""
     if check.valid is None:
         return {}
-    vocabulary = check.valid.vocabulary
-    return {name: _as_json(counts, vocabulary) for name, counts in check.counts.items()}
-
-
-def _as_json(counts: ClassCounts, vocabulary: Vocabulary) -> dict[str, Any]:
-    numbers = (
-        counts.num_images,
-        counts.num_without_boxes,
-        counts.num_without_relations,
-        counts.num_boxes,
-        counts.num_relations,
-    )
-    return dict(zip(_COUNTS, numbers, strict=True)) | {
-        "objects": dict(zip(vocabulary.objects, counts.object_counts.tolist(), strict=True)),
-        "predicates": dict(zip(vocabulary.predicates, counts.predicate_counts.tolist(), strict=True)),
+    names = check.valid.vocabulary
+    return {
+        split: {
+            "images": counts.num_images,
+            "images_without_boxes": counts.num_without_boxes,
+            "images_without_relations": counts.num_without_relations,
+            "boxes": counts.num_boxes,
+            "relations": counts.num_relations,
+            "objects": dict(zip(names.objects, counts.object_counts.tolist(), strict=True)),
+            "predicates": dict(zip(names.predicates, counts.predicate_counts.tolist(), strict=True)),
+        }
+        for split, counts in check.counts.items()
     }
 
 
 def _split_table(check: DatasetCheck, splits: dict[str, dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("split")
-    for heading in ("images", "usable", "without boxes", "without relations", "boxes", "relations"):
+    for heading in ("images", "valid", "without boxes", "without relations", "boxes", "relations"):
         table.add_column(heading, justify="right")
     assert check.arrays is not None
-    in_file = np.bincount(check.arrays.values["split"].clip(min=-1) + 1, minlength=4).tolist()[1:4]
-    for name, number in zip(SPLITS, in_file, strict=True):
-        cells = [number, *(splits.get(name, {}).get(key, 0) for key in _COUNTS)]
-        table.add_row(name, *(f"{cell:,}" for cell in cells))
+    for number, name in enumerate(SPLITS):
+        in_file = np.count_nonzero(check.arrays.values["split"] == number)
+        counts = list(splits[name].values())[:5] if name in splits else [0] * 5
+        table.add_row(name, *(f"{count:,}" for count in (in_file, *counts)))
     return table
 
 
@@ -152,13 +137,14 @@ def _frequent_classes(splits: dict[str, dict[str, Any]]) -> Text:
     return text
 
 
-def _show_finding(finding: Finding, console: Console) -> None:
-    severity = (finding.severity, _STYLES[finding.severity])
-    console.print(Text.assemble(severity, "  ", (finding.code, "bold"), f"  {finding.count:,}"))
-    lines = [Text(finding.what), *(Text(str(case), "dim") for case in finding.examples)]
-    if finding.count > len(finding.examples) > 0:
-        lines.append(Text(f"and {finding.count - len(finding.examples):,} more", "dim"))
-    if finding.advice:
-        lines.append(Text(f"-> {finding.advice}"))
-    for line in lines:
-        console.print(Padding(line, (0, 0, 0, 4), expand=False))
+def _show_findings(findings: Iterable[Finding], console: Console) -> None:
+    for finding in findings:
+        severity = (finding.severity, _STYLES[finding.severity])
+        console.print(Text.assemble(severity, "  ", (finding.code, "bold"), f"  {finding.count:,}"))
+        lines = [Text(finding.what), *(Text(str(case), "dim") for case in finding.examples)]
+        if finding.count > len(finding.examples) > 0:
+            lines.append(Text(f"and {finding.count - len(finding.examples):,} more", "dim"))
+        if finding.advice:
+            lines.append(Text(f"-> {finding.advice}"))
+        for line in lines:
+            console.print(Padding(line, (0, 0, 0, 4), expand=False))

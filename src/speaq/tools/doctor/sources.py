@@ -97,10 +97,10 @@ def sources_of_config(config: Config) -> list[Source]:
 
 
 def source_of_paths(folder: Path | None, named: Mapping[str, Path | None]) -> Source:
-    """The data set of a folder, of named paths, or of both: named paths take precedence.
+    """The data set of a folder with one HDF5 file, two JSON files and a folder of images, or of named paths.
 
     Args:
-        folder: holds one HDF5 file, two JSON files and a folder of images.
+        folder: where to look for the paths that are not named; None where all are.
         named: paths by the fields of the section.
 
     Raises:
@@ -117,13 +117,13 @@ def source_of_paths(folder: Path | None, named: Mapping[str, Path | None]) -> So
 def _check_paths(sources: list[Source]) -> None:
     problems = []
     for source in sources:
-        for key in _PATHS:
-            path = getattr(source.section, key)
+        for field in _PATHS:
+            path, key = getattr(source.section, field), f"DATASETS.{source.name}.{field.upper()}"
             if not path:
-                problems.append(f"DATASETS.{source.name}.{key.upper()} is not set")
-            elif not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
-                kind = "folder" if key == "images" else "file"
-                problems.append(f"{path}: there is no such {kind} (DATASETS.{source.name}.{key.upper()})")
+                problems.append(f"{key} is not set")
+            elif not (Path(path).is_dir() if field == "images" else Path(path).is_file()):
+                kind = "folder" if field == "images" else "file"
+                problems.append(f"{path}: there is no such {kind} ({key})")
     if problems:
         raise SpeaqError("\n  ".join([*problems, "correct these paths; nothing was checked"]))
 
@@ -134,14 +134,11 @@ def _find(folder: Path | None, key: str) -> Path:
     if folder is None:
         raise SpeaqError(f"name the data set: a folder, --config-file, or also {option}")
     if key == "images":
-        found = [path for path in folder.iterdir() if path.is_dir() and _has_images(path)]
+        folders = [path for path in folder.iterdir() if path.is_dir()]
+        found = [path for path in folders if any(file.suffix in SUFFIXES for file in path.iterdir())]
     else:
         found = [path for pattern in patterns for path in folder.glob(pattern)]
     if len(found) != 1:
         names = ", ".join(sorted(path.name for path in found)) or "none"
         raise SpeaqError(f"{folder}: expected one file or folder for {option}, found {names}; give {option}")
     return found[0]
-
-
-def _has_images(folder: Path) -> bool:
-    return any(path.suffix in SUFFIXES for path in folder.iterdir())

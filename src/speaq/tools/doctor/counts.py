@@ -1,5 +1,6 @@
-"""The tables of ``speaq data stats``: for the terminal and as CSV."""
+"""Counts of classes and triplets by split: what is notable, and the tables of ``speaq data stats``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,19 +9,59 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from speaq.data.statistics import ClassCounts
-from speaq.data.vg_annotations import read_annotations
+from speaq.data.findings import Example, Findings
+from speaq.data.statistics import ClassCounts, count_annotations
+from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
+from speaq.data.visual_genome import SPLITS
 from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing
-from speaq.tools.doctor.class_counts import count_splits, triplet_name
+from speaq.structures import Vocabulary
 from speaq.tools.doctor.sources import Source
+
+
+def count_splits(annotations: AnnotationArrays, vocabulary: Vocabulary) -> dict[str, ClassCounts]:
+    """Count train, val and test, as far as the data set has them."""
+    rows = {name: np.flatnonzero(annotations.split == number) for number, name in enumerate(SPLITS)}
+    return {
+        name: count_annotations(annotations, vocabulary, images)
+        for name, images in rows.items()
+        if len(images)
+    }
+
+
+def check_class_counts(counts: dict[str, ClassCounts], vocabulary: Vocabulary, findings: Findings) -> None:
+    """Report classes that never occur in training, and test triplets that training does not have."""
+    train, test = counts.get("train"), counts.get("test")
+    if train is None:
+        return
+    for code, names, numbers in (
+        ("object-unused", vocabulary.objects, train.object_counts),
+        ("predicate-unused", vocabulary.predicates, train.predicate_counts),
+    ):
+        unused = [Example(None, names[index], 0) for index in np.flatnonzero(numbers == 0).tolist()]
+        findings.add(code, unused)
+    if test is not None:
+        shape = (len(train.object_counts), len(train.object_counts), len(train.predicate_counts))
+        seen, tested = (np.ravel_multi_index(tuple(part.triplets.T), shape) for part in (train, test))
+        rows = np.flatnonzero(~np.isin(tested, seen))
+        examples = [
+            Example(None, _triplet_name(test.triplets[row], vocabulary), int(test.triplet_counts[row]))
+            for row in rows[: findings.limit].tolist()
+        ]
+        num_relations = int(test.triplet_counts[rows].sum())
+        findings.add("zero-shot", examples, count=len(rows), num_relations=num_relations)
+
+
+def _triplet_name(triplet: np.ndarray, vocabulary: Vocabulary) -> str:
+    subject, object_, predicate = triplet.tolist()
+    return f"{vocabulary.objects[subject]} {vocabulary.predicates[predicate]} {vocabulary.objects[object_]}"
 
 
 @dataclass(frozen=True, slots=True)
 class CountTable:
-    """One table.
+    """One table of ``speaq data stats``.
 
     Attributes:
         name: short, as a file name.
@@ -70,16 +111,13 @@ def count_source(source: Source) -> list[CountTable]:
     if not counts:
         raise SpeaqError(f"{source.annotations}: no image is of the splits 0, 1 and 2; see speaq data check")
     first = next(iter(counts))  # the training split, or the first one that is not empty
-    predicates = _classes(
-        "predicate", vocabulary.predicates, {name: split.predicate_counts for name, split in counts.items()}
-    )
-    groups = long_tail_groups(counts[first].predicate_counts)
-    group = {index: label for label, members in groups.items() for index in members.tolist()}
-    predicates["group"] = [group[index] for index in predicates.index]
-    objects = _classes(
-        "object", vocabulary.objects, {name: split.object_counts for name, split in counts.items()}
-    )
-    names = [triplet_name(triplet, vocabulary) for triplet in counts[first].triplets]
+    frequencies = {name: split.predicate_counts for name, split in counts.items()}
+    predicates = _classes("predicate", vocabulary.predicates, frequencies)
+    for group, members in long_tail_groups(counts[first].predicate_counts).items():
+        predicates.loc[members, "group"] = group
+    frequencies = {name: split.object_counts for name, split in counts.items()}
+    objects = _classes("object", vocabulary.objects, frequencies)
+    names = [_triplet_name(triplet, vocabulary) for triplet in counts[first].triplets]
     triplets = _classes("triplet", names, {first: counts[first].triplet_counts})
     return [
         CountTable("splits", "Splits (triplets: distinct ones)", _splits(counts)),
@@ -91,18 +129,19 @@ def count_source(source: Source) -> list[CountTable]:
 
 
 def _splits(counts: dict[str, ClassCounts]) -> pd.DataFrame:
-    splits = counts.values()
-    return pd.DataFrame(
+    rows = [
         {
-            "split": list(counts),
-            "images": [split.num_images for split in splits],
-            "without boxes": [split.num_without_boxes for split in splits],
-            "without relations": [split.num_without_relations for split in splits],
-            "boxes": [split.num_boxes for split in splits],
-            "relations": [split.num_relations for split in splits],
-            "triplets": [len(split.triplets) for split in splits],
+            "split": name,
+            "images": split.num_images,
+            "without boxes": split.num_without_boxes,
+            "without relations": split.num_without_relations,
+            "boxes": split.num_boxes,
+            "relations": split.num_relations,
+            "triplets": len(split.triplets),
         }
-    )
+        for name, split in counts.items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def _per_image(counts: dict[str, ClassCounts]) -> pd.DataFrame:
@@ -116,7 +155,7 @@ def _per_image(counts: dict[str, ClassCounts]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _classes(kind: str, names: list[str] | tuple[str, ...], counts: dict[str, np.ndarray]) -> pd.DataFrame:
+def _classes(kind: str, names: Sequence[str], counts: dict[str, np.ndarray]) -> pd.DataFrame:
     """Counts per split and the share in the first one, by which the rows are ordered, most frequent first."""
     first = next(iter(counts))
     table = pd.DataFrame({kind: list(names), **counts})
