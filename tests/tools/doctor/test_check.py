@@ -1,15 +1,10 @@
-"""check_dataset with files that cannot be read, and the sources that are checked."""
-
-import json
+"""check_dataset with files that cannot be read."""
 
 import numpy as np
 import pytest
 
 from damaged_dataset import error_counts
 from golden_dataset import TINY
-from speaq.config import load_config
-from speaq.errors import SpeaqError
-from speaq.tools.doctor.sources import Source, source_of_paths, sources_of_config
 
 
 def remove(files, key):
@@ -152,38 +147,6 @@ def test_image_ids_may_contain_subfolders(damaged):
     (damaged.folder / "images/a/b").mkdir(parents=True)
     (damaged.folder / "images/a/b/5.png").write_bytes(b"")
     assert error_counts(damaged.check()) == {}
-
-
-def test_sources_of_config_reads_and_validates_paths(damaged, tmp_path):
-    damaged.write()
-    section = damaged.source.section.model_dump(by_alias=True, mode="json")
-    paths = {key: section[key] for key in ("IMAGES", "IMAGE_DATA", "MAPPING_DICTIONARY", "VG_ATTRIBUTE_H5")}
-    file = tmp_path / "config.yaml"
-    file.write_text(json.dumps({"DATASETS": {"VISUAL_GENOME": paths, "VISUAL_GENOME_SYNTHETIC": paths}}))
-    sources = sources_of_config(load_config(file))
-    assert [source.name for source in sources] == ["VISUAL_GENOME", "VISUAL_GENOME_SYNTHETIC"]
-    with pytest.raises(SpeaqError, match=r"there is no such file \(DATASETS.VISUAL_GENOME.IMAGE_DATA\)"):
-        sources_of_config(load_config(file, ["DATASETS.VISUAL_GENOME.IMAGE_DATA", "gone.json"]))
-    with pytest.raises(SpeaqError, match=r"SYNTHETIC_GENOME.IMAGES is not set"):
-        sources_of_config(load_config(file, ["DATASETS.SYNTHETIC_GENOME.IMAGE_DATA", "gone.json"]))
-    with pytest.raises(SpeaqError, match="names no data set"):
-        sources_of_config(load_config())
-
-
-def test_source_of_paths_finds_the_files_of_a_folder(damaged, tmp_path):
-    damaged.write()
-    source = source_of_paths(damaged.folder, {})
-    assert isinstance(source, Source)
-    assert (source.annotations.name, source.dictionary.name) == ("VG.h5", "dicts.json")
-    (damaged.folder / "other.h5").write_bytes(b"")
-    with pytest.raises(SpeaqError, match=r"found VG.h5, other.h5; give --h5"):
-        source_of_paths(damaged.folder, {})
-    named = source_of_paths(damaged.folder, {"vg_attribute_h5": damaged.folder / "VG.h5"})
-    assert named == source
-    with pytest.raises(SpeaqError, match="also --images"):
-        source_of_paths(None, {})
-    with pytest.raises(SpeaqError, match="no such folder"):
-        source_of_paths(tmp_path / "none", {})
 
 
 def test_split_with_fractions_or_nan_is_reported(damaged):

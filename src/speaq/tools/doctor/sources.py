@@ -16,7 +16,6 @@ _PATHS = {
     "mapping_dictionary": ("--mapping", ("*dict*.json",)),
     "vg_attribute_h5": ("--h5", ("*.h5", "*.hdf5")),
 }
-_SECTIONS = ("visual_genome", "synthetic_genome", "visual_genome_synthetic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,14 @@ def find_sources(
     """The data sets that a command line names.
 
     Args:
-        arguments: KEY VALUE pairs where there is a configuration, else one folder or none.
+        arguments: KEY VALUE pairs where there is a configuration, else one folder (with one HDF5 file, two
+            JSON files and a folder of images) or none.
         config_file: YAML configuration.
         named: paths by the fields of the section, None for those not given.
 
     Raises:
-        SpeaqError: the command line names none, or names one in two ways; or as `sources_of_config` and
-            `source_of_paths`.
+        SpeaqError: the command line names none, or names one in two ways; or a path is not set, does not
+            exist, or has several candidates in the folder.
     """
     if config_file is not None:
         if any(path is not None for path in named.values()):
@@ -71,7 +71,11 @@ def find_sources(
         raise SpeaqError(
             f"expected one folder, found {' '.join(arguments)}; KEY VALUE pairs belong to a --config-file"
         )
-    return [source_of_paths(Path(arguments[0]) if arguments else None, named)]
+    folder = Path(arguments[0]) if arguments else None
+    if folder is not None and not folder.is_dir():
+        raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
+    paths = {field: str(named.get(field) or _find(folder, field)) for field in _PATHS}
+    return _with_existing_paths([Source("VISUAL_GENOME", GenomeSection.model_validate(paths))])
 
 
 def sources_of_config(config: Config) -> list[Source]:
@@ -80,60 +84,47 @@ def sources_of_config(config: Config) -> list[Source]:
     Raises:
         SpeaqError: there is none, or some of its four paths is not set or does not exist.
     """
-    sections: dict[str, GenomeSection] = {name.upper(): getattr(config.datasets, name) for name in _SECTIONS}
-    sections |= config.datasets.multi_dataset.sources
+    datasets = config.datasets
+    sections: dict[str, GenomeSection] = {
+        "VISUAL_GENOME": datasets.visual_genome,
+        "SYNTHETIC_GENOME": datasets.synthetic_genome,
+        "VISUAL_GENOME_SYNTHETIC": datasets.visual_genome_synthetic,
+        **datasets.multi_dataset.sources,
+    }
     sources = [
         Source(name, section)
         for name, section in sections.items()
-        if any(getattr(section, path) for path in _PATHS)
+        if any(getattr(section, field) for field in _PATHS)
     ]
     if not sources:
         raise SpeaqError(
             "the configuration names no data set: set IMAGES, IMAGE_DATA, MAPPING_DICTIONARY and "
             f"VG_ATTRIBUTE_H5 in one of the sections {', '.join(sections)} of DATASETS"
         )
-    _check_paths(sources)
-    return sources
+    return _with_existing_paths(sources)
 
 
-def source_of_paths(folder: Path | None, named: Mapping[str, Path | None]) -> Source:
-    """The data set of a folder with one HDF5 file, two JSON files and a folder of images, or of named paths.
-
-    Args:
-        folder: where to look for the paths that are not named; None where all are.
-        named: paths by the fields of the section.
-
-    Raises:
-        SpeaqError: a path is missing, does not exist, or the folder has several candidates.
-    """
-    if folder is not None and not folder.is_dir():
-        raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
-    paths = {key: str(named.get(key) or _find(folder, key)) for key in _PATHS}
-    source = Source("VISUAL_GENOME", GenomeSection.model_validate(paths))
-    _check_paths([source])
-    return source
-
-
-def _check_paths(sources: list[Source]) -> None:
+def _with_existing_paths(sources: list[Source]) -> list[Source]:
     problems = []
     for source in sources:
         for field in _PATHS:
             path, key = getattr(source.section, field), f"DATASETS.{source.name}.{field.upper()}"
+            kind, exists = ("folder", Path.is_dir) if field == "images" else ("file", Path.is_file)
             if not path:
                 problems.append(f"{key} is not set")
-            elif not (Path(path).is_dir() if field == "images" else Path(path).is_file()):
-                kind = "folder" if field == "images" else "file"
+            elif not exists(Path(path)):
                 problems.append(f"{path}: there is no such {kind} ({key})")
     if problems:
         raise SpeaqError("\n  ".join([*problems, "correct these paths; nothing was checked"]))
+    return sources
 
 
-def _find(folder: Path | None, key: str) -> Path:
+def _find(folder: Path | None, field: str) -> Path:
     """The one file (or folder of images) of a data set that a folder has."""
-    option, patterns = _PATHS[key]
+    option, patterns = _PATHS[field]
     if folder is None:
         raise SpeaqError(f"name the data set: a folder, --config-file, or also {option}")
-    if key == "images":
+    if field == "images":
         folders = [path for path in folder.iterdir() if path.is_dir()]
         found = [path for path in folders if any(file.suffix in SUFFIXES for file in path.iterdir())]
     else:
