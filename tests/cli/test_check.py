@@ -85,7 +85,7 @@ def test_fix_writes_no_files_for_an_unusable_dataset(capsys, files, tmp_path):
     code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "VISUAL_GENOME cannot be repaired: of the annotations, labels cannot be used." in out
-    assert out.splitlines()[-1] == "Nothing was written."
+    assert out.splitlines()[-1] == "No files were written."
     assert "The repaired" not in out
     assert not (tmp_path / "fixed").exists()
 
@@ -98,7 +98,7 @@ def test_fix_does_not_repair_systematic_errors(capsys, files, tmp_path):
     code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "VISUAL_GENOME cannot be repaired: 'boxes_1024' looks like (x1, y1, x2, y2), not (cx" in out
-    assert out.splitlines()[-1] == "Nothing was written."
+    assert out.splitlines()[-1] == "No files were written."
     assert not (tmp_path / "fixed").exists()
 
 

@@ -81,8 +81,6 @@ def _fix(
     report: "Report", folder: Path, targets: list[Path], limit: int, open_images: bool, console: "Console"
 ) -> "Report":
     """Write the copies, print the changes, check the copies, and return the report on them."""
-    from rich.text import Text
-
     from speaq.tools.doctor.check import check_dataset
     from speaq.tools.doctor.repair import (
         SETTINGS,
@@ -95,33 +93,30 @@ def _fix(
 
     written, results = [], []
     for check, target in zip(report.checks, targets, strict=True):
+        name = check.source.name
         if check.valid is None:
-            reasons = "; ".join(check.obstacles)
-            console.print(Text(f"\n{check.source.name} cannot be repaired: {reasons}.", "bold red"))
+            console.print(f"\n{name} cannot be repaired: {'; '.join(check.obstacles)}.", style="bold red")
             results.append(check)
             continue
         repaired = write_repaired(check, target)
-        console.print(Text(f"\n{check.source.name} repaired in {target}", "bold"))
-        console.print(Text(f"    the copy has {describe_size(check)}"))
+        console.print(f"\n{name} repaired in {target}", style="bold")
+        console.print(f"    the copy has {describe_size(check)}")
         for change, count in list_changes(check).items():
-            console.print(Text(f"    {count:,}  {change}"))
+            console.print(f"    {count:,}  {change}")
         written.append(repaired)
         results.append(check_dataset(repaired, limit=limit, open_images=open_images))
     after = Report(results, limit=limit)
     if not written:
-        console.print(Text("Nothing was written."))
+        console.print("No files were written.")
         return after
     write_settings(folder / SETTINGS, written)
-    console.print(
-        Text(f"    configuration with all paths: {folder / SETTINGS} (for --config-file or _BASE_)")
-    )
-    remaining = [finding for finding in after.findings if finding.severity != "note"]
-    for finding in remaining:
-        console.print(
-            Text(f"    not repaired: {finding.severity} {finding.code}, {finding.count:,}", "yellow")
-        )
+    console.print(f"    configuration with all paths: {folder / SETTINGS} (for --config-file or _BASE_)")
+    for finding in after.findings:
+        if finding.severity != "note":
+            remaining = f"    not repaired: {finding.severity} {finding.code}, {finding.count:,}"
+            console.print(remaining, style="yellow")
     sets = "The repaired data set has" if len(results) == 1 else "The repaired data sets have"
     if len(written) < len(results):
         sets = f"{len(written)} of {len(results)} data sets repaired; with the unrepaired ones they have"
-    console.print(Text(f"{sets} ") + after.summary())
+    console.print(sets, after.summary())
     return after

@@ -1,5 +1,7 @@
 """Reading the mapping dictionary of a Visual Genome data set: names and numbers of the classes."""
 
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,25 +73,34 @@ def _class_names(
     """The classes of one kind, from ``<kind>_to_idx``, or from its inverse where that is missing."""
     key, inverse_key = f"{kind}_to_idx", f"idx_to_{kind}"
     table, inverse = content.get(key), _inverse(content.get(inverse_key))
+
+    def report(code: str, examples: list[Example], **fields: Any) -> None:
+        findings.add(code, examples, severity=severity, key=key, inverse_key=inverse_key, **fields)
+
     if not isinstance(table, dict) or not table:
-        example = Example(None, key, None if table is None else f"{table!r:.80}")
-        findings.add("dictionary-key-missing", [example], severity=severity, key=key, inverse_key=inverse_key)
-        members = [
-            (name, number)
-            for number, name in inverse.items()
-            if isinstance(number, int) and isinstance(name, str)
-        ]
-        return _resolved(members, inverse) if members else None
+        report("dictionary-key-missing", [Example(None, key, None if table is None else f"{table!r:.80}")])
+        members = [(name, number) for number, name in inverse.items() if isinstance(name, str)]
+        return _resolved([(name, number) for name, number in members if isinstance(number, int)], inverse)
 
     entries = table.members if isinstance(table, RepeatedNames) else list(table.items())
+    members = [(name, integer) for name, number in entries if (integer := _integer(number)) is not None]
     bad = [
         Example(None, f"{key}[{name!r}]", number)
         for name, number in entries
         if type(number) is not int or _integer(number) is None
     ]
-    findings.add("dictionary-number", bad, severity=severity, key=key)
-    members = [(name, integer) for name, number in entries if (integer := _integer(number)) is not None]
-    _check_names(members, key, severity, findings)
+    report("dictionary-number", bad)
+    distinct = list(dict.fromkeys(members))
+    names = _grouped((number, name) for name, number in distinct)
+    shared = [Example(None, f"{key}, number {n}", alike) for n, alike in names.items() if len(alike) > 1]
+    report("dictionary-number-twice", shared)
+    absent = sorted(set(range(1, len(names) + 1)) - names.keys())
+    gaps = [Example(None, f"{key}, number {number}", "no name") for number in absent]
+    report("dictionary-gap", gaps, last=len(names))
+    similar = _grouped((" ".join(name.casefold().split()), name) for name in dict(distinct))
+    alike = [Example(None, key, names) for names in similar.values() if len(names) > 1]
+    findings.add("dictionary-similar-names", alike, key=key)
+
     by_number = {number: name for name, number in members}
     if content.get(inverse_key) is None:
         findings.add("dictionary-no-inverse", count=1, inverse_key=inverse_key)
@@ -99,8 +110,8 @@ def _class_names(
             for number in sorted(by_number.keys() | inverse.keys(), key=str)
             if by_number.get(number) != inverse.get(number)
         ]
-        findings.add("dictionary-inverse", different, severity=severity, key=key, inverse_key=inverse_key)
-    return _resolved(members, inverse) if members else None
+        report("dictionary-inverse", different)
+    return _resolved(members, inverse)
 
 
 def _integer(value: Any) -> int | None:
@@ -124,28 +135,14 @@ def _inverse(table: Any) -> dict[Any, Any]:
     }
 
 
-def _check_names(members: list[tuple[str, int]], key: str, severity: Severity, findings: Findings) -> None:
-    """Report gaps in the numbers, numbers of several names, and names that only look different."""
-    by_number: dict[int, list[str]] = {}
-    similar: dict[str, list[str]] = {}
-    for name, number in dict.fromkeys(members):
-        by_number.setdefault(number, []).append(name)
-    for name in dict.fromkeys(name for name, _ in members):
-        similar.setdefault(" ".join(name.casefold().split()), []).append(name)
-    shared = [
-        Example(None, f"{key}, number {number}", names)
-        for number, names in by_number.items()
-        if len(names) > 1
-    ]
-    findings.add("dictionary-number-twice", shared, severity=severity, key=key)
-    absent = sorted(set(range(1, len(by_number) + 1)) - by_number.keys())
-    gaps = [Example(None, f"{key}, number {number}", "no name") for number in absent]
-    findings.add("dictionary-gap", gaps, severity=severity, key=key, last=len(by_number))
-    alike = [Example(None, key, names) for names in similar.values() if len(names) > 1]
-    findings.add("dictionary-similar-names", alike, key=key)
+def _grouped(pairs: Iterable[tuple[Hashable, str]]) -> dict[Any, list[str]]:
+    groups: dict[Any, list[str]] = defaultdict(list)
+    for key, name in pairs:
+        groups[key].append(name)
+    return groups
 
 
-def _resolved(members: list[tuple[str, int]], inverse: dict[Any, Any]) -> ClassNames:
+def _resolved(members: list[tuple[str, int]], inverse: dict[Any, Any]) -> ClassNames | None:
     """One name for every number (that of the inverse, else the first), and one class for every name."""
     chosen: dict[int, str] = {}
     for name, number in members:
@@ -153,4 +150,5 @@ def _resolved(members: list[tuple[str, int]], inverse: dict[Any, Any]) -> ClassN
             chosen[number] = name
     numbers = sorted(chosen)
     classes = {name: index for index, name in enumerate(dict.fromkeys(chosen[n] for n in numbers))}
-    return ClassNames(tuple(classes), np.array(numbers), np.array([classes[chosen[n]] for n in numbers]))
+    indices = np.array([classes[chosen[number]] for number in numbers])
+    return ClassNames(tuple(classes), np.array(numbers), indices) if members else None
