@@ -7,7 +7,7 @@ from speaq.data.vg_annotations import corners, read_annotations
 from speaq.data.vg_arrays import Ranges
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
-from speaq.data.vg_writer import write_annotations, write_dictionary, write_image_list
+from speaq.data.vg_writer import write_annotations, write_dictionary, write_json
 from speaq.structures import Vocabulary
 
 VOCABULARY = Vocabulary(("dog", "cat"), ("on", "near"))
@@ -51,6 +51,6 @@ def test_dictionary_and_image_list(tmp_path):
     assert (content["version"], content["attribute_to_idx"]) == (2, {"brown": 1})
     assert content["idx_to_label"] == {"1": "dog", "2": "cat"}
     entries = [{"image_id": f"ü{i}", "width": 4, "height": 3} for i in range(2)]
-    write_image_list(tmp_path / "images.json", entries)
+    write_json(tmp_path / "images.json", entries)
     images = load_image_list(tmp_path / "images.json", num_rows=2, left_out=())
     assert (images.ids, images.sizes.tolist(), images.entries) == (["ü0", "ü1"], [[3, 4], [3, 4]], entries)

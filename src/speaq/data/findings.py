@@ -23,13 +23,7 @@ _MAX_CHARACTERS = 70  # of a value in a message
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One case.
-
-    Attributes:
-        image: id of the image, None where no image is concerned or its id is not known.
-        place: where in the file, such as ``boxes_1024[17]`` or ``entry 3``.
-        found: what is there, as JSON can hold it.
-    """
+    """One case: the id of the image (None: not known), the place in the file, and the JSON value there."""
 
     image: Any
     place: str
@@ -67,13 +61,9 @@ class Finding:
 
 
 class Findings:
-    """Collects what the readers and checks of one data set find.
+    """Collects what the readers and checks of one data set find, with up to ``limit`` examples of each.
 
-    Args:
-        limit: examples to keep of each finding.
-
-    Attributes:
-        image_ids: ids of the annotation rows, as soon as they are known.
+    ``image_ids`` are the ids of the annotation rows, as soon as they are known.
     """
 
     def __init__(self, limit: int) -> None:
@@ -128,15 +118,9 @@ class Findings:
         owners: np.ndarray | None = None,
         **fields: Any,
     ) -> None:
-        """Report the rows of an array that are wrong, if any.
+        """Report the rows of the array ``key`` that are ``bad`` (rows,) bool, and show their ``values``.
 
-        Args:
-            code: of the kind.
-            key: name of the array.
-            bad: (rows,) bool.
-            values: (rows, ...), what to show.
-            owners: (rows,) the image row of each row, -1 for none; by default row i belongs to image i.
-            fields: see `add`.
+        ``owners`` (rows,) is the image row of each row, -1 for none; by default row i belongs to image i.
         """
         rows = np.flatnonzero(bad)
         if not len(rows):
@@ -160,12 +144,7 @@ class Findings:
 
 
 class FirstError(Findings):
-    """Raises the first error as `SpeaqError`; warnings and notes are ignored.
-
-    Args:
-        path: the file that is read, for the message.
-        accepted: codes of errors with which a data set can still be read.
-    """
+    """Raises the first error in a file as `SpeaqError`, unless its code is among ``accepted``."""
 
     def __init__(self, path: Path, *, accepted: Sequence[str] = ()) -> None:
         super().__init__(limit=1)

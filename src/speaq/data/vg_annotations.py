@@ -37,12 +37,7 @@ class AnnotationArrays:
 
 
 def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> AnnotationArrays:
-    """Read the HDF5 annotations.
-
-    Args:
-        path: the file.
-        box_scale: which frame to read, 1024 or 512 (the array ``boxes_<box_scale>``).
-        vocabulary: of the data set, to check the class numbers.
+    """Read the HDF5 annotations with the boxes of a frame: ``boxes_<box_scale>``, 1024 or 512.
 
     Raises:
         SpeaqError: the file cannot be read, an array is missing or has another shape, or a number is out of
@@ -103,13 +98,7 @@ def malformed_boxes(boxes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def outside_image(pairs: np.ndarray, images: np.ndarray, box_ranges: Ranges) -> np.ndarray:
-    """Which relations (M,) bool name a box that their own image does not have.
-
-    Args:
-        pairs: (M, 2) rows of boxes.
-        images: (M,) the image of each relation.
-        box_ranges: the boxes of the images.
-    """
+    """Which relations (M,) bool, given as rows of boxes (M, 2), name a box that their image (M,) lacks."""
     low = box_ranges.first[images][:, None]
     high = low + box_ranges.count[images][:, None]
     return np.any((pairs < low) | (pairs >= high), axis=1)

@@ -136,11 +136,7 @@ class RawArrays:
 def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: bool = True) -> RawArrays | None:
     """Read as much of the file as possible, and report its mistakes; None where it cannot be opened.
 
-    Args:
-        path: the file.
-        box_scale: which frame to read, 1024 or 512 (the array ``boxes_<box_scale>``).
-        findings: to report to.
-        optional: read attributes and the boxes of the other frame too.
+    ``optional`` arrays are the attributes and the boxes of the frame that is not read.
     """
     try:
         file = h5py.File(path, "r")

@@ -45,12 +45,10 @@ class ImageList:
 
 
 def load_image_list(path: Path, *, num_rows: int, left_out: Sequence[int | str]) -> ImageList:
-    """Read the ``num_rows`` images of the annotations from a sound list; their ids are integers or strings.
+    """Read the images of the ``num_rows`` rows of the annotations from a sound list.
 
-    Args:
-        path: a JSON list of objects with ``image_id``, ``width`` and ``height``.
-        num_rows: rows of the annotations.
-        left_out: ids that may be in the list without a row, besides the published four.
+    It is a JSON list of objects with ``image_id`` (integers or strings), ``width`` and ``height``. The ids
+    ``left_out`` may be in the list without a row.
 
     Raises:
         SpeaqError: the file is missing or malformed, or has another number of images.
@@ -67,40 +65,45 @@ def read_image_list(path: Path, findings: Findings) -> ImageList | None:
     entries = read_json(path, list, "image-list-unreadable", findings)
     if entries is None:
         return None
-    cases: dict[str, list[Example]] = {
-        code: [] for code in ("image-entry", "image-id-missing", "image-id-type", "image-id-path")
-    }
-    unsized: list[Example] = []
+    codes = (
+        "image-entry",
+        "image-id-missing",
+        "image-id-type",
+        "image-id-path",
+        "image-id-mixed",
+        "image-size",
+    )
+    cases: dict[str, list[Example]] = {code: [] for code in codes}
     ids: list[Any] = []
-    sides: list[int] = []
+    sizes: list[tuple[int, int]] = []
     for number, entry in enumerate(entries):
-        code, found = "image-entry", entry
-        if isinstance(entry, dict):
-            code, found = _id_problem(entry)
+        code, found = _id_problem(entry)
         if code:
             cases[code].append(Example(None, f"entry {number}", found))
         ids.append(None if code else entry["image_id"])
-        height, width = (entry.get("height"), entry.get("width")) if isinstance(entry, dict) else (0, 0)
+        members = entry if isinstance(entry, dict) else {}
+        height, width = members.get("height"), members.get("width")
         if type(height) is int and type(width) is int and 0 < height < 2**31 and 0 < width < 2**31:
-            sides += (height, width)
+            sizes.append((height, width))
             continue
-        sides += (0, 0)
-        if isinstance(entry, dict) and entry:
+        sizes.append((0, 0))
+        if members:
             found = {"width": width, "height": height}
-            unsized.append(Example(entry.get("image_id"), f"entry {number}", found))
+            cases["image-size"].append(Example(members.get("image_id"), f"entry {number}", found))
+    kinds = [[i for i, image_id in enumerate(ids) if isinstance(image_id, kind)] for kind in (int, str)]
+    cases["image-id-mixed"] = [Example(ids[i], f"entry {i}", ids[i]) for i in min(kinds, key=len)]
     for code, examples in cases.items():
         findings.add(code, examples)
-    kinds = [[i for i, image_id in enumerate(ids) if isinstance(image_id, kind)] for kind in (int, str)]
-    findings.add("image-id-mixed", [Example(ids[i], f"entry {i}", ids[i]) for i in min(kinds, key=len)])
-    findings.add("image-size", unsized)
-    return ImageList(entries, ids, np.array(sides, dtype=np.int64).reshape(-1, 2))
+    return ImageList(entries, ids, np.array(sizes, dtype=np.int64))
 
 
-def _id_problem(entry: dict[str, Any]) -> tuple[str, Any]:
+def _id_problem(entry: Any) -> tuple[str, Any]:
     """Code of what is wrong with the id of an entry and what was found; an empty code for a sound id."""
-    image_id = entry.get("image_id")
+    if not isinstance(entry, dict):
+        return "image-entry", entry
     if "image_id" not in entry:
         return "image-id-missing", ", ".join(map(str, entry)) or "an empty object"
+    image_id = entry["image_id"]
     if not (isinstance(image_id, str) or (type(image_id) is int and abs(image_id) < 2**63)):
         return "image-id-type", image_id
     if isinstance(image_id, str) and any(sign in image_id for sign in ("/", "\\", "..")):
