@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 
 from speaq.data.vg_annotations import corners, read_annotations
-from speaq.data.vg_arrays import Ranges
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
+from speaq.data.vg_ranges import Ranges
 from speaq.data.vg_writer import write_annotations, write_dictionary, write_json
 from speaq.structures import Vocabulary
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import Ranges, read_arrays
+from speaq.data.vg_arrays import read_arrays
+from speaq.data.vg_ranges import Ranges
 from speaq.structures import Vocabulary
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from speaq.data.vg_arrays import Ranges
+from speaq.data.vg_ranges import Ranges
 from speaq.files import replacing
 from speaq.structures import Vocabulary
 

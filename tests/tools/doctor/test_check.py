@@ -153,3 +153,11 @@ def test_split_with_fractions_or_nan_is_reported(damaged):
     damaged.arrays["split"] = damaged.arrays["split"].astype(np.float32)
     damaged.arrays["split"][[3, 4, 5]] = 0.5, np.nan, np.inf
     assert error_counts(damaged.check()) == {"array-type": 1, "split-unknown": 3}
+
+
+def test_findings_name_no_image_where_its_rows_are_unknown(damaged):
+    remove(damaged, "img_to_last_box")
+    damaged.arrays["labels"][3] = 0
+    (finding,) = (one for one in damaged.check().findings if one.code == "label-unknown")
+    assert [(case.image, case.place) for case in finding.examples] == [(None, "labels[3]")]
+    assert finding.images == ()

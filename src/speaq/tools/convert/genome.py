@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from speaq.data.vg_annotations import read_annotations
-from speaq.data.vg_arrays import Ranges
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
+from speaq.data.vg_ranges import Ranges
 from speaq.data.vg_writer import write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedSet, annotated_set

@@ -93,11 +93,12 @@ def check_dataset(
     if listed is not None and files is not None:
         sizes = np.where(files.sizes > 0, files.sizes, listed.sizes)
 
-    obstacles, valid, counts = _obstacles(arrays, listed, dictionary), None, {}
+    obstacles = _obstacles(arrays, listed, dictionary)
+    valid, counts = None, {}
     if arrays is not None:
         limits = frame_limits(arrays.boxes.owners, sizes, box_scale)
         obstacles += check_array_format(arrays, limits, dictionary, findings)
-        _check_splits(arrays, source, findings)
+        _check_splits(arrays, source.section.number_of_validation_images, findings)
         faults = check_boxes(arrays, limits, dictionary, findings)
         faults |= check_relations(arrays, dictionary.predicates, findings)
         if listed is not None and files is not None and "split" in arrays.values:
@@ -106,11 +107,11 @@ def check_dataset(
             if not obstacles:
                 images_out = _images_out(arrays, listed, files, left_out)
                 valid = find_valid_part(arrays, limits, dictionary, images_out, faults)
-                if len(valid.images) and len(valid.annotations.labels):
-                    counts = count_splits(valid.annotations, valid.vocabulary)
-                    check_class_counts(counts, valid.vocabulary, findings)
-                else:
-                    valid, obstacles = None, ["no image with a valid box is left"]
+    if valid is not None and not len(valid.annotations.labels):
+        valid, obstacles = None, ["no image with a valid box is left"]
+    if valid is not None:
+        counts = count_splits(valid.annotations, valid.vocabulary)
+        check_class_counts(counts, valid.vocabulary, findings)
     return DatasetCheck(
         source=source,
         findings=findings.ordered(),
@@ -139,20 +140,21 @@ def _obstacles(arrays: RawArrays | None, listed: ImageList | None, dictionary: D
     return obstacles
 
 
-def _check_splits(arrays: RawArrays, source: Source, findings: Findings) -> None:
+def _check_splits(arrays: RawArrays, num_validation: int, findings: Findings) -> None:
     """Report unknown and absent splits, and images without boxes or relations."""
     if "split" in arrays.values:
         split = arrays.values["split"]
         arrays.report("split-unknown", "split", (split < 0) | (split > 2), findings)
         if not (split == 2).any():
             findings.add("split-no-test", [Example(None, "split", "no 2 (test)")])
-        first, training = source.section.number_of_validation_images, int((split == 0).sum())
-        if first and not (split == 1).any():
+        training = int((split == 0).sum())
+        if num_validation and not (split == 1).any():
             advice = "Mark images with 1 to choose them."
-            if first >= training:
+            if num_validation >= training:
                 advice = "Mark images with 1, or choose a number below that of the training images."
             example = Example(None, "split", "no 1 (validation)")
-            findings.add("split-no-validation", [example], first=first, training=training, advice=advice)
+            fields = {"first": num_validation, "training": training, "advice": advice}
+            findings.add("split-no-validation", [example], **fields)
     for kind, items, rows in (("box", "boxes", arrays.boxes), ("rel", "relations", arrays.relations)):
         empty = (rows.ranges.count == 0) & ~rows.faulty
         findings.add_rows(f"image-without-{items}", f"img_to_first_{kind}", empty, np.full(len(empty), -1))

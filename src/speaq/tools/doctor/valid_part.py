@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from speaq.data.vg_annotations import AnnotationArrays, corners
-from speaq.data.vg_arrays import Ranges, RawArrays
+from speaq.data.vg_arrays import RawArrays
 from speaq.data.vg_dictionary import Dictionary
+from speaq.data.vg_ranges import Ranges
 from speaq.structures import Vocabulary
 from speaq.tools.doctor.annotations import Faults, frames_disagree
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from speaq.data.vg_arrays import Ranges
+from speaq.data.vg_ranges import Ranges
 from speaq.data.vg_writer import (
     scaled_boxes,
     write_annotations,
