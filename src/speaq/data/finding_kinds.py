@@ -9,17 +9,13 @@ from typing import Literal
 Severity = Literal["error", "warning", "note"]
 
 _CLASS_NUMBERS = "Class numbers are 1, 2, 3, ... without a gap. --fix renumbers the classes, labels included."
-_WRONG_DICTIONARY = (
-    "Use the dictionary that belongs to the annotations; numbers count from 1. --fix leaves these {} out."
-)
-_RANGES = (
-    "'last' is the last row itself, not one more; -1 and -1 stand for none. --fix leaves the images out."
-)
+_WRONG_DICTIONARY = "Use the dictionary of these annotations; numbers start at 1. --fix leaves these {} out."
+_RANGES = "'last' is inclusive; -1 and -1 mean no rows. --fix leaves the images out."
 _BOXES = (
     "Boxes are (cx, cy, w, h) in a frame in which the image's long side is {box_scale}. --fix leaves these "
     "boxes and their relations out."
 )
-_PAIRS = "Box numbers count over the whole file, from 0. --fix leaves these relations out."
+_PAIRS = "Boxes are numbered from 0 over the whole file. --fix leaves these relations out."
 _LEAK = "Evaluation images must not be trained on."
 _SAME_CLASSES = "One model learns both: give both sets the same class names with the same numbers."
 
@@ -27,7 +23,7 @@ _ERRORS = {
     # dictionary
     "json-name-twice": (
         "An object in {file} has a name more than once.",
-        "Keep one. --fix makes one class of the numbers of a name; elsewhere the last value is used.",
+        "Keep one. --fix merges the numbers of a class name; elsewhere the last value is used.",
     ),
     "dictionary-unreadable": (
         "The mapping dictionary cannot be read as a JSON object.",
@@ -39,12 +35,12 @@ _ERRORS = {
     ),
     "dictionary-number": (
         "A class number in '{key}' is not an integer (of 32 bits).",
-        "Write numbers without quotes and decimals. --fix does, where the meaning is clear.",
+        "Write numbers without quotes and decimals. --fix does this where the meaning is clear.",
     ),
     "dictionary-gap": ("The numbers of '{key}' are not 1 to {last}.", _CLASS_NUMBERS),
     "dictionary-number-twice": (
         "Names of '{key}' share a number.",
-        "Give every name a number of its own. --fix keeps that of the inverse table, else the first.",
+        "Give every name its own number. --fix keeps the name in the inverse table, else the first one.",
     ),
     "dictionary-inverse": (
         "'{inverse_key}' is not the inverse of '{key}'.",
@@ -68,12 +64,12 @@ _ERRORS = {
         "Write the name of the file without its ending. --fix leaves the image out.",
     ),
     "image-id-path": (
-        "An 'image_id' leads out of the folder of images.",
-        "Name files within the folder. --fix leaves the image out.",
+        "An 'image_id' points outside the image folder.",
+        "Use ids of files in the folder. --fix leaves the image out.",
     ),
     "image-id-mixed": (
-        "Some ids are integers and some strings; this is the rarer kind.",
-        "Use one kind. --fix makes strings of all.",
+        "Some ids are integers and some are strings; the examples have the rarer type.",
+        "Use one type. --fix converts all ids to strings.",
     ),
     "image-size": (
         "'width' or 'height' is missing, or is not a positive integer of 32 bits.",
@@ -94,14 +90,14 @@ _ERRORS = {
     ),
     "image-id-duplicate": (
         "An id is in the image list more than once.",
-        "Every image has one row. --fix keeps one: of the test images, else of validation, else the first.",
+        "Every image has one row. --fix keeps a test image, else a validation image, else the first one.",
     ),
     "leak-same-id": (
         "An image is in more than one split.",
         f"{_LEAK} --fix leaves it out of the training images.",
     ),
     "leak-same-content": (
-        "The same file, under different ids, is in more than one split.",
+        "An identical file is in more than one split under different ids.",
         f"{_LEAK} --fix with --open-images leaves it out of training.",
     ),
     # arrays of the HDF5 file
@@ -117,17 +113,17 @@ _ERRORS = {
         "An array is missing.",
         "Add it, or name the file that has it (BOX_SCALE chooses between boxes_1024 and boxes_512).",
     ),
-    "array-shape": ("An array has the wrong shape.", "Write it as the format has it; it was not checked."),
+    "array-shape": ("An array has the wrong shape.", "Write it in the documented shape; it was not checked."),
     "array-type": (
         "An array has the wrong type of numbers.",
         "Write integers (boxes may be floating-point). --fix converts whole numbers.",
     ),
     "array-length": (
         "Arrays that belong together have different numbers of rows.",
-        "One of them is of another file or cut off; which rows belong together cannot be determined.",
+        "One of them is truncated or from another file; the rows cannot be matched.",
     ),
     "split-unknown": (
-        "A split is none of 0 (train), 1 (validation) and 2 (test); the image is never read.",
+        "A split is not 0 (train), 1 (validation) or 2 (test); the image is never read.",
         "Give the images a split. --fix leaves them out.",
     ),
     # boxes and relations
@@ -136,8 +132,8 @@ _ERRORS = {
     "box-empty": ("A box has no area.", _BOXES),
     "box-off-image": ("A box lies wholly outside its image.", _BOXES),
     "label-unknown": ("A label is not in the dictionary.", _WRONG_DICTIONARY.format("boxes")),
-    "relation-box-unknown": ("A relation names a box that does not exist.", _PAIRS),
-    "relation-box-of-other-image": ("A relation names a box of another image.", _PAIRS),
+    "relation-box-unknown": ("A relation refers to a box that does not exist.", _PAIRS),
+    "relation-box-of-other-image": ("A relation refers to a box of another image.", _PAIRS),
     "predicate-unknown": ("A predicate is not in the dictionary.", _WRONG_DICTIONARY.format("relations")),
     # two data sets of a mix
     "vocabulary-missing": ("{second} lacks {kind} that {first} has.", _SAME_CLASSES),
@@ -147,30 +143,30 @@ _ERRORS = {
 for _array in ("boxes", "labels", "predicates", "relationships"):
     _ERRORS[f"systematic-{_array}"] = (
         f"Most or all of '{_array}' are wrong in the same way: {{explanation}}.",
-        "Correct the file, or name the one that belongs here. --fix does not repair this.",
+        "Correct the file or use the right one. --fix does not repair this.",
     )
 
 _WARNINGS = {
     "dictionary-similar-names": (
         "Names of '{key}' differ in spaces or upper case only.",
-        "Make one class of them if they mean the same.",
+        "Merge them if they mean the same.",
     ),
     "image-size-differs": (
-        "A file has another size than in the image list; the size of the file is used.",
+        "The size of a file differs from the image list; the size of the file is used.",
         "Check that the files belong to the annotations (found is height, width in the list, then in the "
         "file). --fix writes the size of the file.",
     ),
     "image-same-content": (
-        "Files of different images are the same to the byte.",
+        "Files of different images are identical.",
         "Check the folder of images. --fix with --open-images keeps one of them.",
     ),
     "box-outside-image": (
-        "A box reaches out of its image by more than {tolerance:g} units of the frame.",
+        "A box exceeds its image by more than {tolerance:g} units of the frame.",
         "Check the sizes in the image list. --fix clips the boxes.",
     ),
     "boxes-disagree": (
-        "A box has another place in {other_key} than in {key}.",
-        "Only {key} is read here (BOX_SCALE). --fix computes the others from it.",
+        "A box differs between {key} and {other_key}.",
+        "Only {key} is read here (BOX_SCALE). --fix recomputes the others from it.",
     ),
     "attribute-unknown": (
         "An attribute is not in the dictionary.",
@@ -181,7 +177,7 @@ _WARNINGS = {
         "It is read, but a model cannot learn from it. --fix leaves these relations out.",
     ),
     "mix-leak-same-id": (
-        "{trained} trains on ids that {evaluated} has for val or test{remark}.",
+        "{trained} trains on ids of validation or test images of {evaluated}{remark}.",
         f"{_LEAK} Leave the images out of one of the two.",
     ),
 }
@@ -196,8 +192,8 @@ for _item, _items in (("box", "boxes"), ("relation", "relations")):
     }
     _WARNINGS |= {
         f"{_item}-range-half-empty": (
-            f"An image has a last row of {_items}, but no first; it is read as having none.",
-            "Write -1 twice for none. --fix does.",
+            f"An image has a last row of {_items} but no first row; it is read as having none.",
+            "Write -1 for both. --fix does this.",
         ),
         f"{_item}-unowned": (
             f"Rows of {_items} belong to no image and are never read.",
@@ -210,19 +206,22 @@ _NOTES = {
         "The dictionary has no '{inverse_key}'.",
         "It is not needed here; other programs may ask for it. --fix adds it.",
     ),
-    "image-list-unannotated": ("Images of the list have no annotations, as is known of these ids.", ""),
+    "image-list-unannotated": (
+        "Images of the list have no annotations; these ids are known to have none.",
+        "",
+    ),
     "image-not-listed": ("A file in the folder of images is not in the list.", "It is not used."),
     "array-absent": (
         "An array of the format is missing.",
         "It is not needed here; other programs may ask for it.",
     ),
     "split-no-test": (
-        "No image is for test.",
-        "A model can be trained, but not evaluated on this set: mark images with 2.",
+        "There are no test images.",
+        "A model can be trained but not evaluated on this data set: mark test images with 2.",
     ),
     "split-no-validation": (
-        "No image is for validation: the first {first:,} (NUMBER_OF_VALIDATION_IMAGES) of the {training:,} "
-        "training images are used.",
+        "There are no validation images: the first {first:,} (NUMBER_OF_VALIDATION_IMAGES) of the "
+        "{training:,} training images are used.",
         "{advice}",
     ),
     "image-without-boxes": ("An image has no boxes.", "Images without boxes are left out."),
@@ -238,7 +237,7 @@ _NOTES = {
     "predicate-unused": ("No training image has this predicate class.", "A model cannot learn it."),
     "zero-shot": (
         "Triplets of the test images that no training image has ({num_relations} relations): zero-shot "
-        "recall is over these.",
+        "recall is computed on these.",
         "",
     ),
 }

@@ -35,5 +35,5 @@ def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
     findings.add("json-name-twice", repeated, file=path.name)
     if isinstance(content, kind) and content != []:
         return content
-    findings.add(code, [Example(None, path.name, f"it holds {content!r:.60}")])
+    findings.add(code, [Example(None, path.name, f"{content!r:.60}")])
     return None

@@ -115,7 +115,7 @@ class VisualGenome:
         if not len(rows):
             raise EmptySplitError(
                 f"{annotations_path}: no image is left for the split '{split}' ({usable.sum()} of "
-                f"{len(usable)} images are usable; {num_validation_images} are for validation where the file "
+                f"{len(usable)} images are valid; {num_validation_images} are for validation where the file "
                 "has no such split). Check 'split' in the file, NUMBER_OF_VALIDATION_IMAGES and the FILTER_ "
                 "settings."
             )

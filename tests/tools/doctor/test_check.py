@@ -101,7 +101,7 @@ def test_image_list_of_another_length_is_reported(damaged):
     check = damaged.check()
     assert error_counts(check) == {"image-list-length": 1}
     assert check.findings[0].examples[0].found == {"image list": 119, "annotations": 120}
-    assert check.obstacles == ("image list and annotations do not belong together",)
+    assert check.obstacles == ("the image list does not match the annotations",)
 
 
 def test_four_images_without_annotations_are_a_note(damaged):

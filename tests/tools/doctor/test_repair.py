@@ -54,8 +54,8 @@ def test_removed_boxes_take_their_relations_and_the_rest_is_renumbered(damaged, 
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {
         "boxes left out: class not in the dictionary": 1,
-        "relations left out: box not there, or of another image": 1,
-        "relations left out: their box was left out": 3,
+        "relations left out: box missing or of another image": 1,
+        "relations left out: box left out": 3,
     }
     after = annotations(copy)
     assert after.keys() == before.keys()
@@ -76,7 +76,7 @@ def test_unusable_images_are_removed(damaged, tmp_path):
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {
         "images left out: file missing": 1,
-        "images left out: id comes again": 1,
+        "images left out: duplicate id": 1,
         "images left out: unknown split": 2,
     }
     after = annotations(copy)
@@ -91,7 +91,7 @@ def test_boxes_are_clipped_to_whole_units(damaged, tmp_path):
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {
         "boxes clipped to their images": 2,
-        "boxes of the other frame computed anew": 2,
+        "boxes of the other frame recomputed": 2,
     }
     after = annotations(copy)
     # Image 1 has 240 x 320 pixels: a frame of 768 x 1024. x1 = 740 - 50, x2 = 790 -> 768.
@@ -140,7 +140,7 @@ def test_classes_counted_from_0_are_renumbered(damaged, tmp_path):
 def test_invalid_image_sizes_are_read_from_the_files(damaged, tmp_path):
     DAMAGES["size_not_positive"](damaged)
     check, copy = repaired(damaged, tmp_path)
-    assert list_changes(check) == {"sizes written as the files have them": 5}
+    assert list_changes(check) == {"sizes replaced by those of the files": 5}
     after = json.loads(copy.image_data.read_text())
     for entry in after[40:45]:
         with Image.open(damaged.folder / f"images/{entry['image_id']}.jpg") as image:

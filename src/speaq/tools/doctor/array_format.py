@@ -65,7 +65,7 @@ def _explain_boxes(arrays: RawArrays, limits: np.ndarray) -> Explanation:
     bad = _misplaced(boxes, limits)
     if other is None:
         if scale == 1024 and _fill_half(boxes, limits):
-            text = f"'{key}' ends at half of every image, as in a frame of 512"
+            text = f"'{key}' ends at half of every image, as boxes in a frame of 512"
             return text, np.full(len(boxes), True)
     elif _is_systematic(apart := frames_disagree(boxes, other, ratio)):
         # The frame with more misplaced boxes is tried first: some formats explain the difference both ways.
@@ -107,7 +107,7 @@ def _explain_frames(boxes: np.ndarray, other: np.ndarray, arrays: RawArrays, *, 
         for name, read in _other_formats(values, tried_scale).items():
             if frames_disagree(read, against, tried_ratio).mean() <= _MAX_SHARE_LEFT:
                 return _looks_like(tried_key, name, tried_scale)
-    return f"'{key}' and '{other_key}' do not show the same boxes"
+    return f"'{key}' and '{other_key}' are different boxes"
 
 
 def _other_formats(boxes: np.ndarray, box_scale: int) -> dict[str, np.ndarray]:
@@ -138,9 +138,9 @@ def _explain_numbers(name: str, arrays: RawArrays, classes: ClassNames | None) -
     least, most = int(numbers.min()), int(numbers.max())
     every = np.full(len(numbers), True)
     if (low, high) == (1, count) and (least, most) == (0, count - 1):
-        return f"'{name}' counts from 0 ({least} to {most}), the dictionary from 1", every
+        return f"'{name}' starts at 0 ({least} to {most}), the dictionary at 1", every
     if (low, high) == (0, count - 1) and least > 0 and most == count:
-        return f"the dictionary counts from 0, '{name}' from 1 (up to {most})", every
+        return f"the dictionary starts at 0, '{name}' at 1 (up to {most})", every
     unknown = unknown_numbers(numbers, classes)
     if not _is_systematic(unknown):
         return None
@@ -160,10 +160,14 @@ def _explain_relations(arrays: RawArrays) -> Explanation:
         return None
     first = np.append(arrays.boxes.ranges.first, 0)[arrays.relations.owners][:, None]
     for text, read in (
-        ("box numbers count in each image from 0, not over the file", pairs + first),
-        ("box numbers count in each image from 1, not over the file from 0", pairs + first - 1),
-        ("box numbers count from 1, not from 0", pairs - 1),
+        ("boxes are numbered from 0 in each image, not over the file", pairs + first),
+        ("boxes are numbered from 1 in each image, not from 0 over the file", pairs + first - 1),
+        ("boxes are numbered from 1, not from 0", pairs - 1),
     ):
         if _explains(misplaced(read), bad):
             return text, bad
-    return ("most relations name boxes of other images, or none", bad) if _is_systematic(bad) else None
+    return (
+        ("most relations refer to missing boxes or boxes of other images", bad)
+        if _is_systematic(bad)
+        else None
+    )

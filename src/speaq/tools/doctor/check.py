@@ -133,7 +133,7 @@ def _obstacles(arrays: RawArrays | None, listed: ImageList | None, dictionary: D
     elif missing := arrays.missing():
         obstacles.append(f"of the annotations, {', '.join(missing)} cannot be used")
     if listed is None:
-        obstacles.append("image list and annotations do not belong together")
+        obstacles.append("the image list does not match the annotations")
     for kind, names in (("objects", dictionary.objects), ("predicates", dictionary.predicates)):
         if names is None:
             obstacles.append(f"the dictionary has no {kind}")
@@ -165,7 +165,7 @@ def _images_out(arrays: RawArrays, listed: ImageList, files: ImageFiles, left_ou
     split = arrays.values["split"]
     reasons: Reasons = {
         "named under CORRUPTED_IMAGES": left_out,
-        "no usable id": are_none(listed.ids),
+        "invalid id": are_none(listed.ids),
         "file missing": files.missing,
         "file not an image": files.unreadable,
         "size not known": ((files.sizes == 0) & (listed.sizes == 0)).any(axis=1),
@@ -173,7 +173,7 @@ def _images_out(arrays: RawArrays, listed: ImageList, files: ImageFiles, left_ou
         "faulty range of boxes or relations": arrays.boxes.faulty | arrays.relations.faulty,
     }
     out = np.any(list(reasons.values()), axis=0)
-    reasons["id comes again"] = surplus(listed.ids, split, out)
+    reasons["duplicate id"] = surplus(listed.ids, split, out)
     # An image that is left out for its repeated id must not be the one that is kept of its content.
-    reasons["content comes again"] = surplus(files.contents, split, out | reasons["id comes again"])
+    reasons["duplicate content"] = surplus(files.contents, split, out | reasons["duplicate id"])
     return reasons

@@ -47,7 +47,7 @@ def _check_leak(trained: DatasetCheck, evaluated: DatasetCheck, findings: Findin
     training, names = set(_ids(trained, [0])), (trained.source.name, evaluated.source.name)
     same_folder = trained.source.images.resolve() == evaluated.source.images.resolve()
     examples = [
-        Example(image_id, names[1], f"trained on in {names[0]}")
+        Example(image_id, names[1], f"training image of {names[0]}")
         for image_id in _ids(evaluated, [1, 2])
         if image_id in training
     ]
@@ -57,7 +57,7 @@ def _check_leak(trained: DatasetCheck, evaluated: DatasetCheck, findings: Findin
         severity="error" if same_folder else "warning",
         trained=names[0],
         evaluated=names[1],
-        remark="" if same_folder else "; the folders of images differ, so these may be other images",
+        remark="" if same_folder else "; the image folders differ, so these may be different images",
     )
 
 

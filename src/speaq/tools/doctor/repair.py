@@ -115,17 +115,17 @@ def list_changes(check: DatasetCheck) -> dict[str, int]:
     sizes = [[entry["height"], entry["width"]] for entry in after]
     ids = [entry["image_id"] for entry in after]
     changes = valid.changes | {
-        "sizes written as the files have them": int((before.sizes != sizes).any(axis=1).sum()),
-        "ids made strings": sum(new != old for new, old in zip(ids, before.ids, strict=True)),
+        "sizes replaced by those of the files": int((before.sizes != sizes).any(axis=1).sum()),
+        "ids converted to strings": sum(new != old for new, old in zip(ids, before.ids, strict=True)),
     }
     for kind, names in (("object", dictionary.objects), ("predicate", dictionary.predicates)):
         if names is not None:
             changes[f"{kind} numbers changed"] = int((names.numbers != names.classes + 1).sum())
     tables = dictionary.content | class_tables(valid.vocabulary)
     for key, table in tables.items():
-        changes[f"'{key}' written anew"] = int(table != dictionary.content.get(key))
+        changes[f"'{key}' rewritten"] = int(table != dictionary.content.get(key))
     for name in arrays.unread:
-        changes[f"array '{name}' left out: damaged, or of unknown meaning"] = 1
+        changes[f"array '{name}' left out: damaged or unknown"] = 1
     return {what: count for what, count in changes.items() if count}
 
 

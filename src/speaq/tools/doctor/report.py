@@ -52,7 +52,7 @@ class Report:
                 console.print(_frequent_classes(splits))
             _show_findings(check.findings, console)
             for obstacle in check.obstacles:
-                console.print(Text(f"It can be neither counted nor repaired: {obstacle}.", "bold red"))
+                console.print(Text(f"It cannot be counted or repaired: {obstacle}.", "bold red"))
         if self.mix:
             console.print(Text("The data sets of the mix compared", "bold"))
             _show_findings(self.mix, console)

@@ -115,7 +115,7 @@ def _with_existing_paths(sources: list[Source]) -> list[Source]:
             elif not exists(Path(path)):
                 problems.append(f"{path}: there is no such {kind} ({key})")
     if problems:
-        raise SpeaqError("\n  ".join([*problems, "correct these paths; nothing was checked"]))
+        raise SpeaqError("\n  ".join([*problems, "correct these paths; no data set was checked"]))
     return sources
 
 

@@ -63,7 +63,7 @@ def find_valid_part(
     box_reasons = {
         "class not in the dictionary": faults["label-unknown"],
         "not finite, negative or without area": malformed,
-        "nothing inside the image": faults["box-off-image"] | (outside & (boxes[:, 2:] <= 0).any(axis=1)),
+        "outside the image": faults["box-off-image"] | (outside & (boxes[:, 2:] <= 0).any(axis=1)),
     }
     box_rows, box_ranges = _select("boxes", arrays.boxes.ranges.select(images), box_reasons, changes)
     _count("boxes clipped to their images", outside[box_rows], changes)
@@ -73,10 +73,10 @@ def find_valid_part(
     misplaced = faults["relation-box-unknown"] | faults["relation-box-of-other-image"]
     new_pairs = new_rows[np.where(misplaced[:, None], -1, pairs)]
     relation_reasons = {
-        "box not there, or of another image": misplaced,
+        "box missing or of another image": misplaced,
         "predicate not in the dictionary": faults["predicate-unknown"],
         "between a box and itself": faults["relation-to-itself"],
-        "their box was left out": np.any(new_pairs < 0, axis=1),
+        "box left out": np.any(new_pairs < 0, axis=1),
     }
     relation_rows, relation_ranges = _select(
         "relations", arrays.relations.ranges.select(images), relation_reasons, changes
@@ -143,5 +143,5 @@ def _rescale(boxes: np.ndarray, other: np.ndarray, ratio: float, changes: dict[s
     scaled = boxes[wrong].astype(np.float64) * ratio
     other = other.copy()
     other[wrong] = (scaled if other.dtype.kind == "f" else np.floor(scaled)).astype(other.dtype)
-    _count("boxes of the other frame computed anew", wrong, changes)
+    _count("boxes of the other frame recomputed", wrong, changes)
     return other
