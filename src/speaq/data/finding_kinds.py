@@ -9,7 +9,9 @@ from typing import Literal
 Severity = Literal["error", "warning", "note"]
 
 _CLASS_NUMBERS = "Class numbers are 1, 2, 3, ... without a gap. --fix renumbers the classes, labels included."
-_WRONG_DICTIONARY = "Use the dictionary of these annotations; numbers start at 1. --fix leaves these {} out."
+_WRONG_DICTIONARY = (
+    "Use the dictionary that belongs to the annotations; numbers start at 1. --fix leaves these {} out."
+)
 _RANGES = "'last' is inclusive; -1 and -1 mean no rows. --fix leaves the images out."
 _BOXES = (
     "Boxes are (cx, cy, w, h) in a frame in which the image's long side is {box_scale}. --fix leaves these "
