@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from speaq.config import Config
-from speaq.config.data import GenomeSection, Input
+from speaq.config.data import DatasetSection, Input
 from speaq.config.training import Solver
 from speaq.data.dataset import MixedDataset, SceneGraphDataset
 from speaq.data.long_tail import BilevelResampling, ClassBalancedEpochs
@@ -142,7 +142,7 @@ def build_training_set(
 
 
 def _build_epochs(
-    section: GenomeSection, dataset: VisualGenome, *, seed: int, key: str
+    section: DatasetSection, dataset: VisualGenome, *, seed: int, key: str
 ) -> tuple[Epochs, BilevelResampling | None]:
     """The order of the images of a source, and how its relations are thinned out."""
     if section.bgnn and section.per_class_dataset:

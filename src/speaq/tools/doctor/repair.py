@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 from speaq.data.vg_writer import class_tables, write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
 from speaq.files import replacing
@@ -85,7 +85,7 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
 
 def write_settings(path: Path, sources: Sequence[Source]) -> None:
     """Write a configuration that names these data sets, for ``--config-file`` or ``_BASE_``."""
-    defaults = GenomeSection().model_dump(mode="json", by_alias=True)
+    defaults = DatasetSection().model_dump(mode="json", by_alias=True)
     sections = {}
     for source in sources:
         settings = source.section.model_dump(mode="json", by_alias=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speaq.config import Config, load_config
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 from speaq.data.visual_genome import SUFFIXES
 from speaq.errors import SpeaqError
 
@@ -23,7 +23,7 @@ class Source:
     """A data set: the name of its section under DATASETS, and the section with its paths and settings."""
 
     name: str
-    section: GenomeSection
+    section: DatasetSection
 
     @property
     def images(self) -> Path:
@@ -75,7 +75,7 @@ def find_sources(
     if folder is not None and not folder.is_dir():
         raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
     paths = {field: str(named.get(field) or _find(folder, field)) for field in _PATHS}
-    return _with_existing_paths([Source("VISUAL_GENOME", GenomeSection.model_validate(paths))])
+    return _with_existing_paths([Source("VISUAL_GENOME", DatasetSection.model_validate(paths))])
 
 
 def sources_of_config(config: Config) -> list[Source]:
@@ -85,7 +85,7 @@ def sources_of_config(config: Config) -> list[Source]:
         SpeaqError: there is none, or some of its four paths is not set or does not exist.
     """
     datasets = config.datasets
-    sections: dict[str, GenomeSection] = {
+    sections: dict[str, DatasetSection] = {
         "VISUAL_GENOME": datasets.visual_genome,
         "SYNTHETIC_GENOME": datasets.synthetic_genome,
         "VISUAL_GENOME_SYNTHETIC": datasets.visual_genome_synthetic,
