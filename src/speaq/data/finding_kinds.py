@@ -107,10 +107,7 @@ _ERRORS = {
         "The annotations cannot be read as an HDF5 file.",
         "Check the path, or copy or download the file again.",
     ),
-    "array-unreadable": (
-        "An array cannot be read.",
-        "The file is damaged: copy or download it again.",
-    ),
+    "array-unreadable": ("An array cannot be read.", "The file is damaged: copy or download it again."),
     "array-missing": (
         "An array is missing.",
         "Add it, or name the file that has it (BOX_SCALE chooses between boxes_1024 and boxes_512).",

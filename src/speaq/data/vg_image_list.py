@@ -23,7 +23,7 @@ class ImageList:
 
     Attributes:
         entries: I JSON values, as they are in the file.
-        ids: I ids, None where an entry has no usable one.
+        ids: I ids, None where an entry has no valid one.
         sizes: (I, 2) int64, height and width in pixels, 0 where they are not known.
     """
 

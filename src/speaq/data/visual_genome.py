@@ -1,8 +1,8 @@
 """One split of a data set in Visual Genome format.
 
 Shape letters: see `speaq.structures`, with N and M counted over the split; I: images of the split.
-Ragged data are flat arrays with offsets: image i owns rows offsets[i] .. offsets[i + 1] - 1. So a hundred
-thousand images load in a second or two, take tens of megabytes, and travel to workers as a few arrays.
+Ragged data are flat arrays with offsets: image i has rows offsets[i] .. offsets[i + 1] - 1. A hundred
+thousand images load in a second or two and take tens of megabytes.
 """
 
 import logging
@@ -39,23 +39,10 @@ class VisualGenome:
     """Images of one split with their boxes, labels and relations; image files are read on access.
 
     The validation images are the rows of split 1; where the file has none, they are the first
-    ``num_validation_images`` of the training rows that pass the filters. Images without boxes are left out.
-
-    Args:
-        images: folder of the image files, ``<image_id>.jpg``, ``.png`` or ``.jpeg``.
-        annotations_h5: boxes and relations.
-        image_data: JSON list with the id and the size of every image.
-        dictionary: JSON with the class names.
-        split: which images.
-        filter_empty_relations: leave out images without relations.
-        filter_non_overlap: (training only) leave out relations whose two boxes do not overlap, and then
-            images without relations.
-        num_validation_images: how many training images to set aside where the file has no validation split.
-        box_scale: the frame of the boxes to read, 1024 or 512.
-        clip_boxes: clip boxes to the image.
-        corrupted_images: ids of images never to be used; they may have no row in the annotations.
-        source: name of the data set, kept in every annotation.
-        loss_weight: weight of its images in the training loss.
+    ``num_validation_images`` of the training rows that pass the filters. Images without boxes and
+    ``corrupted_images`` (ids) are left out, with ``filter_empty_relations`` also images without relations.
+    ``filter_non_overlap`` applies to training only: it leaves out relations whose two boxes do not overlap,
+    and then images without relations. ``source`` and ``loss_weight`` are kept in every annotation.
 
     Attributes:
         vocabulary: class names.
@@ -101,10 +88,10 @@ class VisualGenome:
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
         listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
-        usable = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
+        valid = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
         if filter_empty_relations:
-            usable &= arrays.relation_ranges.count > 0
-        rows = _rows_of_split(arrays.split, usable, split, num_validation_images)
+            valid &= arrays.relation_ranges.count > 0
+        rows = _rows_of_split(arrays.split, valid, split, num_validation_images)
         relation_ranges = arrays.relation_ranges.select(rows)
         relation_rows, num_relations = relation_ranges.rows(), relation_ranges.count
         if filter_non_overlap and split == "train":
@@ -114,8 +101,8 @@ class VisualGenome:
             rows, num_relations = rows[num_relations > 0], num_relations[num_relations > 0]
         if not len(rows):
             raise EmptySplitError(
-                f"{annotations_path}: no image is left for the split '{split}' ({usable.sum()} of "
-                f"{len(usable)} images are valid; {num_validation_images} are for validation where the file "
+                f"{annotations_path}: no image is left for the split '{split}' ({valid.sum()} of "
+                f"{len(valid)} images are valid; {num_validation_images} are for validation where the file "
                 "has no such split). Check 'split' in the file, NUMBER_OF_VALIDATION_IMAGES and the FILTER_ "
                 "settings."
             )
@@ -203,10 +190,10 @@ def boxes_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.logical_and(high[..., 0] > low[..., 0], high[..., 1] > low[..., 1])
 
 
-def _rows_of_split(split: np.ndarray, usable: np.ndarray, name: Split, num_validation: int) -> np.ndarray:
-    """The usable rows of a split, in order."""
-    rows = np.flatnonzero(usable & (split == SPLITS.index(name)))
+def _rows_of_split(split: np.ndarray, valid: np.ndarray, name: Split, num_validation: int) -> np.ndarray:
+    """The valid rows of a split, in order."""
+    rows = np.flatnonzero(valid & (split == SPLITS.index(name)))
     if name == "test" or (split == SPLITS.index("val")).any():
         return rows
-    train = np.flatnonzero(usable & (split == SPLITS.index("train")))
+    train = np.flatnonzero(valid & (split == SPLITS.index("train")))
     return train[:num_validation] if name == "val" else train[num_validation:]

@@ -21,10 +21,7 @@ Faults = dict[str, np.ndarray]
 def frame_limits(owners: np.ndarray, sizes: np.ndarray | None, box_scale: int) -> np.ndarray:
     """Width and height (N, 2) float32 of each box's image, its long side ``box_scale``; NaN if not known.
 
-    Args:
-        owners: (N,) image of each box, -1 for none.
-        sizes: (I, 2) height and width, 0 for unknown; None where no size is known.
-        box_scale: of the frame.
+    ``owners`` (N,) is the image of each box, -1 for none; ``sizes`` (I, 2) height and width, 0 for unknown.
     """
     if sizes is None:
         return np.full((len(owners), 2), np.nan, dtype=np.float32)

@@ -61,16 +61,18 @@ def _explain_boxes(arrays: RawArrays, limits: np.ndarray) -> Explanation:
     boxes, other = arrays.values.get("boxes"), arrays.values.get("other_boxes")
     if boxes is None:
         return None
-    key, scale, ratio = arrays.key("boxes"), arrays.box_scale, arrays.other_ratio
+    scale, ratio = arrays.box_scale, arrays.other_ratio
     bad = _misplaced(boxes, limits)
     if other is None:
         if scale == 1024 and _fill_half(boxes, limits):
-            text = f"'{key}' ends at half of every image, as boxes in a frame of 512"
+            text = "'boxes_1024' ends at half of every image, as boxes in a frame of 512"
             return text, np.full(len(boxes), True)
     elif _is_systematic(apart := frames_disagree(boxes, other, ratio)):
+        frames = {scale: boxes, 1536 - scale: other}
         # The frame with more misplaced boxes is tried first: some formats explain the difference both ways.
-        other_first = _misplaced(other, limits * ratio).sum() > bad.sum()
-        return _explain_frames(boxes, other, arrays, other_first=bool(other_first)), apart
+        if _misplaced(other, limits * ratio).sum() > bad.sum():
+            frames = dict(reversed(frames.items()))
+        return _explain_frames(frames), apart
     if bad.sum() < _MIN_ROWS:
         return None
     for name, read in _other_formats(boxes, scale).items():
@@ -80,34 +82,28 @@ def _explain_boxes(arrays: RawArrays, limits: np.ndarray) -> Explanation:
         if _explains(_misplaced(read, limits), bad):
             # With both sides of the boxes and of the images exchanged, the boxes fit as well.
             doubt = ", or the image list has width and height exchanged" if name == _EXCHANGED else ""
-            return f"{_looks_like(key, name, scale)}{doubt}", bad
-    return (f"'{key}' does not fit the sizes of the images", bad) if _is_systematic(bad) else None
+            return f"{_looks_like(name, scale)}{doubt}", bad
+    return (f"'boxes_{scale}' does not fit the sizes of the images", bad) if _is_systematic(bad) else None
 
 
 def _misplaced(boxes: np.ndarray, limits: np.ndarray) -> np.ndarray:
     return np.any(list(find_box_faults(boxes, limits).values()), axis=0)
 
 
-def _looks_like(key: str, name: str, scale: int) -> str:
-    return f"'{key}' looks like {name}, not (cx, cy, w, h) in a frame of {scale}"
+def _looks_like(name: str, scale: int) -> str:
+    return f"'boxes_{scale}' looks like {name}, not (cx, cy, w, h) in a frame of {scale}"
 
 
-def _explain_frames(boxes: np.ndarray, other: np.ndarray, arrays: RawArrays, *, other_first: bool) -> str:
-    """Why the boxes of the two frames disagree."""
-    key, other_key, scale, ratio = (
-        arrays.key("boxes"),
-        arrays.key("other_boxes"),
-        arrays.box_scale,
-        arrays.other_ratio,
-    )
-    if frames_disagree(other, boxes, ratio).mean() <= _MAX_SHARE_LEFT:
-        return f"'{key}' and '{other_key}' are exchanged"
-    tried = [(key, scale, boxes, other, ratio), (other_key, 1536 - scale, other, boxes, 1 / ratio)]
-    for tried_key, tried_scale, values, against, tried_ratio in reversed(tried) if other_first else tried:
-        for name, read in _other_formats(values, tried_scale).items():
-            if frames_disagree(read, against, tried_ratio).mean() <= _MAX_SHARE_LEFT:
-                return _looks_like(tried_key, name, tried_scale)
-    return f"'{key}' and '{other_key}' are different boxes"
+def _explain_frames(frames: dict[int, np.ndarray]) -> str:
+    """Why the boxes of the two frames, given by their long sides in the order to try, disagree."""
+    first, second = frames
+    if frames_disagree(frames[second], frames[first], second / first).mean() <= _MAX_SHARE_LEFT:
+        return "'boxes_1024' and 'boxes_512' are exchanged"
+    for scale, against in ((first, second), (second, first)):
+        for name, read in _other_formats(frames[scale], scale).items():
+            if frames_disagree(read, frames[against], against / scale).mean() <= _MAX_SHARE_LEFT:
+                return _looks_like(name, scale)
+    return "'boxes_1024' and 'boxes_512' are different boxes"
 
 
 def _other_formats(boxes: np.ndarray, box_scale: int) -> dict[str, np.ndarray]:

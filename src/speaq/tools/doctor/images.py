@@ -1,4 +1,4 @@
-"""Checks of the image files, of images that occur twice, and of evaluation images that are trained on.
+"""Checks of the image files, of duplicate images, and of evaluation images that are trained on.
 
 I: images.
 """
@@ -44,13 +44,10 @@ def read_image_files(
     opened: np.ndarray,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageFiles:
-    """Look for the files by listing the folder, and open some of them.
+    """Look for the files of I images by listing the folder, and open those of ``opened`` (I,) bool.
 
-    Args:
-        folder: of the images.
-        ids: of I images.
-        opened: (I,) bool, whose files to open: headers, and contents where lengths agree.
-        progress: called with (files opened, files to open).
+    Headers are read, and contents where lengths agree. ``progress`` is called with (files opened, files to
+    open).
     """
     listings: dict[str, set[str]] = {}
     names = [None if image_id is None else _find(folder, str(image_id), listings) for image_id in ids]
@@ -126,14 +123,9 @@ def surplus(keys: Sequence[Any], split: np.ndarray, ignored: np.ndarray) -> np.n
 def check_duplicates(
     ids: Sequence[Any], contents: Sequence[Any], split: np.ndarray, ignored: np.ndarray, findings: Findings
 ) -> None:
-    """Report images with the same id and, where files were opened, with the same content.
+    """Report images, but for those ``ignored`` (I,) bool, with the same id or the same content of the file.
 
-    Args:
-        ids: of I images, None: not known.
-        contents: of I files, None: not known.
-        split: (I,), 0 train, 1 validation, 2 test.
-        ignored: (I,) bool, images not to be compared.
-        findings: to report to.
+    Ids and contents are None where they are not known; ``split`` (I,) is 0 train, 1 validation, 2 test.
     """
     repeated, leaked = _repeated(_groups(ids, ignored), ids, split)
     findings.add("image-id-duplicate", repeated)

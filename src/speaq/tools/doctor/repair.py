@@ -46,11 +46,7 @@ def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
 
 
 def write_repaired(check: DatasetCheck, folder: Path) -> Source:
-    """Write the valid part of a data set (annotations, image list, dictionary), and return the copy.
-
-    Args:
-        check: of a data set with a valid part, with the sizes of all images known.
-        folder: the target; outside the folders of the original, and without an earlier copy.
+    """Write the valid part of a data set (annotations, image list, dictionary) to a folder; return the copy.
 
     Raises:
         SpeaqError: as `find_targets`, or a file cannot be written.

@@ -43,14 +43,9 @@ class ValidPart:
 def find_valid_part(
     arrays: RawArrays, limits: np.ndarray, dictionary: Dictionary, images_out: Reasons, faults: Faults
 ) -> ValidPart:
-    """Leave out what is wrong.
+    """Leave out ``images_out``, those with faulty ranges among them, and the rows with ``faults``.
 
-    Args:
-        arrays: complete ones (`RawArrays.missing` is empty).
-        limits: (N, 2), see `frame_limits`.
-        dictionary: with objects and predicates.
-        images_out: images to leave out, those with faulty ranges among them.
-        faults: of the boxes and relations.
+    The arrays are complete (`RawArrays.missing` is empty); ``limits`` (N, 2) are those of `frame_limits`.
     """
     values, objects, predicates = arrays.values, dictionary.objects, dictionary.predicates
     assert objects is not None and predicates is not None
