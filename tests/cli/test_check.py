@@ -79,7 +79,7 @@ def test_fix_writes_a_repaired_copy(capsys, files, tmp_path):
     assert run_data_command(capsys, "check", fixed, "--images", files.folder / "images")[0] == 0
 
 
-def test_fix_writes_no_files_for_an_unusable_dataset(capsys, files, tmp_path):
+def test_fix_writes_no_files_for_an_invalid_dataset(capsys, files, tmp_path):
     del files.arrays["labels"]
     files.write()
     code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")

@@ -13,7 +13,7 @@ from speaq.structures import Vocabulary
 VOCABULARY = Vocabulary(("dog", "cat"), ("on", "near"))
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_annotations_are_read_back(tmp_path):
     boxes = np.array([[100, 100, 50, 60], [90, 80, 31, 20], [10, 10, 8, 8]])
     arrays = {
         "split": np.array([0, 1, 2]),
@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path):
         assert np.asarray(file["labels"]).tolist() == [[1], [2], [2]]
 
 
-def test_dictionary_and_image_list(tmp_path):
+def test_written_dictionary_and_image_list_are_read_back(tmp_path):
     write_dictionary(tmp_path / "dicts.json", VOCABULARY, attributes=["brown"], other={"version": 2})
     assert read_vocabulary(tmp_path / "dicts.json") == VOCABULARY
     content = json.loads((tmp_path / "dicts.json").read_text())

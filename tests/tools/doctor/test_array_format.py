@@ -1,4 +1,4 @@
-"""Systematic errors: the likely format is reported, and the dataset is not repaired."""
+"""check_array_format: the likely format is reported, and the dataset is not repaired."""
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_exchanged_width_and_height_are_reported(damaged):
 
 def test_exchanged_or_unequal_box_scales_are_reported(damaged):
     large, small = (damaged.arrays[key].copy() for key in BOX_KEYS)
-    for one, other, said in (
+    for one, other, explanation in (
         (small, large, "'boxes_1024' and 'boxes_512' are exchanged"),
         (small, small, "'boxes_1024' looks like boxes in a frame of 512"),
         (large, large, "'boxes_512' looks like boxes in a frame of 1024"),
@@ -92,7 +92,7 @@ def test_exchanged_or_unequal_box_scales_are_reported(damaged):
         code, count, obstacle = systematic(damaged.check())
         assert code == "systematic-boxes"
         assert count > 600
-        assert obstacle.startswith(said)
+        assert obstacle.startswith(explanation)
 
 
 def test_wrong_scale_of_a_single_box_array_is_reported(damaged):
@@ -142,16 +142,16 @@ def first_boxes(files):
 
 
 @pytest.mark.parametrize(
-    ("start", "said"),
+    ("start", "explanation"),
     [
         (0, "boxes are numbered from 0 in each image, not over the file"),
         (1, "boxes are numbered from 1 in each image, not from 0 over the file"),
     ],
 )
-def test_box_numbers_counted_per_image_are_reported(damaged, start, said):
+def test_box_numbers_counted_per_image_are_reported(damaged, start, explanation):
     damaged.arrays["relationships"] += start - first_boxes(damaged)
     code, count, obstacle = systematic(damaged.check())
-    assert (code, obstacle.startswith(said)) == ("systematic-relationships", True)
+    assert (code, obstacle.startswith(explanation)) == ("systematic-relationships", True)
     assert count > 440
 
 

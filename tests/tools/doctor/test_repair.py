@@ -66,7 +66,7 @@ def test_removed_boxes_take_their_relations_and_the_rest_is_renumbered(damaged, 
     assert after[2].relations.tolist() == before[2].relations[1:].tolist()
 
 
-def test_unusable_images_are_removed(damaged, tmp_path):
+def test_invalid_images_are_removed(damaged, tmp_path):
     damaged.write()
     before = annotations(damaged.source)
     damaged.gone.add("7.jpg")
@@ -176,7 +176,7 @@ def test_write_settings_names_the_repaired_files(damaged, tmp_path):
     assert sources_of_config(load_config(tmp_path / "dataset.yaml")) == [copy]
 
 
-def test_dataset_without_usable_images_cannot_be_repaired(damaged):
+def test_dataset_without_valid_images_cannot_be_repaired(damaged):
     damaged.arrays["split"][:] = 3
     check = damaged.check()
     assert check.valid is None
