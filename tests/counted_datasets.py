@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 
 # The 50 predicates of VG150, about in the order of their frequency there.
 _VG_PREDICATES = """
@@ -33,7 +33,7 @@ def write_dataset(
     objects: Sequence[str] = ("cat", "dog", "tree"),
     per_image: int = 5,
     split: int = 0,
-) -> GenomeSection:
+) -> DatasetSection:
     """Write the dictionary and the HDF5 file of a dataset with this number of relations per predicate.
 
     Every image has three boxes, with classes that depend on its number, and up to ``per_image`` relations.
@@ -63,4 +63,6 @@ def write_dataset(
     with h5py.File(folder / "VG.h5", "w") as file:
         for key, values in arrays.items():
             file[key] = values
-    return GenomeSection(mapping_dictionary=str(folder / "dicts.json"), vg_attribute_h5=str(folder / "VG.h5"))
+    return DatasetSection(
+        mapping_dictionary=str(folder / "dicts.json"), vg_attribute_h5=str(folder / "VG.h5")
+    )

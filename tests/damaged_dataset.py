@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 
 from golden_dataset import TINY
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 from speaq.data.visual_genome import VisualGenome
-from speaq.tools.doctor import DatasetCheck, Source, check_dataset
+from speaq.tools.doctor.check import DatasetCheck, check_dataset
+from speaq.tools.doctor.sources import Source
 
 
 class DamagedDataset:
@@ -42,7 +43,7 @@ class DamagedDataset:
     def source(self) -> Source:
         return Source(
             "VISUAL_GENOME",
-            GenomeSection(
+            DatasetSection(
                 images=str(self.folder / "images"),
                 image_data=str(self.folder / "image_data.json"),
                 mapping_dictionary=str(self.folder / "dicts.json"),

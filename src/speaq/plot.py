@@ -42,12 +42,12 @@ def plot_predicates(
         SpeaqError: a file is missing or malformed, a dataset has no image of the split, or a picture cannot
             be written.
     """
-    from speaq.config.data import GenomeSection  # these import torch
+    from speaq.config.data import DatasetSection  # these import torch
     from speaq.tools.distribution.files import compare_sets
     from speaq.tools.distribution.pictures import save_pictures
 
     sections = {
-        name: GenomeSection(mapping_dictionary=str(dictionary), vg_attribute_h5=str(annotations))
+        name: DatasetSection(mapping_dictionary=str(dictionary), vg_attribute_h5=str(annotations))
         for name, (dictionary, annotations) in datasets.items()
     }
     (comparison,) = compare_sets(sections, ["predicates"], split=split)

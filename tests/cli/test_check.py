@@ -79,13 +79,13 @@ def test_fix_writes_a_repaired_copy(capsys, files, tmp_path):
     assert run_data_command(capsys, "check", fixed, "--images", files.folder / "images")[0] == 0
 
 
-def test_fix_writes_no_files_for_an_unusable_dataset(capsys, files, tmp_path):
+def test_fix_writes_no_files_for_an_invalid_dataset(capsys, files, tmp_path):
     del files.arrays["labels"]
     files.write()
     code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "VISUAL_GENOME cannot be repaired: of the annotations, labels cannot be used." in out
-    assert out.splitlines()[-1] == "Nothing was written."
+    assert out.splitlines()[-1] == "No files were written."
     assert "The repaired" not in out
     assert not (tmp_path / "fixed").exists()
 
@@ -98,7 +98,7 @@ def test_fix_does_not_repair_systematic_errors(capsys, files, tmp_path):
     code, out, _ = run_data_command(capsys, "check", files.folder, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "VISUAL_GENOME cannot be repaired: 'boxes_1024' looks like (x1, y1, x2, y2), not (cx" in out
-    assert out.splitlines()[-1] == "Nothing was written."
+    assert out.splitlines()[-1] == "No files were written."
     assert not (tmp_path / "fixed").exists()
 
 
@@ -117,10 +117,7 @@ def test_check_compares_the_datasets_of_a_mix(capsys, files, tmp_path):
     code, out, _ = run_data_command(capsys, "check", "--config-file", file, "--fix", tmp_path / "fixed")
     assert code == 1
     assert "error  vocabulary-extra  1\n" in out
-    assert (
-        "warning  mix-leak-same-id  1\n    VISUAL_GENOME_SYNTHETIC trains on ids that VISUAL_GENOME has"
-        in out
-    )
+    assert "warning  mix-leak-same-id  1\n    VISUAL_GENOME_SYNTHETIC trains on ids of valid" in out
     assert "not repaired: error vocabulary-extra, 1" in out
     assert (tmp_path / "fixed/visual_genome_synthetic/annotations.h5").exists()
     real = [f"DATASETS.VISUAL_GENOME_SYNTHETIC.{key}" for key in keys]
@@ -166,7 +163,7 @@ def test_fix_refuses_the_folder_of_the_dataset(capsys, files):
     files.write()
     code, _, err = run_data_command(capsys, "check", files.folder, "--fix", files.folder)
     assert code == 2
-    assert "the data set itself is in this folder" in err
+    assert "belongs to the data set; give --fix a folder outside of it" in err
 
 
 def test_fix_refuses_to_overwrite_files(capsys, files, tmp_path):
@@ -176,7 +173,7 @@ def test_fix_refuses_to_overwrite_files(capsys, files, tmp_path):
     before = (other.folder / "image_data.json").read_bytes()
     code, out, err = run_data_command(capsys, "check", files.folder, "--fix", other.folder)
     assert (code, out) == (2, "")  # before anything is checked
-    assert "already holds image_data.json, dicts.json, which --fix would overwrite" in err
+    assert "already has image_data.json, dicts.json, which --fix would overwrite" in err
     assert (other.folder / "image_data.json").read_bytes() == before
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings/dataset.yaml").write_text("")

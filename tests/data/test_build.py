@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from speaq.config import Config
-from speaq.config.data import GenomeSection, SourceShare
+from speaq.config.data import DatasetSection, SourceShare
 from speaq.config.training import Solver
 from speaq.data.build import (
     build_mixture,
@@ -23,8 +23,8 @@ SMALL = Config.model_validate(
 ).input
 
 
-def section(**keys) -> GenomeSection:
-    return GenomeSection.model_validate(
+def section(**keys) -> DatasetSection:
+    return DatasetSection.model_validate(
         {
             "IMAGES": str(TINY / "images"),
             "IMAGE_DATA": str(TINY / "image_data.json"),

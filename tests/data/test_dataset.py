@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from speaq.config.data import Crop, GenomeSection, Input, SourceShare
+from speaq.config.data import Crop, DatasetSection, Input, SourceShare
 from speaq.data.collate import collate, collate_by_size
 from speaq.data.dataset import EvaluationDataset, SceneGraphDataset, one_relation_per_pair
 from speaq.data.long_tail import BilevelResampling
@@ -23,7 +23,7 @@ PLAIN = Input(min_size_train=(240,), random_flip="none")
 
 
 def training(split, *, augment=True, epochs=None, **filters) -> SceneGraphDataset:
-    section = GenomeSection(**{"filter_duplicate_relations": False, **filters})
+    section = DatasetSection(**{"filter_duplicate_relations": False, **filters})
     source = DataSource("DATASETS.REAL", section, SourceShare(1.0, 1.0, 1.0), name="real", dataset=split)
     transform = TrainTransform(AUGMENTED if augment else PLAIN, split.vocabulary)
     epochs = epochs or ShuffledEpochs(num_images=len(split), seed=0)

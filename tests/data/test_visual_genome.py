@@ -68,24 +68,24 @@ def test_float_boxes_are_not_rounded(files):
     assert files.open().annotation(0).boxes[0].tolist() == [149.5 / 16, 150 / 16, 250.5 / 16, 250 / 16]
 
 
-def test_the_other_frame(files):
+def test_box_scale_512(files):
     files.image("11.jpg")
     files.arrays["boxes_512"] = files.arrays["boxes_1024"].copy()
     assert files.open(box_scale=512).annotation(0).boxes[1].tolist() == [170 / 8, 170 / 8, 270 / 8, 270 / 8]
 
 
-def test_clipping(files):
+def test_clip_boxes(files):
     files.image("12.jpg")
     assert files.open(clip_boxes=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]
 
 
-def test_a_marked_validation_split_wins(files):
+def test_validation_split_of_the_file_takes_precedence(files):
     files.arrays["split"] = np.array([0, 1, 0, 2])
     assert files.open("val", num_validation_images=1).image_ids == [12]
     assert files.open("train", num_validation_images=1).image_ids == [11]
 
 
-def test_images_without_boxes_go(files):
+def test_images_without_boxes_are_left_out(files):
     files.arrays["img_to_first_box"][0] = files.arrays["img_to_last_box"][0] = -1
     files.arrays["img_to_first_rel"][0] = files.arrays["img_to_last_rel"][0] = -1
     assert files.open(filter_empty_relations=False).image_ids == [12, 13]
@@ -99,7 +99,7 @@ def test_non_overlap_concerns_training_only(files):
 
 
 @pytest.mark.parametrize("name", ["scene_000000.jpg", "scene_000000.png", "scene_000000.jpeg"])
-def test_string_ids_and_endings(files, name):
+def test_string_ids_and_file_suffixes(files, name):
     for i, entry in enumerate(files.entries):
         entry["image_id"] = f"scene_{i:06d}"
     path = files.image(name)
@@ -112,13 +112,13 @@ def test_string_ids_and_endings(files, name):
     )
 
 
-def test_the_four_unannotated_images(files):
+def test_unannotated_images_of_the_published_list_are_skipped(files):
     for position, image_id in ((0, 1592), (2, 4616), (5, 1722), (7, 4617)):
         files.entries.insert(position, {"image_id": image_id, "width": 1, "height": 1})
     assert files.open(filter_empty_relations=False).image_ids == [11, 12, 13]
 
 
-def test_the_four_stay_where_the_counts_agree(files):
+def test_unannotated_ids_with_rows_are_kept(files):
     files.entries[0]["image_id"] = 1592
     assert files.open().image_ids == [1592, 12]
 
@@ -132,7 +132,7 @@ def test_corrupted_images_with_a_row(files):
     assert files.open(corrupted_images=(11, 9999)).image_ids == [12]
 
 
-def test_the_file_wins_over_the_image_list(files, caplog):
+def test_file_size_takes_precedence_over_the_image_list(files, caplog):
     files.image("11.jpg", 128, 256)
     files.image("12.jpg", 32, 16)
     dataset = files.open()
@@ -147,13 +147,13 @@ def test_the_file_wins_over_the_image_list(files, caplog):
     assert "11.jpg has 128 x 256 pixels, but the image list says 64 x 32" in caplog.messages[0]
 
 
-def test_missing_image(files):
+def test_missing_image_file_is_an_error(files):
     dataset = files.open()
     with pytest.raises(SpeaqError, match=r"12\.jpg: there is no such image"):
         dataset.annotation(1)
 
 
-def test_pickling(tiny):
+def test_visual_genome_can_be_pickled(tiny):
     dataset = tiny()
     copy = pickle.loads(pickle.dumps(dataset))
     assert copy.image_ids == dataset.image_ids
@@ -182,7 +182,7 @@ BROKEN = {
     "type": (_change("labels", lambda a: a.astype(float)), r"wrong type of numbers. Found labels: float64"),
     "label 0": (
         _change("labels", lambda a: _with(a, 2, 0)),
-        r"A label is not in the dictionary. Found labels\[2\]: 0. .*numbers count from 1",
+        r"A label is not in the dictionary. Found labels\[2\]: 0. .*numbers start at 1",
     ),
     "label too large": (_change("labels", lambda a: _with(a, 1, 4)), r"Found labels\[1\]: 4"),
     "predicate": (_change("predicates", lambda a: _with(a, 4, 4)), r"A predicate .*Found predicates\[4\]: 4"),
@@ -208,11 +208,11 @@ BROKEN = {
     ),
     "pair": (
         _change("relationships", lambda a: _with(a, (2, 1), 5)),
-        r"names a box of another image. Found relationships\[2\]: \[2, 5\]",
+        r"refers to a box of another image. Found relationships\[2\]: \[2, 5\]",
     ),
     "negative pair": (
         _change("relationships", lambda a: _with(a, (0, 0), -1)),
-        r"names a box that does not exist. Found relationships\[0\]: \[-1, 1\]",
+        r"refers to a box that does not exist. Found relationships\[0\]: \[-1, 1\]",
     ),
     "nan": (
         _change("boxes_1024", lambda a: _with(a, (1, 0), np.nan)),
@@ -228,9 +228,9 @@ BROKEN = {
     ),
     "not a list": (
         lambda f: setattr(f, "entries", {"a": 1}),
-        r"images\.json: .*cannot be read as a JSON list of images. Found images\.json: it holds {'a': 1}",
+        r"images\.json: .*cannot be read as a JSON list of images. Found images\.json: {'a': 1}",
     ),
-    "empty list": (lambda f: setattr(f, "entries", []), r"images\.json: .*it holds \[\]"),
+    "empty list": (lambda f: setattr(f, "entries", []), r"images\.json: .*Found [a-z]+\.json: \[\]"),
     "no object": (lambda f: f.entries.__setitem__(1, 7), r"is not an object. Found entry 1: 7"),
     "no width": (lambda f: f.entries[2].pop("width"), r'image 13, entry 2: {"width": null, "height": 32}'),
     "no id": (lambda f: f.entries[2].pop("image_id"), r"no 'image_id'. Found entry 2: width, height"),
@@ -242,7 +242,7 @@ BROKEN = {
     "text width": (lambda f: f.entries[2].update(width="64"), r'image 13, entry 2: {"width": "64"'),
     "mixed ids": (
         lambda f: f.entries[0].update(image_id="x"),
-        r"Some ids are integers and some strings.* Found image x, entry 0: x",
+        r"Some ids are integers and some are strings.* Found image x, entry 0: x",
     ),
     "no names": (
         lambda f: f.names.pop("label_to_idx"),
@@ -250,7 +250,7 @@ BROKEN = {
     ),
     "names": (
         lambda f: setattr(f, "names", [1]),
-        r"names\.json: .*cannot be read as a JSON object. Found .*it holds \[1\]",
+        r"names\.json: .*cannot be read as a JSON object. Found [a-z]+\.json: \[1\]",
     ),
     "index 0": (
         lambda f: f.names["predicate_to_idx"].update(on=0),
@@ -266,14 +266,14 @@ BROKEN = {
     ),
     "overlapping relations": (
         _change("img_to_last_rel", lambda a: _with(a, 0, 2)),
-        r"names a box of another image. Found relationships\[2\]",
+        r"refers to a box of another image. Found relationships\[2\]",
     ),
     "empty split": (_change("split", lambda a: a * 0 + 2), r"no image is left for the split 'train'"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_files_are_named(files, case):
+def test_errors_name_the_broken_file(files, case):
     change, message = BROKEN[case]
     change(files)
     with pytest.raises(SpeaqError, match=message):
@@ -286,7 +286,7 @@ def test_all_training_images_taken_for_validation(files):
 
 
 @pytest.mark.parametrize("name", ["images.json", "names.json", "VG.h5"])
-def test_missing_and_garbled_files(files, name):
+def test_errors_name_missing_and_unreadable_files(files, name):
     files.write()
     arguments: dict[str, Any] = {
         "images": files.folder / "images",
@@ -308,12 +308,12 @@ def test_missing_and_garbled_files(files, name):
         VisualGenome(**arguments)
 
 
-def test_unknown_split(files):
+def test_unknown_split_is_an_error(files):
     with pytest.raises(SpeaqError, match="one of train, val, test; found 'all'"):
         files.open("all")
 
 
-def test_overlap_is_a_shared_area():
+def test_boxes_overlap_is_a_shared_area():
     box = np.array([0.0, 0.0, 2.0, 2.0])
     others = np.array(
         [[1, 1, 3, 3], [2, 0, 4, 2], [0.5, 0.5, 0.5, 1], [3, 3, 4, 4], [0, 0, 2, 2]], dtype=float
@@ -321,14 +321,14 @@ def test_overlap_is_a_shared_area():
     assert boxes_overlap(box, others).tolist() == [True, False, False, False, True]
 
 
-def _slowly(files, split, filter_empty, filter_non_overlap, num_validation):
+def _reference_split(files, split, filter_empty, filter_non_overlap, num_validation):
     """The rules of the splits, image by image."""
     arrays = files.arrays
     corners = []
     for cx, cy, w, h in arrays["boxes_1024"].tolist():
         x, y = int(cx - w / 2), int(cy - h / 2)
         corners.append((x, y, x + w, y + h))
-    usable = []
+    valid = []
     for i in range(len(arrays["split"])):
         boxes = range(arrays["img_to_first_box"][i], arrays["img_to_last_box"][i] + 1)
         first, last = arrays["img_to_first_rel"][i], arrays["img_to_last_rel"][i]
@@ -341,12 +341,12 @@ def _slowly(files, split, filter_empty, filter_non_overlap, num_validation):
             else []
         )
         if arrays["img_to_first_box"][i] >= 0 and (relations or not filter_empty):
-            usable.append((i, list(boxes), relations))
-    train = [u for u in usable if arrays["split"][u[0]] == 0]
+            valid.append((i, list(boxes), relations))
+    train = [u for u in valid if arrays["split"][u[0]] == 0]
     chosen = {
         "train": train[num_validation:],
         "val": train[:num_validation],
-        "test": [u for u in usable if arrays["split"][u[0]] == 2],
+        "test": [u for u in valid if arrays["split"][u[0]] == 2],
     }[split]
     records = []
     for i, boxes, relations in chosen:
@@ -377,7 +377,7 @@ def _slowly(files, split, filter_empty, filter_non_overlap, num_validation):
     filter_non_overlap=st.booleans(),
     num_validation=st.integers(0, 4),
 )
-def test_against_image_by_image_rules(files, seed, split, filter_empty, filter_non_overlap, num_validation):
+def test_splits_match_a_reference(files, seed, split, filter_empty, filter_non_overlap, num_validation):
     rng = np.random.default_rng(seed)
     num_boxes, num_images = rng.integers(0, 5, 12), 12
     num_relations = rng.integers(0, 4, num_images) * (num_boxes > 0)
@@ -400,7 +400,7 @@ def test_against_image_by_image_rules(files, seed, split, filter_empty, filter_n
         ),
         "predicates": rng.integers(1, 4, (num_relations.sum(), 1)),
     }
-    expected = _slowly(files, split, filter_empty, filter_non_overlap, num_validation)
+    expected = _reference_split(files, split, filter_empty, filter_non_overlap, num_validation)
     options = {
         "filter_empty_relations": filter_empty,
         "filter_non_overlap": filter_non_overlap,
@@ -421,16 +421,16 @@ def test_against_image_by_image_rules(files, seed, split, filter_empty, filter_n
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/image", "a/../../b"])
-def test_ids_that_leave_the_folder_are_refused(files, name):
+def test_ids_outside_the_folder_are_refused(files, name):
     for i, entry in enumerate(files.entries):
         entry["image_id"] = f"{name}{i}"
     with pytest.raises(
-        SpeaqError, match=r"images\.json: An 'image_id' leads out of the folder of images. Found entry 0"
+        SpeaqError, match=r"images\.json: An 'image_id' points outside the image folder. Found entry 0"
     ):
         files.open()
 
 
-def test_ids_may_name_a_folder_below(files):
+def test_ids_may_contain_subfolders(files):
     for i, entry in enumerate(files.entries):
         entry["image_id"] = f"below/{i}"
     path = files.folder / "images" / "below" / "0.jpg"
@@ -439,14 +439,14 @@ def test_ids_may_name_a_folder_below(files):
     assert files.open().read(0)[1].path == path
 
 
-def test_ids_longer_than_a_file_name(files):
+def test_ids_longer_than_a_file_name_are_missing_images(files):
     for i, entry in enumerate(files.entries):
         entry["image_id"] = "x" * 300 + str(i)
     with pytest.raises(SpeaqError, match="there is no such image"):
         files.open().read(0)
 
 
-def test_numbers_too_large(files):
+def test_too_large_numbers_are_refused(files):
     files.entries[1]["image_id"] = 10**30
     with pytest.raises(
         SpeaqError, match=r"integer \(of 64 bits\) .* Found entry 1: 1000000000000000000000000000000"

@@ -8,7 +8,7 @@ from cyclopts import Parameter, validators
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from speaq.tools.doctor import DatasetCheck, Report, Source
+    from speaq.tools.doctor.report import Report
 
 
 def check(
@@ -44,7 +44,10 @@ def check(
     from rich.console import Console
     from rich.progress import Progress
 
-    from speaq.tools.doctor import check_dataset, find_sources, find_targets
+    from speaq.tools.doctor.check import check_dataset
+    from speaq.tools.doctor.repair import find_targets
+    from speaq.tools.doctor.report import Report
+    from speaq.tools.doctor.sources import find_sources
 
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
@@ -64,7 +67,7 @@ def check(
                 )
             )
             bar.update(task, visible=False)
-    report = _report(checks, limit)
+    report = Report(checks, limit=limit)
     report.show(console)
     if json_file is not None:
         report.save(json_file)
@@ -74,64 +77,46 @@ def check(
         raise SystemExit(1)
 
 
-def _report(checks: "list[DatasetCheck]", limit: int) -> "Report":
-    """The report, with the findings between the data sets of a mix."""
-    from itertools import combinations
-
-    from speaq.tools.doctor import Report, check_between
-
-    mixed = [
-        check for check in checks if check.source.name != "SYNTHETIC_GENOME"
-    ]  # which is never part of a mix
-    pairs = combinations(mixed, 2)
-    return Report(checks, tuple(one for pair in pairs for one in check_between(*pair, limit=limit)))
-
-
 def _fix(
     report: "Report", folder: Path, targets: list[Path], limit: int, open_images: bool, console: "Console"
 ) -> "Report":
     """Write the copies, print the changes, check the copies, and return the report on them."""
-    from rich.text import Text
-
-    from speaq.tools.doctor import (
+    from speaq.tools.doctor.check import check_dataset
+    from speaq.tools.doctor.repair import (
         SETTINGS,
-        check_dataset,
         describe_size,
         list_changes,
         write_repaired,
         write_settings,
     )
+    from speaq.tools.doctor.report import Report
 
-    written: list[Source] = []
-    results: list[DatasetCheck] = []
+    written, results = [], []
     for check, target in zip(report.checks, targets, strict=True):
-        if check.usable is None:
-            reasons = "; ".join(check.obstacles)
-            console.print(Text(f"\n{check.source.name} cannot be repaired: {reasons}.", "bold red"))
+        name = check.source.name
+        if check.valid is None:
+            console.print(f"\n{name} cannot be repaired: {'; '.join(check.obstacles)}.", style="bold red")
             results.append(check)
             continue
         repaired = write_repaired(check, target)
-        console.print(Text(f"\n{check.source.name} repaired in {target}", "bold"))
-        console.print(Text(f"    the copy has {describe_size(check)}"))
+        console.print(f"\n{name} repaired in {target}", style="bold")
+        console.print(f"    the copy has {describe_size(check)}")
         for change, count in list_changes(check).items():
-            console.print(Text(f"    {count:,}  {change}"))
+            console.print(f"    {count:,}  {change}")
         written.append(repaired)
         results.append(check_dataset(repaired, limit=limit, open_images=open_images))
-    after = _report(results, limit)
+    after = Report(results, limit=limit)
     if not written:
-        console.print(Text("Nothing was written."))
+        console.print("No files were written.")
         return after
     write_settings(folder / SETTINGS, written)
-    console.print(
-        Text(f"    configuration with all paths: {folder / SETTINGS} (for --config-file or _BASE_)")
-    )
-    remaining = [finding for finding in after.findings if finding.severity != "note"]
-    for finding in remaining:
-        console.print(
-            Text(f"    not repaired: {finding.severity} {finding.code}, {finding.count:,}", "yellow")
-        )
+    console.print(f"    configuration with all paths: {folder / SETTINGS} (for --config-file or _BASE_)")
+    for finding in after.findings:
+        if finding.severity != "note":
+            remaining = f"    not repaired: {finding.severity} {finding.code}, {finding.count:,}"
+            console.print(remaining, style="yellow")
     sets = "The repaired data set has" if len(results) == 1 else "The repaired data sets have"
     if len(written) < len(results):
         sets = f"{len(written)} of {len(results)} data sets repaired; with the unrepaired ones they have"
-    console.print(Text(f"{sets} ") + after.summary())
+    console.print(sets, after.summary())
     return after

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from speaq.errors import SpeaqError
 
 if TYPE_CHECKING:
-    from speaq.config.data import GenomeSection
+    from speaq.config.data import DatasetSection
     from speaq.tools.distribution.comparison import What
 
 
@@ -75,14 +75,14 @@ def _kinds(what: str) -> "list[What]":
     return [kind for kind in known if kind in words]
 
 
-def _named_files(files: dict[str, tuple[Path | None, Path | None]]) -> "dict[str, GenomeSection]":
+def _named_files(files: dict[str, tuple[Path | None, Path | None]]) -> "dict[str, DatasetSection]":
     """The data sets that are given by their files."""
-    from speaq.config.data import GenomeSection
+    from speaq.config.data import DatasetSection
 
     sets = {}
     for name, (mapping, h5) in files.items():
         if mapping and h5:
-            sets[name] = GenomeSection(mapping_dictionary=str(mapping), vg_attribute_h5=str(h5))
+            sets[name] = DatasetSection(mapping_dictionary=str(mapping), vg_attribute_h5=str(h5))
         elif mapping or h5:
             given, lacking = ("mapping", "h5") if mapping else ("h5", "mapping")
             raise SpeaqError(f"--{name}-{given} also needs --{name}-{lacking}.")

@@ -49,7 +49,7 @@ class DataLoader(Section):
     """Worker processes per rank that load and augment images; 0: the main process does."""
 
 
-class GenomeSection(Section):
+class DatasetSection(Section):
     """One data set in Visual Genome format, real or synthetic."""
 
     images: PathText = ""
@@ -107,7 +107,7 @@ class SourceShare(NamedTuple):
         return cls(ratio, ratio if ratio_at_end is None else ratio_at_end, loss_weight)
 
 
-class MixedSource(GenomeSection):
+class MixedSource(DatasetSection):
     """A further source of a mix: a data set with its sampling ratio and loss weight."""
 
     sampling_ratio: NonNegative = 0.0
@@ -188,9 +188,9 @@ class Datasets(Section):
     test: Several[Choice[DatasetName]] = ()
     """Data sets to evaluate on."""
     multi_dataset: MultiDataset = MultiDataset()
-    visual_genome: GenomeSection = GenomeSection()
-    synthetic_genome: GenomeSection = GenomeSection()
-    visual_genome_synthetic: GenomeSection = GenomeSection()
+    visual_genome: DatasetSection = DatasetSection()
+    synthetic_genome: DatasetSection = DatasetSection()
+    visual_genome_synthetic: DatasetSection = DatasetSection()
     """The synthetic part of a mix; SYNTHETIC_GENOME is synthetic data alone."""
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from speaq.config.data import GenomeSection, Input
+from speaq.config.data import DatasetSection, Input
 from speaq.data.long_tail import BilevelResampling
 from speaq.data.randomness import Purpose, generator
 from speaq.data.sampling import Draw, Epochs
@@ -110,7 +110,7 @@ class EvaluationDataset(Dataset[Sample]):
         return [resize_shortest_edge(height, width, edge, max_size) for height, width in sizes]
 
 
-def subsample(scene: Scene, section: GenomeSection, rng: np.random.Generator) -> Scene:
+def subsample(scene: Scene, section: DatasetSection, rng: np.random.Generator) -> Scene:
     """Apply FILTER_DUPLICATE_RELATIONS, MAX_NUM_OBJECTS and MAX_NUM_RELATIONS of a data set, at random."""
     if section.filter_duplicate_relations:
         scene = replace(scene, relations=one_relation_per_pair(scene.relations, rng))

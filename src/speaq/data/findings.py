@@ -1,4 +1,4 @@
-"""What is wrong with a data set: a `Finding` per kind of mistake, with its number of cases and a few of them.
+"""What is wrong with a data set: a `Finding` per kind of problem, with its number of cases and a few of them.
 
 The readers of this package report to `Findings`, which collects everything (``speaq data check``), or to
 `FirstError`, which raises the first error (training).
@@ -6,29 +6,24 @@ The readers of this package report to `Findings`, which collects everything (``s
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from speaq.data.finding_kinds import KINDS, UNREADABLE, Severity
+from speaq.data.finding_kinds import KINDS, Severity
 from speaq.errors import SpeaqError
 
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+SEVERITIES: tuple[Severity, ...] = tuple(KINDS)
+_USUAL_SEVERITY: dict[str, Severity] = {code: severity for severity, kinds in KINDS.items() for code in kinds}
 _MAX_CHARACTERS = 70  # of a value in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One case.
-
-    Attributes:
-        image: id of the image, None where no image is concerned or its id is not known.
-        place: where in the file, such as ``boxes_1024[17]`` or ``entry 3``.
-        found: what is there, as JSON can hold it.
-    """
+    """One case: the id of the image (None: not known), the place in the file, and the JSON value there."""
 
     image: Any
     place: str
@@ -43,12 +38,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One kind of mistake.
+    """One kind of problem.
 
     Attributes:
         severity: an error makes training fail or its result wrong; a warning is likely a mistake; a note is
             worth knowing.
-        code: a key of `KINDS`.
+        code: of the kind, see `KINDS`.
         count: number of cases.
         what: what is wrong.
         advice: what to do about it.
@@ -66,13 +61,9 @@ class Finding:
 
 
 class Findings:
-    """Collects what the readers and checks of one data set find.
+    """Collects what the readers and checks of one data set find, with up to ``limit`` examples of each.
 
-    Args:
-        limit: examples to keep of each finding.
-
-    Attributes:
-        image_ids: ids of the annotation rows, as soon as they are known.
+    ``image_ids`` are the ids of the annotation rows, as soon as they are known.
     """
 
     def __init__(self, limit: int) -> None:
@@ -84,47 +75,37 @@ class Findings:
         self,
         code: str,
         examples: Sequence[Example] = (),
+        /,
         *,
         count: int | None = None,
         images: Sequence[Any] = (),
         severity: Severity | None = None,
-        fields: Mapping[str, object] | None = None,
+        **fields: Any,
     ) -> None:
-        """Report a kind of mistake, if there is a case of it; cases of the same kind are put together.
+        """Report the cases of a kind of problem, if there are any; those of the same kind are put together.
 
-        Args:
-            code: a key of `KINDS`.
-            examples: cases.
-            count: number of cases where it is not that of the examples.
-            images: ids of the images concerned where they are not those of the examples.
-            severity: where it is not that of the kind.
-            fields: values for the fields in the texts of the kind.
+        ``count``, ``images`` and ``severity`` replace those of the examples and of the kind; ``fields`` are
+        the values for the braces in its texts.
         """
-        count = len(examples) if count is None else count
-        if not count:
+        number = len(examples) if count is None else int(count)
+        if not number:
             return
-        usual_severity, what, advice = KINDS[code]
-        if fields:
-            what, advice = what.format_map(fields), advice.format_map(fields)
+        usual_severity = _USUAL_SEVERITY[code]
+        what, advice = (text.format_map(fields) for text in KINDS[usual_severity][code])
         concerned = images or [case.image for case in examples if case.image is not None]
         key = severity or usual_severity, code, what
         if former := self._found.pop(key, None):
-            count, examples = former.count + count, [*former.examples, *examples]
+            number, examples = former.count + number, [*former.examples, *examples]
             concerned = [*former.images, *concerned]
-        finding = Finding(
+        self._found[key] = Finding(
             severity=key[0],
             code=code,
-            count=int(count),
+            count=number,
             what=what,
             advice=advice,
             examples=tuple(examples[: self.limit]),
             images=tuple(concerned),
         )
-        self._found[key] = finding
-        self._added(finding)
-
-    def _added(self, finding: Finding) -> None:
-        """Called with every finding that is added."""
 
     def add_rows(
         self,
@@ -132,19 +113,14 @@ class Findings:
         key: str,
         bad: np.ndarray,
         values: np.ndarray,
+        /,
         *,
         owners: np.ndarray | None = None,
-        fields: Mapping[str, object] | None = None,
+        **fields: Any,
     ) -> None:
-        """Report the rows of an array that are wrong, if any.
+        """Report the rows of the array ``key`` that are ``bad`` (rows,) bool, and show their ``values``.
 
-        Args:
-            code: a key of `KINDS`.
-            key: name of the array.
-            bad: (rows,) bool.
-            values: (rows, ...), what to show.
-            owners: (rows,) the image row of each row, -1 for none; by default row i belongs to image i.
-            fields: values for the fields in the texts of the kind.
+        ``owners`` (rows,) is the image row of each row, -1 for none; by default row i belongs to image i.
         """
         rows = np.flatnonzero(bad)
         if not len(rows):
@@ -156,7 +132,7 @@ class Findings:
         ]
         images = [self.image_id(image) for image in np.unique(concerned).tolist()]
         known = [image_id for image_id in images if image_id is not None]
-        self.add(code, examples, count=len(rows), images=known, fields=fields)
+        self.add(code, examples, count=len(rows), images=known, **fields)
 
     def image_id(self, row: int) -> Any:
         """The id of an annotation row, None where it is not known."""
@@ -168,25 +144,22 @@ class Findings:
 
 
 class FirstError(Findings):
-    """Raises the first error as `SpeaqError`; warnings and notes are ignored.
-
-    Args:
-        path: the file that is read, for the message.
-        accepted: codes of errors with which a data set can still be read.
-    """
+    """Raises the first error in a file as `SpeaqError`, unless its code is among ``accepted``."""
 
     def __init__(self, path: Path, *, accepted: Sequence[str] = ()) -> None:
         super().__init__(limit=1)
         self.path, self.accepted = path, accepted
 
-    def _added(self, finding: Finding) -> None:
-        if finding.severity != "error" or finding.code in self.accepted:
-            return
-        found = f" Found {finding.examples[0]}." if finding.examples else ""
-        message = f"{self.path}: {finding.what}{found} {finding.advice}"
-        if finding.code not in UNREADABLE:
-            message += " 'speaq data check' lists all mistakes and writes a repaired copy (--fix)."
-        raise SpeaqError(message)
+    def add(self, code: str, examples: Sequence[Example] = (), /, **options: Any) -> None:
+        """Raise `SpeaqError` if this is an error that is not accepted."""
+        super().add(code, examples, **options)
+        for finding in self._found.values():
+            if finding.severity == "error" and finding.code not in self.accepted:
+                found = f" Found {finding.examples[0]}." if finding.examples else ""
+                advice, _, fix = finding.advice.partition("--fix")
+                if fix:
+                    advice += "'speaq data check' lists all problems and writes a repaired copy (--fix)."
+                raise SpeaqError(f"{self.path}: {finding.what}{found} {advice}")
 
 
 def _as_json(value: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast, get_args
 
 from speaq.config import Config
-from speaq.config.data import Datasets, GenomeSection, SourceShare
+from speaq.config.data import Datasets, DatasetSection, SourceShare
 from speaq.data.visual_genome import EmptySplitError, Split, VisualGenome
 from speaq.errors import SpeaqError
 
@@ -26,7 +26,7 @@ class Place:
     """
 
     key: str
-    section: GenomeSection
+    section: DatasetSection
     share: SourceShare
 
 
@@ -59,7 +59,7 @@ def places(datasets: Datasets, name: str) -> dict[str, Place]:
     if kind == "SYNTHETIC":
         return {"synthetic": Place("DATASETS.SYNTHETIC_GENOME", datasets.synthetic_genome, alone)}
     mix = datasets.multi_dataset
-    sections: dict[str, tuple[str, GenomeSection]] = {
+    sections: dict[str, tuple[str, DatasetSection]] = {
         "real": ("DATASETS.VISUAL_GENOME", datasets.visual_genome),
         "synthetic": ("DATASETS.VISUAL_GENOME_SYNTHETIC", datasets.visual_genome_synthetic),
     }
@@ -119,7 +119,7 @@ def load_training_sources(config: Config) -> list[DataSource]:
 
 
 def build_dataset(
-    section: GenomeSection,
+    section: DatasetSection,
     split: Split,
     *,
     source: str = "real",

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import Ranges, read_arrays
+from speaq.data.vg_arrays import read_arrays
+from speaq.data.vg_ranges import Ranges
 from speaq.structures import Vocabulary
 
 
@@ -37,12 +38,7 @@ class AnnotationArrays:
 
 
 def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> AnnotationArrays:
-    """Read the HDF5 annotations.
-
-    Args:
-        path: the file.
-        box_scale: which frame to read, 1024 or 512 (the array ``boxes_<box_scale>``).
-        vocabulary: of the data set, to check the class numbers.
+    """Read the HDF5 annotations with the boxes of a frame: ``boxes_<box_scale>``, 1024 or 512.
 
     Raises:
         SpeaqError: the file cannot be read, an array is missing or has another shape, or a number is out of
@@ -51,32 +47,31 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     # Ranges that overlap can be read: the images share their boxes or relations.
     findings = FirstError(path, accepted=("box-range-overlap", "relation-range-overlap"))
     arrays = read_arrays(path, box_scale, findings, optional=False)
-    assert arrays is not None and arrays.split is not None and arrays.boxes is not None
-    assert arrays.labels is not None and arrays.pairs is not None and arrays.predicates is not None
-    assert arrays.box_rows is not None and arrays.relation_rows is not None
-    boxes, pairs = arrays.boxes, arrays.pairs
-    box_ranges, relation_ranges = arrays.box_rows.ranges, arrays.relation_rows.ranges
+    assert arrays is not None
+    values, box_ranges, relation_ranges = arrays.values, arrays.boxes.ranges, arrays.relations.ranges
+    boxes, labels, pairs, predicates = (
+        values[name] for name in ("boxes", "labels", "relationships", "predicates")
+    )
     for code, bad in malformed_boxes(boxes).items():
-        findings.add_rows(code, f"boxes_{box_scale}", bad, boxes, fields={"box_scale": box_scale})
-    for code, key, numbers, names in (
-        ("label-unknown", "labels", arrays.labels, vocabulary.objects),
-        ("predicate-unknown", "predicates", arrays.predicates, vocabulary.predicates),
-    ):
-        findings.add_rows(code, key, (numbers < 1) | (numbers > len(names)), numbers)
+        arrays.report(code, "boxes", bad, findings, box_scale=box_scale)
+    unknown = (labels < 1) | (labels > len(vocabulary.objects))
+    arrays.report("label-unknown", "labels", unknown, findings)
+    unknown = (predicates < 1) | (predicates > len(vocabulary.predicates))
+    arrays.report("predicate-unknown", "predicates", unknown, findings)
     rows = relation_ranges.rows()
     outside = np.zeros(len(pairs), dtype=bool)
     outside[rows[outside_image(pairs[rows], relation_ranges.images(), box_ranges)]] = True
     unknown = outside & ((pairs < 0) | (pairs >= len(boxes))).any(axis=1)
-    findings.add_rows("relation-box-unknown", "relationships", unknown, pairs)
-    findings.add_rows("relation-box-of-other-image", "relationships", outside, pairs)
+    arrays.report("relation-box-unknown", "relationships", unknown, findings)
+    arrays.report("relation-box-of-other-image", "relationships", outside, findings)
     return AnnotationArrays(
-        split=arrays.split,
+        split=values["split"],
         box_ranges=box_ranges,
         relation_ranges=relation_ranges,
         boxes=corners(boxes),
-        labels=(arrays.labels - 1).astype(np.int32),
+        labels=(labels - 1).astype(np.int32),
         pairs=pairs,
-        predicates=(arrays.predicates - 1).astype(np.int32),
+        predicates=(predicates - 1).astype(np.int32),
     )
 
 
@@ -104,13 +99,7 @@ def malformed_boxes(boxes: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def outside_image(pairs: np.ndarray, images: np.ndarray, box_ranges: Ranges) -> np.ndarray:
-    """Which relations (M,) bool name a box that their own image does not have.
-
-    Args:
-        pairs: (M, 2) rows of boxes.
-        images: (M,) the image of each relation.
-        box_ranges: the boxes of the images.
-    """
+    """Which relations (M,) bool, given as rows of boxes (M, 2), name a box that their image (M,) lacks."""
     low = box_ranges.first[images][:, None]
     high = low + box_ranges.count[images][:, None]
     return np.any((pairs < low) | (pairs >= high), axis=1)

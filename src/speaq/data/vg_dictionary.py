@@ -1,5 +1,7 @@
 """Reading the mapping dictionary of a Visual Genome data set: names and numbers of the classes."""
 
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import numpy as np
 
 from speaq.data.finding_kinds import Severity
 from speaq.data.findings import Example, Findings, FirstError
-from speaq.data.vg_json import members_of, read_json
+from speaq.data.vg_json import RepeatedNames, read_json
 from speaq.structures import Vocabulary
 
 
@@ -34,12 +36,7 @@ class ClassNames:
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """The content of a dictionary as far as it could be read.
-
-    Attributes:
-        objects, predicates, attributes: the classes, None where there are none.
-        content: the whole JSON object.
-    """
+    """The classes as far as they could be read, None where there are none, and the whole JSON object."""
 
     objects: ClassNames | None = None
     predicates: ClassNames | None = None
@@ -60,20 +57,14 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 def read_dictionary(path: Path, findings: Findings) -> Dictionary:
     """Read as much of the dictionary as possible, and report its mistakes."""
-    content, problem = read_json(path, findings)
-    if not isinstance(content, dict):
-        example = Example(None, path.name, problem or f"it holds {content!r:.60}")
-        findings.add("dictionary-unreadable", [example])
+    content = read_json(path, dict, "dictionary-unreadable", findings)
+    if content is None:
         return Dictionary()
     attributes = None
     if "attribute_to_idx" in content:  # not used in training, so nothing in it is an error
         attributes = _class_names(content, "attribute", "warning", findings)
-    return Dictionary(
-        objects=_class_names(content, "label", "error", findings),
-        predicates=_class_names(content, "predicate", "error", findings),
-        attributes=attributes,
-        content=content,
-    )
+    objects = _class_names(content, "label", "error", findings)
+    return Dictionary(objects, _class_names(content, "predicate", "error", findings), attributes, content)
 
 
 def _class_names(
@@ -81,31 +72,46 @@ def _class_names(
 ) -> ClassNames | None:
     """The classes of one kind, from ``<kind>_to_idx``, or from its inverse where that is missing."""
     key, inverse_key = f"{kind}_to_idx", f"idx_to_{kind}"
-    fields = {"key": key, "inverse_key": inverse_key}
     table, inverse = content.get(key), _inverse(content.get(inverse_key))
+
+    def report(code: str, examples: list[Example], **fields: Any) -> None:
+        findings.add(code, examples, severity=severity, key=key, inverse_key=inverse_key, **fields)
+
     if not isinstance(table, dict) or not table:
-        example = Example(None, key, None if table is None else f"{table!r:.80}")
-        findings.add("dictionary-key-missing", [example], severity=severity, fields=fields)
-        members = [
-            (name, number)
-            for number, name in inverse.items()
-            if isinstance(number, int) and isinstance(name, str)
+        report("dictionary-key-missing", [Example(None, key, None if table is None else f"{table!r:.80}")])
+        members = [(name, number) for number, name in inverse.items() if isinstance(name, str)]
+        return _resolved([(name, number) for name, number in members if isinstance(number, int)], inverse)
+
+    entries = table.members if isinstance(table, RepeatedNames) else list(table.items())
+    members = [(name, integer) for name, number in entries if (integer := _integer(number)) is not None]
+    bad = [
+        Example(None, f"{key}[{name!r}]", number)
+        for name, number in entries
+        if type(number) is not int or _integer(number) is None
+    ]
+    report("dictionary-number", bad)
+    distinct = list(dict.fromkeys(members))
+    names = _grouped((number, name) for name, number in distinct)
+    shared = [Example(None, f"{key}, number {n}", alike) for n, alike in names.items() if len(alike) > 1]
+    report("dictionary-number-twice", shared)
+    absent = sorted(set(range(1, len(names) + 1)) - names.keys())
+    gaps = [Example(None, f"{key}, number {number}", "no name") for number in absent]
+    report("dictionary-gap", gaps, last=len(names))
+    similar = _grouped((" ".join(name.casefold().split()), name) for name in dict(distinct))
+    alike = [Example(None, key, names) for names in similar.values() if len(names) > 1]
+    findings.add("dictionary-similar-names", alike, key=key)
+
+    by_number = {number: name for name, number in members}
+    if content.get(inverse_key) is None:
+        findings.add("dictionary-no-inverse", count=1, inverse_key=inverse_key)
+    elif len(by_number) == len(members):  # names and numbers are one to one
+        different = [
+            Example(None, f"number {number}", {key: by_number.get(number), inverse_key: inverse.get(number)})
+            for number in sorted(by_number.keys() | inverse.keys(), key=str)
+            if by_number.get(number) != inverse.get(number)
         ]
-    else:
-        members = [(name, _integer(number)) for name, number in members_of(table)]
-        bad = [
-            Example(None, f"{key}[{name!r}]", number)
-            for (name, number), (_, integer) in zip(members_of(table), members, strict=True)
-            if type(number) is not int or integer is None
-        ]
-        findings.add("dictionary-number", bad, severity=severity, fields=fields)
-        members = [(name, number) for name, number in members if number is not None]
-        _check_names(members, key, severity, findings)
-        if content.get(inverse_key) is None:
-            findings.add("dictionary-no-inverse", count=1, fields=fields)
-        else:
-            _check_inverse(members, inverse, fields, severity, findings)
-    return _resolved(members, inverse) if members else None
+        report("dictionary-inverse", different)
+    return _resolved(members, inverse)
 
 
 def _integer(value: Any) -> int | None:
@@ -129,58 +135,20 @@ def _inverse(table: Any) -> dict[Any, Any]:
     }
 
 
-def _check_names(members: list[tuple[str, int]], key: str, severity: Severity, findings: Findings) -> None:
-    """Gaps in the numbers, numbers of several names, and names that only look different."""
-    sharing: dict[int, list[str]] = {}
-    for name, number in dict.fromkeys(members):
-        sharing.setdefault(number, []).append(name)
-    fields = {"key": key, "count": len(sharing)}
-    shared = [
-        Example(None, f"{key}, number {number}", alike) for number, alike in sharing.items() if len(alike) > 1
-    ]
-    findings.add("dictionary-number-twice", shared, severity=severity, fields=fields)
-    absent = sorted(set(range(1, len(sharing) + 1)) - sharing.keys())
-    gaps = [Example(None, f"{key}, number {number}", "no name") for number in absent]
-    findings.add("dictionary-gap", gaps, severity=severity, fields=fields)
-    folded: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for name, _ in members):
-        folded.setdefault(" ".join(name.casefold().split()), []).append(name)
-    similar = [Example(None, key, alike) for alike in folded.values() if len(alike) > 1]
-    findings.add("dictionary-similar-names", similar, fields=fields)
+def _grouped(pairs: Iterable[tuple[Hashable, str]]) -> dict[Any, list[str]]:
+    groups: dict[Any, list[str]] = defaultdict(list)
+    for key, name in pairs:
+        groups[key].append(name)
+    return groups
 
 
-def _check_inverse(
-    members: list[tuple[str, int]],
-    inverse: dict[Any, Any],
-    fields: dict[str, str],
-    severity: Severity,
-    findings: Findings,
-) -> None:
-    """Whether ``idx_to_<kind>`` is the inverse; compared where names and numbers are one to one."""
-    table = {number: name for name, number in members}
-    if len(table) < len(members):
-        return
-    examples = [
-        Example(
-            None,
-            f"number {number}",
-            {fields["key"]: table.get(number), fields["inverse_key"]: inverse.get(number)},
-        )
-        for number in sorted(table.keys() | inverse.keys(), key=str)
-        if table.get(number) != inverse.get(number)
-    ]
-    findings.add("dictionary-inverse", examples, severity=severity, fields=fields)
-
-
-def _resolved(members: list[tuple[str, int]], inverse: dict[Any, Any]) -> ClassNames:
-    """One name for every number, and one class for every name."""
-    candidates: dict[int, list[str]] = {}
+def _resolved(members: list[tuple[str, int]], inverse: dict[Any, Any]) -> ClassNames | None:
+    """One name for every number (that of the inverse, else the first), and one class for every name."""
+    chosen: dict[int, str] = {}
     for name, number in members:
-        candidates.setdefault(number, []).append(name)
-    numbers = sorted(candidates)
-    chosen = [
-        inverse[number] if inverse.get(number) in candidates[number] else candidates[number][0]
-        for number in numbers
-    ]
-    classes = {name: index for index, name in enumerate(dict.fromkeys(chosen))}
-    return ClassNames(tuple(classes), np.array(numbers), np.array([classes[name] for name in chosen]))
+        if number not in chosen or name == inverse.get(number):
+            chosen[number] = name
+    numbers = sorted(chosen)
+    classes = {name: index for index, name in enumerate(dict.fromkeys(chosen[n] for n in numbers))}
+    indices = np.array([classes[chosen[number]] for number in numbers])
+    return ClassNames(tuple(classes), np.array(numbers), indices) if members else None

@@ -23,7 +23,7 @@ class ImageList:
 
     Attributes:
         entries: I JSON values, as they are in the file.
-        ids: I ids, None where an entry has no usable one.
+        ids: I ids, None where an entry has no valid one.
         sizes: (I, 2) int64, height and width in pixels, 0 where they are not known.
     """
 
@@ -45,15 +45,10 @@ class ImageList:
 
 
 def load_image_list(path: Path, *, num_rows: int, left_out: Sequence[int | str]) -> ImageList:
-    """Read the images of the annotation rows from a sound list.
+    """Read the images of the ``num_rows`` rows of the annotations from a sound list.
 
-    Args:
-        path: a JSON list of objects with ``image_id``, ``width`` and ``height``.
-        num_rows: rows of the annotations.
-        left_out: ids that may be in the list without a row, besides the published four.
-
-    Returns:
-        A list of ``num_rows`` images; the ids are integers or strings.
+    It is a JSON list of objects with ``image_id`` (integers or strings), ``width`` and ``height``. The ids
+    ``left_out`` may be in the list without a row.
 
     Raises:
         SpeaqError: the file is missing or malformed, or has another number of images.
@@ -67,61 +62,55 @@ def load_image_list(path: Path, *, num_rows: int, left_out: Sequence[int | str])
 
 def read_image_list(path: Path, findings: Findings) -> ImageList | None:
     """Read as much of the list as possible, and report its mistakes; None where it cannot be read at all."""
-    entries, problem = read_json(path, findings)
-    if not isinstance(entries, list) or not entries:
-        example = Example(None, path.name, problem or f"it holds {entries!r:.60}")
-        findings.add("image-list-unreadable", [example])
+    entries = read_json(path, list, "image-list-unreadable", findings)
+    if entries is None:
         return None
-    malformed = [Example(None, f"entry {i}", x) for i, x in enumerate(entries) if not isinstance(x, dict)]
-    findings.add("image-entry", malformed)
-    return ImageList(entries, _read_ids(entries, findings), _read_sizes(entries, findings))
-
-
-def _read_ids(entries: list[Any], findings: Findings) -> list[Any]:
-    examples: dict[str, list[Example]] = {"image-id-missing": [], "image-id-type": [], "image-id-path": []}
+    codes = (
+        "image-entry",
+        "image-id-missing",
+        "image-id-type",
+        "image-id-path",
+        "image-id-mixed",
+        "image-size",
+    )
+    cases: dict[str, list[Example]] = {code: [] for code in codes}
     ids: list[Any] = []
+    sizes: list[tuple[int, int]] = []
     for number, entry in enumerate(entries):
-        image_id, code = None, ""
-        if isinstance(entry, dict):
-            found = image_id = entry.get("image_id")
-            if "image_id" not in entry:
-                code, found = "image-id-missing", ", ".join(map(str, entry)) or "an empty object"
-            elif not (isinstance(image_id, str) or (type(image_id) is int and abs(image_id) < 2**63)):
-                code = "image-id-type"
-            elif isinstance(image_id, str) and _leaves_folder(image_id):
-                code = "image-id-path"
-            if code:
-                examples[code].append(Example(None, f"entry {number}", found))
-        ids.append(None if code else image_id)
-    for code, cases in examples.items():
-        findings.add(code, cases)
-    kinds = [[i for i, image_id in enumerate(ids) if isinstance(image_id, kind)] for kind in (int, str)]
-    rarer = min(kinds, key=len)
-    findings.add("image-id-mixed", [Example(ids[i], f"entry {i}", ids[i]) for i in rarer])
-    return ids
-
-
-def _leaves_folder(name: str) -> bool:
-    if not any(sign in name for sign in ("/", "\\", "..")):  # a path is slow to make
-        return False
-    return PurePath(name).is_absolute() or ".." in PurePath(name).parts
-
-
-def _read_sizes(entries: list[Any], findings: Findings) -> np.ndarray:
-    """Heights and widths (I, 2), 0 where one of the two is not a positive integer."""
-    sides: list[int] = []
-    examples = []
-    for number, entry in enumerate(entries):
-        height, width = (entry.get("height"), entry.get("width")) if isinstance(entry, dict) else (0, 0)
+        code, found = _id_problem(entry)
+        if code:
+            cases[code].append(Example(None, f"entry {number}", found))
+        ids.append(None if code else entry["image_id"])
+        members = entry if isinstance(entry, dict) else {}
+        height, width = members.get("height"), members.get("width")
         if type(height) is int and type(width) is int and 0 < height < 2**31 and 0 < width < 2**31:
-            sides += (height, width)
+            sizes.append((height, width))
             continue
-        sides += (0, 0)
-        if isinstance(entry, dict) and entry:
-            found = {key: entry.get(key) for key in ("width", "height")}
-            examples.append(Example(entry.get("image_id"), f"entry {number}", found))
-    findings.add("image-size", examples)
-    return np.array(sides, dtype=np.int64).reshape(-1, 2)
+        sizes.append((0, 0))
+        if members:
+            found = {"width": width, "height": height}
+            cases["image-size"].append(Example(members.get("image_id"), f"entry {number}", found))
+    kinds = [[i for i, image_id in enumerate(ids) if isinstance(image_id, kind)] for kind in (int, str)]
+    cases["image-id-mixed"] = [Example(ids[i], f"entry {i}", ids[i]) for i in min(kinds, key=len)]
+    for code, examples in cases.items():
+        findings.add(code, examples)
+    return ImageList(entries, ids, np.array(sizes, dtype=np.int64))
+
+
+def _id_problem(entry: Any) -> tuple[str, Any]:
+    """Code of what is wrong with the id of an entry and what was found; an empty code for a sound id."""
+    if not isinstance(entry, dict):
+        return "image-entry", entry
+    if "image_id" not in entry:
+        return "image-id-missing", ", ".join(map(str, entry)) or "an empty object"
+    image_id = entry["image_id"]
+    if not (isinstance(image_id, str) or (type(image_id) is int and abs(image_id) < 2**63)):
+        return "image-id-type", image_id
+    if isinstance(image_id, str) and any(sign in image_id for sign in ("/", "\\", "..")):
+        path = PurePath(image_id)  # slow to make, so only where there is such a sign
+        if path.is_absolute() or ".." in path.parts:
+            return "image-id-path", image_id
+    return "", None
 
 
 def align_images(
@@ -130,23 +119,15 @@ def align_images(
     """The images of the annotation rows, in order; None where the list has another number of images.
 
     The published list is longer than the published annotations by the four images of `UNANNOTATED_IDS`;
-    other data sets may have such images too and name them.
-
-    Args:
-        images: the whole list.
-        num_rows: rows of the annotations.
-        left_out: ids that may be in the list without a row, besides the published four.
-        findings: to report to.
+    other data sets may have such images too and name them (``left_out``).
     """
     for surplus in ((), UNANNOTATED_IDS, left_out):
         absent = images.are_among(surplus)
         if len(absent) - absent.sum() == num_rows:
-            examples = [
-                Example(images.ids[i], f"entry {i}", "no row") for i in np.flatnonzero(absent).tolist()
-            ]
+            rows = np.flatnonzero(absent).tolist()
+            examples = [Example(images.ids[i], f"entry {i}", "no row") for i in rows]
             findings.add("image-list-unannotated", examples)
             return images.select(np.flatnonzero(~absent)) if examples else images
     example = Example(None, "images", {"image list": len(images.ids), "annotations": num_rows})
-    fields = {"unannotated": ", ".join(map(str, UNANNOTATED_IDS))}
-    findings.add("image-list-length", [example], fields=fields)
+    findings.add("image-list-length", [example], unannotated=", ".join(map(str, UNANNOTATED_IDS)))
     return None

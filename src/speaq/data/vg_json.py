@@ -1,7 +1,6 @@
 """Reading a JSON file that may be damaged."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,13 @@ from speaq.data.findings import Example, Findings
 
 
 class RepeatedNames(dict[str, Any]):
-    """A JSON object in which a name occurs more than once.
+    """A JSON object in which a name occurs more than once; ``members`` has them all, as in the file."""
 
-    Attributes:
-        members: names and values as in the file.
-    """
-
-    members: Sequence[tuple[str, Any]]
+    members: list[tuple[str, Any]]
 
 
-def read_json(path: Path, findings: Findings) -> tuple[Any, str]:
-    """The content of a file and an empty string, or None and why it could not be read."""
+def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
+    """The content of a file, or None after a finding ``code`` where it is not JSON of this kind, or empty."""
     repeated: list[Example] = []
 
     def make_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -35,11 +30,10 @@ def read_json(path: Path, findings: Findings) -> tuple[Any, str]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=make_object)
     except (OSError, ValueError, RecursionError) as error:
-        return None, str(error)
-    findings.add("json-name-twice", repeated, fields={"file": path.name})
-    return content, ""
-
-
-def members_of(table: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Names and values of a JSON object as in the file, repeated names included."""
-    return list(table.members if isinstance(table, RepeatedNames) else table.items())
+        findings.add(code, [Example(None, path.name, str(error))])
+        return None
+    findings.add("json-name-twice", repeated, file=path.name)
+    if isinstance(content, kind) and content != []:
+        return content
+    findings.add(code, [Example(None, path.name, f"{content!r:.60}")])
+    return None

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from speaq.data.vg_arrays import Ranges
+from speaq.data.vg_ranges import Ranges
 from speaq.files import replacing
 from speaq.structures import Vocabulary
 
@@ -29,19 +29,11 @@ def write_annotations(
     predicates: np.ndarray,
     attributes: np.ndarray | None = None,
 ) -> None:
-    """Write the HDF5 file.
+    """Write the HDF5 file from arrays as in `AnnotationArrays`.
 
-    Args:
-        path: the file.
-        split: (I,) 0 train, 1 validation, 2 test.
-        box_ranges: which boxes each of the I images has.
-        relation_ranges: which relations each image has.
-        boxes: (N, 4) as (cx, cy, w, h), by the long side of the image in their units (1024, 512). The data
-            type is kept: readers truncate the corners of integer boxes (`scaled_boxes` allows for it).
-        labels: (N,) object class.
-        pairs: (M, 2) rows of ``boxes`` (subject, object), counted over the whole file.
-        predicates: (M,) predicate class.
-        attributes: (N, any number), numbers from 1, 0 for none; None to leave the array out.
+    Here ``boxes`` (N, 4) are (cx, cy, w, h), by the long side of the image in their units (1024, 512). Their
+    data type is kept: readers truncate the corners of integer boxes (`scaled_boxes` allows for it).
+    ``attributes`` (N, any number) count from 1, 0 for none; without them the array is left out.
 
     Raises:
         SpeaqError: the file cannot be written.
@@ -62,15 +54,6 @@ def write_annotations(
             file.create_dataset(name, data=values, track_times=False)
 
 
-def write_image_list(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Write the JSON list of the images: objects with at least ``image_id``, ``width`` and ``height``.
-
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
-    write_json(path, entries)
-
-
 def write_dictionary(
     path: Path,
     vocabulary: Vocabulary,
@@ -78,13 +61,7 @@ def write_dictionary(
     attributes: Sequence[str] = (),
     other: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the JSON mapping dictionary.
-
-    Args:
-        path: the file.
-        vocabulary: the class names.
-        attributes: names of the attributes; none for no table of attributes.
-        other: further members of the JSON object.
+    """Write the JSON mapping dictionary, with the members of ``other``.
 
     Raises:
         SpeaqError: the file cannot be written.
@@ -93,7 +70,7 @@ def write_dictionary(
 
 
 def class_tables(vocabulary: Vocabulary, attributes: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """The tables of the mapping dictionary, from names to numbers and back, by their keys."""
+    """The tables of the mapping dictionary, from names to numbers and back; none for no names."""
     tables: dict[str, dict[str, Any]] = {}
     kinds = {"label": vocabulary.objects, "predicate": vocabulary.predicates, "attribute": attributes}
     for kind, names in kinds.items():
@@ -104,25 +81,20 @@ def class_tables(vocabulary: Vocabulary, attributes: Sequence[str] = ()) -> dict
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file.
+    """Write a JSON file, such as the image list (objects with ``image_id``, ``width`` and ``height``).
 
     Raises:
-        SpeaqError: it cannot be written.
+        SpeaqError: the file cannot be written.
     """
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def scaled_boxes(boxes: np.ndarray, size: tuple[int, int], long_side: int) -> np.ndarray:
-    """Integer boxes as the published files have them.
+    """Integer boxes (N, 4), (cx, cy, w, h), as the published files have them, from xyxy boxes in pixels.
 
-    Args:
-        boxes: (N, 4), xyxy in pixels.
-        size: width and height of the image in pixels.
-        long_side: of the image in the units of the result, 1024 or 512.
-
-    Returns:
-        (N, 4) int64, (cx, cy, w, h). Readers take x1 = trunc(cx - w / 2), so cx is rounded up.
+    The long side of the image of ``size`` (width, height) becomes ``long_side``, 1024 or 512. Readers take
+    x1 = trunc(cx - w / 2), so cx is rounded up.
     """
     scale = long_side / max(size)
     limits = np.floor(np.array((*size, *size)) * scale)

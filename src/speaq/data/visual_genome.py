@@ -1,8 +1,8 @@
 """One split of a data set in Visual Genome format.
 
-I: images of the split, M: their boxes, T: their relations, C: object classes, R: predicate classes.
-Ragged data are flat arrays with offsets: image i owns rows offsets[i] .. offsets[i + 1] - 1. So a hundred
-thousand images load in a second or two, take tens of megabytes, and travel to workers as a few arrays.
+Shape letters: see `speaq.structures`, with N and M counted over the split; I: images of the split.
+Ragged data are flat arrays with offsets: image i has rows offsets[i] .. offsets[i + 1] - 1. A hundred
+thousand images load in a second or two and take tens of megabytes.
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
-from speaq.data.vg_annotations import AnnotationArrays, read_annotations
+from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.errors import SpeaqError
@@ -26,7 +26,6 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 """Names of the splits 0, 1 and 2 of the files."""
 
-_TRAIN, _VALIDATION, _TEST = 0, 1, 2
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
 _log = logging.getLogger(__name__)
@@ -40,31 +39,18 @@ class VisualGenome:
     """Images of one split with their boxes, labels and relations; image files are read on access.
 
     The validation images are the rows of split 1; where the file has none, they are the first
-    ``num_validation_images`` of the training rows that pass the filters. Images without boxes are left out.
-
-    Args:
-        images: folder of the image files, ``<image_id>.jpg``, ``.png`` or ``.jpeg``.
-        annotations_h5: boxes and relations.
-        image_data: JSON list with the id and the size of every image.
-        dictionary: JSON with the class names.
-        split: which images.
-        filter_empty_relations: leave out images without relations.
-        filter_non_overlap: (training only) leave out relations whose two boxes do not overlap, and then
-            images without relations.
-        num_validation_images: how many training images to set aside where the file has no validation split.
-        box_scale: the frame of the boxes to read, 1024 or 512.
-        clip_boxes: clip boxes to the image.
-        corrupted_images: ids of images never to be used; they may have no row in the annotations.
-        source: name of the data set, kept in every annotation.
-        loss_weight: weight of its images in the training loss.
+    ``num_validation_images`` of the training rows that pass the filters. Images without boxes and
+    ``corrupted_images`` (ids) are left out, with ``filter_empty_relations`` also images without relations.
+    ``filter_non_overlap`` applies to training only: it leaves out relations whose two boxes do not overlap,
+    and then images without relations. ``source`` and ``loss_weight`` are kept in every annotation.
 
     Attributes:
         vocabulary: class names.
         sizes: (I, 2) int32, height and width as the image list has them.
-        boxes: (M, 4) float32, xyxy in the frame of the file: pixels * box_scale / max(width, height).
-        labels: (M,) int32.
+        boxes: (N, 4) float32, xyxy in the frame of the file: pixels * box_scale / max(width, height).
+        labels: (N,) int32.
         box_offsets: (I + 1,) int64.
-        relations: (T, 3) int32, rows (subject, object, predicate), boxes counted within the image.
+        relations: (M, 3) int32, rows (subject, object, predicate), boxes counted within the image.
         relation_offsets: (I + 1,) int64.
 
     Raises:
@@ -102,18 +88,21 @@ class VisualGenome:
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
         listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
-        usable = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
+        valid = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
         if filter_empty_relations:
-            usable &= arrays.relation_ranges.count > 0
-        rows = _rows_of_split(arrays.split, usable, split, num_validation_images)
-        relation_rows, num_relations = _relations(arrays, rows, overlapping=False)
+            valid &= arrays.relation_ranges.count > 0
+        rows = _rows_of_split(arrays.split, valid, split, num_validation_images)
+        relation_ranges = arrays.relation_ranges.select(rows)
+        relation_rows, num_relations = relation_ranges.rows(), relation_ranges.count
         if filter_non_overlap and split == "train":
-            relation_rows, num_relations = _relations(arrays, rows, overlapping=True)
+            subjects, objects = arrays.boxes[arrays.pairs[relation_rows]].swapaxes(0, 1)
+            overlap = boxes_overlap(subjects, objects)
+            relation_rows, num_relations = relation_rows[overlap], relation_ranges.counts(overlap)
             rows, num_relations = rows[num_relations > 0], num_relations[num_relations > 0]
         if not len(rows):
             raise EmptySplitError(
-                f"{annotations_path}: no image is left for the split '{split}' ({usable.sum()} of "
-                f"{len(usable)} images are usable; {num_validation_images} are for validation where the file "
+                f"{annotations_path}: no image is left for the split '{split}' ({valid.sum()} of "
+                f"{len(valid)} images are valid; {num_validation_images} are for validation where the file "
                 "has no such split). Check 'split' in the file, NUMBER_OF_VALIDATION_IMAGES and the FILTER_ "
                 "settings."
             )
@@ -201,25 +190,10 @@ def boxes_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.logical_and(high[..., 0] > low[..., 0], high[..., 1] > low[..., 1])
 
 
-def _rows_of_split(split: np.ndarray, usable: np.ndarray, name: Split, num_validation: int) -> np.ndarray:
-    """The usable rows of a split, in order."""
-    if name == "test":
-        return np.flatnonzero(usable & (split == _TEST))
-    train = np.flatnonzero(usable & (split == _TRAIN))
-    if (split == _VALIDATION).any():
-        return np.flatnonzero(usable & (split == _VALIDATION)) if name == "val" else train
+def _rows_of_split(split: np.ndarray, valid: np.ndarray, name: Split, num_validation: int) -> np.ndarray:
+    """The valid rows of a split, in order."""
+    rows = np.flatnonzero(valid & (split == SPLITS.index(name)))
+    if name == "test" or (split == SPLITS.index("val")).any():
+        return rows
+    train = np.flatnonzero(valid & (split == SPLITS.index("train")))
     return train[:num_validation] if name == "val" else train[num_validation:]
-
-
-def _relations(
-    arrays: AnnotationArrays, rows: np.ndarray, *, overlapping: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The relation rows (T,) of these images, or only overlapping ones, and how many (I,) an image has."""
-    ranges = arrays.relation_ranges.select(rows)
-    relation_rows = ranges.rows()
-    if not overlapping:
-        return relation_rows, ranges.count
-    subjects, objects = arrays.boxes[arrays.pairs[relation_rows]].swapaxes(0, 1)
-    kept = boxes_overlap(subjects, objects)
-    kept_before = np.concatenate(([0], np.cumsum(kept)))
-    return relation_rows[kept], np.diff(kept_before[ranges.offsets()])

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from golden_dataset import TINY
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 from speaq.data.visual_genome import VisualGenome
 from speaq.tools.convert import convert_dataset
 from speaq.tools.convert.formats import FORMATS
-from speaq.tools.doctor import Source, check_dataset
+from speaq.tools.doctor.check import check_dataset
+from speaq.tools.doctor.sources import Source
 
 WRITTEN = [one.name for one in FORMATS if one.write is not None]
 
@@ -62,7 +63,7 @@ def test_round_trip_keeps_splits_boxes_and_relations(tiny, tmp_path, name):
             seen += 1
     assert seen == 119  # one test image has no relation
 
-    section = GenomeSection(
+    section = DatasetSection(
         images=str(TINY / "images"),
         image_data=str(tmp_path / "back/image_data.json"),
         mapping_dictionary=str(tmp_path / "back/dicts.json"),

@@ -17,7 +17,7 @@ from scipy.stats import entropy as scipy_entropy
 from counted_datasets import write_dataset
 from golden_dataset import TINY
 from speaq.config import load_config
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 from speaq.errors import SpeaqError
 from speaq.tools.distribution.comparison import (
     Distribution,
@@ -32,7 +32,7 @@ from speaq.tools.distribution.comparison import (
 )
 from speaq.tools.distribution.files import compare_sets, save_counts, save_statistics, sets_of
 
-GOLDEN = GenomeSection(mapping_dictionary=str(TINY / "dicts.json"), vg_attribute_h5=str(TINY / "VG.h5"))
+GOLDEN = DatasetSection(mapping_dictionary=str(TINY / "dicts.json"), vg_attribute_h5=str(TINY / "VG.h5"))
 COUNTS = st.lists(st.integers(0, 10**6), min_size=3, max_size=30).filter(any).map(np.array)
 
 
@@ -171,7 +171,7 @@ def test_dataset_without_relations_is_counted(tmp_path):
 def test_annotations_and_dictionary_of_different_datasets_are_refused(tmp_path):
     section = write_dataset(tmp_path / "a", {"on": 3, "in": 1})
     other = write_dataset(tmp_path / "b", {"on": 3})
-    mixed = GenomeSection(
+    mixed = DatasetSection(
         mapping_dictionary=other.mapping_dictionary, vg_attribute_h5=section.vg_attribute_h5
     )
     with pytest.raises(

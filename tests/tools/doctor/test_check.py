@@ -1,15 +1,10 @@
-"""check_dataset with files that cannot be read, and the sources that are checked."""
-
-import json
+"""check_dataset with files that cannot be read."""
 
 import numpy as np
 import pytest
 
 from damaged_dataset import error_counts
 from golden_dataset import TINY
-from speaq.config import load_config
-from speaq.errors import SpeaqError
-from speaq.tools.doctor import Source, source_of_paths, sources_of_config
 
 
 def remove(files, key):
@@ -48,7 +43,7 @@ def test_unusable_array_is_reported_and_ends_the_check(damaged, key, damage, cod
     check = damaged.check()
     assert error_counts(check).pop(code) >= 1
     assert check.obstacles
-    assert check.usable is None
+    assert check.valid is None
     assert check.counts == {}
     assert error_counts(check).keys() <= {code, "image-list-length", "array-length"}
 
@@ -106,7 +101,7 @@ def test_image_list_of_another_length_is_reported(damaged):
     check = damaged.check()
     assert error_counts(check) == {"image-list-length": 1}
     assert check.findings[0].examples[0].found == {"image list": 119, "annotations": 120}
-    assert check.obstacles == ("image list and annotations do not belong together",)
+    assert check.obstacles == ("the image list does not match the annotations",)
 
 
 def test_four_images_without_annotations_are_a_note(damaged):
@@ -154,39 +149,15 @@ def test_image_ids_may_contain_subfolders(damaged):
     assert error_counts(damaged.check()) == {}
 
 
-def test_sources_of_config_reads_and_validates_paths(damaged, tmp_path):
-    damaged.write()
-    section = damaged.source.section.model_dump(by_alias=True, mode="json")
-    paths = {key: section[key] for key in ("IMAGES", "IMAGE_DATA", "MAPPING_DICTIONARY", "VG_ATTRIBUTE_H5")}
-    file = tmp_path / "config.yaml"
-    file.write_text(json.dumps({"DATASETS": {"VISUAL_GENOME": paths, "VISUAL_GENOME_SYNTHETIC": paths}}))
-    sources = sources_of_config(load_config(file))
-    assert [source.name for source in sources] == ["VISUAL_GENOME", "VISUAL_GENOME_SYNTHETIC"]
-    with pytest.raises(SpeaqError, match=r"there is no such file \(DATASETS.VISUAL_GENOME.IMAGE_DATA\)"):
-        sources_of_config(load_config(file, ["DATASETS.VISUAL_GENOME.IMAGE_DATA", "gone.json"]))
-    with pytest.raises(SpeaqError, match=r"SYNTHETIC_GENOME.IMAGES is not set"):
-        sources_of_config(load_config(file, ["DATASETS.SYNTHETIC_GENOME.IMAGE_DATA", "gone.json"]))
-    with pytest.raises(SpeaqError, match="names no data set"):
-        sources_of_config(load_config())
-
-
-def test_source_of_paths_finds_the_files_of_a_folder(damaged, tmp_path):
-    damaged.write()
-    source = source_of_paths(damaged.folder, {})
-    assert isinstance(source, Source)
-    assert (source.annotations.name, source.dictionary.name) == ("VG.h5", "dicts.json")
-    (damaged.folder / "other.h5").write_bytes(b"")
-    with pytest.raises(SpeaqError, match=r"found VG.h5, other.h5; give --h5"):
-        source_of_paths(damaged.folder, {})
-    named = source_of_paths(damaged.folder, {"vg_attribute_h5": damaged.folder / "VG.h5"})
-    assert named == source
-    with pytest.raises(SpeaqError, match="also --images"):
-        source_of_paths(None, {})
-    with pytest.raises(SpeaqError, match="no such folder"):
-        source_of_paths(tmp_path / "none", {})
-
-
 def test_split_with_fractions_or_nan_is_reported(damaged):
     damaged.arrays["split"] = damaged.arrays["split"].astype(np.float32)
     damaged.arrays["split"][[3, 4, 5]] = 0.5, np.nan, np.inf
     assert error_counts(damaged.check()) == {"array-type": 1, "split-unknown": 3}
+
+
+def test_findings_name_no_image_where_its_rows_are_unknown(damaged):
+    remove(damaged, "img_to_last_box")
+    damaged.arrays["labels"][3] = 0
+    (finding,) = (one for one in damaged.check().findings if one.code == "label-unknown")
+    assert [(case.image, case.place) for case in finding.examples] == [(None, "labels[3]")]
+    assert finding.images == ()

@@ -8,7 +8,9 @@ import pytest
 from damaged_dataset import error_counts, open_strictly
 from dataset_damages import DAMAGES, EXPECTED, OPENING
 from speaq.errors import SpeaqError
-from speaq.tools.doctor import check_dataset, write_repaired
+from speaq.tools.doctor.check import check_dataset
+from speaq.tools.doctor.repair import write_repaired
+from speaq.tools.doctor.sources import find_sources
 from speaq.tools.scenes import generate_dataset
 
 
@@ -26,10 +28,8 @@ def test_check_dataset_finds_no_errors_in_the_golden_dataset(damaged):
 
 @pytest.mark.parametrize("style", ["photo", "flat"])
 def test_check_dataset_finds_no_errors_in_a_generated_dataset(tmp_path, style):
-    from speaq.tools.doctor import source_of_paths
-
     generate_dataset(tmp_path / "set", num_images=12, num_val=3, num_test=3, image_size=(80, 64), style=style)
-    check = check_dataset(source_of_paths(tmp_path / "set", {}), limit=3, open_images=True)
+    check = check_dataset(find_sources([str(tmp_path / "set")], None, {})[0], limit=3, open_images=True)
     assert error_counts(check) == {}
     assert check.counts["val"].num_images == 3
 

@@ -11,7 +11,9 @@ from damaged_dataset import error_counts, open_strictly
 from dataset_damages import DAMAGES
 from speaq.config import load_config
 from speaq.errors import SpeaqError
-from speaq.tools.doctor import check_dataset, list_changes, sources_of_config, write_repaired, write_settings
+from speaq.tools.doctor.check import check_dataset
+from speaq.tools.doctor.repair import list_changes, write_repaired, write_settings
+from speaq.tools.doctor.sources import sources_of_config
 
 
 def repaired(damaged, tmp_path, **options):
@@ -52,8 +54,8 @@ def test_removed_boxes_take_their_relations_and_the_rest_is_renumbered(damaged, 
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {
         "boxes left out: class not in the dictionary": 1,
-        "relations left out: box not there, or of another image": 1,
-        "relations left out: their box was left out": 3,
+        "relations left out: box missing or of another image": 1,
+        "relations left out: box left out": 3,
     }
     after = annotations(copy)
     assert after.keys() == before.keys()
@@ -64,7 +66,7 @@ def test_removed_boxes_take_their_relations_and_the_rest_is_renumbered(damaged, 
     assert after[2].relations.tolist() == before[2].relations[1:].tolist()
 
 
-def test_unusable_images_are_removed(damaged, tmp_path):
+def test_invalid_images_are_removed(damaged, tmp_path):
     damaged.write()
     before = annotations(damaged.source)
     damaged.gone.add("7.jpg")
@@ -74,7 +76,7 @@ def test_unusable_images_are_removed(damaged, tmp_path):
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {
         "images left out: file missing": 1,
-        "images left out: id comes again": 1,
+        "images left out: duplicate id": 1,
         "images left out: unknown split": 2,
     }
     after = annotations(copy)
@@ -89,7 +91,7 @@ def test_boxes_are_clipped_to_whole_units(damaged, tmp_path):
     check, copy = repaired(damaged, tmp_path)
     assert list_changes(check) == {
         "boxes clipped to their images": 2,
-        "boxes of the other frame computed anew": 2,
+        "boxes of the other frame recomputed": 2,
     }
     after = annotations(copy)
     # Image 1 has 240 x 320 pixels: a frame of 768 x 1024. x1 = 740 - 50, x2 = 790 -> 768.
@@ -138,7 +140,7 @@ def test_classes_counted_from_0_are_renumbered(damaged, tmp_path):
 def test_invalid_image_sizes_are_read_from_the_files(damaged, tmp_path):
     DAMAGES["size_not_positive"](damaged)
     check, copy = repaired(damaged, tmp_path)
-    assert list_changes(check) == {"sizes written as the files have them": 5}
+    assert list_changes(check) == {"sizes replaced by those of the files": 5}
     after = json.loads(copy.image_data.read_text())
     for entry in after[40:45]:
         with Image.open(damaged.folder / f"images/{entry['image_id']}.jpg") as image:
@@ -147,7 +149,7 @@ def test_invalid_image_sizes_are_read_from_the_files(damaged, tmp_path):
 
 def test_write_repaired_refuses_the_folder_of_the_dataset(damaged):
     check = damaged.check()
-    with pytest.raises(SpeaqError, match="the data set itself is in this folder"):
+    with pytest.raises(SpeaqError, match="belongs to the data set"):
         write_repaired(check, damaged.folder / "images" / "..")
 
 
@@ -155,12 +157,12 @@ def test_write_repaired_refuses_existing_files_and_folders_of_the_dataset(damage
     check, copy = repaired(damaged, tmp_path)
     before = copy.image_data.read_bytes()
     with pytest.raises(
-        SpeaqError, match=r"already holds annotations\.h5, image_data\.json, dicts\.json, which"
+        SpeaqError, match=r"already has annotations\.h5, image_data\.json, dicts\.json, which"
     ):
         write_repaired(check, tmp_path / "repaired")
     assert copy.image_data.read_bytes() == before
     for part in ("images", "sub", "images/a/b", "../set/sub"):
-        with pytest.raises(SpeaqError, match=r"in this folder|belongs to the data set"):
+        with pytest.raises(SpeaqError, match=r"belongs to the data set"):
             write_repaired(check, damaged.folder / part)
     (tmp_path / "link").symlink_to(damaged.folder)
     with pytest.raises(SpeaqError, match="belongs to the data set"):
@@ -174,8 +176,8 @@ def test_write_settings_names_the_repaired_files(damaged, tmp_path):
     assert sources_of_config(load_config(tmp_path / "dataset.yaml")) == [copy]
 
 
-def test_dataset_without_usable_images_cannot_be_repaired(damaged):
+def test_dataset_without_valid_images_cannot_be_repaired(damaged):
     damaged.arrays["split"][:] = 3
     check = damaged.check()
-    assert check.usable is None
-    assert check.obstacles == ("no image with a usable box is left",)
+    assert check.valid is None
+    assert check.obstacles == ("no image with a valid box is left",)

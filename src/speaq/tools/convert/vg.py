@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from speaq.data.vg_annotations import read_annotations
-from speaq.data.vg_arrays import Ranges
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
-from speaq.data.vg_writer import write_annotations, write_dictionary, write_image_list
+from speaq.data.vg_ranges import Ranges
+from speaq.data.vg_writer import write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedSet, validated
 from speaq.tools.convert.reading import one_of
@@ -85,7 +85,7 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
         {"image_id": image_id, "width": width, "height": height, "file_name": name}
         for image_id, (height, width), name in zip(data.ids, data.sizes.tolist(), data.files, strict=True)
     ]
-    write_image_list(paths[1], entries)
+    write_json(paths[1], entries)
     write_dictionary(paths[2], data.vocabulary)
     return paths
 

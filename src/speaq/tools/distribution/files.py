@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from speaq.config import Config
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 from speaq.data.sources import training_places
 from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
@@ -29,7 +29,7 @@ from speaq.tools.distribution.comparison import (
 _MAX_LISTED = 1000  # missing classes in JSON; the CSV table has all of them
 
 
-def sets_of(config: Config) -> dict[str, GenomeSection]:
+def sets_of(config: Config) -> dict[str, DatasetSection]:
     """The data sets that a configuration trains on, by name of the source: "real", "synthetic", ...
 
     Raises:
@@ -45,7 +45,7 @@ def sets_of(config: Config) -> dict[str, GenomeSection]:
 
 
 def compare_sets(
-    sets: Mapping[str, GenomeSection], kinds: Sequence[What], *, split: CountedSplit = "train"
+    sets: Mapping[str, DatasetSection], kinds: Sequence[What], *, split: CountedSplit = "train"
 ) -> list[Comparison]:
     """Read the annotations of data sets, and compare their class distributions.
 

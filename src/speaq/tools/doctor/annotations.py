@@ -4,6 +4,7 @@ Shape letters: see `speaq.structures`, with N and M counted over the whole file;
 """
 
 import numpy as np
+import pandas as pd
 
 from speaq.data.findings import Findings
 from speaq.data.vg_annotations import corners, malformed_boxes, outside_image
@@ -13,44 +14,35 @@ from speaq.data.vg_dictionary import ClassNames, Dictionary
 # Units of the frame. Centres and sides of published boxes are whole numbers, so a corner may be off by this.
 ROUNDING = 2.0
 
+Faults = dict[str, np.ndarray]
+"""Which rows (rows,) bool have a fault, by the code of the finding."""
 
-def find_box_faults(
-    boxes: np.ndarray, owners: np.ndarray | None, sizes: np.ndarray | None, box_scale: int
-) -> dict[str, np.ndarray]:
-    """Which boxes have which fault.
 
-    Args:
-        boxes: (N, 4), (cx, cy, w, h).
-        owners: (N,) image of each box, -1 for none; None if not known.
-        sizes: (I, 2) height and width, 0 for unknown; None where no size is known.
-        box_scale: long side of the frame of the boxes.
+def frame_limits(owners: np.ndarray, sizes: np.ndarray | None, box_scale: int) -> np.ndarray:
+    """Width and height (N, 2) float32 of each box's image, its long side ``box_scale``; NaN if not known.
 
-    Returns:
-        By the code of the finding, (N,) bool. No box has two of the faults.
+    ``owners`` (N,) is the image of each box, -1 for none; ``sizes`` (I, 2) height and width, 0 for unknown.
     """
-    faults = malformed_boxes(boxes)
-    none = np.zeros(len(boxes), dtype=bool)
-    malformed = faults["box-not-finite"] | faults["box-negative-size"]
-    faults["box-empty"] = ~malformed & (boxes[:, 2:] == 0).any(axis=1)
-    faults |= {"box-off-image": none, "box-outside-image": none}
-    if owners is not None and sizes is not None:
-        limits = frame_limits(owners, sizes, box_scale)
-        comparable = ~(malformed | faults["box-empty"]) & np.isfinite(limits).all(axis=1)
-        xyxy = corners(np.where(faults["box-not-finite"][:, None], 0, boxes))
-        low, high = xyxy[:, :2], xyxy[:, 2:]
-        off_image = comparable & ((high <= 0) | (low >= limits)).any(axis=1)
-        outside = ((low < -ROUNDING) | (high > limits + ROUNDING)).any(axis=1)
-        faults |= {"box-off-image": off_image, "box-outside-image": comparable & ~off_image & outside}
-    return faults
-
-
-def frame_limits(owners: np.ndarray, sizes: np.ndarray, box_scale: int) -> np.ndarray:
-    """Width and height (N, 2) float32 of each box's image in the frame; NaN where they are not known."""
+    if sizes is None:
+        return np.full((len(owners), 2), np.nan, dtype=np.float32)
     limits = np.full((len(sizes) + 1, 2), np.nan, dtype=np.float32)  # the last row is for owner -1
     known = (sizes > 0).all(axis=1)
     long_side = sizes[known].max(axis=1, keepdims=True)
     limits[:-1][known] = sizes[known][:, ::-1] * (box_scale / long_side)
     return limits[owners]
+
+
+def find_box_faults(boxes: np.ndarray, limits: np.ndarray) -> Faults:
+    """The faults of (cx, cy, w, h) boxes (N, 4) in images of these `frame_limits`; no box has two of them."""
+    faults = malformed_boxes(boxes)
+    malformed = faults["box-not-finite"] | faults["box-negative-size"]
+    faults["box-empty"] = ~malformed & (boxes[:, 2:] == 0).any(axis=1)
+    comparable = ~(malformed | faults["box-empty"]) & np.isfinite(limits).all(axis=1)
+    xyxy = corners(np.where(faults["box-not-finite"][:, None], 0, boxes))
+    low, high = xyxy[:, :2], xyxy[:, 2:]
+    off_image = comparable & ((high <= 0) | (low >= limits)).any(axis=1)
+    outside = ((low < -ROUNDING) | (high > limits + ROUNDING)).any(axis=1) & comparable & ~off_image
+    return faults | {"box-off-image": off_image, "box-outside-image": outside}
 
 
 def frames_disagree(boxes: np.ndarray, other: np.ndarray, ratio: float) -> np.ndarray:
@@ -65,89 +57,54 @@ def unknown_numbers(numbers: np.ndarray, classes: ClassNames | None) -> np.ndarr
     return numbers < 1 if classes is None else classes.indices(numbers) < 0
 
 
-def find_misplaced_relations(arrays: RawArrays, pairs: np.ndarray) -> dict[str, np.ndarray]:
-    """Which relations name wrong boxes, by the code of the finding, (M,) bool.
-
-    Args:
-        arrays: of the file.
-        pairs: (M, 2) rows of the boxes, as ``arrays.pairs``.
-    """
+def find_misplaced_relations(arrays: RawArrays, pairs: np.ndarray) -> Faults:
+    """Which relations with these box rows (M, 2) name a box that does not exist, or one of another image."""
     unknown = np.any(pairs < 0, axis=1)
     if arrays.num_boxes is not None:
         unknown |= (pairs >= arrays.num_boxes).any(axis=1)
-    other_image = np.zeros(len(pairs), dtype=bool)
-    if arrays.box_rows is not None and arrays.relation_rows is not None:
-        owners = arrays.relation_rows.owners
-        # Where the boxes of the image itself are not known, that is a mistake of the ranges.
-        known = ~unknown & (owners >= 0) & ~arrays.box_rows.faulty[owners]
-        other_image[known] = outside_image(pairs[known], owners[known], arrays.box_rows.ranges)
+    owners, other_image = arrays.relations.owners, np.zeros(len(pairs), dtype=bool)
+    # Where the boxes of the image itself are not known, that is a mistake of the ranges.
+    known = ~unknown & (owners >= 0) & ~np.append(arrays.boxes.faulty, True)[owners]
+    other_image[known] = outside_image(pairs[known], owners[known], arrays.boxes.ranges)
     return {"relation-box-unknown": unknown, "relation-box-of-other-image": other_image}
 
 
-def check_boxes(
-    arrays: RawArrays,
-    sizes: np.ndarray | None,
-    dictionary: Dictionary,
-    box_scale: int,
-    findings: Findings,
-) -> None:
-    """Report what is wrong with boxes, labels and attributes.
-
-    Args:
-        arrays: of the file.
-        sizes: (I, 2) height and width, 0 for unknown; None where no size is known.
-        dictionary: the classes as far as they could be read.
-        box_scale: long side of the frame of ``arrays.boxes``.
-        findings: to report to.
-    """
-    boxes, owners = arrays.boxes, arrays.box_owners
-    if boxes is None:
-        return
-    key, other_key = f"boxes_{box_scale}", f"boxes_{1536 - box_scale}"
-    fields = {"box_scale": box_scale, "tolerance": ROUNDING, "key": key, "other_key": other_key}
-    faults = find_box_faults(boxes, owners, sizes, box_scale)
+def check_boxes(arrays: RawArrays, limits: np.ndarray, dictionary: Dictionary, findings: Findings) -> Faults:
+    """Report what is wrong with boxes, labels and attributes; the faults include boxes that need clipping."""
+    values, box_scale, faults = arrays.values, arrays.box_scale, Faults()
+    if "boxes" not in values:
+        return faults
+    boxes = values["boxes"]
+    faults = find_box_faults(boxes, limits)
     for code, bad in faults.items():
-        findings.add_rows(code, key, bad, boxes, owners=owners, fields=fields)
-    if arrays.labels is not None:
-        unknown = unknown_numbers(arrays.labels, dictionary.objects)
-        findings.add_rows("label-unknown", "labels", unknown, arrays.labels, owners=owners)
-    if arrays.other_boxes is not None:
-        other = arrays.other_boxes
-        apart = frames_disagree(boxes, other, (1536 - box_scale) / box_scale) & ~faults["box-not-finite"]
-        findings.add_rows("boxes-disagree", other_key, apart, other, owners=owners, fields=fields)
-    if arrays.attributes is not None and dictionary.attributes is not None:
-        unknown = (arrays.attributes != 0) & unknown_numbers(arrays.attributes, dictionary.attributes)
-        bad = unknown.any(axis=1)
-        findings.add_rows("attribute-unknown", "attributes", bad, arrays.attributes, owners=owners)
+        arrays.report(code, "boxes", bad, findings, box_scale=box_scale, tolerance=ROUNDING)
+    if "labels" in values:
+        faults["label-unknown"] = unknown_numbers(values["labels"], dictionary.objects)
+        arrays.report("label-unknown", "labels", faults["label-unknown"], findings)
+    if "other_boxes" in values:
+        keys = {"key": arrays.key("boxes"), "other_key": arrays.key("other_boxes")}
+        apart = frames_disagree(boxes, values["other_boxes"], arrays.other_ratio)
+        arrays.report("boxes-disagree", "other_boxes", apart & ~faults["box-not-finite"], findings, **keys)
+    if "attributes" in values and dictionary.attributes is not None:
+        unknown = unknown_numbers(values["attributes"], dictionary.attributes) & (values["attributes"] != 0)
+        arrays.report("attribute-unknown", "attributes", unknown.any(axis=1), findings)
+    return faults
 
 
-def check_relations(arrays: RawArrays, predicates: ClassNames | None, findings: Findings) -> None:
-    """Report what is wrong with relations.
-
-    Args:
-        arrays: of the file.
-        predicates: the classes, None if not known.
-        findings: to report to.
-    """
-    pairs, numbers, owners = arrays.pairs, arrays.predicates, arrays.relation_owners
-    if pairs is None:
-        return
+def check_relations(arrays: RawArrays, predicates: ClassNames | None, findings: Findings) -> Faults:
+    """Report what is wrong with relations; ``predicates`` is None if they are not known."""
+    if "relationships" not in arrays.values:
+        return {}
+    pairs, numbers = arrays.values["relationships"], arrays.values.get("predicates")
     faults = find_misplaced_relations(arrays, pairs)
     known = ~faults["relation-box-unknown"]
     faults["relation-to-itself"] = known & (pairs[:, 0] == pairs[:, 1])
     if numbers is not None:
-        faults["relation-duplicate"] = known & _repeated(pairs, numbers)
+        rows = pd.DataFrame(np.column_stack((pairs, numbers)))
+        faults["relation-duplicate"] = known & rows.duplicated().to_numpy()
     for code, bad in faults.items():
-        findings.add_rows(code, "relationships", bad, pairs, owners=owners)
+        arrays.report(code, "relationships", bad, findings)
     if numbers is not None:
-        unknown = unknown_numbers(numbers, predicates)
-        findings.add_rows("predicate-unknown", "predicates", unknown, numbers, owners=owners)
-
-
-def _repeated(pairs: np.ndarray, predicates: np.ndarray) -> np.ndarray:
-    """Which relations (M,) bool are the same as an earlier one."""
-    order = np.lexsort((predicates, pairs[:, 1], pairs[:, 0]))  # stable: equal relations stay in order
-    rows = np.column_stack((pairs, predicates))[order]
-    repeated = np.zeros(len(pairs), dtype=bool)
-    repeated[order[1:]] = (rows[1:] == rows[:-1]).all(axis=1)
-    return repeated
+        faults["predicate-unknown"] = unknown_numbers(numbers, predicates)
+        arrays.report("predicate-unknown", "predicates", faults["predicate-unknown"], findings)
+    return faults

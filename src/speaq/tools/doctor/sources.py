@@ -5,25 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speaq.config import Config, load_config
-from speaq.config.data import GenomeSection
+from speaq.config.data import DatasetSection
 from speaq.data.visual_genome import SUFFIXES
 from speaq.errors import SpeaqError
 
-_PATHS = ("images", "image_data", "mapping_dictionary", "vg_attribute_h5")
-_SECTIONS = ("visual_genome", "synthetic_genome", "visual_genome_synthetic")
+# The paths of a section, with the options that name them and the file names in the folder of a data set.
+_PATHS = {
+    "images": ("--images", ()),
+    "image_data": ("--image-data", ("*image_data*.json",)),
+    "mapping_dictionary": ("--mapping", ("*dict*.json",)),
+    "vg_attribute_h5": ("--h5", ("*.h5", "*.hdf5")),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The paths and settings of a data set.
-
-    Attributes:
-        name: of its section under DATASETS.
-        section: its paths and settings.
-    """
+    """A data set: the name of its section under DATASETS, and the section with its paths and settings."""
 
     name: str
-    section: GenomeSection
+    section: DatasetSection
 
     @property
     def images(self) -> Path:
@@ -52,13 +52,14 @@ def find_sources(
     """The data sets that a command line names.
 
     Args:
-        arguments: KEY VALUE pairs where there is a configuration, else one folder or none.
+        arguments: KEY VALUE pairs where there is a configuration, else one folder (with one HDF5 file, two
+            JSON files and a folder of images) or none.
         config_file: YAML configuration.
         named: paths by the fields of the section, None for those not given.
 
     Raises:
-        SpeaqError: the command line names none, or names one in two ways; or as `sources_of_config` and
-            `source_of_paths`.
+        SpeaqError: the command line names none, or names one in two ways; or a path is not set, does not
+            exist, or has several candidates in the folder.
     """
     if config_file is not None:
         if any(path is not None for path in named.values()):
@@ -70,7 +71,11 @@ def find_sources(
         raise SpeaqError(
             f"expected one folder, found {' '.join(arguments)}; KEY VALUE pairs belong to a --config-file"
         )
-    return [source_of_paths(Path(arguments[0]) if arguments else None, named)]
+    folder = Path(arguments[0]) if arguments else None
+    if folder is not None and not folder.is_dir():
+        raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
+    paths = {field: str(named.get(field) or _find(folder, field)) for field in _PATHS}
+    return _with_existing_paths([Source("VISUAL_GENOME", DatasetSection.model_validate(paths))])
 
 
 def sources_of_config(config: Config) -> list[Source]:
@@ -79,72 +84,52 @@ def sources_of_config(config: Config) -> list[Source]:
     Raises:
         SpeaqError: there is none, or some of its four paths is not set or does not exist.
     """
-    sections: dict[str, GenomeSection] = {name.upper(): getattr(config.datasets, name) for name in _SECTIONS}
-    sections |= config.datasets.multi_dataset.sources
+    datasets = config.datasets
+    sections: dict[str, DatasetSection] = {
+        "VISUAL_GENOME": datasets.visual_genome,
+        "SYNTHETIC_GENOME": datasets.synthetic_genome,
+        "VISUAL_GENOME_SYNTHETIC": datasets.visual_genome_synthetic,
+        **datasets.multi_dataset.sources,
+    }
     sources = [
         Source(name, section)
         for name, section in sections.items()
-        if any(getattr(section, path) for path in _PATHS)
+        if any(getattr(section, field) for field in _PATHS)
     ]
     if not sources:
         raise SpeaqError(
             "the configuration names no data set: set IMAGES, IMAGE_DATA, MAPPING_DICTIONARY and "
             f"VG_ATTRIBUTE_H5 in one of the sections {', '.join(sections)} of DATASETS"
         )
-    _check_paths(sources)
+    return _with_existing_paths(sources)
+
+
+def _with_existing_paths(sources: list[Source]) -> list[Source]:
+    problems = []
+    for source in sources:
+        for field in _PATHS:
+            path, key = getattr(source.section, field), f"DATASETS.{source.name}.{field.upper()}"
+            kind, exists = ("folder", Path.is_dir) if field == "images" else ("file", Path.is_file)
+            if not path:
+                problems.append(f"{key} is not set")
+            elif not exists(Path(path)):
+                problems.append(f"{path}: there is no such {kind} ({key})")
+    if problems:
+        raise SpeaqError("\n  ".join([*problems, "correct these paths; no data set was checked"]))
     return sources
 
 
-def source_of_paths(folder: Path | None, named: Mapping[str, Path | None]) -> Source:
-    """The data set of a folder, of named paths, or of both: named paths take precedence.
-
-    Args:
-        folder: holds one HDF5 file, two JSON files and a folder of images.
-        named: paths by the fields of the section.
-
-    Raises:
-        SpeaqError: a path is missing, does not exist, or the folder has several candidates.
-    """
-    if folder is not None and not folder.is_dir():
-        raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
-    given = {key: path for key, path in named.items() if path is not None}
-    paths = {key: given.get(key) or _find(folder, key) for key in _PATHS}
-    settings = {key: str(path) for key, path in paths.items()}
-    source = Source("VISUAL_GENOME", GenomeSection.model_validate(settings))
-    _check_paths([source])
-    return source
-
-
-def _check_paths(sources: list[Source]) -> None:
-    problems = []
-    for source in sources:
-        for key in _PATHS:
-            path = getattr(source.section, key)
-            if not path:
-                problems.append(f"DATASETS.{source.name}.{key.upper()} is not set")
-            elif not (Path(path).is_dir() if key == "images" else Path(path).is_file()):
-                kind = "folder" if key == "images" else "file"
-                problems.append(f"{path}: there is no such {kind} (DATASETS.{source.name}.{key.upper()})")
-    if problems:
-        raise SpeaqError("\n  ".join([*problems, "correct these paths; nothing was checked"]))
-
-
-def _find(folder: Path | None, key: str) -> Path:
+def _find(folder: Path | None, field: str) -> Path:
     """The one file (or folder of images) of a data set that a folder has."""
-    option, matches = {
-        "images": ("--images", _has_images),
-        "image_data": ("--image-data", lambda path: path.suffix == ".json" and "image_data" in path.stem),
-        "mapping_dictionary": ("--mapping", lambda path: path.suffix == ".json" and "dict" in path.stem),
-        "vg_attribute_h5": ("--h5", lambda path: path.suffix in (".h5", ".hdf5")),
-    }[key]
+    option, patterns = _PATHS[field]
     if folder is None:
         raise SpeaqError(f"name the data set: a folder, --config-file, or also {option}")
-    found = sorted(path for path in folder.iterdir() if matches(path))
+    if field == "images":
+        folders = [path for path in folder.iterdir() if path.is_dir()]
+        found = [path for path in folders if any(file.suffix in SUFFIXES for file in path.iterdir())]
+    else:
+        found = [path for pattern in patterns for path in folder.glob(pattern)]
     if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        names = ", ".join(sorted(path.name for path in found)) or "none"
         raise SpeaqError(f"{folder}: expected one file or folder for {option}, found {names}; give {option}")
     return found[0]
-
-
-def _has_images(path: Path) -> bool:
-    return path.is_dir() and any(entry.suffix in SUFFIXES for entry in path.iterdir())

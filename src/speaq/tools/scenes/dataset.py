@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from speaq.data.vg_arrays import Ranges
+from speaq.data.vg_ranges import Ranges
 from speaq.data.vg_writer import (
     scaled_boxes,
     write_annotations,
     write_dictionary,
-    write_image_list,
     write_json,
 )
 from speaq.errors import SpeaqError
@@ -167,7 +166,7 @@ def generate_dataset(
             progress(len(scenes), total)
     splits = np.repeat([_SPLITS[name] for name in ("val", "test", "train")], (num_val, num_test, num_images))
     _write_annotations(files.attribute_h5, scenes, splits, size)
-    write_image_list(files.image_data, _image_list(ids, size))
+    write_json(files.image_data, _image_list(ids, size))
     write_dictionary(
         files.mapping_dictionary,
         Vocabulary(*class_names(num_classes, num_predicates)),

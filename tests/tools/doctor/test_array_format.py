@@ -1,4 +1,4 @@
-"""Systematic errors: the likely format is reported, and the dataset is not repaired."""
+"""check_array_format: the likely format is reported, and the dataset is not repaired."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def systematic(check):
     """Code, number of rows and explanation of a systematic mistake."""
     (finding,) = (one for one in check.findings if one.code.startswith("systematic-"))
     assert finding.severity == "error"
-    assert check.usable is None
+    assert check.valid is None
     assert check.counts == {}
     (obstacle,) = check.obstacles
     assert obstacle.endswith(f" ({finding.code}); correct the file first")
@@ -82,17 +82,17 @@ def test_exchanged_width_and_height_are_reported(damaged):
 
 def test_exchanged_or_unequal_box_scales_are_reported(damaged):
     large, small = (damaged.arrays[key].copy() for key in BOX_KEYS)
-    for one, other, said in (
+    for one, other, explanation in (
         (small, large, "'boxes_1024' and 'boxes_512' are exchanged"),
         (small, small, "'boxes_1024' looks like boxes in a frame of 512"),
         (large, large, "'boxes_512' looks like boxes in a frame of 1024"),
-        (large, large[::-1], "'boxes_1024' and 'boxes_512' do not show the same boxes"),
+        (large, large[::-1], "'boxes_1024' and 'boxes_512' are different boxes"),
     ):
         damaged.arrays["boxes_1024"], damaged.arrays["boxes_512"] = one, other
         code, count, obstacle = systematic(damaged.check())
         assert code == "systematic-boxes"
         assert count > 600
-        assert obstacle.startswith(said)
+        assert obstacle.startswith(explanation)
 
 
 def test_wrong_scale_of_a_single_box_array_is_reported(damaged):
@@ -100,7 +100,7 @@ def test_wrong_scale_of_a_single_box_array_is_reported(damaged):
     large, damaged.arrays["boxes_1024"] = damaged.arrays["boxes_1024"], small
     assert systematic(damaged.check())[1:] == (
         634,
-        "'boxes_1024' ends at half of every image, as in a frame of 512 (systematic-boxes); "
+        "'boxes_1024' ends at half of every image, as boxes in a frame of 512 (systematic-boxes); "
         "correct the file first",
     )
     del damaged.arrays["boxes_1024"]
@@ -117,7 +117,7 @@ def test_class_numbers_from_0_are_reported(damaged, array, table, top):
     rows = len(damaged.arrays[array])
     code, count, obstacle = systematic(damaged.check())
     assert (code, count) == (f"systematic-{array}", rows)
-    assert obstacle.startswith(f"'{array}' counts from 0 (0 to {top - 1}), the dictionary from 1")
+    assert obstacle.startswith(f"'{array}' starts at 0 (0 to {top - 1}), the dictionary at 1")
 
     damaged.arrays[array] += 1
     assert error_counts(damaged.check()) == {}
@@ -126,7 +126,7 @@ def test_class_numbers_from_0_are_reported(damaged, array, table, top):
     damaged.names[f"idx_to_{table}"] = {str(number - 1): name for name, number in numbers.items()}
     code, count, obstacle = systematic(damaged.check())
     assert (code, count) == (f"systematic-{array}", rows)
-    assert obstacle.startswith(f"the dictionary counts from 0, '{array}' from 1 (up to {top})")
+    assert obstacle.startswith(f"the dictionary starts at 0, '{array}' at 1 (up to {top})")
 
 
 def test_labels_of_another_dictionary_are_reported(damaged):
@@ -142,27 +142,29 @@ def first_boxes(files):
 
 
 @pytest.mark.parametrize(
-    ("start", "said"),
+    ("start", "explanation"),
     [
-        (0, "box numbers count in each image from 0, not over the file"),
-        (1, "box numbers count in each image from 1, not over the file from 0"),
+        (0, "boxes are numbered from 0 in each image, not over the file"),
+        (1, "boxes are numbered from 1 in each image, not from 0 over the file"),
     ],
 )
-def test_box_numbers_counted_per_image_are_reported(damaged, start, said):
+def test_box_numbers_counted_per_image_are_reported(damaged, start, explanation):
     damaged.arrays["relationships"] += start - first_boxes(damaged)
     code, count, obstacle = systematic(damaged.check())
-    assert (code, obstacle.startswith(said)) == ("systematic-relationships", True)
+    assert (code, obstacle.startswith(explanation)) == ("systematic-relationships", True)
     assert count > 440
 
 
 def test_box_numbers_from_1_are_reported(damaged):
     damaged.arrays["relationships"] += 1
-    assert systematic(damaged.check())[2].startswith("box numbers count from 1, not from 0")
+    assert systematic(damaged.check())[2].startswith("boxes are numbered from 1, not from 0")
 
 
 def test_box_numbers_of_another_file_are_reported(damaged):
     damaged.arrays["relationships"] = 633 - damaged.arrays["relationships"]
-    assert systematic(damaged.check())[2].startswith("most relations name boxes of other images, or none")
+    assert systematic(damaged.check())[2].startswith(
+        "most relations refer to missing boxes or boxes of other images"
+    )
 
 
 def test_few_wrong_boxes_are_not_a_systematic_error(damaged):
@@ -179,4 +181,4 @@ def test_missing_test_split_is_a_note(damaged):
 
     assert notes() == {}
     damaged.arrays["split"][:] = 0
-    assert notes() == {"split-no-test": "No image is for test."}
+    assert notes() == {"split-no-test": "There are no test images."}
