@@ -89,7 +89,7 @@ def error_counts(check: DatasetCheck) -> dict[str, int]:
 def open_strictly(source: Source, split: Any) -> VisualGenome:
     """Open the dataset as training does."""
     return VisualGenome(
-        images=source.images,
+        images=source.images.folders,
         annotations_h5=source.annotations,
         image_data=source.image_data,
         dictionary=source.dictionary,

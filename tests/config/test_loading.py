@@ -178,6 +178,16 @@ def test_paths_are_expanded(monkeypatch, tmp_path):
     assert config.datasets.visual_genome.image_data == "/data/vg/i.json"
 
 
+@pytest.mark.parametrize("text", ["['a', '~/b']", "(a, ~/b)", ["a", "~/b"]])
+def test_images_may_be_several_folders(monkeypatch, tmp_path, text):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # Windows
+    config = load_config(None, ["DATASETS.VISUAL_GENOME.IMAGES", text])
+    assert config.datasets.visual_genome.images == ("a", f"{tmp_path}/b")
+    config.save(tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml").datasets.visual_genome.images == ("a", f"{tmp_path}/b")
+
+
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [

@@ -10,6 +10,7 @@ from speaq.config.field_types import (
     Conflict,
     Count,
     Flag,
+    Folders,
     Integer,
     Natural,
     NonEmptyText,
@@ -52,8 +53,8 @@ class DataLoader(Section):
 class DatasetSection(Section):
     """One data set in Visual Genome format, real or synthetic."""
 
-    images: PathText = ""
-    """Folder of the images, named <image_id>.jpg."""
+    images: Folders = ""
+    """Folder of the images, named <image_id>.jpg (or .png, .jpeg, .webp, .bmp), or a list of folders."""
     image_data: PathText = ""
     """JSON list of the images with their sizes (image_data.json)."""
     mapping_dictionary: PathText = ""

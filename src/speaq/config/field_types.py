@@ -76,6 +76,13 @@ def read_path(value: object) -> str:
     return expand(read_text(value))
 
 
+def read_folders(value: object) -> str | tuple[str, ...]:
+    """One path as text, or several as a list; a text in brackets is a list, too."""
+    if isinstance(value, (list, tuple)) or (isinstance(value, str) and value.strip()[:1] in ("(", "[")):
+        return tuple(map(read_path, read_sequence(value)))
+    return read_path(value)
+
+
 def read_sequence(value: object) -> list[Any]:
     """The elements of a list, of a tuple as text such as `('VG_train',)`, or of `a,b` without brackets.
 
@@ -122,6 +129,7 @@ Flag = Annotated[bool, BeforeValidator(read_flag)]
 Text = Annotated[str, BeforeValidator(read_text)]
 NonEmptyText = Annotated[str, Field(min_length=1), BeforeValidator(read_text)]
 PathText = Annotated[str, BeforeValidator(read_path)]
+Folders = Annotated[str | tuple[str, ...], BeforeValidator(read_folders)]
 NonEmptyPathText = Annotated[str, Field(min_length=1), BeforeValidator(read_path)]
 Integer = Annotated[int, BeforeValidator(read_integer)]
 Natural = Annotated[Integer, Field(ge=0)]

@@ -7,7 +7,6 @@ thousand images load in a second or two and take tens of megabytes.
 
 import logging
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
+from speaq.data.image_folders import SUFFIXES, ImageFolders
 from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
@@ -25,8 +25,6 @@ from speaq.structures import Annotation, Vocabulary
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 """Names of the splits 0, 1 and 2 of the files."""
-
-SUFFIXES = (".jpg", ".png", ".jpeg")
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class VisualGenome:
     def __init__(
         self,
         *,
-        images: str | Path,
+        images: str | Path | Sequence[str | Path],
         annotations_h5: str | Path,
         image_data: str | Path,
         dictionary: str | Path,
@@ -78,9 +76,8 @@ class VisualGenome:
             raise SpeaqError(f"the split must be one of {', '.join(SPLITS)}; found {split!r}.")
         if not (math.isfinite(loss_weight) and loss_weight >= 0):
             raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a non-negative number.")
-        self.folder, annotations_path, list_path = Path(images), Path(annotations_h5), Path(image_data)
-        if not self.folder.is_dir():
-            raise SpeaqError(f"{self.folder}: there is no such folder of images. Check the path.")
+        self.folders = ImageFolders(images)
+        annotations_path, list_path = Path(annotations_h5), Path(image_data)
         self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
         self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
         self.source, self.loss_weight = source, loss_weight
@@ -142,16 +139,23 @@ class VisualGenome:
         image = read_image_file(path)
         return image, self._annotation(index, path, *image.size)
 
+    def check_images(self) -> None:
+        """Find out whether every image has a file, from listings of the folders.
+
+        Raises:
+            SpeaqError: some have none.
+        """
+        self.folders.find_all(self._ids.tolist())
+
     def _path(self, index: int) -> Path:
-        for suffix in SUFFIXES:
-            path = self.folder / f"{self._ids[index]}{suffix}"
-            if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where the name is too long)
-                return path
-        path = self.folder / f"{self._ids[index]}{SUFFIXES[0]}"
-        raise SpeaqError(
-            f"{path}: there is no such image (nor one ending in {' or '.join(SUFFIXES[1:])}). Add "
-            "the file, or name its id under CORRUPTED_IMAGES."
-        )
+        path = self.folders.find(self._ids[index])
+        if path is None:
+            expected = self.folders.folders[0] / f"{self._ids[index]}{SUFFIXES[0]}"
+            raise SpeaqError(
+                f"{expected}: there is no such image (nor one ending in {', '.join(SUFFIXES[1:])}). Add the "
+                "file, or name its id under CORRUPTED_IMAGES."
+            )
+        return path
 
     def _annotation(self, index: int, path: Path, width: int, height: int) -> Annotation:
         """The annotation in pixels of the file, which is right where the image list says otherwise."""

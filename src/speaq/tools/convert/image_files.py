@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from speaq.data.visual_genome import SUFFIXES
+from speaq.data.image_folders import SUFFIXES
 from speaq.errors import SpeaqError
 from speaq.images import SUFFIXES as IMAGE_SUFFIXES
 from speaq.images import read_image_size

@@ -4,7 +4,6 @@ I: images.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from speaq.data.findings import Example, Findings
+from speaq.data.image_folders import SUFFIXES, ImageFolders
 from speaq.data.vg_image_list import ImageList
-from speaq.data.visual_genome import SPLITS, SUFFIXES
+from speaq.data.visual_genome import SPLITS
 from speaq.errors import SpeaqError
 from speaq.images import read_image_size
 
@@ -24,14 +24,14 @@ class ImageFiles:
     """The files of I images.
 
     Attributes:
-        names: name of each file within the folder, None where there is none.
+        paths: of each file, None where there is none.
         missing: (I,) bool, images without a file.
         unreadable: (I,) bool, files that were opened and are not images.
         sizes: (I, 2) int64, height and width of the files that were opened, 0 elsewhere.
         contents: a digest of each file that was opened and has the length of another one, else None.
     """
 
-    names: list[str | None]
+    paths: list[Path | None]
     missing: np.ndarray
     unreadable: np.ndarray
     sizes: np.ndarray
@@ -39,24 +39,24 @@ class ImageFiles:
 
 
 def read_image_files(
-    folder: Path,
+    folders: ImageFolders,
     ids: Sequence[int | str | None],
     opened: np.ndarray,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageFiles:
-    """Look for the files of I images by listing the folder, and open those of ``opened`` (I,) bool.
+    """Look for the files of I images by listing the folders, and open those of ``opened`` (I,) bool.
 
     Headers are read, and contents where lengths agree. ``progress`` is called with (files opened, files to
     open).
     """
-    listings: dict[str, set[str]] = {}
-    names = [None if image_id is None else _find(folder, str(image_id), listings) for image_id in ids]
-    missing = are_none(names)
+    paths = [None if image_id is None else folders.find(image_id) for image_id in ids]
+    missing = are_none(paths)
     unreadable, sizes = np.zeros(len(ids), dtype=bool), np.zeros((len(ids), 2), dtype=np.int64)
     by_length: dict[int, list[int]] = {}
     rows = np.flatnonzero(opened & ~missing).tolist()
     for done, row in enumerate(rows, start=1):
-        path = folder / str(names[row])
+        path = paths[row]
+        assert path is not None
         try:
             width, height = read_image_size(path)
             sizes[row] = height, width
@@ -67,11 +67,11 @@ def read_image_files(
             progress(done, len(rows))
     contents: list[bytes | None] = [None] * len(ids)
     for alike in by_length.values():
-        if len({names[row] for row in alike}) > 1:  # one file listed twice is a mistake of the ids
+        if len({paths[row] for row in alike}) > 1:  # one file listed twice is a mistake of the ids
             for row in alike:
-                with (folder / str(names[row])).open("rb") as file:
+                with Path(str(paths[row])).open("rb") as file:
                     contents[row] = hashlib.file_digest(file, "blake2b").digest()
-    return ImageFiles(names, missing, unreadable, sizes, contents)
+    return ImageFiles(paths, missing, unreadable, sizes, contents)
 
 
 def are_none(values: Sequence[Any]) -> np.ndarray:
@@ -80,32 +80,25 @@ def are_none(values: Sequence[Any]) -> np.ndarray:
 
 
 def check_image_files(
-    folder: Path, listed: ImageList, files: ImageFiles, left_out: np.ndarray, findings: Findings
+    folders: ImageFolders, listed: ImageList, files: ImageFiles, left_out: np.ndarray, findings: Findings
 ) -> None:
     """Report what is wrong with the files of images that are not ``left_out`` (I,) bool."""
-    shown = np.array([name or f"{i}{SUFFIXES[0]}" for name, i in zip(files.names, listed.ids, strict=True)])
+    shown = np.array(
+        [
+            f"{i}{path.suffix if path else SUFFIXES[0]}"
+            for i, path in zip(listed.ids, files.paths, strict=True)
+        ]
+    )
     missing = files.missing & ~are_none(listed.ids) & ~left_out
     suffixes = ", ".join(SUFFIXES)
-    findings.add_rows("image-missing", "image", missing, shown, suffixes=suffixes, folder=folder)
+    findings.add_rows("image-missing", "image", missing, shown, suffixes=suffixes, folder=folders)
     findings.add_rows("image-unreadable", "image", files.unreadable & ~left_out, shown)
     known = (files.sizes > 0).all(axis=1) & (listed.sizes > 0).all(axis=1)
     differ = known & (files.sizes != listed.sizes).any(axis=1) & ~left_out
     findings.add_rows("image-size-differs", "image", differ, np.hstack((listed.sizes, files.sizes)))
-    spare = sorted({name for name in os.listdir(folder) if name.endswith(SUFFIXES)} - set(files.names))  # noqa: PTH208
-    examples = [Example(None, name, "not listed") for name in spare[: findings.limit]]
+    spare = sorted(set(folders.all_files()) - set(files.paths))
+    examples = [Example(None, path.name, "not listed") for path in spare[: findings.limit]]
     findings.add("image-not-listed", examples, count=len(spare))
-
-
-def _find(folder: Path, image_id: str, listings: dict[str, set[str]]) -> str | None:
-    """The name of an image's file; every folder is listed once, which is faster than to ask for each file."""
-    parent = image_id.rpartition("/")[0]
-    if parent not in listings:
-        try:
-            prefix = f"{parent}/" if parent else ""
-            listings[parent] = {prefix + name for name in os.listdir(folder / parent)}  # noqa: PTH208
-        except (OSError, ValueError):
-            listings[parent] = set()
-    return next((name for suffix in SUFFIXES if (name := image_id + suffix) in listings[parent]), None)
 
 
 def surplus(keys: Sequence[Any], split: np.ndarray, ignored: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def _compare_classes(kind: str, first: DatasetCheck, second: DatasetCheck, findi
 def _check_leak(trained: DatasetCheck, evaluated: DatasetCheck, findings: Findings) -> None:
     """Report evaluation images of one set whose id the other set has for training."""
     training, names = set(_ids(trained, [0])), (trained.source.name, evaluated.source.name)
-    same_folder = trained.source.images.resolve() == evaluated.source.images.resolve()
+    same_folder = _folders(trained) == _folders(evaluated)
     examples = [
         Example(image_id, names[1], f"training image of {names[0]}")
         for image_id in _ids(evaluated, [1, 2])
@@ -67,3 +68,7 @@ def _ids(check: DatasetCheck, splits: list[int]) -> list[str]:
         return []
     rows = np.flatnonzero(np.isin(check.arrays.values["split"], splits)).tolist()
     return [str(check.listed.ids[row]) for row in rows if check.listed.ids[row] is not None]
+
+
+def _folders(check: DatasetCheck) -> set[Path]:
+    return {folder.resolve() for folder in check.source.images.folders}

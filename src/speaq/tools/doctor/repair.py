@@ -26,7 +26,7 @@ def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
     targets = [folder] if len(sources) == 1 else [folder / source.name.lower() for source in sources]
     files = [path for one in sources for path in (one.annotations, one.image_data, one.dictionary)]
     originals = {path.parent.resolve() for path in files} | {path.resolve().parent for path in files}
-    originals |= {source.images.resolve() for source in sources}
+    originals |= {folder.resolve() for source in sources for folder in source.images.folders}
     for target in dict.fromkeys([folder, *targets]):
         for original in sorted(originals):
             if target.resolve().is_relative_to(original):
@@ -55,12 +55,13 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
     assert valid is not None
     find_targets(folder, [source])
     paths = {
-        "images": source.images,
         "image_data": folder / _IMAGE_LIST,
         "mapping_dictionary": folder / _DICTIONARY,
         "vg_attribute_h5": folder / _ANNOTATIONS,
     }
-    update = {key: str(path.resolve()) for key, path in paths.items()} | {"corrupted_images": ()}
+    folders = [str(folder.resolve()) for folder in source.images.folders]
+    update = {key: str(path.resolve()) for key, path in paths.items()}
+    update |= {"images": folders[0] if len(folders) == 1 else tuple(folders), "corrupted_images": ()}
     repaired = Source(source.name, source.section.model_copy(update=update))
     annotations = valid.annotations
     write_annotations(

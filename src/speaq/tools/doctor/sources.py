@@ -6,7 +6,7 @@ from pathlib import Path
 
 from speaq.config import Config, load_config
 from speaq.config.data import DatasetSection
-from speaq.data.visual_genome import SUFFIXES
+from speaq.data.image_folders import SUFFIXES, ImageFolders
 from speaq.errors import SpeaqError
 
 # The paths of a section, with the options that name them and the file names in the folder of a data set.
@@ -26,9 +26,9 @@ class Source:
     section: DatasetSection
 
     @property
-    def images(self) -> Path:
-        """Folder of the image files."""
-        return Path(self.section.images)
+    def images(self) -> ImageFolders:
+        """Folders of the image files."""
+        return ImageFolders(self.section.images)
 
     @property
     def image_data(self) -> Path:
@@ -108,12 +108,14 @@ def _with_existing_paths(sources: list[Source]) -> list[Source]:
     problems = []
     for source in sources:
         for field in _PATHS:
-            path, key = getattr(source.section, field), f"DATASETS.{source.name}.{field.upper()}"
+            value, key = getattr(source.section, field), f"DATASETS.{source.name}.{field.upper()}"
             kind, exists = ("folder", Path.is_dir) if field == "images" else ("file", Path.is_file)
-            if not path:
+            if not value:
                 problems.append(f"{key} is not set")
-            elif not exists(Path(path)):
-                problems.append(f"{path}: there is no such {kind} ({key})")
+            paths = [value] * bool(value) if isinstance(value, str) else value
+            problems += [
+                f"{path}: there is no such {kind} ({key})" for path in paths if not exists(Path(path))
+            ]
     if problems:
         raise SpeaqError("\n  ".join([*problems, "correct these paths; no data set was checked"]))
     return sources
@@ -126,7 +128,7 @@ def _find(folder: Path | None, field: str) -> Path:
         raise SpeaqError(f"name the data set: a folder, --config-file, or also {option}")
     if field == "images":
         folders = [path for path in folder.iterdir() if path.is_dir()]
-        found = [path for path in folders if any(file.suffix in SUFFIXES for file in path.iterdir())]
+        found = [path for path in folders if any(file.suffix.lower() in SUFFIXES for file in path.iterdir())]
     else:
         found = [path for pattern in patterns for path in folder.glob(pattern)]
     if len(found) != 1:
