@@ -18,6 +18,7 @@ from speaq.data.image_folders import SUFFIXES, ImageFolders
 from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
+from speaq.data.vg_warnings import warn_of_suspicious_data
 from speaq.errors import SpeaqError
 from speaq.images import read_image_file, read_image_size
 from speaq.structures import Annotation, Vocabulary
@@ -85,6 +86,8 @@ class VisualGenome:
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
         listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
+        if split == "train":
+            warn_of_suspicious_data(annotations_path, arrays, listed, box_scale=box_scale)
         valid = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
         if filter_empty_relations:
             valid &= arrays.relation_ranges.count > 0

@@ -108,6 +108,24 @@ def test_wrong_scale_of_a_single_box_array_is_reported(damaged):
     assert systematic(damaged.check())[2].startswith("'boxes_512' looks like boxes in a frame of 1024")
 
 
+def test_class_numbers_from_0_are_reported_where_the_last_class_does_not_occur(damaged):
+    labels = damaged.arrays["labels"]
+    labels[labels == 150] = 149
+    labels[0] = 1
+    labels -= 1
+    code, count, obstacle = systematic(damaged.check())
+    assert (code, count) == ("systematic-labels", len(labels))
+    assert obstacle.startswith("'labels' probably starts at 0 (0 to 148), the dictionary at 1")
+
+
+def test_boxes_in_0_to_1_are_reported(damaged):
+    damaged.arrays["boxes_1024"] = damaged.arrays["boxes_1024"].astype(np.float32) / 1024
+    del damaged.arrays["boxes_512"]
+    code, count, obstacle = systematic(damaged.check())
+    assert (code, count) == ("systematic-boxes", len(damaged.arrays["boxes_1024"]))
+    assert obstacle.startswith("'boxes_1024' has values in 0..1, not in a frame of 1024")
+
+
 @pytest.mark.parametrize(
     ("array", "table", "top"), [("labels", "label", 150), ("predicates", "predicate", 50)]
 )

@@ -63,6 +63,8 @@ def _explain_boxes(arrays: RawArrays, limits: np.ndarray) -> Explanation:
         return None
     scale, ratio = arrays.box_scale, arrays.other_ratio
     bad = _misplaced(boxes, limits)
+    if len(boxes) >= _MIN_ROWS and np.nanmax(boxes) <= 1:
+        return f"'boxes_{scale}' has values in 0..1, not in a frame of {scale}", np.full(len(boxes), True)
     if other is None:
         if scale == 1024 and _fill_half(boxes, limits):
             text = "'boxes_1024' ends at half of every image, as boxes in a frame of 512"
@@ -133,8 +135,10 @@ def _explain_numbers(name: str, arrays: RawArrays, classes: ClassNames | None) -
     low, high, count = int(classes.numbers[0]), int(classes.numbers[-1]), len(classes.numbers)
     least, most = int(numbers.min()), int(numbers.max())
     every = np.full(len(numbers), True)
-    if (low, high) == (1, count) and (least, most) == (0, count - 1):
-        return f"'{name}' starts at 0 ({least} to {most}), the dictionary at 1", every
+    if (low, high) == (1, count) and least == 0 and most < count:
+        # Some 0 among the numbers may be single mistakes; taking them for such would shift all other classes.
+        doubt = "" if most == count - 1 else "probably "
+        return f"'{name}' {doubt}starts at 0 ({least} to {most}), the dictionary at 1", every
     if (low, high) == (0, count - 1) and least > 0 and most == count:
         return f"the dictionary starts at 0, '{name}' at 1 (up to {most})", every
     unknown = unknown_numbers(numbers, classes)
