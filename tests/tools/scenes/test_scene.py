@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speaq.errors import SpeaqError
+from speaq.graph.colours import Colour
 from speaq.tools.scenes import class_names, generate_scene
 from speaq.tools.scenes.kinds import FIXED_COLOURS, KINDS, PREDICATES, SUBJECT_ORDER, Kind
-from speaq.tools.scenes.layout import Thing, plan_scene
-from speaq.tools.scenes.pen import HEIGHT, Colour, Pen
+from speaq.tools.scenes.layout import SceneObject, plan_scene
 from speaq.tools.scenes.relations import UnclearError, find_relations, pair_relation
 from speaq.tools.scenes.render import render
+from speaq.tools.scenes.sprites import HEIGHT, draw_layer
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 
@@ -50,8 +51,8 @@ def test_generate_scene_has_valid_sizes_boxes_and_relations(size, style):
         assert len(pairs) == len(scene.relations), "one predicate per pair"
 
 
-def _plain_rule(names: list[str], boxes: np.ndarray) -> set[tuple[int, str, int]]:
-    """The rules of a scene said another way, without margins and without the table of spots."""
+def _relations_by_simple_rules(names: list[str], boxes: np.ndarray) -> set[tuple[int, str, int]]:
+    """Relations by rules without margins and without the table of spots."""
     relations = set()
     for i, a in enumerate(names):
         for j, b in enumerate(names):
@@ -88,7 +89,9 @@ def test_relations_follow_from_the_boxes_and_are_complete():
     for index in range(150):
         scene = generate_scene(seed=5, index=index, style="flat")
         found = {(s, predicates[p], o) for s, o, p in scene.relations.tolist()}
-        assert found == _plain_rule([names[label] for label in scene.labels], scene.boxes / 128), index
+        assert found == _relations_by_simple_rules(
+            [names[label] for label in scene.labels], scene.boxes / 128
+        ), index
         seen |= {predicate for _, predicate, _ in found}
     assert seen == set(predicates)
 
@@ -156,42 +159,42 @@ def test_pair_relation_of_a_mirrored_pair_swaps_left_and_right(data):
     assert found(*mirrored) == relation
 
 
-def _invisible(thing: Thing) -> Thing:
-    sprite = replace(thing.sprite, layers=((),))
-    return replace(thing, kind=replace(thing.kind, sprites={thing.pose: sprite}))
+def _invisible(one: SceneObject) -> SceneObject:
+    sprite = replace(one.sprite, layers=((),))
+    return replace(one, kind=replace(one.kind, sprites={one.pose: sprite}))
 
 
 def test_boxes_are_tight_around_visible_pixels():
-    """A thing's box surrounds the pixels that change when the thing is left out."""
+    """An object's box surrounds the pixels that change when the object is left out."""
     rng = np.random.default_rng(0)
     for _ in range(8):
-        things = plan_scene(rng, KINDS[:10], PREDICATES[:9], 1.0, 1.0)
-        image, boxes, _ = render(np.random.default_rng(1), things, (128, 128), photo=False)
-        for i in range(len(things)):
-            rest = [_invisible(thing) if j == i else thing for j, thing in enumerate(things)]
+        objects = plan_scene(rng, KINDS[:10], PREDICATES[:9], 1.0, 1.0)
+        image, boxes, _ = render(np.random.default_rng(1), objects, (128, 128), photo=False)
+        for i in range(len(objects)):
+            rest = [_invisible(one) if j == i else one for j, one in enumerate(objects)]
             with np.errstate(invalid="ignore"):
                 without, _, _ = render(np.random.default_rng(1), rest, (128, 128), photo=False)
             changed = np.abs(np.asarray(image, dtype=int) - np.asarray(without, dtype=int)).max(axis=-1) > 0
             rows, columns = (np.flatnonzero(changed.any(axis=axis)) for axis in (1, 0))
             around = np.array((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
             # Pixels that are covered by less than half change too but need not be in the box.
-            assert np.abs(around - boxes[i]).max() <= 2, things[i].kind.name
+            assert np.abs(around - boxes[i]).max() <= 2, objects[i].kind.name
 
 
 def test_boxes_of_occluded_objects_cover_the_visible_part():
     rng = np.random.default_rng(2)
     for _ in range(200):
-        things = plan_scene(rng, KINDS[:10], PREDICATES[:9], 1.0, 1.0)
-        peeking = [i for i, thing in enumerate(things) if thing.peeks]
-        if not peeking:
+        objects = plan_scene(rng, KINDS[:10], PREDICATES[:9], 1.0, 1.0)
+        occluded = [i for i, one in enumerate(objects) if one.occluded]
+        if not occluded:
             continue
-        _, boxes, share = render(rng, things, (128, 128), photo=False)
-        whole = things[peeking[0]].box * 128
-        box = boxes[peeking[0]]
-        if share[peeking[0]] < 0.7:
+        _, boxes, share = render(rng, objects, (128, 128), photo=False)
+        whole = objects[occluded[0]].box * 128
+        box = boxes[occluded[0]]
+        if share[occluded[0]] < 0.7:
             assert (box[2:] - box[:2]).prod() < (whole[2:] - whole[:2]).prod()
             return
-    raise AssertionError("no hidden thing in 200 scenes")
+    raise AssertionError("no occluded object in 200 scenes")
 
 
 def _first_colours(kind: Kind) -> dict[str, Colour]:
@@ -201,20 +204,22 @@ def _first_colours(kind: Kind) -> dict[str, Colour]:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_sprites_fill_their_bounds(kind):
     for pose, sprite in kind.sprites.items():
-        pen = Pen(size=(round(4 * sprite.width), 400), corner=(0, 0), scale=(4, 4), width=sprite.width)
-        for layer in sprite.layers:
-            pen.draw(layer, _first_colours(kind))
-        left, top, right, bottom = pen.image.getbbox()
+        box = np.array((0, 0, 4 * sprite.width, 4 * HEIGHT))
+        layers = [
+            draw_layer(sprite, layer, _first_colours(kind), box)[0] for layer in range(len(sprite.layers))
+        ]
+        boxes = np.array([layer.getbbox() for layer in layers])
+        (left, top), (right, bottom) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
         slack = (left, top, 4 * sprite.width - right, 4 * HEIGHT - bottom)
         assert max(slack) <= 0.03 * 4 * HEIGHT, (kind.name, pose, slack)
 
 
 def test_mirrored_sprite_is_the_mirror_image():
-    images = []
+    bird, images = BY_NAME["bird"], []
     for mirror in (False, True):
-        pen = Pen(size=(480, 400), corner=(0, 0), scale=(4, 4), width=120, mirror=mirror)
-        pen.draw(BY_NAME["bird"].sprites[""].layers[0], _first_colours(BY_NAME["bird"]))
-        images.append(np.asarray(pen.image, dtype=int))
+        box = np.array((0, 0, 480, 400))
+        image, _ = draw_layer(bird.sprites[""], 0, _first_colours(bird), box, mirror=mirror)
+        images.append(np.asarray(image, dtype=int))
     difference = np.abs(images[0][:, ::-1] - images[1]).max(axis=-1) > 0
     assert difference.mean() < 0.03
 
