@@ -2,9 +2,10 @@
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,6 @@ _NAMES = {  # by style: of the images, the annotations, the image list and the d
 _FIRST_ID = 10_001
 _CHUNK = 50  # images that a process draws between two progress reports
 
-Chunk = list[tuple[int, int | str]]  # index and id of some images
 Annotation = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes, labels and relations as in `Scene`
 
 
@@ -106,8 +106,9 @@ def generate_dataset(
     Raises:
         SpeaqError: an option is out of range, the folder holds other files, or a file cannot be written.
     """
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
     options: dict[str, Any] = {
-        "image_size": (image_size, image_size) if isinstance(image_size, int) else image_size,
+        "image_size": size,
         "num_classes": num_classes,
         "num_predicates": num_predicates,
         "style": style,
@@ -122,32 +123,24 @@ def generate_dataset(
     image_ids = image_ids or ("int" if style == "photo" else "string")
     if image_ids not in ("int", "string"):
         raise SpeaqError(f"image_ids: expected 'int' or 'string', found {image_ids!r}.")
-
     files = GeneratedDataset(Path(folder), *(Path(folder, name) for name in _NAMES[style]))
-    total = sum(counts.values())
-    ids = [f"scene_{i:06d}" if image_ids == "string" else _FIRST_ID + i for i in range(total)]
-    settings = {"version": _VERSION, **counts, **options, "image_ids": image_ids}
-    if _is_complete(files, settings, ids):
-        return files
-    write_json(files.folder / _RECORD, {**settings, "complete": False})
-    draw = partial(_draw_images, folder=files.images, options=options)
-    chunks = [list(enumerate(ids))[i : i + _CHUNK] for i in range(0, total, _CHUNK)]
-    annotations: list[Annotation] = []
-    for drawn in _spread(draw, chunks, workers):
-        annotations += drawn
-        if progress is not None:
-            progress(len(annotations), total)
-    split = np.repeat((1, 2, 0), (num_val, num_test, num_images))
-    _write_annotations(files.attribute_h5, annotations, split, options["image_size"])
-    write_image_list(files.image_data, _image_list(ids, options["image_size"]))
-    vocabulary = Vocabulary(*class_names(num_classes, num_predicates))
-    attributes = [kind.attribute for kind in KINDS[:num_classes]]
-    write_dictionary(files.mapping_dictionary, vocabulary, attributes=attributes)
-    write_json(files.folder / _RECORD, {**settings, "complete": True})
+    numbers = range(sum(counts.values()))
+    ids = [f"scene_{i:06d}" if image_ids == "string" else _FIRST_ID + i for i in numbers]
+    record = {"version": _VERSION, **counts, **options, "image_ids": image_ids}
+    if not _is_complete(files, record, ids):
+        write_json(files.folder / _RECORD, {**record, "complete": False})
+        annotations = _draw_images(files.images, ids, options, workers, progress)
+        split = np.repeat((1, 2, 0), (num_val, num_test, num_images))
+        _write_annotations(files.attribute_h5, annotations, split, size)
+        write_image_list(files.image_data, _image_list(ids, size))
+        vocabulary = Vocabulary(*class_names(num_classes, num_predicates))
+        attributes = [kind.attribute for kind in KINDS[:num_classes]]
+        write_dictionary(files.mapping_dictionary, vocabulary, attributes=attributes)
+        write_json(files.folder / _RECORD, {**record, "complete": True})
     return files
 
 
-def _is_complete(files: GeneratedDataset, settings: dict[str, Any], ids: Sequence[int | str]) -> bool:
+def _is_complete(files: GeneratedDataset, expected: dict[str, Any], ids: Sequence[int | str]) -> bool:
     """Whether the folder contains exactly this dataset already.
 
     Raises:
@@ -168,7 +161,7 @@ def _is_complete(files: GeneratedDataset, settings: dict[str, Any], ids: Sequenc
         complete = found.pop("complete")
     except (OSError, ValueError, AttributeError, KeyError) as error:
         raise SpeaqError(f"{record}: cannot read this record ({error}). Delete the folder.") from error
-    expected = {**settings, "image_size": list(settings["image_size"])}
+    expected = {**expected, "image_size": list(expected["image_size"])}
     if found != expected:
         differences = ", ".join(
             f"{key} {found.get(key)!r} instead of {value!r}"
@@ -186,35 +179,42 @@ def _is_complete(files: GeneratedDataset, settings: dict[str, Any], ids: Sequenc
     )
 
 
-def _draw_images(chunk: Chunk, folder: Path, options: dict[str, Any]) -> list[Annotation]:
-    """Draw and write some images."""
-    annotations = []
-    for index, image_id in chunk:
-        scene = generate_scene(index=index, **options)
-        with replacing(folder / f"{image_id}.jpg") as path:
-            scene.image.save(path, quality=92, subsampling=0)
-        annotations.append((scene.boxes, scene.labels, scene.relations))
-    return annotations
-
-
-def _spread(
-    draw: Callable[[Chunk], list[Annotation]], chunks: list[Chunk], workers: int
-) -> Iterator[list[Annotation]]:
-    """``draw`` of every chunk, in order, in ``workers`` processes."""
-    workers = min(workers, len(chunks))
-    if workers == 1:
-        yield from map(draw, chunks)
-        return
+def _draw_images(
+    folder: Path,
+    ids: Sequence[int | str],
+    options: dict[str, Any],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Annotation]:
+    """Draw and write the images, in ``workers`` processes."""
+    workers = min(workers, -(-len(ids) // _CHUNK))
+    draw = partial(_draw_image, folder=folder, options=options)
+    annotations: list[Annotation] = []
     # Fresh processes: a fork of a process that has threads, as torch's, may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context) if workers > 1 else nullcontext() as pool:
+        drawn = pool.map(draw, enumerate(ids), chunksize=_CHUNK) if pool else map(draw, enumerate(ids))
         try:
-            yield from pool.map(draw, chunks)
+            for annotation in drawn:
+                annotations.append(annotation)
+                finished = len(annotations) == len(ids)
+                if progress is not None and (finished or len(annotations) % _CHUNK == 0):
+                    progress(len(annotations), len(ids))
         except BrokenProcessPool as error:
             raise SpeaqError(
                 f"The {workers} drawing processes could not start or were stopped. Guard the start of your "
                 "script with 'if __name__ == \"__main__\":', or ask for workers=1."
             ) from error
+    return annotations
+
+
+def _draw_image(numbered_id: tuple[int, int | str], folder: Path, options: dict[str, Any]) -> Annotation:
+    """Draw and write one image."""
+    index, image_id = numbered_id
+    scene = generate_scene(index=index, **options)
+    with replacing(folder / f"{image_id}.jpg") as path:
+        scene.image.save(path, quality=92, subsampling=0)
+    return scene.boxes, scene.labels, scene.relations
 
 
 def _write_annotations(

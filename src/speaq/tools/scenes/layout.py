@@ -8,6 +8,7 @@ unclear scenes early, and in the end from those of the visible parts.
 Lengths are in units of the image's shorter side; y runs down from the top of the image.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,14 @@ _ATTEMPTS = 80  # large groups fit less often; without many attempts most scenes
 _GUEST_ATTEMPTS = 8
 # Drawing order of guests; the base's layers are at 0 and 1.
 _DRAWN = {"behind": -2.0, "inside": 0.4, "before": 3.0}
+
+# Guests that need no spot: how far across the host (shares of its width, behind it from either side), up (-1)
+# from its top or foot or down (1), at what distance, and how wide at most (share of its width).
+_NEARBY = {
+    "above": ((0.3, 0.7), -1, (0.04, 0.15), math.inf),
+    "behind": ((-0.06, 0.3), -1, (0.045, 0.065), 1.0),
+    "in front of": ((0.2, 0.8), 1, (0.05, 0.075), 0.65),
+}
 
 
 class CannotPlaceError(Exception):
@@ -173,12 +182,8 @@ def _place_guest(
     for _ in range(_GUEST_ATTEMPTS):
         if spot is not None:
             guest = _at_spot(rng, spot, group[0], available)
-        elif predicate == "above":
-            guest = _above(rng, group[-1].box, available)
-        elif predicate == "behind":
-            guest = _behind(rng, group[0], available)
         else:
-            guest = _in_front(rng, group[0].box, available)
+            guest = _nearby(rng, predicate, group[-1] if predicate == "above" else group[0], available)
         try:
             for other in group[1:]:
                 find_relations([guest.kind, other.kind], np.array((guest.box, other.box)))
@@ -220,41 +225,36 @@ def _at_spot(rng: np.random.Generator, spot: Spot, host: SceneObject, available:
     return replace(guest, rests=spot.predicate in ("on", "under")).moved(x, y)
 
 
-def _above(rng: np.random.Generator, below: np.ndarray, available: list[Kind]) -> SceneObject:
-    """A guest in the air over a box."""
-    kind = _pick(rng, [kind for kind in available if kind.flies is not None])
-    pose = kind.flies or ""
-    box = _size(rng, kind, pose)
-    x = _between(rng, (0.3, 0.7), below[0], below[2])
-    y = below[1] - rng.uniform(0.04, 0.15)
-    mirror = bool(rng.integers(2))
-    guest = SceneObject(kind=kind, box=box, pose=pose, mirror=mirror, order=_DRAWN["before"], rests=False)
+def _nearby(
+    rng: np.random.Generator, predicate: str, host: SceneObject, available: list[Kind]
+) -> SceneObject:
+    """A guest above, behind or in front of the host."""
+    if predicate == "above":
+        kinds = [kind for kind in available if kind.flies is not None]
+    elif predicate == "in front of":
+        kinds = [kind for kind in available if kind.stands and not kind.landmark]
+    else:  # of the landmarks, trees hide, and only a house is large enough for them
+        house = host.kind.name == "house"
+        kinds = [kind for kind in available if kind.hides and (not kind.landmark or house)]
+    kind = _pick(rng, kinds)
+    pose = kind.flies or "" if predicate == "above" else ""
+    across, direction, distance, widest = _NEARBY[predicate]
+    left, top, right, ground = host.box
+    box = _size(rng, kind, pose, (widest * (right - left), 9.0))
+    if predicate == "behind" and not rng.integers(2):
+        left, right = right, left
+    x = _between(rng, across, left, right)
+    y = (top if predicate == "above" else ground) + direction * rng.uniform(*distance)
+    guest = SceneObject(
+        kind=kind,
+        box=box,
+        pose=pose,
+        mirror=bool(rng.integers(2)),
+        order=_DRAWN["behind" if predicate == "behind" else "before"],
+        rests=predicate != "above",
+        occluded=predicate == "behind",
+    )
     return guest.moved(x, y)
-
-
-def _behind(rng: np.random.Generator, landmark: SceneObject, available: list[Kind]) -> SceneObject:
-    """A guest that looks out from behind a landmark at one side."""
-    x1, _, x2, ground = landmark.box
-    # Of the landmarks, trees hide, and only a house is large enough for them.
-    house = landmark.kind.name == "house"
-    kind = _pick(rng, [kind for kind in available if kind.hides and (not kind.landmark or house)])
-    box = _size(rng, kind, "", (x2 - x1, 9.0))
-    near, far = (x1, x2) if rng.integers(2) else (x2, x1)
-    x = _between(rng, (-0.06, 0.3), near, far)
-    y = ground - rng.uniform(0.045, 0.065)
-    mirror = bool(rng.integers(2))
-    return SceneObject(kind=kind, box=box, mirror=mirror, order=_DRAWN["behind"], occluded=True).moved(x, y)
-
-
-def _in_front(rng: np.random.Generator, landmark: np.ndarray, available: list[Kind]) -> SceneObject:
-    """A guest in front of the box of a landmark."""
-    x1, _, x2, ground = landmark
-    kind = _pick(rng, [kind for kind in available if kind.stands and not kind.landmark])
-    box = _size(rng, kind, "", (0.65 * (x2 - x1), 9.0))
-    x = _between(rng, (0.2, 0.8), x1, x2)
-    y = ground + rng.uniform(0.05, 0.075)
-    mirror = bool(rng.integers(2))
-    return SceneObject(kind=kind, box=box, mirror=mirror, order=_DRAWN["before"]).moved(x, y)
 
 
 def _arrange(

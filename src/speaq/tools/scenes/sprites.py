@@ -26,22 +26,23 @@ _SPLINE = 0.5 * np.stack(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Shapes of one form and colour, in sprite units.
+    """A shape of one colour, in sprite units.
 
     Attributes:
         form: "polygon", "line", "ellipse", "slice" or "box".
         colour: the name of the colour, or "transparent".
         factor: makes the colour darker or lighter (`shade`).
         size: width of a line, or radius of the corners of a box.
-        outlines: for each shape its points, (number of points, 2); two opposite corners of an ellipse, slice
-            or box. The last row of a slice is its first and last angle in degrees, clockwise from the right.
+        points: (number of points, 2); of an ellipse, slice or box two opposite corners.
+        angles: first and last angle of a slice in degrees, clockwise from the right.
     """
 
     form: str
     colour: str
     factor: float
     size: float
-    outlines: tuple[np.ndarray, ...]
+    points: np.ndarray
+    angles: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +70,34 @@ def parse_shapes(
     for line in lines:
         ((command, places),) = line.items()
         form, colour, *size = command.split()
-        name, _, factor = colour.partition("*")
         if form == "use":
-            shapes += parse_shapes(parts[name], parts, _parse_points(places)[0])
+            shapes += parse_shapes(parts[colour], parts, _parse_points(places)[0])
             continue
-        shapes.append(
-            Shape(
-                form={"curve": "line", "band": "polygon", "blob": "polygon"}.get(form, form),
-                colour=name,
-                factor=float(factor or 1),
-                size=float(size[0]) if size else 0.0,
-                outlines=tuple(_parse_outline(form, outline, origin) for outline in places.split(";")),
+        colour, _, factor = colour.partition("*")
+        for outline in places.split(";"):
+            parsed, angles = [_parse_points(part) for part in outline.split("/")], []
+            if form in ("curve", "band", "blob"):
+                parsed = [_smooth(points, closed=form == "blob") for points in parsed]
+            points = np.concatenate(parsed)
+            if form in ("ellipse", "slice"):
+                centre, half_axes, *angles = points
+                points = np.array((centre - half_axes, centre + half_axes))
+            shapes.append(
+                Shape(
+                    form={"curve": "line", "band": "polygon", "blob": "polygon"}.get(form, form),
+                    colour=colour,
+                    factor=float(factor or 1),
+                    size=float(size[0]) if size else 0.0,
+                    points=points + origin,
+                    angles=tuple(angles[0].tolist()) if angles else (),
+                )
             )
-        )
     return tuple(shapes)
 
 
 def _parse_points(text: str) -> np.ndarray:
     """The points (number of points, 2) of ``x,y x,y ...``."""
     return np.array([point.split(",") for point in text.split()], dtype=float)
-
-
-def _parse_outline(form: str, text: str, origin: tuple[float, float] | np.ndarray) -> np.ndarray:
-    lines = [_parse_points(line) for line in text.split("/")]
-    if form in ("curve", "band", "blob"):
-        lines = [_smooth(line, closed=form == "blob") for line in lines]
-    points = np.concatenate(lines)
-    if form in ("ellipse", "slice"):
-        centre, half_axes, *angles = points
-        return np.array((centre - half_axes + origin, centre + half_axes + origin, *angles))
-    return points + origin
 
 
 def _smooth(points: np.ndarray, *, closed: bool) -> np.ndarray:
@@ -140,37 +139,26 @@ def draw_layer(
         fill = (0, 0, 0, 0)
         if shape.colour != "transparent":
             fill = (*shade(colours[shape.colour], shape.factor), 255)
-        for points in shape.outlines:
-            placed = points[:2].copy() if shape.form == "slice" else points.copy()
-            if mirror:
-                placed[:, 0] = sprite.width - placed[:, 0]
-            placed = placed * scale + corner
-            if shape.form == "slice":
-                start, end = points[2].tolist()
-                if mirror:
-                    start, end = 180 - end, 180 - start
-                draw.pieslice(_rectangle(placed), start, end, fill=fill)
-            else:
-                _draw_shape(draw, shape, placed, scale, fill)
+        points, angles = shape.points.copy(), shape.angles
+        if mirror:
+            points[:, 0] = sprite.width - points[:, 0]
+            angles = tuple(180 - angle for angle in reversed(angles))
+        points = points * scale + corner
+        match shape.form:
+            case "polygon":
+                # Pillow also paints the pixels that an outline only touches: half a pixel less is exact.
+                draw.polygon([tuple(point) for point in (points - 0.5).tolist()], fill=fill)
+            case "line":
+                _draw_line(draw, points - 0.5, max(1.0, shape.size * float(scale.mean())), fill)
+            case "box":
+                draw.rounded_rectangle(_rectangle(points), shape.size * float(scale.min()), fill=fill)
+            case "ellipse":
+                draw.ellipse(_rectangle(points), fill=fill)
+            case "slice":
+                draw.pieslice(_rectangle(points), *angles, fill=fill)
+            case other:
+                raise ValueError(f"unknown shape {other!r}")
     return image.reduce(oversampling), (left, top)
-
-
-def _draw_shape(
-    draw: ImageDraw.ImageDraw, shape: Shape, placed: np.ndarray, scale: np.ndarray, fill: tuple[int, ...]
-) -> None:
-    """Draw a shape that is not a slice; ``placed`` are its points in pixels."""
-    match shape.form:
-        case "polygon":
-            # Pillow also paints the pixels that an outline only touches: half a pixel less is exact.
-            draw.polygon([tuple(point) for point in (placed - 0.5).tolist()], fill=fill)
-        case "line":
-            _draw_line(draw, placed - 0.5, max(1.0, shape.size * float(scale.mean())), fill)
-        case "box":
-            draw.rounded_rectangle(_rectangle(placed), shape.size * float(scale.min()), fill=fill)
-        case "ellipse":
-            draw.ellipse(_rectangle(placed), fill=fill)
-        case other:
-            raise ValueError(f"unknown shape {other!r}")
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, points: np.ndarray, width: float, fill: tuple[int, ...]) -> None:
