@@ -30,9 +30,12 @@ def long_tail(num_classes: int, total: int, exponent: float = 1.6) -> list[int]:
 
 def comparison_of(what: What = "predicates", **sets: dict[str, int]) -> Comparison:
     """A comparison of data sets with these counts by class, each of seven images."""
-    return Comparison.of(
-        what,
-        {name: pd.Series(counts, pd.Index(counts, dtype=object), dtype=int) for name, counts in sets.items()},
+    return Comparison(
+        what=what,
+        columns={
+            name: pd.Series(counts, pd.Index(counts, dtype=object), dtype=int)
+            for name, counts in sets.items()
+        },
         num_images=dict.fromkeys(sets, 7),
         num_possible={name: max(len(counts), 1) for name, counts in sets.items()},
     )

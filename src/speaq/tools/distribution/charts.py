@@ -3,6 +3,7 @@
 A data set has the same colour in every chart.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -40,8 +41,8 @@ def draw_top(comparison: Comparison) -> Figure:
     """A panel for each data set with its most frequent classes, and their shares in the other data sets."""
     sets, colours = comparison.sets, dataset_colours(comparison.sets)
     columns = min(len(sets), 3)
-    rows = -(-len(sets) // columns)
-    bars = min(TOP, comparison.counts.notna().sum().max())
+    rows = math.ceil(len(sets) / columns)
+    bars = min(TOP, max(map(len, comparison.columns.values())))
     figure = Figure(figsize=(1 + 5.5 * columns, 1 + (0.8 + 0.26 * bars) * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for axes, name in zip(panels, sets, strict=False):
@@ -49,8 +50,7 @@ def draw_top(comparison: Comparison) -> Figure:
     for axes in panels[len(sets) :]:
         axes.set_axis_off()
     most = np.nan_to_num(100 * comparison.shares).max(initial=1)
-    panels[0].set_xlim(0, 1.2 * most)
-    panels[0].set_xticks(_ticks(most))
+    panels[0].set(xlim=(0, 1.2 * most), xticks=_ticks(most))
     if len(sets) > 1:
         handles: list[Artist] = [Patch(color=rgb(colours[name]), label=short(name)) for name in sets]
         handles.append(Line2D([], [], label="share in another set", color=rgb(GREY), **_DOTS))
@@ -62,10 +62,8 @@ def _draw_top_of(axes: Axes, comparison: Comparison, name: str) -> None:
     """The panel of one set."""
     colours, x = dataset_colours(comparison.sets), comparison.counts[name]
     best = x[x > 0].sort_values(ascending=False, kind="stable").head(TOP)
-    axes.set_title(
-        f"{short(name)}: most frequent {comparison.classes}\n"
-        f"{int(x.sum()):,} {comparison.items} of {comparison.counted}"
-    )
+    total = f"{int(x.sum()):,} {comparison.items} of {comparison.counted}"
+    axes.set_title(f"{short(name)}: most frequent {comparison.classes}\n{total}")
     axes.set_xlabel(f"Share of {comparison.items} (%)")
     axes.tick_params(axis="x", labelbottom=True)
     percent = 100 * comparison.shares.where(comparison.counts.notna()).loc[best.index]
@@ -110,8 +108,8 @@ def draw_all(comparison: Comparison) -> Figure:
     most_frequent = np.argsort(-np.nan_to_num(comparison.shares).max(axis=1), kind="stable")
     shown = np.sort(most_frequent[: MOST[comparison.what]])
     counts, percent = comparison.counts.iloc[shown], 100 * comparison.shares.iloc[shown]
-    num_rows = max(-(-len(shown) // ROW), 1)
-    per_row = -(-len(shown) // num_rows)
+    num_rows = max(math.ceil(len(shown) / ROW), 1)
+    per_row = math.ceil(len(shown) / num_rows)
     longest = max((len(short(name)) for name in counts.index), default=0)
     size = max(2 + 0.25 * per_row, 7), 1.2 + (1.8 + 0.075 * longest) * num_rows  # inches
     figure = Figure(figsize=size, layout="constrained")
@@ -191,8 +189,8 @@ def draw_cumulative(comparison: Comparison) -> Figure:
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.add_subplot()
     for name, colour in dataset_colours(comparison.sets).items():
-        _draw_curve(axes, name, comparison.counts[name].dropna().to_numpy(), rgb(colour))
-    most = max(1, comparison.counts.notna().sum().max())
+        _draw_curve(axes, name, comparison.columns[name].to_numpy(), rgb(colour))
+    most = max(1, *map(len, comparison.columns.values()))
     ranks = np.arange(most + 1)
     if most > 1:
         label = f"{most:,} {comparison.classes} of equal shares"
@@ -206,12 +204,14 @@ def draw_cumulative(comparison: Comparison) -> Figure:
     else:
         axes.set_xlim(0, 1.02 * most)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes.set_ylim(0, 103)
-    axes.set_yticks(range(0, 101, 10))
+    axes.set(
+        xlabel=f"{comparison.classes.capitalize()} of the set, the most frequent first",
+        ylabel=f"Cumulative share of {comparison.items} (%)",
+        ylim=(0, 103),
+        yticks=range(0, 101, 10),
+        title=f"Coverage by the most frequent {comparison.classes}; {comparison.counted}",
+    )
     axes.grid()
-    axes.set_xlabel(f"{comparison.classes.capitalize()} of the set, the most frequent first")
-    axes.set_ylabel(f"Cumulative share of {comparison.items} (%)")
-    axes.set_title(f"Coverage by the most frequent {comparison.classes}; {comparison.counted}")
     corner = "upper left" if axes.get_xscale() == "log" else "lower right"  # where no curve is
     axes.legend(loc=corner, frameon=True, facecolor="white", edgecolor="white", framealpha=1)
     return figure

@@ -8,6 +8,7 @@ are NaN.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
 
@@ -59,53 +60,63 @@ def total_variation(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.abs(shares(x) - shares(y)).sum() / 2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """How often the classes of one kind occur in one or more data sets.
 
     Attributes:
         what: the kind of class.
-        split: the images that are counted.
-        counts: a row per class and a column per data set; NaN where the class is not in the vocabulary of the
-            data set (for triplets, does not occur). First come the classes of the first data set, then the
-            others, each from frequent to rare.
-        groups: (K,) "head", "body" or "tail" in the first data set (`long_tail_groups`), or "none".
+        columns: by data set, the counts by the distinct names of its classes: of its vocabulary, or of the
+            triplets that occur.
         num_images: by data set, images with and without relations.
         num_possible: by data set, the number of possible classes: C * C * R for triplets.
+        split: the images that are counted.
     """
 
     what: What
-    split: CountedSplit
-    counts: pd.DataFrame
-    groups: pd.CategoricalIndex
+    columns: Mapping[str, pd.Series]
     num_images: Mapping[str, int]
     num_possible: Mapping[str, int]
+    split: CountedSplit = "train"
 
-    @classmethod
-    def of(
-        cls,
-        what: What,
-        columns: Mapping[str, pd.Series],
-        *,
-        num_images: Mapping[str, int],
-        num_possible: Mapping[str, int],
-        split: CountedSplit = "train",
-    ) -> "Comparison":
-        """Compare the counts of data sets, each indexed by the distinct names of its classes."""
-        table = pd.concat(columns, axis=1, sort=False)
-        first = table.iloc[:, 0]
-        order = np.lexsort((-first.fillna((table / table.sum()).max(axis=1)).fillna(0), first.isna()))
-        ranked = long_tail_groups(first.dropna().to_numpy())
-        groups = [name for name, group in ranked.items() for _ in group]
-        groups += ["none"] * (len(table) - len(groups))
-        return cls(
-            what=what,
-            split=split,
-            counts=table.iloc[order],
-            groups=pd.CategoricalIndex(groups, categories=[*ranked, "none"]),
-            num_images=num_images,
-            num_possible=num_possible,
-        )
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """A row per class and a column per data set, NaN where the data set does not have the class.
+
+        First come the classes of the first data set, then the others, each from frequent to rare.
+        """
+        table = pd.concat(self.columns, axis=1, sort=False)
+        first, largest_share = table.iloc[:, 0], (table / table.sum()).max(axis=1).fillna(0)
+        return table.iloc[np.lexsort((-first.fillna(largest_share), first.isna()))]
+
+    @cached_property
+    def groups(self) -> pd.CategoricalIndex:
+        """(K,) "head", "body" or "tail" of the first data set (`long_tail_groups`), or "none"."""
+        sizes = self.group_sizes
+        groups = np.repeat([*sizes], [*sizes.values()]).tolist()
+        groups += ["none"] * (len(self.counts) - len(groups))
+        return pd.CategoricalIndex(groups, categories=[*sizes, "none"])
+
+    @property
+    def group_sizes(self) -> dict[str, int]:
+        """How many classes of the first data set are "head", "body" and "tail"."""
+        groups = long_tail_groups(self.columns[self.sets[0]].to_numpy())
+        return {name: len(group) for name, group in groups.items()}
+
+    @cached_property
+    def shares(self) -> pd.DataFrame:
+        """The share of each class in each data set: 0 where it is not in the vocabulary."""
+        return self.counts.fillna(0) / self.counts.sum()
+
+    @cached_property
+    def shares_by_first(self) -> pd.DataFrame:
+        """For each data set, the shares of the head, body and tail of the first, and of "none" of them."""
+        return self.counts.groupby(self.groups, observed=False).sum() / self.counts.sum()
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the data sets."""
+        return list(self.columns)
 
     @property
     def stem(self) -> str:
@@ -129,29 +140,9 @@ class Comparison:
             return "all images"
         return f"{self.split} images (split {SPLIT_NUMBERS[self.split]})"
 
-    @property
-    def sets(self) -> list[str]:
-        """Names of the data sets."""
-        return self.counts.columns.tolist()
-
-    @property
-    def shares(self) -> pd.DataFrame:
-        """The share of each class in each data set: 0 where it is not in the vocabulary."""
-        return self.counts.fillna(0) / self.counts.sum()
-
-    @property
-    def group_sizes(self) -> dict[str, int]:
-        """How many classes of the first data set are "head", "body" and "tail"."""
-        return {name: int((self.groups == name).sum()) for name in ("head", "body", "tail")}
-
-    @property
-    def shares_by_first(self) -> pd.DataFrame:
-        """For each data set, the shares of the head, body and tail of the first, and of "none" of them."""
-        return self.counts.groupby(self.groups, observed=False).sum() / self.counts.sum()
-
     def statistics(self, name: str) -> dict[str, Any]:
         """Statistics of a data set, by their keys in the JSON file."""
-        x = self.counts[name].dropna().to_numpy()
+        x = self.columns[name].to_numpy()
         total, present = x.sum(), x[x > 0]
         return {
             "images": self.num_images[name],

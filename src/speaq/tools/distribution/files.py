@@ -66,8 +66,12 @@ def compare_sets(
             if what == "triplets":
                 num_possible[what][name] = len(vocabulary.objects) ** 2 * len(vocabulary.predicates)
     return [
-        Comparison.of(
-            what, columns[what], num_images=num_images, num_possible=num_possible[what], split=split
+        Comparison(
+            what=what,
+            columns=columns[what],
+            num_images=num_images,
+            num_possible=num_possible[what],
+            split=split,
         )
         for what in kinds
     ]

@@ -97,7 +97,7 @@ def generate_dataset(
         num_predicates: number of predicates; the same applies.
         style: "photo" (textured, shaded, noisy; files named as Visual Genome's) or "flat" (clean colours;
             files named as a synthetic set's).
-        seed: seed of the random scenes.
+        seed: of the random scenes.
         image_ids: "int" or "string"; by default integers for "photo", names as ``scene_000000`` for "flat".
         workers: number of processes. A script that uses more than one must guard its own start with
             ``if __name__ == "__main__":``.

@@ -1,11 +1,7 @@
 """Plans a scene: which objects, how large, and where.
 
-A scene is a row of two or three groups on the ground. A group is an object that stands there, its base, and
-up to two guests: on it, in it, under it, above it, before it or behind it. Only the places are planned here;
-which relations hold is decided from the boxes (``relations``), first from the planned ones, to discard
-unclear scenes early, and in the end from those of the visible parts.
-
-Lengths are in units of the image's shorter side; y runs down from the top of the image.
+A scene is a row of two or three groups on the ground: an object that stands there, its base, and up to two
+guests. Lengths are in units of the image's shorter side; y runs down from the top of the image.
 """
 
 import math
@@ -138,7 +134,7 @@ def _attempt(
     groups = _arrange(rng, groups, width, height)
     expected = np.concatenate([_expected_boxes(group) for group in groups])
     objects = [one for group in groups for one in group]
-    find_relations([one.kind for one in objects], expected)
+    find_relations([one.kind for one in objects], expected)  # discards unclear scenes before they are drawn
     return objects
 
 

@@ -1,12 +1,7 @@
 """Finds the relations of a scene from the visible boxes and the classes alone.
 
-A pair has one predicate, none, or is unclear; scenes with an unclear pair are not used. A pair that touches
-is looked up in the spots of its two kinds (a cup whose bottom is at the top of a table is on it). Otherwise,
-at a landmark, the object that stands lower in the image is in front. Of a pair with a gap, neighbours at one
-level are left or right of each other, and what hangs over another object is above it. Pairs within the
-margin between "holds" and "does not hold" are unclear.
-
-Lengths are in units of the image's shorter side. N: objects of a scene.
+A pair has one predicate, none, or is unclear (within the margin of a rule); scenes with an unclear pair are
+not used. Lengths are in units of the image's shorter side. N: objects of a scene.
 """
 
 from collections.abc import Sequence
@@ -51,6 +46,9 @@ def find_relations(kinds: Sequence[Kind], boxes: np.ndarray) -> list[tuple[int, 
 def pair_relation(first: Kind, a: np.ndarray, second: Kind, b: np.ndarray) -> tuple[str, bool] | None:
     """The predicate of a pair in `SUBJECT_ORDER` with boxes a, b (4,), and whether the second is the subject.
 
+    Of a pair with a gap, neighbours at one level are left or right of each other, and what hangs over another
+    object is above it.
+
     Raises:
         UnclearError: the pair is within the margin of a rule.
     """
@@ -79,6 +77,7 @@ def _all_hold(*tests: tuple[float, tuple[float, float]]) -> bool:
 
 
 def _touching(first: Kind, a: np.ndarray, second: Kind, b: np.ndarray) -> tuple[str, bool]:
+    """The relation of one of their spots; or, at a landmark, what stands lower in the image is in front."""
     found = []
     for host, host_box, guest, guest_box in ((second, b, first, a), (first, a, second, b)):
         height = float((guest_box[3] - host_box[1]) / (host_box[3] - host_box[1]))

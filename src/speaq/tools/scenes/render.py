@@ -21,13 +21,7 @@ _LIGHT = np.array((-0.55, -0.83), dtype=np.float32)  # where the light of a "pho
 def render(
     rng: np.random.Generator, objects: Sequence[SceneObject], size: tuple[int, int], photo: bool
 ) -> tuple[Image.Image, np.ndarray, np.ndarray]:
-    """Draw a scene of N planned objects.
-
-    Args:
-        rng: random number generator; the result depends on no other.
-        objects: in units of the image's shorter side.
-        size: width and height in pixels.
-        photo: textured, shaded and noisy rather than flat.
+    """Draw a scene of N planned objects; a "photo" is textured, shaded and noisy rather than flat.
 
     Returns:
         The RGB image; boxes (N, 4) int64, xyxy in pixels, around the pixels of which each object covers at

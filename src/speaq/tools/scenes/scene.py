@@ -49,11 +49,7 @@ def class_names(num_classes: int, num_predicates: int) -> tuple[tuple[str, ...],
 def check_options(
     *, seed: int, image_size: tuple[int, ...], num_classes: int, num_predicates: int, style: str
 ) -> None:
-    """Check the options of `generate_scene`.
-
-    Raises:
-        SpeaqError: an option is out of range.
-    """
+    """Check the options of `generate_scene`, raising a SpeaqError if one is out of range."""
     if len(image_size) != 2 or not all(_SIDES[0] <= side <= _SIDES[1] for side in image_size):
         raise SpeaqError(
             f"image_size: expected one number or (width, height) of {_SIDES[0]} to {_SIDES[1]} pixels, "
@@ -90,13 +86,7 @@ def generate_scene(
 ) -> Scene:
     """Draw image number ``index`` of the series with this seed; the same arguments give the same result.
 
-    Args:
-        seed: seed of the series.
-        index: index of the image in the series.
-        image_size: width and height in pixels.
-        num_classes: object classes that may occur (`class_names`).
-        num_predicates: predicates that are annotated.
-        style: "photo" or "flat".
+    The classes and predicates are those of `class_names`, ``image_size`` is (width, height) in pixels.
 
     Raises:
         SpeaqError: an option is out of range.
@@ -111,11 +101,10 @@ def generate_scene(
     while True:
         objects = plan_scene(rng, KINDS[:num_classes], predicates, width / unit, height / unit)
         image, boxes, visible = render(rng, objects, image_size, photo=style == "photo")
-        sides = boxes[:, 2:] - boxes[:, :2]
         occluded = visible[[one.occluded for one in objects]]
         if visible.min() < _MIN_VISIBLE or occluded.max(initial=0) > _MAX_VISIBLE:
             continue
-        if sides.min() < _MIN_SIDE * unit:
+        if (boxes[:, 2:] - boxes[:, :2]).min() < _MIN_SIDE * unit:
             continue
         try:
             found = find_relations([one.kind for one in objects], boxes / unit)
