@@ -50,27 +50,19 @@ def compare_sets(
     Raises:
         SpeaqError: a file is missing or malformed, or a set has no image of the split.
     """
-    columns: dict[What, dict[str, pd.Series]] = {what: {} for what in kinds}
-    num_possible: dict[What, dict[str, int]] = {what: {} for what in kinds}
-    num_images = {}
+    counted: dict[str, tuple[ClassCounts, Vocabulary]] = {}
     for name, section in sets.items():
         vocabulary = read_vocabulary(Path(section.mapping_dictionary))
         path = Path(section.vg_attribute_h5)
         annotations = read_annotations(path, box_scale=section.box_scale, vocabulary=vocabulary)
         images = _images_of(path, annotations.split, split)
-        num_images[name] = len(images)
-        counted = count_annotations(annotations, vocabulary, images)
-        for what in kinds:
-            columns[what][name] = _column(counted, vocabulary, what)
-            num_possible[what][name] = len(columns[what][name])
-            if what == "triplets":
-                num_possible[what][name] = len(vocabulary.objects) ** 2 * len(vocabulary.predicates)
+        counted[name] = count_annotations(annotations, vocabulary, images), vocabulary
     return [
         Comparison(
             what=what,
-            columns=columns[what],
-            num_images=num_images,
-            num_possible=num_possible[what],
+            columns={name: _column(what, *counts) for name, counts in counted.items()},
+            num_images={name: counts.num_images for name, (counts, _) in counted.items()},
+            num_possible={name: _num_possible(what, vocabulary) for name, (_, vocabulary) in counted.items()},
             split=split,
         )
         for what in kinds
@@ -88,7 +80,16 @@ def _images_of(path: Path, marks: np.ndarray, split: CountedSplit) -> np.ndarray
     return images
 
 
-def _column(counted: ClassCounts, vocabulary: Vocabulary, what: What) -> pd.Series:
+def _num_possible(what: What, vocabulary: Vocabulary) -> int:
+    num_objects, num_predicates = len(vocabulary.objects), len(vocabulary.predicates)
+    return {
+        "objects": num_objects,
+        "predicates": num_predicates,
+        "triplets": num_objects**2 * num_predicates,
+    }[what]
+
+
+def _column(what: What, counted: ClassCounts, vocabulary: Vocabulary) -> pd.Series:
     """Counts by class name; duplicate relations count each time."""
     objects, predicates = vocabulary.objects, vocabulary.predicates
     if what == "objects":
