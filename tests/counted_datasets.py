@@ -6,8 +6,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from speaq.config.data import DatasetSection
+from speaq.tools.distribution.comparison import Comparison, What
 
 # The 50 predicates of VG150, about in the order of their frequency there.
 _VG_PREDICATES = """
@@ -24,6 +26,19 @@ def long_tail(num_classes: int, total: int, exponent: float = 1.6) -> list[int]:
     """Counts that fall as a power of the rank, 1 at least."""
     weights = (1.0 + np.arange(num_classes)) ** -exponent
     return np.maximum(np.round(total * weights / weights.sum()), 1).astype(int).tolist()
+
+
+def comparison_of(what: What = "predicates", **sets: dict[str, int]) -> Comparison:
+    """A comparison of data sets with these counts by class, each of seven images."""
+    return Comparison(
+        what=what,
+        columns={
+            name: pd.Series(counts, pd.Index(counts, dtype=object), dtype=int)
+            for name, counts in sets.items()
+        },
+        num_images=dict.fromkeys(sets, 7),
+        num_possible={name: max(len(counts), 1) for name, counts in sets.items()},
+    )
 
 
 def write_dataset(

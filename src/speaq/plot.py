@@ -43,13 +43,12 @@ def plot_predicates(
             be written.
     """
     from speaq.config.data import DatasetSection  # these import torch
-    from speaq.tools.distribution.files import compare_sets
-    from speaq.tools.distribution.pictures import save_pictures
+    from speaq.tools.distribution.files import compare_sets, save_charts
 
     sections = {
         name: DatasetSection(mapping_dictionary=str(dictionary), vg_attribute_h5=str(annotations))
         for name, (dictionary, annotations) in datasets.items()
     }
     (comparison,) = compare_sets(sections, ["predicates"], split=split)
-    save_pictures(comparison, Path(output_dir), ending=format)
+    save_charts(comparison, Path(output_dir), ending=format)
     return comparison

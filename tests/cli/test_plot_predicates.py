@@ -11,7 +11,7 @@ from counted_datasets import write_dataset
 from speaq.cli import app, run
 
 ROOT = Path(__file__).parents[2]
-PICTURES = {
+CHARTS = {
     "top_predicates_comparison.png",
     "predicate_distribution_comparison.png",
     "cumulative_predicate_distribution.png",
@@ -56,7 +56,7 @@ def failing(capsys, *arguments: object) -> str:
 
 def test_plot_two_datasets_by_files(capsys, tmp_path, paths):
     plot(*options(paths, "--real", "--synthetic"), "--output-dir", tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | TABLES
+    assert {path.name for path in (tmp_path / "out").iterdir()} == CHARTS | TABLES
     assert totals(tmp_path / "out") == {"real": 100, "synthetic": 40}
     printed = capsys.readouterr().out
     assert "relations of train images (split 0)" in printed
@@ -70,7 +70,7 @@ def test_plot_two_datasets_by_files(capsys, tmp_path, paths):
 def test_plot_one_dataset_by_files(tmp_path, paths, name, total):
     plot(*options(paths, f"--{name}"), "--output-dir", tmp_path / "out")
     assert totals(tmp_path / "out") == {name: total}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | TABLES
+    assert {path.name for path in (tmp_path / "out").iterdir()} == CHARTS | TABLES
 
 
 ALONE = ["DATASETS.MULTI_DATASET.ENABLED", "False"]
@@ -152,4 +152,4 @@ def test_visualize_predicate_distribution_is_the_same_command(tmp_path, paths):
     arguments = [*options(paths, "--real", "--synthetic"), "--output-dir", str(tmp_path / "out")]
     result = subprocess.run([*script, *arguments], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | TABLES
+    assert {path.name for path in (tmp_path / "out").iterdir()} == CHARTS | TABLES

@@ -52,14 +52,19 @@ def predicates(
     from rich.console import Console
 
     from speaq.config import load_config
-    from speaq.tools.distribution.files import compare_sets, save_counts, save_statistics, sets_of
-    from speaq.tools.distribution.pictures import save_pictures
+    from speaq.tools.distribution.files import (
+        compare_sets,
+        save_charts,
+        save_counts,
+        save_statistics,
+        sets_of,
+    )
     from speaq.tools.distribution.summary import summary_tables
 
     sets = _named_files(files) if by_files else sets_of(load_config(config_file, overrides))
     console = Console(markup=False, emoji=False, highlight=False)
     for comparison in compare_sets(sets, kinds, split=split):
-        save_pictures(comparison, output_dir, ending=format)
+        save_charts(comparison, output_dir, ending=format)
         save_statistics(comparison, output_dir / f"{comparison.stem}_statistics.json")
         save_counts(comparison, output_dir / f"{comparison.stem}_counts.csv")
         console.print(summary_tables(comparison))

@@ -21,8 +21,7 @@ from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
 
-WARM_UP = 2
-"""Number of runs before the timed ones."""
+WARM_UP = 2  # runs before the timed ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +48,7 @@ class Cost:
 
 
 def build_model(file: Path, *, objects: int, predicates: int) -> Speaq:
-    """Build the model of a configuration, with random weights and numbered class names.
-
-    Args:
-        file: YAML configuration.
-        objects: number of object classes.
-        predicates: number of predicate classes.
-    """
+    """Build the model of a YAML configuration, with random weights and this many numbered classes."""
     from speaq.model.build import model_config
 
     vocabulary = Vocabulary(

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from speaq.config import Config, load_config
+from speaq.config import load_config
 from speaq.files import replacing
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
@@ -42,24 +42,25 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
     console, start = Console(), time.perf_counter()
     dataset, run = folder / "dataset", folder / "run"
     cluster = Cluster(num_gpus=num_gpus)
-    cluster.trainer_options(
-        load_config(CONFIG, overrides)
-    )  # report mistakes before the data set is generated
+    # Report mistakes before the data set is generated.
+    cluster.trainer_options(load_config(CONFIG, overrides))
 
     console.rule("1. Generate a data set")
     data = _generate(dataset, console)
     console.print(f"{NUM_TRAIN:,} scenes for training, {NUM_VAL} for validation, {NUM_TEST} for the test")
 
     console.rule("2. Train a model from scratch")
-    keys = [
-        str(item) for key, path in data.settings.items() for item in (f"DATASETS.VISUAL_GENOME.{key}", path)
-    ]
-    config = load_config(CONFIG, [*keys, "OUTPUT_DIR", str(run), *overrides])
+    options = ["OUTPUT_DIR", str(run)]
+    for key, path in data.settings.items():
+        options += [f"DATASETS.VISUAL_GENOME.{key}", str(path)]
+    options += overrides
+    config = load_config(CONFIG, options)
     _remove_training(run)
     launch.train(config, cluster=cluster)
 
-    console.rule("3. Evaluate it on the test split")
-    results = _evaluate(config, cluster)
+    console.rule("3. Evaluate it on the test split")  # not used to train or to select the model
+    options += ["MODEL.WEIGHTS", f"{config.output_dir}/best", "DATASETS.TEST", "('VG_test',)"]
+    results = evaluate_with_report(load_config(CONFIG, options), cluster=cluster).module.results[0]
 
     console.rule("4. Predict the scene graph of an unseen image")
     truth, prediction = _predict(folder, run)
@@ -106,18 +107,6 @@ def _remove_training(run: Path) -> None:
         shutil.rmtree(run / name, ignore_errors=True)
     for name in ("log.txt", "metrics.json"):
         (run / name).unlink(missing_ok=True)
-
-
-def _evaluate(config: Config, cluster: Cluster) -> dict[str, Any]:
-    """Results of the best model on the test split, which was not used to train or to select it."""
-    model = {"weights": str(Path(config.output_dir) / "best")}
-    config = config.model_copy(
-        update={
-            "model": config.model.model_copy(update=model),
-            "datasets": config.datasets.model_copy(update={"test": ("VG_test",)}),
-        }
-    )
-    return evaluate_with_report(config, cluster=cluster).module.results[0]
 
 
 def _predict(folder: Path, run: Path) -> tuple[SceneGraph, SceneGraph]:

@@ -155,7 +155,7 @@ def test_repeated_call_completes_missing_files_only(tmp_path):
 
 
 def test_generate_dataset_refuses_folders_with_other_files(photo, tmp_path):
-    with pytest.raises(SpeaqError, match=r"another generated data set \(seed 11 instead of 12\)"):
+    with pytest.raises(SpeaqError, match=r"another generated dataset \(seed 11 instead of 12\)"):
         generate_dataset(photo.folder, **SMALL | {"seed": 12})
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(SpeaqError, match="holds other files"):

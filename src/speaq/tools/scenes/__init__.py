@@ -1,8 +1,8 @@
 """Generates datasets of drawn scenes in Visual Genome format.
 
-The modules, in the order in which data flows: ``kinds`` (object classes and predicates, read from
-``kinds.yaml``), ``layout`` (plans a scene), ``render`` (draws it, with ``pen`` and ``backdrop``),
-``relations`` (finds the relations), ``scene`` (one image with its annotation), ``dataset`` (many, on disk).
+In the order in which data flows: ``kinds`` (object classes and predicates, read from ``kinds.yaml``),
+``layout`` (plans a scene), ``render`` (draws it, with ``sprites`` and ``backdrop``), ``relations`` (finds the
+relations), ``scene`` (one image with its annotation), ``dataset`` (many, on disk).
 """
 
 from speaq.tools.scenes.dataset import GeneratedDataset, generate_dataset

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from speaq.tools.scenes.pen import Colour, shade
+from speaq.graph.colours import Colour, mixed
+from speaq.tools.scenes.sprites import shade
 
 # Top and bottom of the upper part (sky, wall), then far and near end of the lower part (ground, floor).
 Palette = tuple[Colour, Colour, Colour, Colour]
@@ -24,73 +25,48 @@ _INDOORS: tuple[Palette, ...] = (
     ((240, 224, 236), (234, 216, 230), (216, 194, 178), (198, 174, 158)),  # attic
 )
 _HORIZON = (0.5, 0.62)  # as a share of the height
-_FINE = 2  # scenery is drawn this many times larger and reduced
+_OVERSAMPLING = 2
+# Ellipses of a cloud: left, top and right, from the centre of a cloud of radius 1; the bottoms are level.
+_CLOUD = ((-1.9, -0.5, -0.7), (-1.35, -1.1, 0.35), (-0.25, -0.85, 1.25), (0.8, -0.35, 1.8))
 
 
 def draw_backdrop(
     rng: np.random.Generator, size: tuple[int, int], outdoors: bool, photo: bool
 ) -> Image.Image:
-    """An empty scene.
-
-    Args:
-        rng: random number generator; the result depends on no other.
-        size: width and height in pixels.
-        outdoors: sky and ground, not wall and floor.
-        photo: whether to add gradients and texture instead of flat colours.
-
-    Returns:
-        An RGB image.
-    """
+    """An RGB image (width, height) of an empty scene; ``photo`` adds gradients and texture."""
     palettes = _OUTDOORS if outdoors else _INDOORS
     palette = palettes[rng.integers(len(palettes))]
-    horizon = rng.uniform(*_HORIZON)
-    scenery = _draw_scenery(rng, size, palette, horizon, outdoors, photo)
+    scenery = _draw_scenery(rng, size, palette, outdoors, photo)
     if not photo:
         return scenery
     pixels = np.asarray(scenery.filter(ImageFilter.GaussianBlur(min(size) / 100)), dtype=np.float32)
-    pixels = pixels + _cloud(rng, size, 6, 8.0) + _cloud(rng, size, 24, 4.0)
+    pixels = pixels + _noise(rng, size, 6, 8.0) + _noise(rng, size, 24, 4.0)
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _draw_scenery(
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    palette: Palette,
-    horizon: float,
-    outdoors: bool,
-    photo: bool,
+    rng: np.random.Generator, size: tuple[int, int], palette: Palette, outdoors: bool, photo: bool
 ) -> Image.Image:
-    width, height = _FINE * size[0], _FINE * size[1]
-    middle = round(height * horizon)
+    width, height = _OVERSAMPLING * size[0], _OVERSAMPLING * size[1]
+    horizon = round(height * rng.uniform(*_HORIZON))
     top, back, front, bottom = palette if photo else (palette[1], palette[1], palette[2], palette[2])
-    rows = np.concatenate((np.linspace(top, back, middle), np.linspace(front, bottom, height - middle)))
-    rows = rows.astype(np.uint8)
-    full = Image.fromarray(rows[:, None]).resize((width, height), Image.Resampling.NEAREST)
+    rows = np.concatenate((np.linspace(top, back, horizon), np.linspace(front, bottom, height - horizon)))
+    full = Image.fromarray(rows.astype(np.uint8)[:, None])
+    full = full.resize((width, height), Image.Resampling.NEAREST)
     image = full.copy()
     draw = ImageDraw.Draw(image)
+    white = shade(palette[1], 1.5)
     if outdoors:
-        white = shade(palette[1], 1.5)
+        r = 0.06 * min(width, height)
         for _ in range(rng.integers(4)):
-            _puff(
-                draw,
-                rng.uniform(0, width),
-                rng.uniform(0.05, 0.34) * height,
-                0.06 * min(width, height),
-                white,
-            )
-        draw.polygon(_hills(rng, width, height, middle), fill=_blend(palette[1], palette[2], 0.5))
+            x, y = rng.uniform(0, width), rng.uniform(0.05, 0.34) * height
+            for x1, y1, x2 in _CLOUD:
+                draw.ellipse((x + x1 * r, y + y1 * r, x + x2 * r, y + r * 0.5), fill=white)
+        draw.polygon(_hills(rng, width, height, horizon), fill=mixed(palette[1], palette[2], 0.5))
     else:
-        draw.rectangle((0, middle - height // 40, width, middle), fill=shade(palette[1], 1.5))
-    image.paste(full.crop((0, middle, width, height)), (0, middle))
-    return image.reduce(_FINE)
-
-
-def _puff(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: Colour) -> None:
-    """A small cloud."""
-    for dx, dy, size in ((-1.3, 0.1, 0.6), (-0.5, -0.25, 0.85), (0.5, -0.1, 0.75), (1.3, 0.15, 0.5)):
-        draw.ellipse(
-            (x + (dx - size) * r, y + (dy - size) * r, x + (dx + size) * r, y + r * 0.5), fill=colour
-        )
+        draw.rectangle((0, horizon - height // 40, width, horizon), fill=white)
+    image.paste(full.crop((0, horizon, width, height)), (0, horizon))
+    return image.reduce(_OVERSAMPLING)
 
 
 def _hills(rng: np.random.Generator, width: int, height: int, horizon: int) -> list[tuple[float, float]]:
@@ -102,12 +78,7 @@ def _hills(rng: np.random.Generator, width: int, height: int, horizon: int) -> l
     return [*zip(x.tolist(), y.tolist(), strict=True), (width, horizon + 1), (0, horizon + 1)]
 
 
-def _blend(a: Colour, b: Colour, share: float) -> Colour:
-    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
-    return (red, green, blue)
-
-
-def _cloud(rng: np.random.Generator, size: tuple[int, int], cells: int, strength: float) -> np.ndarray:
+def _noise(rng: np.random.Generator, size: tuple[int, int], cells: int, strength: float) -> np.ndarray:
     """Smooth colour noise (H, W, 3): a grid of random colours, enlarged bicubically."""
     grid = 128 + strength * rng.standard_normal((cells, cells, 3))
     grid[..., :] = 0.7 * grid.mean(axis=-1, keepdims=True) + 0.3 * grid

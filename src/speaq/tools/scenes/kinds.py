@@ -1,35 +1,19 @@
 """The object classes and predicates of generated scenes, read from ``kinds.yaml``.
 
 Lengths of a scene are in units of the image's shorter side; y runs down. "Host" and "guest" are the two
-things of a touching pair: a table is the host of the cup on it.
+objects of a touching pair: a table is the host of the cup on it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter
 
-from speaq.tools.scenes.pen import Colour, Point, Shape, smooth
+from speaq.graph.colours import Colour
+from speaq.tools.scenes.sprites import Sprite, parse_shapes
 
 Range = tuple[float, float]
-Shapes = tuple[Shape, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sprite:
-    """How to draw a kind of thing in one pose.
-
-    Attributes:
-        width: width of its frame, which is 100 high.
-        layers: drawn one after the other; a guest inside comes after the first.
-        foot: where it stands or is held, as a share of its width.
-    """
-
-    width: float
-    layers: tuple[Shapes, ...]
-    foot: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +63,7 @@ class Kind:
         stands: whether it can stand on the ground by itself.
         flies: the pose in which it flies, or None.
         hides: whether it can be partly behind a landmark.
-        landmark: whether things can be in front of it or behind it.
+        landmark: whether other objects can be in front of it or behind it.
         outdoors: whether a scene with it is never in a room.
         chance: relative frequency with which it is chosen; 1 for most kinds.
     """
@@ -97,78 +81,26 @@ class Kind:
     outdoors: bool = False
     chance: float = 1.0
 
-
-def _parse_points(text: str) -> list[Point]:
-    """The points of ``x,y x,y ...``."""
-    return [(float(x), float(y)) for x, y in (point.split(",") for point in text.split())]
-
-
-def _parse_shape(command: str, places: str) -> Shape:
-    """The shape of one line of the file."""
-    form, colour, *size = command.split()
-    name, _, factor = colour.partition("*")
-    outlines = [[_parse_points(line) for line in outline.split("/")] for outline in places.split(";")]
-    if form in ("curve", "band"):
-        outlines = [[smooth(line) for line in outline] for outline in outlines]
-    return Shape(
-        form={"curve": "line", "band": "polygon"}.get(form, form),
-        colour=name,
-        factor=float(factor or 1),
-        size=float(size[0]) if size else 0.0,
-        outlines=tuple([point for line in outline for point in line] for outline in outlines),
-    )
-
-
-def _shift(shape: Shape, x: float, y: float) -> Shape:
-    """The shape moved by (x, y)."""
-    moved = 1 if shape.form in ("ellipse", "slice") else None  # only the centre, or all points
-    return replace(
-        shape,
-        outlines=tuple(
-            [(x + px, y + py) for px, py in points[:moved]] + list(points[len(points[:moved]) :])
-            for points in shape.outlines
-        ),
-    )
-
-
-def _parse_shapes(lines: Iterable[dict[str, str]], parts: dict[str, Shapes]) -> Shapes:
-    """The shapes of one layer of a sprite."""
-    shapes: list[Shape] = []
-    for line in lines:
-        ((command, places),) = line.items()
-        if command.startswith("use "):
-            ((x, y),) = _parse_points(places)
-            shapes += [_shift(shape, x, y) for shape in parts[command.removeprefix("use ")]]
-        else:
-            shapes.append(_parse_shape(command, places))
-    return tuple(shapes)
-
-
-def _parse_sprite(entry: dict[str, Any], parts: dict[str, Shapes]) -> Sprite:
-    layers = tuple(_parse_shapes(entry[key], parts) for key in ("shapes", "front") if key in entry)
-    return Sprite(width=entry["width"], layers=layers, foot=entry.get("foot", 0.5))
-
-
-def _as_tuples(value: Any) -> Any:
-    """Lists, also nested ones, as tuples."""
-    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+    @property
+    def subject_rank(self) -> int:
+        """Its place in `SUBJECT_ORDER`."""
+        return SUBJECT_ORDER.index(self.name)
 
 
 def _read_kinds() -> tuple[tuple[Kind, ...], dict[str, Colour]]:
-    """The kinds, and the colours that are the same for all things."""
+    """The kinds, and the colours that all objects have in common."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # about ten times faster, where PyYAML has it
     content = yaml.load(Path(__file__).with_name("kinds.yaml").read_bytes(), loader)
-    parts = {name: _parse_shapes(lines, {}) for name, lines in content["parts"].items()}
-    kinds = []
     for name, entry in content["kinds"].items():
-        sprites = {pose: _parse_sprite(sprite, parts) for pose, sprite in entry.pop("sprites").items()}
-        spots = tuple(
-            Spot(**{key: _as_tuples(value) for key, value in spot.items()}) for spot in entry.pop("spots", ())
-        )
-        colours = {part: _as_tuples(choices) for part, choices in entry.pop("colours").items()}
-        heights = _as_tuples(entry.pop("heights"))
-        kinds.append(Kind(name=name, heights=heights, colours=colours, sprites=sprites, spots=spots, **entry))
-    return tuple(kinds), {name: _as_tuples(colour) for name, colour in content["fixed_colours"].items()}
+        entry["name"] = name
+        for sprite in entry["sprites"].values():
+            layers = [sprite.pop(key) for key in ("shapes", "front") if key in sprite]
+            sprite["layers"] = [parse_shapes(lines, content["parts"]) for lines in layers]
+    arrays = ConfigDict(arbitrary_types_allowed=True)
+    return (
+        TypeAdapter(tuple[Kind, ...], config=arrays).validate_python([*content["kinds"].values()]),
+        TypeAdapter(dict[str, Colour]).validate_python(content["fixed_colours"]),
+    )
 
 
 # The first kinds alone already make scenes with every predicate of the default vocabulary.
@@ -180,7 +112,7 @@ PREDICATES: tuple[str, ...] = (
     "riding", "wearing", "carrying",
 )  # fmt: skip
 
-# Of two things side by side, or one before the other, the earlier one here is the subject, as people say
+# Of two objects side by side, or one before the other, the earlier one here is the subject, as people say
 # "the cat left of the house" and not "the house right of the cat".
 SUBJECT_ORDER: tuple[str, ...] = (
     "person", "dog", "cat", "bird", "horse", "kite", "balloon", "ball", "cup", "flower",

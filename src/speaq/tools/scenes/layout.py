@@ -1,24 +1,21 @@
-"""Planning a scene: which things, how large, and where.
+"""Plans a scene: which objects, how large, and where.
 
-A scene is a row of two or three groups on the ground. A group is a thing that stands there, its base, and up
-to two guests: on it, in it, under it, above it, before it or behind it. Only the places are planned here;
-which relations hold is decided from the boxes (``relations``), first from the planned ones, to discard
-unclear scenes early, and in the end from those of the visible parts.
-
-Lengths are in units of the image's shorter side; y runs down from the top of the image.
+A scene is a row of two or three groups on the ground: an object that stands there, its base, and up to two
+guests. Lengths are in units of the image's shorter side; y runs down from the top of the image.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from speaq.tools.scenes.kinds import SUBJECT_ORDER, Kind, Range, Spot, Sprite
-from speaq.tools.scenes.pen import HEIGHT
-from speaq.tools.scenes.relations import UnclearError, find_relations, pair_relation
+from speaq.tools.scenes.kinds import Kind, Range, Spot
+from speaq.tools.scenes.relations import UnclearError, find_relations
+from speaq.tools.scenes.sprites import HEIGHT, Sprite
 
-THINGS = (3, 5)  # minimum and maximum number in a scene
-MARGIN = 0.015  # minimum distance between a thing and the edge of the image
+NUM_OBJECTS = (3, 5)  # minimum and maximum number in a scene
+MARGIN = 0.015  # minimum distance between an object and the edge of the image
 
 # How often a group has these guests: the long tail. Left and right follow from the row.
 _GROUPS: dict[tuple[str, ...], float] = {
@@ -40,27 +37,36 @@ _GROUPS: dict[tuple[str, ...], float] = {
 _GAPS = (0.04, 0.17)  # between neighbouring groups
 _THREE_GROUPS = 0.2  # share of scenes with a third group
 _SORTED = 0.3  # share of scenes whose groups stand in subject order; the others in any order
-_ATTEMPTS = 80
+_ATTEMPTS = 80  # large groups fit less often; without many attempts most scenes would be small
+_GUEST_ATTEMPTS = 8
 # Drawing order of guests; the base's layers are at 0 and 1.
 _DRAWN = {"behind": -2.0, "inside": 0.4, "before": 3.0}
 
+# Guests that need no spot: how far across the host (shares of its width, behind it from either side), up (-1)
+# from its top or foot or down (1), at what distance, and how wide at most (share of its width).
+_NEARBY = {
+    "above": ((0.3, 0.7), -1, (0.04, 0.15), math.inf),
+    "behind": ((-0.06, 0.3), -1, (0.045, 0.065), 1.0),
+    "in front of": ((0.2, 0.8), 1, (0.05, 0.075), 0.65),
+}
+
 
 class CannotPlaceError(Exception):
-    """The things of a scene do not fit; the caller plans another scene."""
+    """The objects of a scene do not fit; the caller plans another scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thing:
-    """One thing of a scene.
+class SceneObject:
+    """One object of a scene.
 
     Attributes:
-        kind: what it is.
-        box: (4,) xyxy of the whole thing, hidden parts included.
+        kind: its class.
+        box: (4,) xyxy of the whole object, hidden parts included.
         pose: how it is drawn, a key of ``kind.sprites``.
         mirror: whether it faces left.
         order: drawing order; higher numbers are drawn later.
         rests: whether it stands on something, and so has a shadow at its foot.
-        peeks: whether it must be partly hidden.
+        occluded: whether it must be partly hidden.
     """
 
     kind: Kind
@@ -69,7 +75,7 @@ class Thing:
     mirror: bool = False
     order: float = 0.0
     rests: bool = True
-    peeks: bool = False
+    occluded: bool = False
 
     @property
     def sprite(self) -> Sprite:
@@ -82,34 +88,20 @@ class Thing:
         step = 0.1 if self.order else 1.0
         return [self.order + step * layer for layer in range(len(self.sprite.layers))]
 
-    @property
-    def width(self) -> float:
-        """Width of the whole thing, hidden parts included."""
-        return float(self.box[2] - self.box[0])
-
-    def moved(self, x: float, y: float) -> "Thing":
-        """The same thing, moved by (x, y)."""
+    def moved(self, x: float, y: float) -> "SceneObject":
+        """The same object, moved by (x, y)."""
         return replace(self, box=self.box + np.array((x, y, x, y)))
 
 
 def plan_scene(
     rng: np.random.Generator, kinds: Sequence[Kind], predicates: Sequence[str], width: float, height: float
-) -> list[Thing]:
-    """A scene whose planned boxes are clear.
+) -> list[SceneObject]:
+    """Plan a scene: 3 to 5 objects of different kinds inside the image, whose relations are clear.
 
-    Args:
-        rng: random number generator; the result depends on no other.
-        kinds: the things that may occur.
-        predicates: the predicates that may be planned.
-        width: width of the image.
-        height: height of the image; the smaller of the two is 1.
-
-    Returns:
-        3 to 5 things of different kinds, inside the image.
+    Only these kinds and predicates are planned. The smaller of ``width`` and ``height`` is 1.
     """
     while True:
         plans = _choose_groups(rng, predicates)
-        # Large groups fit less often; without many attempts most scenes would be small.
         for _ in range(_ATTEMPTS):
             try:
                 return _attempt(rng, plans, list(kinds), width, height)
@@ -124,46 +116,36 @@ def _choose_groups(rng: np.random.Generator, predicates: Sequence[str]) -> list[
     while True:
         size = 3 if rng.random() < _THREE_GROUPS else 2
         chosen = [plans[i] for i in rng.choice(len(plans), size=size, p=weights / weights.sum())]
-        if THINGS[0] <= size + sum(map(len, chosen)) <= THINGS[1]:
+        if NUM_OBJECTS[0] <= size + sum(map(len, chosen)) <= NUM_OBJECTS[1]:
             return sorted(chosen, key=len, reverse=True)
 
 
 def _attempt(
     rng: np.random.Generator, plans: list[tuple[str, ...]], available: list[Kind], width: float, height: float
-) -> list[Thing]:
-    bases = [_place_base(rng, plan, available) for plan in plans]
-    if sum(base.width for base in bases) + 2 * MARGIN + _GAPS[0] * (len(bases) - 1) > width:
+) -> list[SceneObject]:
+    groups = [[_place_base(rng, plan, available)] for plan in plans]
+    widths = [float(base.box[2] - base.box[0]) for (base,) in groups]
+    if sum(widths) + 2 * MARGIN + _GAPS[0] * (len(groups) - 1) > width:
         raise CannotPlaceError
-    groups = [_place_guests(rng, plan, base, available) for plan, base in zip(plans, bases, strict=True)]
+    for plan, group in zip(plans, groups, strict=True):
+        for predicate in plan:
+            group.append(_place_guest(rng, predicate, group, available))
+            available.remove(group[-1].kind)
     groups = _arrange(rng, groups, width, height)
-    things = [thing for group in groups for thing in group]
     expected = np.concatenate([_expected_boxes(group) for group in groups])
-    find_relations([thing.kind for thing in things], expected)
-    return things
+    objects = [one for group in groups for one in group]
+    find_relations([one.kind for one in objects], expected)  # discards unclear scenes before they are drawn
+    return objects
 
 
-def _place_base(rng: np.random.Generator, plan: tuple[str, ...], available: list[Kind]) -> Thing:
-    """A thing that stands at (0, 0) and can have such guests; takes its kind out of ``available``."""
+def _place_base(rng: np.random.Generator, plan: tuple[str, ...], available: list[Kind]) -> SceneObject:
+    """An object that stands at (0, 0) and can have such guests; takes its kind out of ``available``."""
     names = {kind.name for kind in available}
-    standing = [kind for kind in available if kind.stands]
-    kind = _pick(
-        rng, [kind for kind in standing if all(offers(kind, predicate, names) for predicate in plan)]
-    )
+    hosts = [kind for kind in available if kind.stands and all(offers(kind, guest, names) for guest in plan)]
+    kind = _pick(rng, hosts)
     available.remove(kind)
     pose = next((spot.host_pose for spot in kind.spots if spot.predicate in plan and spot.host_pose), "")
-    return Thing(kind=kind, pose=pose, box=_size(rng, kind, pose), mirror=bool(rng.integers(2)))
-
-
-def _place_guests(
-    rng: np.random.Generator, plan: tuple[str, ...], base: Thing, available: list[Kind]
-) -> list[Thing]:
-    """The base and its guests, whose kinds are taken out of ``available``."""
-    group = [base]
-    for predicate in plan:
-        spot = next((spot for spot in base.kind.spots if spot.predicate == predicate), None)
-        group.append(_attach(rng, predicate, spot, group, available))
-        available.remove(group[-1].kind)
-    return group
+    return SceneObject(kind=kind, pose=pose, box=_size(rng, kind, pose), mirror=bool(rng.integers(2)))
 
 
 def offers(kind: Kind, predicate: str, names: set[str]) -> bool:
@@ -188,22 +170,19 @@ def _size(
     return np.array((-0.5 * shape * tall, -tall, 0.5 * shape * tall, 0.0))
 
 
-def _attach(
-    rng: np.random.Generator, predicate: str, spot: Spot | None, group: list[Thing], available: list[Kind]
-) -> Thing:
-    """A guest for the group's base whose pairs with the group's other guests are clear."""
-    base = group[0]
-    for _ in range(8):
+def _place_guest(
+    rng: np.random.Generator, predicate: str, group: list[SceneObject], available: list[Kind]
+) -> SceneObject:
+    """A guest for the group's base (its first object) whose pairs with the other guests are clear."""
+    spot = next((spot for spot in group[0].kind.spots if spot.predicate == predicate), None)
+    for _ in range(_GUEST_ATTEMPTS):
         if spot is not None:
-            guest = _at_spot(rng, spot, base, available)
-        elif predicate == "above":
-            guest = _above(rng, group, available)
+            guest = _at_spot(rng, spot, group[0], available)
         else:
-            guest = _in_depth(rng, predicate, base, available)
+            guest = _nearby(rng, predicate, group[-1] if predicate == "above" else group[0], available)
         try:
             for other in group[1:]:
-                first, second = sorted((guest, other), key=lambda thing: SUBJECT_ORDER.index(thing.kind.name))
-                pair_relation(first.kind, first.box, second.kind, second.box)
+                find_relations([guest.kind, other.kind], np.array((guest.box, other.box)))
         except UnclearError:
             continue
         return guest
@@ -227,77 +206,61 @@ def _between(rng: np.random.Generator, bounds: Range, low: float, high: float) -
     return low + (high - low) * rng.uniform(*bounds)
 
 
-def _at_spot(rng: np.random.Generator, spot: Spot, host: Thing, available: list[Kind]) -> Thing:
+def _at_spot(rng: np.random.Generator, spot: Spot, host: SceneObject, available: list[Kind]) -> SceneObject:
     """A guest that fits this spot of the host."""
     x1, y1, x2, y2 = host.box
-    room = ((x2 - x1) * spot.room[0], (y2 - y1) * spot.room[1])
     kind = _pick(rng, [kind for kind in available if kind.name in spot.guests])
-    box = _size(rng, kind, spot.guest_pose, room)
+    box = _size(rng, kind, spot.guest_pose, ((x2 - x1) * spot.room[0], (y2 - y1) * spot.room[1]))
     mirror = host.mirror if spot.guest_pose else bool(rng.integers(2))
     across = (1 - spot.across[1], 1 - spot.across[0]) if host.mirror else spot.across
     foot = kind.sprites[spot.guest_pose].foot
     foot = 0.5 - foot if mirror else foot - 0.5
     x = _between(rng, across, x1, x2) - foot * (box[2] - box[0])
     y = _between(rng, spot.down, y1, y2) - (1 - spot.seat) * box[1]
-    return Thing(
+    guest = SceneObject(kind=kind, box=box, pose=spot.guest_pose, mirror=mirror, order=_DRAWN[spot.depth])
+    return replace(guest, rests=spot.predicate in ("on", "under")).moved(x, y)
+
+
+def _nearby(
+    rng: np.random.Generator, predicate: str, host: SceneObject, available: list[Kind]
+) -> SceneObject:
+    """A guest above, behind or in front of the host."""
+    if predicate == "above":
+        kinds = [kind for kind in available if kind.flies is not None]
+    elif predicate == "in front of":
+        kinds = [kind for kind in available if kind.stands and not kind.landmark]
+    else:  # of the landmarks, trees hide, and only a house is large enough for them
+        house = host.kind.name == "house"
+        kinds = [kind for kind in available if kind.hides and (not kind.landmark or house)]
+    kind = _pick(rng, kinds)
+    pose = kind.flies or "" if predicate == "above" else ""
+    across, direction, distance, widest = _NEARBY[predicate]
+    left, top, right, ground = host.box
+    box = _size(rng, kind, pose, (widest * (right - left), 9.0))
+    if predicate == "behind" and not rng.integers(2):
+        left, right = right, left
+    x = _between(rng, across, left, right)
+    y = (top if predicate == "above" else ground) + direction * rng.uniform(*distance)
+    guest = SceneObject(
         kind=kind,
-        pose=spot.guest_pose,
         box=box,
-        mirror=mirror,
-        order=_DRAWN[spot.depth],
-        rests=spot.predicate in ("on", "under"),
-    ).moved(x, y)
-
-
-def _above(rng: np.random.Generator, group: list[Thing], available: list[Kind]) -> Thing:
-    """A guest in the air over the last thing of the group."""
-    kind = _pick(rng, [kind for kind in available if kind.flies is not None])
-    pose = kind.flies or ""
-    below = group[-1].box
-    box = _size(rng, kind, pose)
-    x = _between(rng, (0.3, 0.7), below[0], below[2])
-    y = below[1] - rng.uniform(0.04, 0.15)
-    mirror = bool(rng.integers(2))
-    guest = Thing(kind=kind, pose=pose, box=box, mirror=mirror, order=_DRAWN["before"], rests=False)
+        pose=pose,
+        mirror=bool(rng.integers(2)),
+        order=_DRAWN["behind" if predicate == "behind" else "before"],
+        rests=predicate != "above",
+        occluded=predicate == "behind",
+    )
     return guest.moved(x, y)
 
 
-def _in_depth(rng: np.random.Generator, predicate: str, base: Thing, available: list[Kind]) -> Thing:
-    """A guest in front of a landmark, or looking out from behind it at one side."""
-    x1, _, x2, ground = base.box
-    hidden = predicate == "behind"
-    if hidden:
-        # Of the landmarks, trees hide, and only a house is large enough for them.
-        kinds = [
-            kind for kind in available if kind.hides and (not kind.landmark or base.kind.name == "house")
-        ]
-    else:
-        kinds = [kind for kind in available if kind.stands and not kind.landmark]
-    kind = _pick(rng, kinds)
-    box = _size(rng, kind, "", ((1.0 if hidden else 0.65) * (x2 - x1), 9.0))
-    if hidden:
-        near, far = (x1, x2) if rng.integers(2) else (x2, x1)
-        x = _between(rng, (-0.06, 0.3), near, far)
-        y = ground - rng.uniform(0.045, 0.065)
-    else:
-        x, y = _between(rng, (0.2, 0.8), x1, x2), ground + rng.uniform(0.05, 0.075)
-    return Thing(
-        kind=kind,
-        box=box,
-        mirror=bool(rng.integers(2)),
-        order=_DRAWN["behind" if hidden else "before"],
-        peeks=hidden,
-    ).moved(x, y)
-
-
 def _arrange(
-    rng: np.random.Generator, groups: list[list[Thing]], width: float, height: float
-) -> list[list[Thing]]:
+    rng: np.random.Generator, groups: list[list[SceneObject]], width: float, height: float
+) -> list[list[SceneObject]]:
     """The groups in a row on the ground, side by side and inside the image."""
     rng.shuffle(groups)
     if rng.random() < _SORTED:
-        groups.sort(key=lambda group: SUBJECT_ORDER.index(group[0].kind.name))
-    extents = [np.array([thing.box for thing in group]) for group in groups]
+        groups.sort(key=lambda group: group[0].kind.subject_rank)
+    extents = [np.array([one.box for one in group]) for group in groups]
     widths = [boxes[:, 2].max() - boxes[:, 0].min() for boxes in extents]
     gaps = rng.uniform(*_GAPS, size=len(groups) - 1)
     spare = width - 2 * MARGIN - sum(widths) - gaps.sum()
@@ -308,19 +271,18 @@ def _arrange(
     placed = []
     for group, boxes, wide, gap in zip(groups, extents, widths, [*gaps, 0.0], strict=True):
         y = ground + rng.uniform(-0.012, 0.012)
-        placed.append([thing.moved(x - boxes[:, 0].min(), y) for thing in group])
+        placed.append([one.moved(x - boxes[:, 0].min(), y) for one in group])
         x += wide + gap
-    if any(thing.box[1] < MARGIN or thing.box[3] > height - MARGIN for group in placed for thing in group):
+    if any(one.box[1] < MARGIN or one.box[3] > height - MARGIN for group in placed for one in group):
         raise CannotPlaceError
     return placed
 
 
-def _expected_boxes(group: list[Thing]) -> np.ndarray:
+def _expected_boxes(group: list[SceneObject]) -> np.ndarray:
     """The approximate boxes (N, 4) of the visible parts: a guest inside ends at its host's rim."""
-    boxes = np.array([thing.box for thing in group])
+    boxes = np.array([one.box for one in group])
     top, bottom = boxes[0, 1], boxes[0, 3]
     rim = next((spot.rim for spot in group[0].kind.spots if spot.depth == "inside"), 1.0)
-    for i, thing in enumerate(group):
-        if thing.order == _DRAWN["inside"]:
-            boxes[i, 3] = min(boxes[i, 3], top + rim * (bottom - top))
+    inside = np.array([one.order == _DRAWN["inside"] for one in group])
+    boxes[inside, 3] = np.minimum(boxes[inside, 3], top + rim * (bottom - top))
     return boxes

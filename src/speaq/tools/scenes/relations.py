@@ -1,69 +1,53 @@
 """Finds the relations of a scene from the visible boxes and the classes alone.
 
-Every pair of things has one predicate, none, or is unclear; scenes with an unclear pair are not used. A
-pair that touches is looked up in the spots of its two kinds (a cup whose bottom is at the top of a table is
-on it). Otherwise, at a landmark, the thing that stands lower in the picture is in front. Of a pair with a
-gap, neighbours at one level are left or right of each other, and what hangs over another thing is above it.
-Between "holds" and "does not hold" lies a margin: nearly touching, nearly level and nearly a neighbour are
-unclear.
-
-Lengths are in units of the image's shorter side. N: things of a scene.
+A pair has one predicate, none, or is unclear (within the margin of a rule); scenes with an unclear pair are
+not used. Lengths are in units of the image's shorter side. N: objects of a scene.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
-from speaq.tools.scenes.kinds import SUBJECT_ORDER, Kind
+from speaq.tools.scenes.kinds import Kind
 
 # (clearly holds up to, clearly fails from)
-GAP = (0.016, 0.03)  # between touching things
+GAP = (0.016, 0.03)  # between touching objects
 NEAR = (0.2, 0.25)  # between neighbours side by side
-OVER = (0.2, 0.26)  # between a thing and what is above it
-LEVEL = (0.11, 0.135)  # between the bottoms of things at one level
-ALIGNED = (0.5, 0.8)  # share of the narrower thing that is not over or under the other
-DEPTH = 0.025  # between the bottoms of two things of which one is in front
-GROUND = 0.64  # a thing before or behind a landmark ends below this share of the landmark's height
+OVER = (0.2, 0.26)  # between an object and what is above it
+LEVEL = (0.11, 0.135)  # between the bottoms of objects at one level
+ALIGNED = (0.5, 0.8)  # share of the narrower object that is not over or under the other
+DEPTH = 0.025  # between the bottoms of two objects of which one is in front
+GROUND = 0.64  # an object before or behind a landmark ends below this share of the landmark's height
 
 SIDEWAYS = ("left of", "right of")
-
-Relation = tuple[int, str, int]
 
 
 class UnclearError(Exception):
     """The predicate of a pair is ambiguous: the pair is within the margin of a rule."""
 
 
-def find_relations(kinds: Sequence[Kind], boxes: np.ndarray) -> list[Relation]:
-    """All relations of a scene, as (subject, predicate, object), in order of the pairs.
-
-    Args:
-        kinds: kinds of the N things.
-        boxes: (N, 4), xyxy, of their visible parts, in scene units.
+def find_relations(kinds: Sequence[Kind], boxes: np.ndarray) -> list[tuple[int, str, int]]:
+    """All relations (subject, predicate, object) of objects with these visible boxes (N, 4), xyxy.
 
     Raises:
         UnclearError: a pair is within the margin of a rule.
     """
     relations = []
-    for first in range(len(kinds)):
-        for second in range(first + 1, len(kinds)):
-            pair = sorted((first, second), key=lambda thing: SUBJECT_ORDER.index(kinds[thing].name))
-            relation = pair_relation(kinds[pair[0]], boxes[pair[0]], kinds[pair[1]], boxes[pair[1]])
-            if relation is not None:
-                predicate, swapped = relation
-                subject, other = reversed(pair) if swapped else pair
-                relations.append((subject, predicate, other))
+    for pair in combinations(range(len(kinds)), 2):
+        a, b = sorted(pair, key=lambda index: kinds[index].subject_rank)
+        relation = pair_relation(kinds[a], boxes[a], kinds[b], boxes[b])
+        if relation is not None:
+            predicate, swapped = relation
+            relations.append((b, predicate, a) if swapped else (a, predicate, b))
     return relations
 
 
 def pair_relation(first: Kind, a: np.ndarray, second: Kind, b: np.ndarray) -> tuple[str, bool] | None:
-    """The predicate of a pair given in subject order, and whether subject and object are the other way round.
+    """The predicate of a pair in `SUBJECT_ORDER` with boxes a, b (4,), and whether the second is the subject.
 
-    Args:
-        first: the kind that comes first in `SUBJECT_ORDER`.
-        a: (4,) its box, xyxy.
-        second: the other kind.
-        b: (4,) its box, xyxy.
+    Of a pair with a gap, neighbours at one level are left or right of each other, and what hangs over another
+    object is above it.
 
     Raises:
         UnclearError: the pair is within the margin of a rule.
@@ -93,6 +77,7 @@ def _all_hold(*tests: tuple[float, tuple[float, float]]) -> bool:
 
 
 def _touching(first: Kind, a: np.ndarray, second: Kind, b: np.ndarray) -> tuple[str, bool]:
+    """The relation of one of their spots; or, at a landmark, what stands lower in the image is in front."""
     found = []
     for host, host_box, guest, guest_box in ((second, b, first, a), (first, a, second, b)):
         height = float((guest_box[3] - host_box[1]) / (host_box[3] - host_box[1]))

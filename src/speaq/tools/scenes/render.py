@@ -1,6 +1,6 @@
 """Renders a planned scene, and finds the boxes of what is visible in the image.
 
-N: things of a scene. H, W: height and width of the image in pixels.
+N: objects of a scene. H, W: height and width of the image in pixels.
 """
 
 import colorsys
@@ -9,103 +9,76 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from speaq.graph.colours import Colour
 from speaq.tools.scenes.backdrop import draw_backdrop, vignette
 from speaq.tools.scenes.kinds import FIXED_COLOURS, Kind
-from speaq.tools.scenes.layout import Thing
-from speaq.tools.scenes.pen import HEIGHT, Colour, Pen
+from speaq.tools.scenes.layout import SceneObject
+from speaq.tools.scenes.sprites import draw_layer
 
 _LIGHT = np.array((-0.55, -0.83), dtype=np.float32)  # where the light of a "photo" comes from: x, y
 
 
 def render(
-    rng: np.random.Generator, things: Sequence[Thing], size: tuple[int, int], photo: bool
+    rng: np.random.Generator, objects: Sequence[SceneObject], size: tuple[int, int], photo: bool
 ) -> tuple[Image.Image, np.ndarray, np.ndarray]:
-    """Draw a scene.
-
-    Args:
-        rng: random number generator; the result depends on no other.
-        things: N planned things, in units of the image's shorter side.
-        size: width and height in pixels.
-        photo: textured, shaded and noisy rather than flat.
+    """Draw a scene of N planned objects; a "photo" is textured, shaded and noisy rather than flat.
 
     Returns:
-        The RGB image; boxes (N, 4) int64, xyxy in pixels, around the pixels of which each thing covers at
-        least half (all zero if there are none); the share (N,) of each thing that is not hidden by others.
+        The RGB image; boxes (N, 4) int64, xyxy in pixels, around the pixels of which each object covers at
+        least half (all zero if there are none); the share (N,) of each object that others do not hide.
     """
     unit = min(size)
-    canvas = draw_backdrop(rng, size, any(thing.kind.outdoors for thing in things), photo)
-    colours = [_pick_colours(rng, thing.kind) for thing in things]
-    layers = [
-        (order, i, layer) for i, thing in enumerate(things) for layer, order in enumerate(thing.layer_orders)
+    oversampling = 4 if unit <= 192 else 3 if unit <= 512 else 2
+    canvas = draw_backdrop(rng, size, any(one.kind.outdoors for one in objects), photo)
+    colours = [_pick_colours(rng, one.kind) for one in objects]
+    orders = [
+        (order, i, layer) for i, one in enumerate(objects) for layer, order in enumerate(one.layer_orders)
     ]
-    seen = np.zeros((len(things), size[1], size[0]), dtype=np.float32)
-    whole = np.zeros_like(seen)
-    for _, i, layer in sorted(layers):
-        if photo and layer == 0 and things[i].rests:
-            _cast_shadow(canvas, things[i].box * unit)
-        patch, corner = _draw_sprite(things[i], layer, colours[i], unit)
+    visible = np.zeros((len(objects), size[1], size[0]), dtype=np.float32)
+    whole = np.zeros_like(visible)
+    for _, i, layer in sorted(orders):
+        box = objects[i].box * unit
+        if photo and layer == 0 and objects[i].rests:
+            _cast_shadow(canvas, box)
+        patch, corner = draw_layer(
+            objects[i].sprite, layer, colours[i], box, mirror=objects[i].mirror, oversampling=oversampling
+        )
         alpha = np.asarray(patch.getchannel("A"), dtype=np.float32) / 255
         if photo:
             patch = _shade_in_light(patch, alpha)
         canvas.paste(patch, corner, patch)
         area = (slice(corner[1], corner[1] + patch.height), slice(corner[0], corner[0] + patch.width))
-        seen[:, *area] *= 1 - alpha
-        seen[i, *area] += alpha
+        visible[:, *area] *= 1 - alpha
+        visible[i, *area] += alpha
         whole[i, *area] = 1 - (1 - whole[i, *area]) * (1 - alpha)
     if photo:
         canvas = _add_camera_effects(rng, canvas)
-    share = seen.sum(axis=(1, 2)) / whole.sum(axis=(1, 2))
-    return canvas, np.array([_bounds(mask >= 0.5) for mask in seen]), share
+    share = visible.sum(axis=(1, 2)) / whole.sum(axis=(1, 2))
+    return canvas, np.array([_bounds(mask >= 0.5) for mask in visible]), share
 
 
 def _pick_colours(rng: np.random.Generator, kind: Kind) -> dict[str, Colour]:
     """One colour for each part, all shifted by the same small random amount."""
-    hue, saturation, value = rng.uniform((-0.02, -0.08, -0.07), (0.02, 0.08, 0.05))
-    own = {
-        part: _move(choices[rng.integers(len(choices))], float(hue), float(saturation), float(value))
-        for part, choices in kind.colours.items()
-    }
-    return FIXED_COLOURS | own
-
-
-def _move(colour: Colour, hue: float, saturation: float, value: float) -> Colour:
-    h, s, v = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
-    # Near-white and near-grey parts keep their tint.
-    moved = colorsys.hsv_to_rgb((h + hue) % 1, min(1.0, s * (1 + saturation)), min(1.0, v * (1 + value)))
-    red, green, blue = (round(255 * channel) for channel in moved)
-    return (red, green, blue)
-
-
-def _draw_sprite(
-    thing: Thing, layer: int, colours: dict[str, Colour], unit: int
-) -> tuple[Image.Image, tuple[int, int]]:
-    """One layer of a thing as an RGBA patch, and where its top left pixel goes."""
-    fine = 4 if unit <= 192 else 3 if unit <= 512 else 2
-    box = thing.box * unit
-    left, top = np.floor(box[:2]).astype(int).tolist()
-    right, bottom = np.ceil(box[2:]).astype(int).tolist()
-    width = thing.sprite.width
-    pen = Pen(
-        size=((right - left) * fine, (bottom - top) * fine),
-        corner=((box[0] - left) * fine, (box[1] - top) * fine),
-        scale=((box[2] - box[0]) * fine / width, (box[3] - box[1]) * fine / HEIGHT),
-        width=width,
-        mirror=thing.mirror,
-    )
-    pen.draw(thing.sprite.layers[layer], colours)
-    return pen.image.reduce(fine), (left, top)
+    hue, saturation, value = rng.uniform((-0.02, -0.08, -0.07), (0.02, 0.08, 0.05)).tolist()
+    colours = dict(FIXED_COLOURS)
+    for part, choices in kind.colours.items():
+        h, s, v = colorsys.rgb_to_hsv(*(channel / 255 for channel in choices[rng.integers(len(choices))]))
+        # A factor of the saturation keeps the tint of near-white and near-grey parts.
+        moved = colorsys.hsv_to_rgb((h + hue) % 1, min(1.0, s * (1 + saturation)), min(1.0, v * (1 + value)))
+        red, green, blue = (round(255 * channel) for channel in moved)
+        colours[part] = (red, green, blue)
+    return colours
 
 
 def _cast_shadow(canvas: Image.Image, box: np.ndarray) -> None:
-    """Darken the ground around a thing's foot."""
+    """Darken the ground around an object's foot."""
     unit = min(canvas.size)
     x, y, rx, ry = (box[0] + box[2]) / 2 + 0.015 * unit, box[3], 0.5 * (box[2] - box[0]), 0.03 * unit
     blur = 0.018 * unit
     left, top = int(x - rx - 2 * blur), int(y - ry - 2 * blur)
     spot = Image.new("L", (int(2 * rx + 4 * blur), int(2 * ry + 4 * blur)))
     ImageDraw.Draw(spot).ellipse((x - rx - left, y - ry - top, x + rx - left, y + ry - top), fill=88)
-    spot = spot.filter(ImageFilter.GaussianBlur(blur))
-    canvas.paste((30, 26, 44), (left, top), spot)
+    canvas.paste((30, 26, 44), (left, top), spot.filter(ImageFilter.GaussianBlur(blur)))
 
 
 def _shade_in_light(patch: Image.Image, alpha: np.ndarray) -> Image.Image:
@@ -138,7 +111,4 @@ def _add_camera_effects(rng: np.random.Generator, canvas: Image.Image) -> Image.
 
 def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
     """The smallest box (xyxy, in pixels) around the true cells of ``mask`` (H, W)."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return (0, 0, 0, 0)
-    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return Image.fromarray(mask).getbbox() or (0, 0, 0, 0)

@@ -1,6 +1,6 @@
 """Generates one image with its annotation from a seed and an index.
 
-N: things of a scene, M: relations.
+N: objects of a scene, M: relations.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from speaq.tools.scenes.relations import SIDEWAYS, UnclearError, find_relations
 from speaq.tools.scenes.render import render
 
 STYLES = ("photo", "flat")
-RELATIONS = (2, 6)  # minimum and maximum number in a scene
-MIN_CLASSES = 8  # fewer do not offer every usual predicate
-MIN_PREDICATES = 3
-SIDES = (64, 2048)  # pixels; things in smaller images could not be recognised
-_LEAST_SEEN = 0.45  # of each thing
-_MOST_SEEN = 0.82  # of a thing that should be partly hidden
-_LEAST_SIZE = 0.1  # of each side of a box, in units of the image's shorter side
+_NUM_RELATIONS = (2, 6)  # minimum and maximum number in a scene
+_MIN_CLASSES = 8  # fewer do not offer every usual predicate
+_MIN_PREDICATES = 3
+_SIDES = (64, 2048)  # pixels; objects in smaller images could not be recognised
+_MIN_VISIBLE = 0.45  # share of each object
+_MAX_VISIBLE = 0.82  # share of an object that must be partly hidden
+_MIN_SIDE = 0.1  # of each side of a box, in units of the image's shorter side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Scene:
 
     Attributes:
         image: RGB.
-        boxes: (N, 4) int64, xyxy in pixels, around the visible part of each thing.
+        boxes: (N, 4) int64, xyxy in pixels, around the visible part of each object.
         labels: (N,) int64, from 0.
         relations: (M, 3) int64, rows (subject box, object box, predicate from 0).
     """
@@ -49,25 +49,22 @@ def class_names(num_classes: int, num_predicates: int) -> tuple[tuple[str, ...],
 def check_options(
     *, seed: int, image_size: tuple[int, ...], num_classes: int, num_predicates: int, style: str
 ) -> None:
-    """Check the options of `generate_scene`.
-
-    Raises:
-        SpeaqError: an option is out of range.
-    """
-    if len(image_size) != 2 or not all(SIDES[0] <= side <= SIDES[1] for side in image_size):
+    """Check the options of `generate_scene`, raising a SpeaqError if one is out of range."""
+    if len(image_size) != 2 or not all(_SIDES[0] <= side <= _SIDES[1] for side in image_size):
         raise SpeaqError(
-            f"image_size: expected one number or (width, height) of {SIDES[0]} to {SIDES[1]} pixels, "
+            f"image_size: expected one number or (width, height) of {_SIDES[0]} to {_SIDES[1]} pixels, "
             f"found {image_size}."
         )
-    for what, number, low, high in (
-        ("num_classes", num_classes, MIN_CLASSES, len(KINDS)),
-        ("num_predicates", num_predicates, MIN_PREDICATES, len(PREDICATES)),
+    for option, number, low, high in (
+        ("num_classes", num_classes, _MIN_CLASSES, len(KINDS)),
+        ("num_predicates", num_predicates, _MIN_PREDICATES, len(PREDICATES)),
     ):
         if not low <= number <= high:
-            raise SpeaqError(f"{what}: expected {low} to {high}, found {number}.")
-    kinds, names = KINDS[:num_classes], {kind.name for kind in KINDS[:num_classes]}
-    for predicate in PREDICATES[:num_predicates]:
-        if predicate not in SIDEWAYS and not any(offers(kind, predicate, names) for kind in kinds):
+            raise SpeaqError(f"{option}: expected {low} to {high}, found {number}.")
+    names, predicates = class_names(num_classes, num_predicates)
+    for predicate in predicates:
+        hosts = (kind for kind in KINDS[:num_classes] if offers(kind, predicate, set(names)))
+        if predicate not in SIDEWAYS and not any(hosts):
             raise SpeaqError(
                 f"num_predicates: no two of the {num_classes} classes can have the predicate '{predicate}'. "
                 f"Ask for more classes, or for at most {PREDICATES.index(predicate)} predicates."
@@ -87,17 +84,9 @@ def generate_scene(
     num_predicates: int = 9,
     style: str = "photo",
 ) -> Scene:
-    """Draw image number ``index`` of the series with this seed.
+    """Draw image number ``index`` of the series with this seed; the same arguments give the same result.
 
-    The same arguments always give the same image and annotation.
-
-    Args:
-        seed: seed of the series.
-        index: index of the image in the series.
-        image_size: width and height in pixels.
-        num_classes: object classes that may occur (`class_names`).
-        num_predicates: predicates that are annotated.
-        style: "photo" or "flat".
+    The classes and predicates are those of `class_names`, ``image_size`` is (width, height) in pixels.
 
     Raises:
         SpeaqError: an option is out of range.
@@ -110,22 +99,18 @@ def generate_scene(
     unit = min(image_size)
     rng = np.random.default_rng((seed, STYLES.index(style), index))
     while True:
-        things = plan_scene(rng, KINDS[:num_classes], predicates, width / unit, height / unit)
-        image, boxes, share = render(rng, things, image_size, photo=style == "photo")
-        sides = boxes[:, 2:] - boxes[:, :2]
-        if share.min() < _LEAST_SEEN or sides.min() < _LEAST_SIZE * unit:
+        objects = plan_scene(rng, KINDS[:num_classes], predicates, width / unit, height / unit)
+        image, boxes, visible = render(rng, objects, image_size, photo=style == "photo")
+        occluded = visible[[one.occluded for one in objects]]
+        if visible.min() < _MIN_VISIBLE or occluded.max(initial=0) > _MAX_VISIBLE:
             continue
-        if any(thing.peeks and seen > _MOST_SEEN for thing, seen in zip(things, share, strict=True)):
+        if (boxes[:, 2:] - boxes[:, :2]).min() < _MIN_SIDE * unit:
             continue
         try:
-            found = find_relations([thing.kind for thing in things], boxes / unit)
+            found = find_relations([one.kind for one in objects], boxes / unit)
         except UnclearError:
             continue
         relations = [(s, o, predicates.index(name)) for s, name, o in found if name in predicates]
-        if RELATIONS[0] <= len(relations) <= RELATIONS[1]:
-            return Scene(
-                image=image,
-                boxes=boxes,
-                labels=np.array([KINDS.index(thing.kind) for thing in things]),
-                relations=np.array(relations),
-            )
+        if _NUM_RELATIONS[0] <= len(relations) <= _NUM_RELATIONS[1]:
+            labels = np.array([KINDS.index(one.kind) for one in objects])
+            return Scene(image=image, boxes=boxes, labels=labels, relations=np.array(relations))

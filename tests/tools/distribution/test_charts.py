@@ -11,26 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from counted_datasets import VG_PREDICATES, long_tail
-from speaq.tools.distribution.comparison import Comparison, Distribution, compare
-from speaq.tools.distribution.pictures import draw_all, draw_cumulative, draw_top, save_pictures
+from counted_datasets import VG_PREDICATES, comparison_of, long_tail
+from speaq.tools.distribution.charts import draw_all, draw_cumulative, draw_top
+from speaq.tools.distribution.comparison import Comparison
+from speaq.tools.distribution.files import save_charts
 from speaq.tools.distribution.summary import draw_summary, missing_rows, summary_rows, summary_tables
 from speaq.visualize.charts import chart_style, dataset_colours, plain_number, rgb
 
 DRAWINGS = (draw_top, draw_all, draw_cumulative, draw_summary)
-
-
-def comparison_of(what="predicates", **sets: dict[str, int]) -> Comparison:
-    distributions = {
-        name: Distribution(
-            names=tuple(counts),
-            counts=np.array(list(counts.values()), dtype=np.int64),
-            possible=max(len(counts), 1),
-            num_images=7,
-        )
-        for name, counts in sets.items()
-    }
-    return compare(what, distributions)
 
 
 def visual_genome(num_classes: int = 50) -> Comparison:
@@ -57,7 +45,7 @@ SETS = {
 
 def drawn(draw, comparison: Comparison) -> Figure:
     """The figure, laid out."""
-    with chart_style([*comparison.sets, *comparison.names]):
+    with chart_style([*comparison.sets, *comparison.counts.index]):
         figure = draw(comparison)
         FigureCanvasAgg(figure).draw()
     return figure
@@ -129,8 +117,10 @@ def test_long_tail_has_a_logarithmic_axis_and_several_rows():
     rows = drawn(draw_all, comparison).get_axes()
     assert {axes.get_yscale() for axes in rows} == {"log"}
     assert [len(axes.get_xticklabels()) for axes in rows] == [41, 41, 41, 41, 37]
-    assert [label.get_text() for axes in rows for label in axes.get_xticklabels()] == list(comparison.names)
-    percent = 100 * comparison.counts[0, 0] / comparison.counts[0].sum()
+    assert [label.get_text() for axes in rows for label in axes.get_xticklabels()] == list(
+        comparison.counts.index
+    )
+    percent = 100 * comparison.shares["real"].iloc[0]
     assert heights(rows[0])[0] + rows[0].get_ylim()[0] == pytest.approx(percent)
     groups = [[text.get_text() for text in axes.texts] for axes in rows]
     assert groups == [["head"], ["head", "body"], ["body"], ["body", "tail"], ["tail", "not in real"]]
@@ -224,7 +214,7 @@ def test_numbers_on_axes_are_abbreviated():
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
 def test_figures_are_written_in_each_format(tmp_path, caplog, ending, start):
     with caplog.at_level(logging.WARNING):
-        save_pictures(SETS["three"], tmp_path / "new", ending=ending)
+        save_charts(SETS["three"], tmp_path / "new", ending=ending)
     assert not caplog.records
     names = (
         "cumulative_predicate_distribution",
