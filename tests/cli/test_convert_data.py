@@ -8,6 +8,9 @@ from PIL import Image
 
 from data_command import run_data_command
 from golden_dataset import TINY
+from speaq.config import load_config
+from speaq.data.sources import load_training_sources
+from speaq.evaluation.build import load_evaluation_sets
 
 
 def test_convert_to_coco_and_back_can_be_checked(capsys, tmp_path):
@@ -45,6 +48,32 @@ def test_convert_to_coco_and_back_can_be_checked(capsys, tmp_path):
     code, out, _ = run_data_command(capsys, "check", "--config-file", tmp_path / "set.yaml", "--open-images")
     assert code == 0
     assert "0 errors, 0 warnings" in out
+
+
+def test_converted_dataset_is_checked_and_trained_on_without_further_options(capsys, tmp_path):
+    source = tmp_path / "set.jsonl"
+    run_data_command(capsys, "convert", TINY, tmp_path / "lines", "--to", "jsonl")
+    (tmp_path / "lines/annotations.jsonl").rename(source)
+    code, out, _ = run_data_command(
+        capsys, "convert", source, tmp_path / "vg", "--images", TINY / "images", "--splits", "train"
+    )
+    assert code == 0
+    assert "No image is marked for validation: training does not evaluate" in out
+    code, out, _ = run_data_command(capsys, "check", tmp_path / "vg")
+    assert (code, "0 errors, 0 warnings" in out) == (0, True)
+    config = load_config(tmp_path / "vg/dataset.yaml")
+    assert config.datasets.train == ("VG_train",)
+    assert config.datasets.test == ()
+    assert config.datasets.visual_genome.number_of_validation_images == 0
+    assert (config.model.detr.num_classes, config.model.detr.num_relation_classes) == (150, 50)
+    (training,) = load_training_sources(config)
+    assert len(training.dataset) == 57  # of 84, with FILTER_NON_OVERLAP
+    assert (
+        load_evaluation_sets(
+            load_config(tmp_path / "vg/dataset.yaml", ["DATASETS.TEST", "VG_val"]), None
+        ).datasets
+        == ()
+    )
 
 
 def test_convert_prints_what_is_left_out(capsys, tmp_path):

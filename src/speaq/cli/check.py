@@ -81,9 +81,9 @@ def _fix(
     report: "Report", folder: Path, targets: list[Path], limit: int, open_images: bool, console: "Console"
 ) -> "Report":
     """Write the copies, print the changes, check the copies, and return the report on them."""
+    from speaq.data.vg_writer import DATASET_FILE
     from speaq.tools.doctor.check import check_dataset
     from speaq.tools.doctor.repair import (
-        SETTINGS,
         describe_size,
         list_changes,
         write_repaired,
@@ -109,8 +109,8 @@ def _fix(
     if not written:
         console.print("No files were written.")
         return after
-    write_settings(folder / SETTINGS, written)
-    console.print(f"    configuration with all paths: {folder / SETTINGS} (for --config-file or _BASE_)")
+    write_settings(folder / DATASET_FILE, written)
+    console.print(f"    configuration with all paths: {folder / DATASET_FILE} (for --config-file or _BASE_)")
     for finding in after.findings:
         if finding.severity != "note":
             remaining = f"    not repaired: {finding.severity} {finding.code}, {finding.count:,}"

@@ -132,14 +132,14 @@ def _section(conversion: "ConvertedDataset") -> str:
 
     from speaq.tools.convert.vg import settings
 
-    section = settings(conversion.files, conversion.images)
+    section = settings(conversion.files[:3], conversion.images)
     text = yaml.safe_dump(
         {"DATASETS": {"VISUAL_GENOME": section}}, sort_keys=False, allow_unicode=True, width=1000
     )
     hint = ""
     if not (conversion.data.splits == 1).any():
         hint = (
-            "No image is marked for validation: the first NUMBER_OF_VALIDATION_IMAGES training images are "
-            "used, unless --val-share is given.\n"
+            "No image is marked for validation: training does not evaluate, unless --val-share is given or "
+            "the first NUMBER_OF_VALIDATION_IMAGES training images are used.\n"
         )
     return f"{hint}To train on them:\n\n{text}"

@@ -16,6 +16,9 @@ from speaq.data.vg_ranges import Ranges
 from speaq.files import replacing
 from speaq.structures import Vocabulary
 
+DATASET_FILE = "dataset.yaml"
+"""Name of the configuration beside the files of a data set, for ``--config-file``."""
+
 
 def write_annotations(
     path: Path,

@@ -1,5 +1,6 @@
 """The data sets, results and metrics of an evaluation, from its configuration."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,15 @@ import numpy as np
 from speaq.config import Config
 from speaq.data.build import TrainingStatistics
 from speaq.data.dataset import EvaluationDataset
-from speaq.data.sources import load_sources
+from speaq.data.sources import load_sources, places
+from speaq.data.visual_genome import EmptySplitError
 from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
 from speaq.structures import Vocabulary
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,13 @@ def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> Evalu
     names: list[str] = []
     results: list[tuple[int, ...]] = []
     for name in dict.fromkeys(config.datasets.test):
-        sources = load_sources(config, name)
+        try:
+            sources = load_sources(config, name)
+        except EmptySplitError:
+            if not _has_no_validation(config, name):
+                raise
+            logger.warning("%s has no images (NUMBER_OF_VALIDATION_IMAGES 0): it is not evaluated", name)
+            continue
         differences = (vocabulary or sources[0].dataset.vocabulary).differences(sources[0].dataset.vocabulary)
         if differences:
             raise SpeaqError(
@@ -70,6 +80,12 @@ def load_evaluation_sets(config: Config, vocabulary: Vocabulary | None) -> Evalu
             datasets.append(EvaluationDataset(source.dataset, config.input))
             results.append((position, *together))
     return EvaluationSets(tuple(datasets), tuple(names), tuple(results), vocabulary)
+
+
+def _has_no_validation(config: Config, name: str) -> bool:
+    """Whether the configuration sets no images aside for the validation set of this name."""
+    sections = [place.section for place in places(config.datasets, name).values()]
+    return name.endswith("_val") and all(section.number_of_validation_images == 0 for section in sections)
 
 
 def build_metrics(

@@ -13,6 +13,7 @@ from speaq.tools.convert.classes import force_classes, keep_frequent, merge_clas
 from speaq.tools.convert.formats import FORMATS, format_named, format_of
 from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
 from speaq.tools.convert.splits import draw_splits, keep_splits
+from speaq.tools.convert.vg import write_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +115,14 @@ def convert_dataset(
         data, num_missing = find_images(data, folder)
         if link and count_other_names(data):
             data, folder = link_images(data, folder, out / "images"), out / "images"
+    files = writer.write(data, out)
+    if writer.name == "vg" and folder is not None:
+        files.append(write_settings(data, files, folder))
     return ConvertedDataset(
         data=data,
         source_format=reader.name,
         target_format=writer.name,
-        files=writer.write(data, out),
+        files=files,
         images=folder,
         num_missing=num_missing,
         num_other_names=count_other_names(data),

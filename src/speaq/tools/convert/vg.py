@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
 from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.data.vg_ranges import Ranges
-from speaq.data.vg_writer import write_annotations, write_dictionary, write_json
+from speaq.data.vg_writer import DATASET_FILE, write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
+from speaq.files import replacing
 from speaq.tools.convert.annotated import AnnotatedSet, validated
 from speaq.tools.convert.reading import one_of
 
@@ -104,3 +107,35 @@ def settings(files: Sequence[Path], images: Path | None) -> dict[str, str]:
         "MAPPING_DICTIONARY": dictionary,
         "VG_ATTRIBUTE_H5": annotations,
     }
+
+
+def write_settings(data: AnnotatedSet, files: Sequence[Path], images: Path) -> Path:
+    """Write ``dataset.yaml``, a configuration to train on a data set and to check it; return its path.
+
+    Without validation images, training does not evaluate.
+
+    Raises:
+        SpeaqError: the file cannot be written.
+    """
+    section: dict[str, Any] = settings([path.resolve() for path in files], images.resolve())
+    has_validation = bool((data.splits == 1).any())
+    if not has_validation:
+        section["NUMBER_OF_VALIDATION_IMAGES"] = 0
+    content = {
+        "DATASETS": {
+            "TRAIN": ["VG_train"],
+            "TEST": ["VG_val"] if has_validation else [],
+            "VISUAL_GENOME": section,
+        },
+        "MODEL": {
+            "DETR": {
+                "NUM_CLASSES": len(data.vocabulary.objects),
+                "NUM_RELATION_CLASSES": len(data.vocabulary.predicates),
+            }
+        },
+    }
+    path = files[0].parent / DATASET_FILE
+    with replacing(path) as temporary:
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
+        temporary.write_text(text, encoding="utf-8")
+    return path

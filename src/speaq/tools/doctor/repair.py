@@ -7,14 +7,13 @@ from typing import Any
 import yaml
 
 from speaq.config.data import DatasetSection
-from speaq.data.vg_writer import class_tables, write_annotations, write_dictionary, write_json
+from speaq.data.vg_writer import DATASET_FILE, class_tables, write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.tools.doctor.check import DatasetCheck
 from speaq.tools.doctor.sources import Source
 
 _ANNOTATIONS, _IMAGE_LIST, _DICTIONARY = "annotations.h5", "image_data.json", "dicts.json"
-SETTINGS = "dataset.yaml"
 
 
 def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
@@ -36,7 +35,7 @@ def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
                 )
         if target.exists() and not target.is_dir():
             raise SpeaqError(f"{target}: this is a file; give --fix a new folder")
-    written = [folder / SETTINGS]
+    written = [folder / DATASET_FILE]
     written += [target / name for target in targets for name in (_ANNOTATIONS, _IMAGE_LIST, _DICTIONARY)]
     existing = [path.relative_to(folder) for path in written if path.exists() or path.is_symlink()]
     if existing:

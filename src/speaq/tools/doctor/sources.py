@@ -7,6 +7,7 @@ from pathlib import Path
 from speaq.config import Config, load_config
 from speaq.config.data import DatasetSection
 from speaq.data.image_folders import SUFFIXES, ImageFolders
+from speaq.data.vg_writer import DATASET_FILE
 from speaq.errors import SpeaqError
 
 # The paths of a section, with the options that name them and the file names in the folder of a data set.
@@ -52,8 +53,8 @@ def find_sources(
     """The data sets that a command line names.
 
     Args:
-        arguments: KEY VALUE pairs where there is a configuration, else one folder (with one HDF5 file, two
-            JSON files and a folder of images) or none.
+        arguments: KEY VALUE pairs where there is a configuration, else one folder (with dataset.yaml, or with
+            one HDF5 file, two JSON files and a folder of images) or none.
         config_file: YAML configuration.
         named: paths by the fields of the section, None for those not given.
 
@@ -74,6 +75,8 @@ def find_sources(
     folder = Path(arguments[0]) if arguments else None
     if folder is not None and not folder.is_dir():
         raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
+    if folder is not None and (folder / DATASET_FILE).is_file() and not any(named.values()):
+        return sources_of_config(load_config(folder / DATASET_FILE))
     paths = {field: str(named.get(field) or _find(folder, field)) for field in _PATHS}
     return _with_existing_paths([Source("VISUAL_GENOME", DatasetSection.model_validate(paths))])
 
