@@ -36,6 +36,17 @@ def test_find_prefers_the_first_ending_and_lower_case(tmp_path):
     assert [folders.find(1), folders.find(2)] == [folder / "1.jpg", folder / "2.jpg"]
 
 
+def test_find_takes_the_name_of_the_image_list_first(tmp_path):
+    folder = touch(tmp_path / "images", "1.jpg", "b/photo.JPG")
+    touch(tmp_path, "secret.jpg")
+    folders = ImageFolders(folder)
+    assert folders.find(1, "b/photo.JPG") == folder / "b/photo.JPG"
+    assert folders.find(1, "b/photo.jpg") == folder / "b/photo.JPG"
+    for name in ("gone.jpg", "../secret.jpg", f"{tmp_path}/secret.jpg", "", None):
+        assert folders.find(1, name) == folder / "1.jpg"
+    assert folders.find_all([7, 1], ["b/photo.JPG", None]) == [folder / "b/photo.JPG", folder / "1.jpg"]
+
+
 def test_find_takes_decomposed_characters(tmp_path):
     name = unicodedata.normalize("NFD", "한글 é")
     folder = touch(tmp_path / "images", f"{name}.jpg")

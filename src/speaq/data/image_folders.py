@@ -14,7 +14,7 @@ _SIBLINGS = ("VG_100K", "VG_100K_2")  # the two archives of Visual Genome's imag
 
 
 class ImageFolders:
-    """One or several folders of image files, named ``<image id><ending>``.
+    """One or several folders of image files, named ``<image id><ending>`` or as the image list says.
 
     A folder is listed once, which is faster than to ask for every file. The images of Visual Genome come in
     two archives: beside a folder VG_100K, a folder VG_100K_2 is searched too, and the other way round.
@@ -38,23 +38,39 @@ class ImageFolders:
     def __str__(self) -> str:
         return ", ".join(map(str, self.folders))
 
-    def find(self, image_id: int | str) -> Path | None:
-        """The file of an image; None if there is none."""
-        parent, _, name = _normalized(str(image_id)).rpartition("/")
+    def find(self, image_id: int | str, file_name: str | None = None) -> Path | None:
+        """The file of an image; None if there is none.
+
+        Args:
+            image_id: the file is ``<image id><ending>``, unless there is one with the other name.
+            file_name: another name, with its ending and within the folders; others are ignored.
+        """
+        stem, suffix = os.path.splitext(file_name or "")  # noqa: PTH122
+        if file_name and not file_name.startswith("/") and ".." not in file_name.split("/"):
+            found = self._find(stem, (suffix.lower(),))
+            if found is not None:
+                return found
+        return self._find(str(image_id), SUFFIXES)
+
+    def _find(self, stem: str, suffixes: Sequence[str]) -> Path | None:
+        parent, _, name = _normalized(stem).rpartition("/")
         for folder in self.folders:
             listing = self._listing(folder / parent if parent else folder)
-            for suffix in SUFFIXES:
+            for suffix in suffixes:
                 if name + suffix in listing:
                     return folder / parent / listing[name + suffix]
         return None
 
-    def find_all(self, image_ids: Sequence[int | str]) -> list[Path]:
-        """The files of images.
+    def find_all(
+        self, image_ids: Sequence[int | str], file_names: Sequence[str | None] | None = None
+    ) -> list[Path]:
+        """The files of images, which may have other names than their ids: see `find`.
 
         Raises:
             SpeaqError: some have none; the message names the first ones.
         """
-        files = [self.find(image_id) for image_id in image_ids]
+        names = file_names or [None] * len(image_ids)
+        files = [self.find(image_id, name) for image_id, name in zip(image_ids, names, strict=True)]
         missing = [image_id for image_id, file in zip(image_ids, files, strict=True) if file is None]
         if missing:
             shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")

@@ -31,6 +31,12 @@ class ImageList:
     ids: list[Any]
     sizes: np.ndarray
 
+    @property
+    def file_names(self) -> list[str | None]:
+        """The ``file_name`` of each entry, where it has one."""
+        names = [entry.get("file_name") if isinstance(entry, dict) else None for entry in self.entries]
+        return [name if isinstance(name, str) else None for name in names]
+
     def select(self, rows: np.ndarray) -> "ImageList":
         """The images with these indices."""
         chosen = rows.tolist()

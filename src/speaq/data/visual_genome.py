@@ -107,6 +107,8 @@ class VisualGenome:
                 "settings."
             )
 
+        names = listed.file_names
+        self._file_names = np.array(names, dtype=object)[rows] if any(names) else None
         self._ids, self.sizes = np.array(listed.ids)[rows], listed.sizes[rows].astype(np.int32)
         box_ranges = arrays.box_ranges.select(rows)
         box_rows, self.box_offsets = box_ranges.rows(), box_ranges.offsets()
@@ -148,10 +150,12 @@ class VisualGenome:
         Raises:
             SpeaqError: some have none.
         """
-        self.folders.find_all(self._ids.tolist())
+        names = None if self._file_names is None else self._file_names.tolist()
+        self.folders.find_all(self._ids.tolist(), names)
 
     def _path(self, index: int) -> Path:
-        path = self.folders.find(self._ids[index])
+        name = None if self._file_names is None else self._file_names[index]
+        path = self.folders.find(self._ids[index], name)
         if path is None:
             expected = self.folders.folders[0] / f"{self._ids[index]}{SUFFIXES[0]}"
             raise SpeaqError(

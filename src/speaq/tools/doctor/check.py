@@ -86,7 +86,7 @@ def check_dataset(
     if everything is not None:
         images = listed or everything  # files can be looked for whatever the annotations are
         opened = open_images | (open_unsized & (images.sizes == 0).any(axis=1))
-        files = read_image_files(source.images, images.ids, opened, progress)
+        files = read_image_files(source.images, images, opened, progress)
         check_image_files(source.images, images, files, images.are_among(excluded), findings)
     if num_rows is None:
         listed = None

@@ -40,7 +40,7 @@ class ImageFiles:
 
 def read_image_files(
     folders: ImageFolders,
-    ids: Sequence[int | str | None],
+    listed: ImageList,
     opened: np.ndarray,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageFiles:
@@ -49,7 +49,11 @@ def read_image_files(
     Headers are read, and contents where lengths agree. ``progress`` is called with (files opened, files to
     open).
     """
-    paths = [None if image_id is None else folders.find(image_id) for image_id in ids]
+    ids = listed.ids
+    paths = [
+        None if image_id is None else folders.find(image_id, name)
+        for image_id, name in zip(ids, listed.file_names, strict=True)
+    ]
     missing = are_none(paths)
     unreadable, sizes = np.zeros(len(ids), dtype=bool), np.zeros((len(ids), 2), dtype=np.int64)
     by_length: dict[int, list[int]] = {}
@@ -84,10 +88,7 @@ def check_image_files(
 ) -> None:
     """Report what is wrong with the files of images that are not ``left_out`` (I,) bool."""
     shown = np.array(
-        [
-            f"{i}{path.suffix if path else SUFFIXES[0]}"
-            for i, path in zip(listed.ids, files.paths, strict=True)
-        ]
+        [path.name if path else f"{i}{SUFFIXES[0]}" for i, path in zip(listed.ids, files.paths, strict=True)]
     )
     missing = files.missing & ~are_none(listed.ids) & ~left_out
     suffixes = ", ".join(SUFFIXES)
