@@ -32,12 +32,14 @@ def convert(
             "clevr",
             "hoi",
             "label-studio",
+            "cvat",
+            "layout",
         ]
         | None,
         Parameter(name="--from"),
     ] = None,
     target_format: Annotated[
-        Literal["vg", "jsonl", "coco", "sgg-benchmark", "psg"], Parameter(name="--to")
+        Literal["vg", "jsonl", "coco", "sgg-benchmark", "psg", "layout"], Parameter(name="--to")
     ] = "vg",
     images: Path | None = None,
     link_images: bool = False,
@@ -62,8 +64,8 @@ def convert(
         out: output folder, created if it does not exist.
         source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
             EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, vrd, gqa, clevr, hoi
-            (HICO-DET and V-COCO), label-studio, or jsonl (docs/dataset_jsonl.md); by default recognised from
-            the files.
+            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), or jsonl (docs/dataset_jsonl.md); by
+            default recognised from the files.
         target_format: what to write; vg is what training reads.
         images: folder of the images; by default the one beside the annotations, if there is one.
         link_images: create links <image_id>.<extension> in OUT/images for files with other names.

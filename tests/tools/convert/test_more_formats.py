@@ -175,3 +175,61 @@ def test_label_studio_relation_to_an_unknown_box_is_refused(tmp_path):
     source = write(tmp_path / "tasks.json", [label_studio_task(to_id="z", labels=["on"])])
     with pytest.raises(SpeaqError, match=r"tasks.json: \[0\]: .* two boxes in a relation, found 'a' and 'z'"):
         convert_dataset(source, tmp_path / "out")
+
+
+def test_read_layouts(tmp_path):
+    layout = {"image": "a/1.jpg", "width": 100, "height": 50, "caption": "a cup on a table", "split": "val"}
+    layout |= {
+        "phrases": ["cup", "table"],
+        "boxes": [[0.1, 0.2, 0.3, 0.4], [0, 0.5, 1, 1]],
+        "relations": [[0, "on", 1]],
+    }
+    source = write(tmp_path / "gligen/layouts.json", [layout])
+    data = read(source, "layout")
+    assert (data.ids, data.splits.tolist()) == (["a/1"], [1])
+    assert np.abs(data.boxes - [[10, 10, 30, 20], [0, 25, 100, 50]]).max() < 1e-9
+    assert data.relations.tolist() == [[0, 1, 0]]
+    out = convert_dataset(source, tmp_path / "layouts", target_format="layout").files[0]
+    assert json.loads(out.read_text())[0]["caption"] == "cup on table"
+    layout["boxes"] = layout["boxes"][:1]
+    with pytest.raises(
+        SpeaqError, match=r"layouts.json: \[0\]: expected a box for each phrase, found 2 .* 1 boxes"
+    ):
+        convert_dataset(write(source, [layout]), tmp_path / "out")
+
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version>
+<image id="0" name="a/1.jpg" width="100" height="50" subset="Train">
+<box label="cup" xtl="10.0" ytl="10.0" xbr="30.0" ybr="20.0" occluded="0">
+<attribute name="id">1</attribute><attribute name="relations">on  top of 2; near 2</attribute></box>
+<box label="table" xtl="0" ytl="25" xbr="100" ybr="50"><attribute name="id">2</attribute></box>
+</image></annotations>
+"""
+
+
+def test_read_cvat(tmp_path):
+    source = write(tmp_path / "cvat/annotations.xml", CVAT)
+    data = read(source, "cvat")
+    assert (data.ids, data.splits.tolist()) == (["a/1"], [0])
+    assert data.vocabulary.predicates == ("near", "on top of")
+    assert data.boxes.tolist() == [[10, 10, 30, 20], [0, 25, 100, 50]]
+    assert data.relations.tolist() == [[0, 1, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("near 2", "near 7"),
+            "image 'a/1.jpg': expected relations such as .* ids of boxes .1, 2., found 'near 7'",
+        ),
+        (('xtl="10.0"', 'xtl="left"'), "image 'a/1.jpg': .* could not convert string to float: 'left'"),
+        (('width="100"', ""), "image 'a/1.jpg': expected an image with name, width .* found 'width'"),
+        (("</annotations>", ""), "annotations.xml: cannot read this XML file"),
+    ],
+)
+def test_invalid_cvat_files_are_refused(tmp_path, change, message):
+    source = write(tmp_path / "cvat/annotations.xml", CVAT.replace(*change))
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(source, tmp_path / "out")

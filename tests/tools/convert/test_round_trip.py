@@ -15,7 +15,7 @@ WRITTEN = [one.name for one in FORMATS if one.write is not None]
 
 
 def test_formats_that_can_be_written():
-    assert sorted(WRITTEN) == ["coco", "jsonl", "psg", "sgg-benchmark", "vg"]
+    assert sorted(WRITTEN) == ["coco", "jsonl", "layout", "psg", "sgg-benchmark", "vg"]
 
 
 def opened(folder, split):
@@ -29,7 +29,7 @@ def opened(folder, split):
     )
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", [name for name in WRITTEN if name != "layout"])  # it has no list of classes
 def test_round_trip_keeps_splits_boxes_and_relations(tiny, tmp_path, name):
     there = convert_dataset(TINY, tmp_path / "there", target_format=name, val_share=0.25, seed=3)
     assert np.bincount(there.data.splits).tolist() == [63, 21, 36]

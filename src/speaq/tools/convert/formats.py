@@ -8,10 +8,12 @@ from speaq.errors import SpeaqError
 from speaq.tools.convert import (
     clevr,
     coco,
+    cvat,
     gqa,
     hoi,
     json_lines,
     label_studio,
+    layouts,
     open_images,
     psg,
     sgg_benchmark,
@@ -85,6 +87,8 @@ FORMATS = (
     ),
     Format("gqa", "GQA: *sceneGraphs.json", gqa.recognises, gqa.read),
     Format("clevr", "CLEVR: *_scenes.json", clevr.recognises, clevr.read),
+    Format("layout", "layouts for GLIGEN: *layout*.json", layouts.recognises, layouts.read, layouts.write),
+    Format("cvat", "CVAT for images 1.1: *.xml", cvat.recognises, cvat.read),
     Format(
         "hoi",
         "HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
