@@ -74,6 +74,26 @@ def test_box_scale_512(files):
     assert files.open(box_scale=512).annotation(0).boxes[1].tolist() == [170 / 8, 170 / 8, 270 / 8, 270 / 8]
 
 
+def test_json_files_may_begin_with_a_byte_order_mark(files):
+    expected = files.open()
+    for name in ("images.json", "names.json"):
+        path = files.folder / name
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    arguments = {
+        "images": files.folder / "images",
+        "annotations_h5": files.folder / "VG.h5",
+        "split": "train",
+    }
+    found = VisualGenome(
+        **arguments,
+        image_data=files.folder / "images.json",
+        dictionary=files.folder / "names.json",
+        num_validation_images=0,
+    )
+    assert found.vocabulary == expected.vocabulary
+    assert found.sizes.tolist() == expected.sizes.tolist()
+
+
 def test_clip_boxes(files):
     files.image("12.jpg")
     assert files.open(clip_boxes=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]

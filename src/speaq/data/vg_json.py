@@ -28,7 +28,7 @@ def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
         return content
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=make_object)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=make_object)
     except (OSError, ValueError, RecursionError) as error:
         findings.add(code, [Example(None, path.name, str(error))])
         return None
