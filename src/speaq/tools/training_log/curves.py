@@ -44,12 +44,9 @@ def shades(colour_map: str, first: float, last: float, count: int) -> list[Rgb]:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity of every run.
+    """One quantity: a series by iteration for each run, empty where a run lacks it.
 
-    Attributes:
-        label: for the legend of the panel.
-        series: of each run of the figure, indexed by iteration; empty where a run lacks it.
-        colour: used if the figure shows one run.
+    The colour is used if the figure shows one run.
     """
 
     label: str
