@@ -1,4 +1,4 @@
-"""Pictures of scene graphs, training runs and datasets.
+"""Plots of scene graphs, training runs and datasets.
 
 Examples:
     >>> import speaq
@@ -31,15 +31,15 @@ def plot_predicates(
     Args:
         datasets: by name, the mapping dictionary (JSON) and the annotations (HDF5) of each, in the format of
             Visual Genome.
-        output_dir: where the pictures are written.
+        output_dir: where the plots are written.
         split: images to count, as the annotations mark them.
-        format: of the pictures.
+        format: of the image files.
 
     Returns:
         The counts and statistics of each dataset.
 
     Raises:
-        SpeaqError: a file is missing or malformed, a dataset has no image of the split, or a picture cannot
+        SpeaqError: a file is missing or malformed, a dataset has no image of the split, or a plot cannot
             be written.
     """
     from speaq.config.data import DatasetSection  # these import torch

@@ -16,14 +16,8 @@ BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY = (rgb(colour) for colour in PALETT
 DARK, LIGHT, MIDDLE = rgb(INK), rgb(FAINT), rgb(GREY)
 # Yellow is hard to see on white, and the last ones are too pale or too much like the text.
 _RUN_COLOURS = tuple(rgb(PALETTE[index]) for index in (0, 4, 2, 3, 1, 5, 7, 9))
-_RUN_MARKERS = (
-    "o",
-    "s",
-    "D",
-    "P",
-    "d",
-    "|",
-)  # "x" and "^" mark values that are not finite or beyond the axis
+# "x" and "^" mark values that are not finite or beyond the axis.
+_RUN_MARKERS = ("o", "s", "D", "P", "d", "|")
 _TITLE_WIDTH, TITLE_SIZE = 265.0, 11.0  # points; the width leaves out the tick labels of the next panel
 
 
@@ -44,12 +38,9 @@ def shades(colour_map: str, first: float, last: float, count: int) -> list[Rgb]:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity of every run.
+    """One quantity: a series by iteration for each run, empty where a run lacks it.
 
-    Attributes:
-        label: for the legend of the panel.
-        series: of each run of the figure, indexed by iteration; empty where a run lacks it.
-        colour: used if the figure shows one run.
+    The colour is used if the figure shows one run.
     """
 
     label: str

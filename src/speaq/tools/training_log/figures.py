@@ -105,11 +105,7 @@ def draw_layers(histories: Histories, *, smooth: int | None = None) -> Figure | 
 
 
 def draw_sources(histories: Histories, *, smooth: int | None = None) -> Figure | None:
-    """Unweighted losses of each source of data, and how many of its images were seen.
-
-    Returns:
-        None where no run logged its sources.
-    """
+    """Unweighted losses of each source of data and the images seen; None if no run logged sources."""
     sources = dict.fromkeys(source for history in histories for source in history.sources())
     ordered = sorted(sources, key=lambda source: source != "real")
     colours = {source: rgb(colour) for source, colour in dataset_colours(ordered).items()}

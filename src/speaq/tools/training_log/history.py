@@ -25,12 +25,9 @@ _PREDICATE = re.compile(r"(?:(?P<dataset>.*?)/)?(?P<metric>recall@\d+)/(?P<predi
 
 
 class Metric(NamedTuple):
-    """An evaluation metric, as its name in a row tells it.
+    """An evaluation metric: "R@20", "AP50", or "recall@100" of a single predicate.
 
-    Attributes:
-        dataset: what was evaluated on, empty where it is not known.
-        metric: "R@20", "AP50", and "recall@100" of a single predicate.
-        predicate: the predicate whose recall this is; None for metrics of the whole data set.
+    ``dataset`` is empty where it is not known; ``predicate`` is None for metrics of the whole data set.
     """
 
     dataset: str

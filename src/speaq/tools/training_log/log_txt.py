@@ -25,10 +25,9 @@ _RENAMED = {"skipped": "skipped_steps", "iter": ""}
 
 
 def read_log(lines: Iterable[str], history: TrainingHistory) -> int:
-    """Add the lines of a log.txt, with their line ends, to ``history``.
+    """Add the lines of a log.txt, with their line ends, to ``history``; returns how many were truncated.
 
-    Returns:
-        How many lines were cut off while they were written. Of these, complete fields are used.
+    Of truncated lines, complete fields are used.
     """
     reader, cut = _LogReader(history), 0
     for line, complete in _messages(lines):

@@ -1,7 +1,7 @@
 """The names of loss terms in logs: of what, which loss, of which decoder layer or source of data."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PARTS = ("subject", "object", "relation")
 LOSSES = {"class": "classification", "bbox": "box L1", "giou": "box GIoU"}
@@ -25,15 +25,8 @@ _TERM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A loss term.
-
-    Attributes:
-        base: the name without layer and source.
-        layer: index of the auxiliary decoder layer; None for the final layer.
-        source: of training data, such as "synthetic"; None for the whole batch.
-    """
+class Term(NamedTuple):
+    """A loss term; ``layer`` is None for the final layer, ``source`` is None for the whole batch."""
 
     base: str
     layer: int | None = None

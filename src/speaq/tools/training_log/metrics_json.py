@@ -12,11 +12,7 @@ _DETECTRON2_KINDS = {"SGRecall": "R", "SGMeanRecall": "mR", "SGZeroShotRecall": 
 
 
 def read_metrics(lines: Iterable[str], history: TrainingHistory) -> int:
-    """Add the lines of a metrics.json to ``history``.
-
-    Returns:
-        How many lines were damaged, which happens when a run is killed while it writes.
-    """
+    """Add the lines of a metrics.json to ``history``; returns how many were damaged by killed runs."""
     damaged = 0
     for line in lines:
         if not line.strip():

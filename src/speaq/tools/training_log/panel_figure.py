@@ -71,12 +71,7 @@ class PanelFigure:
         self._has_marks = self._has_stars = False
 
     def draw(self, panels: Sequence[Panel], *, columns: int) -> Figure | None:
-        """Draw the panels that have data, in reading order; None without any.
-
-        Args:
-            panels: what to draw.
-            columns: panels in a row.
-        """
+        """Draw the panels that have data, in rows of ``columns``; None without any."""
         panels = [panel for panel in panels if not panel.empty]
         if not panels:
             return None
@@ -215,13 +210,9 @@ def weighting_warning(histories: Sequence[TrainingHistory]) -> str:
 def new_figure(
     size: tuple[float, float], title: str, histories: Sequence[TrainingHistory], *, with_legend: bool
 ) -> Figure:
-    """A figure with a title and without panels, which needs no display.
+    """A figure with a title, to which the name of a single run is added, and without panels.
 
-    Args:
-        size: width and height in inches, without title and legend.
-        title: of the figure; the name of the run is added if there is one run.
-        histories: the runs.
-        with_legend: whether to name the colours of the runs below the title.
+    ``size`` is width and height in inches without title and legend of runs.
     """
     lines = -(-len(histories) // _RUNS_PER_LINE) if with_legend else 0
     head = 0.45 + 0.25 * lines

@@ -32,7 +32,7 @@ class TrainingPlots:
 
     Attributes:
         histories: of the runs.
-        pictures: the PNG files.
+        pictures: the PNG files of the figures.
         table: the CSV file.
         left_out: by the name of a figure without data, the reason.
     """

@@ -1,7 +1,4 @@
-"""The figure with the recall of every predicate.
-
-Shape letters: see `speaq.structures`; runs and evaluations are the rows of tables.
-"""
+"""The figure with the recall of every predicate."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,11 +19,8 @@ _MAX_EVALUATIONS = 30  # in the heat map; of more, some are left out evenly
 def draw_predicate_recalls(histories: Sequence[TrainingHistory]) -> Figure | None:
     """The last recall of every predicate, best first, and for a single run its course as a heat map.
 
-    Of several data sets, the one with most evaluations is shown. Predicates that are known to be absent from
-    its images are left out.
-
-    Returns:
-        None where no log has recalls by predicate.
+    Of several data sets, the one with most evaluations is shown, without predicates that are known to be
+    absent from its images. None where no log has recalls by predicate.
     """
     dataset = _most_evaluated(histories)
     recalls = [

@@ -20,13 +20,12 @@ from speaq.tools.training_log.loss_terms import ENTITY_TERMS, RELATION_TERMS
 from speaq.visualize.text import wrapped
 
 _MAX_COLUMNS = 6  # besides the names of rows; more runs are listed below each other, with fewer values
-_BRIEF = (
-    "last iteration",
-    "time in steps, about",
-    "last total loss",
-    "last entity loss",
-    "last relation loss",
-)
+_LOSSES = {
+    "last total loss": ("total_loss",),
+    "last entity loss": ENTITY_TERMS,
+    "last relation loss": RELATION_TERMS,
+}
+_BRIEF = ("last iteration", "time in steps, about", *_LOSSES)
 
 
 def training_table(histories: Sequence[TrainingHistory]) -> Table:
@@ -38,10 +37,9 @@ def training_table(histories: Sequence[TrainingHistory]) -> Table:
         "seconds per iteration, median": [_median(history, "time") for history in histories],
         "of it waiting for data": [_median(history, "data_time") for history in histories],
         "last learning rate": [_last(history, "lr") for history in histories],
-        "last total loss": [_last(history, "total_loss") for history in histories],
-        "last entity loss": [_last(history, *ENTITY_TERMS) for history in histories],
-        "last relation loss": [_last(history, *RELATION_TERMS) for history in histories],
     }
+    for name, terms in _LOSSES.items():
+        rows[name] = [_last(history, *terms) for history in histories]
     for source in dict.fromkeys(source for history in histories for source in history.sources()):
         rows[f"last total loss, {source}"] = [_last(h, f"total_loss_{source}") for h in histories]
         rows[f"images seen, {source}"] = [_last(h, f"samples_{source}") for h in histories]
