@@ -81,6 +81,7 @@ class Annotation:
         boxes: (N, 4) float32, xyxy.
         labels: (N,) int64, object class from 0.
         relations: (M, 3) int64, rows (subject box, object box, predicate class from 0).
+        relation_weights: (M,) float32, weight of each relation in the training loss; None for 1.
         source: name of the source of data, such as "real" or "synthetic".
         loss_weight: weight of this image in the training loss.
     """
@@ -92,6 +93,7 @@ class Annotation:
     boxes: np.ndarray
     labels: np.ndarray
     relations: np.ndarray
+    relation_weights: np.ndarray | None = None
     source: str = "real"
     loss_weight: float = 1.0
 
@@ -105,6 +107,7 @@ class Target:
         labels, relations: (N,) and (M, 3) int64, as in the annotation.
         relation_boxes: (M, 4) float32, cxcywh in 0..1, the predicate boxes: from the subject's centre to the
             object's centre.
+        relation_weights: (M,) float32, weight of each relation in the loss; None for 1.
         image_id, source, loss_weight: as in the annotation.
     """
 
@@ -113,6 +116,7 @@ class Target:
     labels: Tensor
     relations: Tensor
     relation_boxes: Tensor
+    relation_weights: Tensor | None = None
     source: str = "real"
     loss_weight: float = 1.0
 
@@ -120,7 +124,8 @@ class Target:
         """The same target with its tensors on ``device``."""
         moved = {
             name: getattr(self, name).to(device, non_blocking=non_blocking)
-            for name in ("boxes", "labels", "relations", "relation_boxes")
+            for name in ("boxes", "labels", "relations", "relation_boxes", "relation_weights")
+            if getattr(self, name) is not None
         }
         return replace(self, **moved)
 

@@ -51,6 +51,28 @@ def test_sample_depends_on_seed_and_draw_only(tiny):
     assert first.annotation.image_id == first.target.image_id == 18
 
 
+def test_confidences_stay_with_their_relations(tiny):
+    split = tiny()
+    split.confidences = np.linspace(0, 1, len(split.relations), dtype=np.float32)
+    dataset = training(split, filter_duplicate_relations=True, max_num_objects=5, max_num_relations=4)
+    num_checked = 0
+    for index in range(len(split)):
+        sample = dataset[Draw(index, 0, index)]
+        annotation, target = sample.annotation, sample.target
+        confidence = dict(
+            zip(annotation.relation_weights.tolist(), annotation.relations[:, 2].tolist(), strict=True)
+        )
+        assert len(target.relation_weights) == len(target.relations)
+        mirrored = dataset.transform.mirrored
+        for weight, predicate in zip(
+            target.relation_weights.tolist(), target.relations[:, 2].tolist(), strict=True
+        ):
+            assert predicate in (confidence[weight], mirrored[confidence[weight]])
+            num_checked += 1
+    assert num_checked > 100
+    assert training(tiny())[Draw(0, 0, 0)].target.relation_weights is None
+
+
 def test_samples_do_not_depend_on_workers_and_ranks(tiny):
     dataset = training(tiny(), filter_duplicate_relations=True, max_num_objects=4)
     mixture = Mixture([1.0], batch_size=4, num_steps=4)

@@ -94,6 +94,29 @@ def test_json_files_may_begin_with_a_byte_order_mark(files):
     assert found.sizes.tolist() == expected.sizes.tolist()
 
 
+def test_confidences_of_relations_are_read(files):
+    files.image("11.jpg")
+    assert files.open().annotation(0).relation_weights is None
+    files.arrays["relation_confidences"] = np.array([0.25, 0.5, 1, 0, 0.75])
+    assert files.open().annotation(0).relation_weights.tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([0.5] * 4, "4 numbers"),
+        ([0.5, 1.5, 0, 0, 0], "1.5 in row 1"),
+        ([0.5, np.nan, 0, 0, 0], "nan in row 1"),
+    ],
+)
+def test_invalid_confidences_are_refused(files, values, found):
+    files.arrays["relation_confidences"] = np.array(values)
+    with pytest.raises(
+        SpeaqError, match=f"expected a number in 0..1 for each of the 5 relations, found {found}"
+    ):
+        files.open()
+
+
 def test_clip_boxes(files):
     files.image("12.jpg")
     assert files.open(clip_boxes=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]

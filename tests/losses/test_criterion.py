@@ -69,6 +69,40 @@ def test_criterion_is_linear_in_the_sample_weights():
     torch.testing.assert_close(loss(predictions, weighted([1.0] * 5)).total, sum(single), rtol=1e-12, atol=0)
 
 
+def with_relation_weights(weights: list[float]):
+    items, first = targets(torch.float64), 0
+    for target in items:
+        number = len(target.relations)
+        target.relation_weights = torch.tensor(weights[first : first + number])
+        first += number
+    return items
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_criterion_with_relation_weights_of_1_is_the_same(case):
+    loss, predictions = criterion(case), output(RECORD[case]["multiply_query"], torch.float64)
+    plain = loss(predictions, targets(torch.float64))
+    number = sum(len(target.relations) for target in targets())
+    weighted_losses = loss(predictions, with_relation_weights([1.0] * number))
+    assert weighted_losses.total.item() == plain.total.item()
+    assert all(torch.equal(value, weighted_losses.terms[name]) for name, value in plain.terms.items())
+
+
+def test_criterion_is_linear_in_the_relation_weights():
+    loss, predictions = criterion("speaq"), output(2, torch.float64)
+    number = sum(len(target.relations) for target in targets())
+    none = loss(predictions, with_relation_weights([0.0] * number)).total
+    single = [
+        loss(predictions, with_relation_weights([float(i == j) for j in range(number)])).total - none
+        for i in range(number)
+    ]
+    weights = torch.linspace(0, 1, number, dtype=torch.float64)
+    mixed = loss(predictions, with_relation_weights(weights.tolist())).total
+    expected = none + (torch.stack(single) * weights).sum()
+    torch.testing.assert_close(mixed, expected, rtol=1e-6, atol=0)
+    assert none < mixed < loss(predictions, targets(torch.float64)).total
+
+
 @pytest.mark.parametrize("weight", [0.1, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("case", ["baseline", "speaq"])
 def test_criterion_with_equal_weights_scales_every_part_of_the_loss(case, weight):

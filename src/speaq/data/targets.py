@@ -17,7 +17,8 @@ _DEGENERATE = 1e-5  # pixels
 def build_target(scene: Scene, annotation: Annotation) -> Target:
     """The target of an augmented image with this original annotation."""
     boxes = xyxy_to_cxcywh(torch.from_numpy(scene.boxes.astype(np.float32)))
-    relations = torch.from_numpy(scene.relations.astype(np.int64))
+    relations = torch.from_numpy(scene.relations[:, :3].astype(np.int64))
+    weights = annotation.relation_weights
     scale = torch.tensor(scene.image.size * 2, dtype=torch.float32)
     return Target(
         image_id=annotation.image_id,
@@ -25,6 +26,7 @@ def build_target(scene: Scene, annotation: Annotation) -> Target:
         labels=torch.from_numpy(scene.labels.astype(np.int64)),
         relations=relations,
         relation_boxes=_predicate_boxes(boxes[relations[:, 0]], boxes[relations[:, 1]]) / scale,
+        relation_weights=None if weights is None else torch.from_numpy(weights[scene.relations[:, 3]]),
         source=annotation.source,
         loss_weight=annotation.loss_weight,
     )

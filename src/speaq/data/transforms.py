@@ -28,7 +28,7 @@ class Scene:
         image: RGB.
         boxes: (N, 4), xyxy.
         labels: (N,) object class.
-        relations: (M, 3), rows (subject, object, predicate).
+        relations: (M, 4), rows (subject, object, predicate, row of the relation in the annotation).
     """
 
     image: Image.Image
@@ -39,7 +39,9 @@ class Scene:
     @classmethod
     def of(cls, image: Image.Image, annotation: Annotation) -> "Scene":
         """An original image with its annotation."""
-        return cls(image, annotation.boxes, annotation.labels, annotation.relations)
+        rows = np.arange(len(annotation.relations))
+        relations = np.column_stack((annotation.relations, rows))
+        return cls(image, annotation.boxes, annotation.labels, relations)
 
 
 class TrainTransform:
@@ -162,7 +164,7 @@ def keep_boxes(scene: Scene, kept: np.ndarray) -> Scene:
     """The scene with the boxes where ``kept`` (N,) is true, and the relations between them."""
     new_index = np.cumsum(kept) - 1
     relations = scene.relations[kept[scene.relations[:, :2]].all(axis=1)]
-    relations = np.column_stack((new_index[relations[:, :2]], relations[:, 2]))
+    relations = np.column_stack((new_index[relations[:, :2]], relations[:, 2:]))
     return replace(scene, boxes=scene.boxes[kept], labels=scene.labels[kept], relations=relations)
 
 

@@ -7,11 +7,14 @@ Class numbers count from 1 in the file and from 0 in `AnnotationArrays`.
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from speaq.data.findings import FirstError
 from speaq.data.vg_arrays import read_arrays
 from speaq.data.vg_ranges import Ranges
+from speaq.data.vg_writer import CONFIDENCES
+from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 
 
@@ -26,6 +29,7 @@ class AnnotationArrays:
         labels: (N,) int32, object class from 0.
         pairs: (M, 2) int64, rows of ``boxes`` (subject, object), both of the same image.
         predicates: (M,) int32, predicate class from 0.
+        confidences: (M,) float32 in 0..1, how certain each relation is; None where the file has none.
     """
 
     split: np.ndarray
@@ -35,6 +39,7 @@ class AnnotationArrays:
     labels: np.ndarray
     pairs: np.ndarray
     predicates: np.ndarray
+    confidences: np.ndarray | None = None
 
 
 def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> AnnotationArrays:
@@ -72,7 +77,26 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
         labels=(labels - 1).astype(np.int32),
         pairs=pairs,
         predicates=(predicates - 1).astype(np.int32),
+        confidences=_read_confidences(path, len(predicates)),
     )
+
+
+def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
+    with h5py.File(path, "r") as file:
+        if CONFIDENCES not in file:
+            return None
+        try:
+            values = np.asarray(file[CONFIDENCES], dtype=np.float32).reshape(-1)
+        except (OSError, TypeError, ValueError) as error:
+            raise SpeaqError(f"{path}: '{CONFIDENCES}' cannot be read as numbers ({error}).") from error
+    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
+    if len(values) != num_relations or len(bad):
+        found = f"{values[bad[0]]:g} in row {bad[0]}" if len(bad) else f"{len(values):,} numbers"
+        raise SpeaqError(
+            f"{path}: '{CONFIDENCES}': expected a number in 0..1 for each of the {num_relations:,} "
+            f"relations, found {found}."
+        )
+    return values
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:

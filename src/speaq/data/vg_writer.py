@@ -16,6 +16,9 @@ from speaq.data.vg_ranges import Ranges
 from speaq.files import replacing
 from speaq.structures import Vocabulary
 
+CONFIDENCES = "relation_confidences"
+"""Name of the optional array (M,) of the HDF5 file that says how certain each relation is, in 0..1."""
+
 DATASET_FILE = "dataset.yaml"
 """Name of the configuration beside the files of a data set, for ``--config-file``."""
 
@@ -31,6 +34,7 @@ def write_annotations(
     pairs: np.ndarray,
     predicates: np.ndarray,
     attributes: np.ndarray | None = None,
+    confidences: np.ndarray | None = None,
 ) -> None:
     """Write the HDF5 file from arrays as in `AnnotationArrays`.
 
@@ -52,6 +56,8 @@ def write_annotations(
     arrays |= {f"boxes_{box_scale}": values for box_scale, values in boxes.items()}
     arrays["relationships"] = pairs
     arrays["predicates"] = predicates[:, None].astype(np.int64) + 1
+    if confidences is not None:
+        arrays[CONFIDENCES] = confidences.astype(np.float32)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, track_times=False)

@@ -51,6 +51,7 @@ class VisualGenome:
         box_offsets: (I + 1,) int64.
         relations: (M, 3) int32, rows (subject, object, predicate), boxes counted within the image.
         relation_offsets: (I + 1,) int64.
+        confidences: (M,) float32, the weights of the relations in the loss; None for 1.
 
     Raises:
         SpeaqError: a file or folder is missing or malformed, or the split has no image.
@@ -116,6 +117,7 @@ class VisualGenome:
         self.relation_offsets = np.concatenate(([0], np.cumsum(num_relations)))
         pairs = arrays.pairs[relation_rows] - np.repeat(box_ranges.first, num_relations)[:, None]
         self.relations = np.column_stack((pairs, arrays.predicates[relation_rows])).astype(np.int32)
+        self.confidences = None if arrays.confidences is None else arrays.confidences[relation_rows]
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -182,6 +184,7 @@ class VisualGenome:
         boxes = self.boxes[box_rows].astype(np.float64) / self.box_scale * max(width, height)
         if self.clip_boxes:
             boxes = boxes.clip(0, (width, height, width, height))
+        relation_rows = slice(*self.relation_offsets[index : index + 2])
         return Annotation(
             image_id=self._ids[index].item(),
             path=path,
@@ -189,7 +192,8 @@ class VisualGenome:
             height=height,
             boxes=boxes.astype(np.float32),
             labels=self.labels[box_rows].astype(np.int64),
-            relations=self.relations[slice(*self.relation_offsets[index : index + 2])].astype(np.int64),
+            relations=self.relations[relation_rows].astype(np.int64),
+            relation_weights=None if self.confidences is None else self.confidences[relation_rows],
             source=self.source,
             loss_weight=self.loss_weight,
         )

@@ -11,6 +11,7 @@ def cross_entropy(
     target_classes: Tensor,
     assignment: Assignment,
     class_weights: Tensor,
+    relation_weights: Tensor,
     multiplier: int,
 ) -> tuple[Tensor, Tensor]:
     """Weighted cross-entropy summed over the queries of every image, and the sum of their class weights.
@@ -22,6 +23,7 @@ def cross_entropy(
         target_classes: (K,) target of each matched query.
         assignment: K matched queries, out of q * multiplier per image.
         class_weights: (c,).
+        relation_weights: (K,) weight of each matched query's loss; the normalizer does not depend on it.
         multiplier: predicate queries per row of ``log_probabilities``: m for entities (q = Q), 1 for
             predicates (q = P).
 
@@ -34,7 +36,7 @@ def cross_entropy(
     unmatched_weight = class_weights[-1] * (multiplier - num_matched)
     unmatched_loss = -(unmatched_weight * log_probabilities[..., -1]).sum(-1)
     matched_weight = class_weights[target_classes]
-    matched_loss = -matched_weight * log_probabilities[(*index, target_classes)]
+    matched_loss = -(relation_weights * matched_weight) * log_probabilities[(*index, target_classes)]
     return (
         unmatched_loss.index_put(index[:2], matched_loss, accumulate=True),
         unmatched_weight.sum(-1).index_put(index[:2], matched_weight, accumulate=True),

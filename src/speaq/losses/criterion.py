@@ -47,10 +47,11 @@ class Losses:
 
 
 class Criterion(nn.Module):
-    """The loss of SpeaQ (CVPR 2024), linear in the sample weights.
+    """The loss of SpeaQ (CVPR 2024), linear in the weights of images and relations.
 
     The loss is sum_i w_i L_i / N: an image's sum L_i of every term, "no object" queries included, is
     multiplied by its weight w_i; the normalizers N are those of the unweighted loss, summed over all ranks.
+    Within L_i, the terms of a query that is matched with a relation are multiplied by the relation's weight.
 
     Args:
         matcher: assigns queries to relations.
@@ -134,6 +135,7 @@ class Criterion(nn.Module):
     ) -> list[TermSums]:
         """Class, L1 and GIoU terms of subjects, objects and predicates, each (L, B)."""
         matched, m = assignment.relation, output.query_multiplier
+        weights = relations.weights[matched].to(output.predicate_boxes.dtype)
         ones = output.predicate_boxes.new_ones(len(matched))
         num_matched = output.predicate_boxes.new_zeros(output.predicate_logits.shape[:2])
         num_matched = num_matched.index_put((assignment.layer, assignment.image), ones, accumulate=True)
@@ -168,10 +170,15 @@ class Criterion(nn.Module):
             ),
         ):
             class_loss, class_normalizer = cross_entropy(
-                log_probs, labels[matched], assignment, class_weights.to(log_probs.dtype), multiplier
+                log_probs,
+                labels[matched],
+                assignment,
+                class_weights.to(log_probs.dtype),
+                weights,
+                multiplier,
             )
             l1_loss, giou_loss = box_losses(
-                boxes, target_boxes[matched].to(boxes.dtype), assignment, multiplier
+                boxes, target_boxes[matched].to(boxes.dtype), assignment, weights, multiplier
             )
             sums += [
                 TermSums(terms[0], class_loss, class_normalizer),

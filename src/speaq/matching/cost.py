@@ -24,6 +24,7 @@ class Relations:
         image: (M,) index of the image.
         subject_labels, object_labels, predicates: (M,) classes.
         subject_boxes, object_boxes, predicate_boxes: (M, 4) cxcywh in 0..1.
+        weights: (M,) float32, weight in the loss.
     """
 
     counts: list[int]
@@ -34,6 +35,7 @@ class Relations:
     subject_boxes: Tensor
     object_boxes: Tensor
     predicate_boxes: Tensor
+    weights: Tensor
 
     @classmethod
     def from_targets(cls, targets: Sequence[Target]) -> "Relations":
@@ -62,7 +64,14 @@ class Relations:
             subject_boxes=boxes[subject],
             object_boxes=boxes[object_],
             predicate_boxes=torch.cat([target.relation_boxes for target in targets]),
+            weights=torch.cat([_weights(target) for target in targets]),
         )
+
+
+def _weights(target: Target) -> Tensor:
+    if target.relation_weights is None:
+        return torch.ones(len(target.relations), device=target.relations.device)
+    return target.relation_weights
 
 
 class LogProbabilities(NamedTuple):

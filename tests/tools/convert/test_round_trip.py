@@ -1,11 +1,14 @@
 """Conversion from Visual Genome format to each other format and back keeps everything."""
 
+import json
+
 import numpy as np
 import pytest
 
 from golden_dataset import TINY
 from speaq.config.data import DatasetSection
 from speaq.data.visual_genome import VisualGenome
+from speaq.errors import SpeaqError
 from speaq.tools.convert import convert_dataset
 from speaq.tools.convert.formats import FORMATS
 from speaq.tools.doctor.check import check_dataset
@@ -95,6 +98,36 @@ def test_round_trip_keeps_string_ids_special_names_and_empty_images(tmp_path):
         assert np.abs(data.boxes - [[0.1, 0.2, 7999.9, 5999.8], [1, 2, 3, 4]]).max() < 1e-3
         assert data.labels.tolist() == [1, 0]
         assert data.relations.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0]]
+
+
+def test_confidences_are_kept(tmp_path):
+    source = tmp_path / "set.jsonl"
+    thing = {"name": "cup", "box": [1, 1, 5, 5]}
+    first = {
+        "image": "1.jpg",
+        "width": 9,
+        "height": 9,
+        "objects": [thing, thing, {**thing, "box": [1, 1, 1, 5]}],
+    }
+    first |= {"relations": [[0, "on", 1], [0, "on", 2], [1, "near", 0]], "confidences": [0.5, 0.75, 0.25]}
+    second = {
+        "image": "2.jpg",
+        "width": 9,
+        "height": 9,
+        "objects": [thing, thing],
+        "relations": [[0, "on", 1]],
+    }
+    source.write_text("\n".join(map(json.dumps, (first, second))))
+    convert_dataset(source, tmp_path / "vg")
+    data = convert_dataset(tmp_path / "vg", tmp_path / "lines", target_format="jsonl").data
+    assert data.confidences.tolist() == [0.5, 0.25, 1]
+    lines = (tmp_path / "lines/annotations.jsonl").read_text().splitlines()
+    assert json.loads(lines[1])["confidences"] == [0.5, 0.25]
+    source.write_text(json.dumps({**first, "confidences": [0.5]}))
+    with pytest.raises(
+        SpeaqError, match="line 1: expected a confidence for each of the 3 relations, found 1"
+    ):
+        convert_dataset(source, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["vg", "coco"])

@@ -32,6 +32,7 @@ class AnnotatedImage:
         boxes: (boxes, 4) xyxy in pixels, array or list.
         classes: class of each box: a key of the format's table of classes, or a name if it has none.
         relations: triplets (subject, object, predicate): positions in ``boxes``, and a key or a name.
+        confidences: one in 0..1 for each relation, or none.
     """
 
     place: str
@@ -43,6 +44,7 @@ class AnnotatedImage:
     boxes: Any = field(default_factory=list)
     classes: list[Any] = field(default_factory=list)
     relations: list[tuple[int, int, Any]] = field(default_factory=list)
+    confidences: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class AnnotatedSet:
         boxes: (N, 4) float64, xyxy in pixels.
         labels: (N,) int64, object class from 0.
         relations: (M, 3) int64, rows (subject, object, predicate from 0), boxes counted over the whole set.
+        confidences: (M,) float32 in 0..1, how certain each relation is; None if the source has none.
         changes: how often something of the source was left out or changed, by description.
     """
 
@@ -71,6 +74,7 @@ class AnnotatedSet:
     boxes: np.ndarray
     labels: np.ndarray
     relations: np.ndarray
+    confidences: np.ndarray | None = None
     changes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -123,6 +127,7 @@ class AnnotatedSet:
             boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
             labels=labels,
             relations=np.column_stack((pairs + first_box[rows][:, None], numbers)),
+            confidences=_confidences(images),
         )
         data = data.keep_relations(numbers >= 0, "relations of the background class")
         return validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
@@ -132,6 +137,7 @@ class AnnotatedSet:
         box_ends = np.searchsorted(self.box_images, np.arange(1, len(self.ids) + 1)).tolist()
         relation_ends = np.searchsorted(self.relation_images, np.arange(1, len(self.ids) + 1)).tolist()
         labels, relations = self.labels.tolist(), self.relations.tolist()
+        confidences = [] if self.confidences is None else np.round(self.confidences.astype(float), 6).tolist()
         box, relation = 0, 0
         for row, (height, width) in enumerate(self.sizes.tolist()):
             yield AnnotatedImage(
@@ -144,6 +150,7 @@ class AnnotatedSet:
                 boxes=self.boxes[box : box_ends[row]],
                 classes=labels[box : box_ends[row]],
                 relations=[(s - box, o - box, p) for s, o, p in relations[relation : relation_ends[row]]],
+                confidences=confidences[relation : relation_ends[row]],
             )
             box, relation = box_ends[row], relation_ends[row]
 
@@ -176,6 +183,7 @@ class AnnotatedSet:
             boxes=self.boxes[kept],
             labels=self.labels[kept],
             relations=relations,
+            confidences=None if self.confidences is None else self.confidences[related],
         )
         return fewer.noting(f"{others} left out", (~kept).sum()).noting(
             f"relations of {others} left out", (~related).sum()
@@ -183,7 +191,9 @@ class AnnotatedSet:
 
     def keep_relations(self, kept: np.ndarray, others: str) -> "AnnotatedSet":
         """The set without the relations that are not ``kept`` (M,) bool; ``others`` says what they are."""
-        return replace(self, relations=self.relations[kept]).noting(f"{others} left out", (~kept).sum())
+        confidences = None if self.confidences is None else self.confidences[kept]
+        fewer = replace(self, relations=self.relations[kept], confidences=confidences)
+        return fewer.noting(f"{others} left out", (~kept).sum())
 
     def keep_images(self, kept: np.ndarray) -> "AnnotatedSet":
         """The set of the images ``kept`` (I,) bool alone; this is not noted as a change."""
@@ -220,6 +230,20 @@ def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
     data = data.keep_boxes(np.all(data.boxes[:, 2:] > data.boxes[:, :2], axis=1), "boxes without area")
     low, high, limits = data.boxes[:, :2], data.boxes[:, 2:], data.sizes[data.box_images][:, ::-1]
     return data.keep_boxes(np.all((high > 0) & (low < limits), axis=1), "boxes wholly outside their image")
+
+
+def _confidences(images: Sequence[AnnotatedImage]) -> np.ndarray | None:
+    """Confidences (M,) of all relations, 1 in images without; None if no image has any."""
+    if not any(image.confidences for image in images):
+        return None
+    for image in images:
+        if image.confidences and len(image.confidences) != len(image.relations):
+            raise SpeaqError(
+                f"{image.place}: expected a confidence for each of the {len(image.relations)} relations, "
+                f"found {len(image.confidences)}."
+            )
+    values = [image.confidences or [1.0] * len(image.relations) for image in images]
+    return np.array([value for own in values for value in own], dtype=np.float32)
 
 
 def _integers(values: Sequence[Any]) -> np.ndarray:

@@ -35,6 +35,7 @@ class ImageLine(TypedDict):
     split: NotRequired[Literal["train", "val", "test"]]
     objects: list[Object]
     relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
+    confidences: NotRequired[list[Annotated[float, Field(ge=0, le=1)]]]
 
 
 class Heading(TypedDict):
@@ -89,6 +90,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                     boxes=[item["box"] for item in line["objects"]],
                     classes=[item["name"] for item in line["objects"]],
                     relations=[(s, o, p) for s, p, o in line.get("relations", ())],
+                    confidences=line.get("confidences", []),
                 )
             )
     if heading is None:
@@ -122,6 +124,8 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
                 ],
                 "relations": [[s, predicates[p], o] for s, o, p in image.relations],
             }
+            if image.confidences:
+                line["confidences"] = image.confidences
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return [path]
 

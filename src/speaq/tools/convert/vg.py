@@ -56,6 +56,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
         boxes=arrays.boxes[box_rows].astype(np.float64) / _FRAME * long_side,
         labels=arrays.labels[box_rows].astype(np.int64),
         relations=np.column_stack((place[arrays.pairs[relation_rows]], arrays.predicates[relation_rows])),
+        confidences=None if arrays.confidences is None else arrays.confidences[relation_rows],
     )
     return validated(annotations_path, data)
 
@@ -83,6 +84,7 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
         pairs=data.relations[:, :2],
         predicates=data.relations[:, 2],
         attributes=np.zeros((len(data.labels), 10), dtype=np.int64),
+        confidences=data.confidences,
     )
     entries = [
         {"image_id": image_id, "width": width, "height": height, "file_name": name}
