@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import read_arrays
+from speaq.data.vg_arrays import CONFIDENCES, read_arrays
 from speaq.data.vg_ranges import Ranges
-from speaq.data.vg_writer import CONFIDENCES
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 
@@ -82,6 +81,11 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
 
 
 def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
+    """The confidences (M,) of a file; None where it has none.
+
+    Raises:
+        SpeaqError: they are not numbers in 0..1, one for each relation.
+    """
     with h5py.File(path, "r") as file:
         if CONFIDENCES not in file:
             return None

@@ -18,6 +18,10 @@ _DAMAGE = (OSError, RuntimeError, KeyError, ValueError)  # what h5py has been se
 _INTEGERS = "iufb"  # are converted to int64; arrays of other kinds keep their type
 
 
+CONFIDENCES = "relation_confidences"
+"""Name of the optional array (M,) that says how certain each relation is, in 0..1."""
+
+
 class _Format(NamedTuple):
     """What the rows of an array stand for, its columns (None: any number) and its NumPy kinds."""
 
@@ -39,6 +43,7 @@ _FORMATS = {
     "predicates": _Format("relations"),
     "other_boxes": _Format("boxes", 4, "iuf", severity="warning"),
     "attributes": _Format("boxes", None, "iu", severity="warning"),
+    CONFIDENCES: _Format("relations", kinds="iuf", severity="note"),
 }
 
 
@@ -99,6 +104,8 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
         unread = set(file)
         for name in _FORMATS if optional else _required():
             key = _key(name, box_scale)
+            if key not in file and _FORMATS[name].severity == "note":
+                continue
             if key not in file and name not in _required():
                 findings.add("array-absent", [Example(None, key, "no such array")])
             elif (array := _read_array(file, key, _FORMATS[name], findings)) is not None:

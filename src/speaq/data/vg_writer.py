@@ -12,12 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from speaq.data.vg_arrays import CONFIDENCES
 from speaq.data.vg_ranges import Ranges
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-
-CONFIDENCES = "relation_confidences"
-"""Name of the optional array (M,) of the HDF5 file that says how certain each relation is, in 0..1."""
 
 DATASET_FILE = "dataset.yaml"
 """Name of the configuration beside the files of a data set, for ``--config-file``."""

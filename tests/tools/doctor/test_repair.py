@@ -86,6 +86,18 @@ def test_invalid_images_are_removed(damaged, tmp_path):
     assert after[21].labels.tolist() == before[111].labels.tolist()  # the test image stays
 
 
+def test_confidences_stay_with_their_relations(damaged, tmp_path):
+    DAMAGES["box_not_there"](damaged)
+    relations = damaged.arrays["relationships"]
+    damaged.arrays["relation_confidences"] = np.linspace(0, 1, len(relations), dtype=np.float32)
+    check, copy = repaired(damaged, tmp_path)
+    assert not any("relation_confidences" in change for change in list_changes(check))
+    with h5py.File(copy.annotations) as file:
+        kept = np.isin(damaged.arrays["relation_confidences"], file["relation_confidences"][()])
+        assert (damaged.arrays["predicates"][kept] == file["predicates"][()]).all()
+    assert 0 < (~kept).sum() < 20
+
+
 def test_boxes_are_clipped_to_whole_units(damaged, tmp_path):
     DAMAGES["outside_image"](damaged)
     check, copy = repaired(damaged, tmp_path)

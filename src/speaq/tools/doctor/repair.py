@@ -73,6 +73,7 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
         pairs=annotations.pairs,
         predicates=annotations.predicates,
         attributes=valid.attributes,
+        confidences=annotations.confidences,
     )
     write_json(repaired.image_data, _image_entries(check))
     write_dictionary(repaired.dictionary, valid.vocabulary, other=check.dictionary.content)
