@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from speaq.config import Config
 from speaq.errors import SpeaqError
@@ -56,7 +56,8 @@ class Cluster:
             if launcher and self.num_gpus is None:
                 raise SpeaqError(
                     f"{launcher.name} started {processes} processes here, but {machine}. Use "
-                    f"{launcher.option} {available} (in SLURM with all GPUs visible to all tasks), or --num-gpus 0 (the CPU)"
+                    f"{launcher.option} {available} (in SLURM, with all GPUs visible to all tasks), or "
+                    "--num-gpus 0 (the CPU)"
                 )
             cpu = " (the CPU)" * (available == 0)
             raise SpeaqError(f"--num-gpus {num_gpus}: {machine}. Use --num-gpus {available}{cpu}")

@@ -59,9 +59,7 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
     if torch.distributed.is_initialized() and any(sign in text for sign in _LOST):
         return "the connection to another process of this run was lost; the message of that process says why"
     if "DataLoader worker" in text and "Caught" not in text:
-        return (
-            f"{text.rstrip('. ')}; the memory of the machine may be too small. Lower DATALOADER.NUM_WORKERS"
-        )
+        return f"{text.rstrip('. ')}; the machine may need more memory. Lower DATALOADER.NUM_WORKERS"
     no_memory = "can't allocate memory" in text or "not enough memory" in text
     if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or no_memory):
         return None

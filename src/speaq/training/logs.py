@@ -99,15 +99,15 @@ def start_loggers(loggers: Sequence[Logger]) -> None:
     """
     for other in loggers:
         if isinstance(other, WandbLogger):
-            from wandb.errors import Error as WandbError
+            from wandb.errors import Error as WandbError  # type: ignore[import-not-found]
 
             try:
                 _ = other.experiment  # on rank 0; others have none
             except WandbError as error:
                 reason = " ".join(str(error).split())
                 raise SpeaqError(
-                    f"WANDB.USE_WANDB is True, but Weights & Biases cannot be used: {reason} Run wandb login, "
-                    "set WANDB_MODE=offline in the environment, or set WANDB.USE_WANDB False"
+                    f"WANDB.USE_WANDB is True, but Weights & Biases cannot be used: {reason} Run wandb "
+                    "login, set WANDB_MODE=offline in the environment, or set WANDB.USE_WANDB False"
                 ) from error
 
 

@@ -62,6 +62,6 @@ def locked(folder: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"host {socket.gethostname()}, pid {os.getpid()}, started {start}\n".encode())
         yield
-        file.unlink(missing_ok=True)
     finally:
+        file.unlink(missing_ok=True)
         os.close(descriptor)

@@ -12,7 +12,12 @@ from typing import Any
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
-from torch.distributed import DistNetworkError, DistStoreError, PrefixStore, TCPStore
+from torch.distributed import (
+    DistNetworkError,
+    DistStoreError,
+    PrefixStore,  # pyright: ignore[reportPrivateImportUsage]
+    TCPStore,  # pyright: ignore[reportPrivateImportUsage]
+)
 
 from speaq.errors import SpeaqError
 from speaq.training.logs import console
@@ -168,8 +173,8 @@ class _Wait:
         if now - self.start > 60 * self.minutes:
             raise SpeaqError(
                 f"waited {self.minutes:g} minutes for {what} {where}. Start the command on every machine "
-                "with its --machine-rank and the same --dist-url, and check that the port is open between the "
-                "machines (DIST_WAIT_MINUTES waits longer)"
+                "with its --machine-rank and the same --dist-url, and check that the port is open between "
+                "the machines (DIST_WAIT_MINUTES waits longer)"
             )
         if now - self.reported > _REPORT_SECONDS:
             self.reported = now
