@@ -152,6 +152,20 @@ class Batch:
         targets = [target.to(device, non_blocking) for target in self.targets]
         return replace(self, images=images, targets=targets)
 
+    def share_memory(self) -> Batch:
+        """This batch, with its tensors moved to shared memory.
+
+        Raises:
+            RuntimeError: the shared memory is too small.
+        """
+        for target in self.targets:
+            for tensor in (target.boxes, target.labels, target.relations, target.relation_boxes):
+                if tensor.numel():
+                    tensor.share_memory_()
+        self.images.share_memory_()
+        self.sizes.share_memory_()
+        return self
+
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory (called by the data loader)."""
         return replace(self, images=self.images.pin_memory())

@@ -49,8 +49,9 @@ def evaluate(
 ) -> None:
     """Evaluate a model on DATASETS.TEST, or score saved predictions without a model.
 
-    Writes results.json to OUTPUT_DIR, and with --report also predictions/<data set>.h5 and report.html. The
-    report on saved predictions is written to their folder.
+    Writes results.json, and with --report also predictions/<data set>.h5 and report.html, to the folder of
+    the training, or to OUTPUT_DIR if it or a configuration file is given. The report on saved predictions is
+    written to their folder.
 
     Args:
         model: folder of a saved model, or output folder of a training, of which the best model is used.
@@ -76,7 +77,10 @@ def evaluate(
     if model is None:
         raise SpeaqError("nothing to evaluate: give the folder of a model, or --predictions FILE")
     weights = ["MODEL.WEIGHTS", str(find_model(model))]
-    config = load_config(_config_file(config_file, model), [*overrides, *weights])
+    # The run may have been copied or moved since its config.yaml was written.
+    is_given = config_file is not None or any(item.partition("=")[0] == "OUTPUT_DIR" for item in overrides)
+    output = [] if is_given else ["OUTPUT_DIR", str(model)]
+    config = load_config(_config_file(config_file, model), [*overrides, *weights, *output])
     cluster = launch.Cluster(num_gpus=num_gpus, dist_url=dist_url)
     start = evaluate_with_report if report else launch.evaluate
     start(config, cluster=cluster)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field
 
 from speaq.config.data import SOURCE_NAME, DataLoader, Datasets, Input, MixedSource
-from speaq.config.field_types import Choice, Flag, Integer, NonEmptyPathText, Section
+from speaq.config.field_types import Choice, Flag, Integer, NonEmptyPathText, Positive, Section
 from speaq.config.ignored_keys import ignored_defaults
 from speaq.config.model import Model
 from speaq.config.settings import flatten, nest
@@ -28,6 +28,8 @@ class Config(Section):
 
     cudnn_benchmark: Flag = False
     """Let cuDNN search for the fastest convolutions."""
+    dist_wait_minutes: Positive = 30.0
+    """Minutes to wait at the start for the processes on other GPUs and machines."""
     float32_precision: Choice[Literal["", "highest", "high", "medium"]] = ""
     """Precision of float32 matrix products (torch.set_float32_matmul_precision); empty: torch's default."""
     output_dir: NonEmptyPathText = "./output"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from speaq.evaluation.unsqueezed import UnsqueezedMetric
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
 
@@ -28,7 +28,7 @@ _IOU_THRESHOLDS = range(50, 100, 5)  # percent
 _SIZES = 4  # all, small, medium, large
 
 
-class DetectionAP(Metric):
+class DetectionAP(UnsqueezedMetric):
     """COCO average precision of entity boxes over all images seen, in 0..1 (Lin et al., ECCV 2014).
 
     ``compute`` returns ``AP`` (mean over classes and the IoU thresholds 0.50, 0.55, ..., 0.95), ``AP50``,

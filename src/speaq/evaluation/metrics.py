@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.analysis import (
@@ -20,6 +19,7 @@ from speaq.evaluation.analysis import (
     sum_by_group,
 )
 from speaq.evaluation.recall import image_hits, long_tail_groups
+from speaq.evaluation.unsqueezed import UnsqueezedMetric
 from speaq.evaluation.zero_shot import TripletSet, zero_shot_recalls, zero_shot_relations
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
@@ -28,7 +28,7 @@ DEPTHS = (20, 50, 100)
 """The default k at which recall is measured."""
 
 
-class SceneGraphMetrics(Metric):
+class SceneGraphMetrics(UnsqueezedMetric):
     """Recall, mean recall, zero-shot recall and recall by predicate, over all images seen.
 
     Images without relations are left out of every mean; an image with relations but without predictions has

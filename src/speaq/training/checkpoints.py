@@ -6,6 +6,7 @@ model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to re
 step, and would add the state of the optimizer to the best model.
 """
 
+import json
 import logging
 import math
 import shutil
@@ -17,14 +18,22 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
 
-from speaq.checkpoints.saved_models import WEIGHTS_FILE, models_in_training, read_safetensors, write_model
+from speaq.checkpoints.saved_models import (
+    WEIGHTS_FILE,
+    is_saved_model,
+    models_in_training,
+    read_safetensors,
+    write_model,
+)
 from speaq.errors import SpeaqError
-from speaq.files import read_tensors, replacing_folder
+from speaq.files import read_tensors, replacing, replacing_folder
 
 logger = logging.getLogger(__name__)
 
 TRAINER_FILE = "trainer.pt"
 BEST_METRIC = "mR@100"
+BEST_FILE = "metric.json"
+"""The value of `BEST_METRIC` of the model in ``best/``."""
 _PREFIX = "model."
 _STATE = {"global_step", "lr_schedulers", "optimizer_states", "samples", "seed", "skipped_steps"}
 
@@ -93,6 +102,34 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
     return next(reversed(complete_checkpoints(output_dir)), None)
 
 
+def published_checkpoint(output_dir: Path) -> Path | None:
+    """The newest checkpoint that the published code (Detectron2) left in its OUTPUT_DIR, if there is one.
+
+    That is the file that ``last_checkpoint`` names, or the last of ``model_0004999.pth`` and so on.
+    """
+    found = sorted(output_dir.glob("model_*.pth"))  # model_final.pth is the last one by name
+    try:
+        named = output_dir / Path((output_dir / "last_checkpoint").read_text(errors="replace").strip()).name
+    except OSError:
+        return found[-1] if found else None
+    return named if named.is_file() else found[-1] if found else None
+
+
+def _read_best(folder: Path, saved: float | None) -> float | None:
+    """The metric of the model in ``folder``, or that of a checkpoint where it is not known.
+
+    Raises:
+        SpeaqError: the file of the metric is damaged.
+    """
+    file = folder / BEST_FILE
+    if not (file.is_file() and is_saved_model(folder)):
+        return saved
+    try:
+        return float(json.loads(file.read_text())[BEST_METRIC])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpeaqError(f"{file}: not the metric of the best model; delete {folder}") from error
+
+
 class Checkpoints(L.Callback):
     """Saves a checkpoint every ``period`` steps and at the end, and the best model by mR@100.
 
@@ -114,20 +151,19 @@ class Checkpoints(L.Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best metric of the resumed training."""
-        self.best = state_dict["best"]
+        """Restore the best metric of the resumed training; ``best/`` may be newer than the checkpoint."""
+        self.best = _read_best(self.output_dir / "best", state_dict["best"])
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save every ``period`` steps."""
         if pl_module.step_completed and trainer.global_step % self.period == 0:
-            self._save(trainer)
+            self.save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the last step."""
-        if trainer.global_step != self._saved_at:
-            self._save(trainer)
+        self.save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Save the model if it is the best so far."""
@@ -137,10 +173,15 @@ class Checkpoints(L.Callback):
         self.best = value
         if trainer.is_global_zero:
             pl_module.model.save_pretrained(self.output_dir / "best")
+            with replacing(self.output_dir / "best" / BEST_FILE) as temporary:
+                temporary.write_text(json.dumps({BEST_METRIC: value}) + "\n")
         name, iteration = pl_module.evaluation.names[0], trainer.global_step - 1
         logger.info("best model so far: %s %.4f on %s, iteration %d", BEST_METRIC, value, name, iteration)
 
-    def _save(self, trainer: L.Trainer) -> None:
+    def save(self, trainer: L.Trainer) -> None:
+        """Save the current step, if it is not saved yet."""
+        if trainer.global_step == self._saved_at:
+            return
         folder = self.output_dir / "checkpoints"
         trainer.save_checkpoint(folder / f"iter_{trainer.global_step:07d}")
         self._saved_at = trainer.global_step

@@ -1,18 +1,21 @@
 """The LightningDataModule: loaders of training and evaluation batches."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import lightning as L
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from speaq.config import Config
 from speaq.data.build import TrainingSet
 from speaq.data.collate import collate, collate_by_size
 from speaq.data.dataset import EvaluationDataset
 from speaq.data.sampling import EvalBatchSampler, TrainBatchSampler
+from speaq.structures import Batch
 from speaq.training.module import SceneGraphModule
+from speaq.training.signals import ignore_stop_signals
 
 logger = logging.getLogger("speaq.training")
 
@@ -77,12 +80,31 @@ class SceneGraphData(L.LightningDataModule):
             loaders.append(self._loader(dataset, batch_sampler=sampler, collate_fn=collate_by_size))
         return loaders
 
-    def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
+    def _loader(self, dataset: Any, *, collate_fn: Callable[..., Any], **options: Any) -> DataLoader[Any]:
         assert self.trainer is not None
         return DataLoader(
             dataset,
+            collate_fn=partial(_collate_and_share, collate_fn),
+            worker_init_fn=_start_worker,
             num_workers=self.config.dataloader.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.config.dataloader.num_workers > 0,
             **options,
         )
+
+
+def _collate_and_share(collate_fn: Callable[..., Any], samples: Sequence[Any]) -> Any:
+    """Collate the samples; in a worker, to shared memory.
+
+    Otherwise a thread of the worker would do that later, and where the shared memory is too small, the batch
+    would be lost and the training would wait for it.
+    """
+    batch = collate_fn(samples)
+    if get_worker_info() is not None:
+        for part in [batch] if isinstance(batch, Batch) else batch:
+            part.share_memory()
+    return batch
+
+
+def _start_worker(number: int) -> None:
+    ignore_stop_signals()

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,18 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.checkpoints import Checkpoints, newest_checkpoint
+from speaq.training.checkpoints import Checkpoints, newest_checkpoint, published_checkpoint
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
 from speaq.training.evaluation_log import EvaluationLog
-from speaq.training.logs import TrainingLog, build_loggers
+from speaq.training.failures import explained
+from speaq.training.logs import TrainingLog, build_loggers, start_loggers
 from speaq.training.module import SceneGraphModule
+from speaq.training.output_lock import locked
 from speaq.training.prediction_files import PredictionFiles
 from speaq.training.progress import TrainingProgress
-from speaq.training.trainer import build_trainer, choose_seed, interruptible
+from speaq.training.signals import StopSignals
+from speaq.training.trainer import build_trainer, choose_seed, start_log
 
 logger = logging.getLogger("speaq.training")
 
@@ -63,27 +67,39 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     cluster = cluster or Cluster()
     output_dir, solver = Path(config.output_dir), config.solver
     resume_from = newest_checkpoint(output_dir)
-    if resume_from is not None and not resume:
-        raise SpeaqError(
-            f"{resume_from}: OUTPUT_DIR contains the checkpoints of another training. Continue that training "
-            f"with --resume, use another OUTPUT_DIR, or delete {resume_from.parent}"
-        )
+    _check_output(output_dir, resume_from, resume=resume)
     config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
+    checkpoints = Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep)
     callbacks = [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
         EvaluationLog(output_dir=output_dir),
-        Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep),
+        checkpoints,
         TrainingProgress(max_iter=solver.max_iter),
+        StopSignals(checkpoints),
     ]
     trainer = build_trainer(config, cluster, callbacks, loggers=build_loggers(config))
-    if trainer.is_global_zero:
-        config.save(output_dir / "config.yaml")
-    torch.manual_seed(config.seed)
+    with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
+        start_log(config, trainer)
+        module = _train(config, trainer, resume_from)
+        if trainer.is_global_zero:
+            logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
+        return module.results
 
+
+def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneGraphModule:
+    """Train with a Trainer, evaluate at the end, and return the trained module."""
+    if trainer.is_global_zero:
+        config.save(Path(config.output_dir) / "config.yaml")
+    start_loggers(trainer.loggers)
+    torch.manual_seed(config.seed)
     sources = load_training_sources(config)
-    mixture = build_mixture(sources, solver)
+    mixture = build_mixture(sources, config.solver)
     statistics = build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
-    model = Speaq(model_config(config, sources[0].dataset.vocabulary, statistics.predicate_counts))
+    vocabulary = sources[0].dataset.vocabulary
+    evaluation = load_evaluation_sets(config, vocabulary)
+    for dataset in [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]:
+        dataset.check_images()
+    model = Speaq(model_config(config, vocabulary, statistics.predicate_counts))
     if resume_from is None:
         load_initial_weights(model, config)
     else:
@@ -93,16 +109,12 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     criterion = build_criterion(config, model.config, statistics.predicate_counts, source_names=names)
     _log_start(sources, mixture, model)
     training = build_training_set(sources, mixture, input_settings=config.input, seed=config.seed)
-    evaluation = load_evaluation_sets(config, model.vocabulary)
     module = _build_module(config, model, criterion, evaluation, statistics)
     data = SceneGraphData(config=config, training=training, evaluation=evaluation.datasets)
-    with interruptible(trainer):
-        trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
-        if evaluation.datasets and module.evaluated_at != trainer.global_step:
-            trainer.validate(module, data, verbose=False)
-    if trainer.is_global_zero:
-        logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
-    return module.results
+    trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
+    if evaluation.datasets and module.evaluated_at != trainer.global_step:
+        trainer.validate(module, data, verbose=False)
+    return module
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,7 +142,8 @@ def evaluate(
     Args:
         config: the configuration.
         cluster: the devices; one GPU if there is any by default.
-        resume: use the newest checkpoint in OUTPUT_DIR, if there is one; else MODEL.WEIGHTS.
+        resume: use the newest checkpoint in OUTPUT_DIR, also one of the published code, if there is one; else
+            MODEL.WEIGHTS.
         save_predictions: also write the predictions to predictions/<data set>.h5.
 
     Returns:
@@ -140,20 +153,47 @@ def evaluate(
         SpeaqError: there is no model, or the configuration or the data cannot be used.
     """
     output_dir = Path(config.output_dir)
-    callbacks: list[L.Callback] = [EvaluationLog(output_dir=output_dir), TrainingProgress(max_iter=0)]
+    callbacks: list[L.Callback] = [
+        EvaluationLog(output_dir=output_dir),
+        TrainingProgress(max_iter=0),
+        StopSignals(None),
+    ]
     files = PredictionFiles(folder=output_dir / "predictions")
     trainer = build_trainer(config, cluster or Cluster(), callbacks + [files] * save_predictions)
-    evaluation = load_evaluation_sets(config, None)
-    if evaluation.vocabulary is None:
-        raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
-    source = _find_source(config, resume=resume)
-    logger.info("evaluating %s", source)
-    model = _load_model(config, source, evaluation.vocabulary)
-    module = _build_module(config, model, None, evaluation, load_statistics(config))
-    data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
-    with interruptible(trainer):
+    with explained(trainer):
+        start_log(config, trainer)
+        evaluation = load_evaluation_sets(config, None)
+        if evaluation.vocabulary is None:
+            raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
+        for dataset in evaluation.datasets:
+            dataset.dataset.check_images()
+        source = _find_source(config, resume=resume)
+        logger.info("evaluating %s", source)
+        model = _load_model(config, source, evaluation.vocabulary)
+        module = _build_module(config, model, None, evaluation, load_statistics(config))
+        data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
         trainer.validate(module, data, verbose=False)
     return EvaluationRun(module, source, files.written if save_predictions else [], trainer.is_global_zero)
+
+
+def _check_output(output_dir: Path, resume_from: Path | None, *, resume: bool) -> None:
+    """Refuse an OUTPUT_DIR with the files of a training that is not resumed.
+
+    Raises:
+        SpeaqError: there are checkpoints of another training.
+    """
+    if resume_from is not None and not resume:
+        raise SpeaqError(
+            f"{resume_from}: OUTPUT_DIR contains the checkpoints of another training. Continue that training "
+            f"with --resume, use another OUTPUT_DIR, or delete {resume_from.parent}"
+        )
+    published = published_checkpoint(output_dir)
+    if resume_from is None and published is not None:
+        raise SpeaqError(
+            f"{published}: OUTPUT_DIR contains the log and the checkpoints of a training with the published "
+            "code, which cannot be resumed. Use another OUTPUT_DIR; MODEL.WEIGHTS "
+            f"{published} starts from its weights"
+        )
 
 
 def _log_start(sources: Sequence[DataSource], mixture: Mixture, model: Speaq) -> None:
@@ -191,7 +231,8 @@ def _find_source(config: Config, *, resume: bool) -> Path:
     """The model to evaluate: that of OUTPUT_DIR with ``resume``, else MODEL.WEIGHTS."""
     output_dir = Path(config.output_dir)
     if resume:
-        found = newest_checkpoint(output_dir) or (output_dir if is_saved_model(output_dir) else None)
+        saved = output_dir if is_saved_model(output_dir) else published_checkpoint(output_dir)
+        found = newest_checkpoint(output_dir) or saved
         if found is not None:
             return found
     if not config.model.weights:

@@ -91,6 +91,26 @@ def build_loggers(config: Config) -> list[Logger]:
     return loggers
 
 
+def start_loggers(loggers: Sequence[Logger]) -> None:
+    """Log in to Weights & Biases, so that a missing login is not noticed only after the model is built.
+
+    Raises:
+        SpeaqError: it refuses, for instance without an API key.
+    """
+    for other in loggers:
+        if isinstance(other, WandbLogger):
+            from wandb.errors import Error as WandbError  # type: ignore[import-not-found]
+
+            try:
+                _ = other.experiment  # on rank 0; others have none
+            except WandbError as error:
+                reason = " ".join(str(error).split())
+                raise SpeaqError(
+                    f"WANDB.USE_WANDB is True, but Weights & Biases cannot be used: {reason} Run wandb "
+                    "login, set WANDB_MODE=offline in the environment, or set WANDB.USE_WANDB False"
+                ) from error
+
+
 class TrainingLog(L.Callback):
     """Logs losses, learning rate and times every ``period`` steps, and the total time at the end.
 

@@ -1,0 +1,82 @@
+"""Signals that end a run: SIGTERM, and SIGUSR1, with which clusters announce the end of a job."""
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+
+from speaq.training.checkpoints import Checkpoints
+
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+
+
+class StopSignals(L.Callback):
+    """After a signal to any of its processes, ends a training with a checkpoint and exit code 128 + signal.
+
+    All processes leave after the same step; a signal during an evaluation counts when it is finished, or at
+    once in a training on one process. A run that only evaluates ends at once.
+
+    Args:
+        checkpoints: saves the checkpoint; None for an evaluation.
+    """
+
+    def __init__(self, checkpoints: Checkpoints | None):
+        self.checkpoints = checkpoints
+        self._received = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note signals from here on; this replaces the handlers of the Trainer."""
+        _handle(self._note)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop after a step, if any process received a signal."""
+        if pl_module.step_completed:
+            received = torch.tensor(self._received, device=pl_module.device)
+            self._stop(trainer, int(trainer.strategy.reduce(received, reduce_op="max")))
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Outside a training, stop at once."""
+        if trainer.state.fn != "fit":
+            _handle(_exit)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop a training on one process during its evaluation."""
+        if trainer.world_size == 1:
+            self._stop(trainer, self._received)
+
+    def _note(self, number: int, frame: Any) -> None:
+        self._received = number
+
+    def _stop(self, trainer: L.Trainer, received: int) -> None:
+        if received:
+            assert self.checkpoints is not None
+            self.checkpoints.save(trainer)
+            _exit(received)
+
+
+def ignore_stop_signals() -> None:
+    """Ignore the signals in a process that its parent ends, such as a worker of a data loader."""
+    _handle(signal.SIG_IGN)
+
+
+def _handle(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in STOP_SIGNALS:
+            signal.signal(number, handler)
+
+
+def _exit(number: int, frame: Any = None) -> None:
+    raise SystemExit(128 + number)
