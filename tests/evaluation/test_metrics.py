@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,6 +163,38 @@ def test_without_graph_constraint_second_choices_count(make):
     }.items():
         assert (results[f"{name}@2"], results[f"{name}@3"]) == expected
     assert results["ng-mR@3"] == pytest.approx(2 / 3, abs=1e-15)
+
+
+@pytest.fixture(scope="module")
+def two_per_query(golden):
+    """The golden graphs with the two best predicates of every query, as TEST.NUM_REL 2 gives them."""
+    graphs = []
+    for graph in golden.graphs:
+        best = np.argsort(-graph.predicate_probs[:, :-1], axis=1, kind="stable")[:, :2]
+        rows = np.repeat(np.arange(len(graph)), 2)
+        scores = graph.scores[graph.pairs].prod(axis=1)[rows] * graph.predicate_probs[rows, best.ravel()]
+        order = np.argsort(-scores, kind="stable")
+        changes = {
+            "pairs": graph.pairs[rows][order],
+            "predicates": best.ravel()[order],
+            "predicate_probs": graph.predicate_probs[rows][order],
+        }
+        graphs.append(replace(graph, **changes, queries=None, pair_scores=None))
+    return graphs
+
+
+def test_several_predicates_per_query_do_not_change_recall_without_graph_constraint(golden, two_per_query):
+    results = []
+    for graphs in (golden.graphs, two_per_query):
+        metric = SceneGraphMetrics(num_predicates=50, distinct=True)
+        metric.update(graphs, golden.annotations)
+        results.append(metric.compute())
+    for k in KS:
+        assert results[1][f"ng-R@{k}"] == pytest.approx(results[0][f"ng-R@{k}"], abs=1e-12)
+        assert results[1][f"ng-R@{k}"] >= golden.expected[f"sgdet_recall_nogc@{k}"] - 1e-9
+    repeated = SceneGraphMetrics(num_predicates=50)
+    repeated.update(two_per_query, golden.annotations)
+    assert repeated.compute()["ng-R@100"] == pytest.approx(results[0]["ng-R@50"], abs=1e-12)
 
 
 def test_figures_without_images_are_nan(make):

@@ -115,6 +115,18 @@ def test_without_graph_constraint_equal_scores_keep_their_order():
     assert predicates.tolist() == [0, 1, 2, 3, 0, 1]
 
 
+def test_distinct_ranking_has_each_relation_once_with_its_best_probability():
+    scores = np.array([1.0, 0.5], np.float32)
+    probs = np.array([[0.3, 0.1, 0.6], [0.2, 0.6, 0.2], [0.1, 0.4, 0.5]], np.float32)
+    pairs = np.array([[1, 0], [0, 0], [1, 0]])
+    # products: pair (1, 0) has 0.15 and 0.05, then 0.05 and 0.2; pair (0, 0) has 0.2 and 0.6
+    best, predicates = rank_without_graph_constraint(scores, pairs, probs, 10, distinct=True)
+    assert best.tolist() == [[0, 0], [1, 0], [0, 0], [1, 0]]
+    assert predicates.tolist() == [1, 1, 0, 0]
+    empty, _ = rank_without_graph_constraint(scores, pairs[:0], probs[:0], 10, distinct=True)
+    assert empty.shape == (0, 2)
+
+
 def test_true_boxes_and_classes_are_judged_by_the_same_formula(make):
     """predcls: the graph is given boxes and classes, and only its predicates can be wrong."""
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0], [2, 0, 1]])

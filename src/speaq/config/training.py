@@ -113,6 +113,8 @@ class EvaluationRelation(Section):
 
     iou_threshold: Share = 0.5
     """Minimum IoU of both boxes for a match."""
+    distinct: Flag = False
+    """Rank each (subject, object, predicate) once in ng-R, not once per query; always if NUM_REL exceeds 1."""
     drop_self: Flag = False
     """Remove relations of an entity with itself."""
     pnms_threshold: Share = 0.7

@@ -100,5 +100,6 @@ def build_metrics(
         zero_shot_triplets=zero_shot,
         seen_triplets=seen,
         predicate_counts=None if predicate_counts is None else np.asarray(predicate_counts),
+        distinct=config.test.relation.distinct or config.test.num_rel > 1,
     )
     return recalls, DetectionAP(num_objects=num_objects)

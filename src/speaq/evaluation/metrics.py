@@ -60,6 +60,9 @@ class SceneGraphMetrics(Metric):
         seen_triplets: (Z, 3) the opposite: triplets of the training set, all others are zero-shot. Give at
             most one of the two; without either there is no zero-shot recall.
         predicate_counts: (R,) training relations per predicate, for head, body and tail.
+        distinct: without graph constraint, rank each (subject entity, object entity, predicate) once. By
+            default it occurs once per query that predicts the pair, as in the published implementation;
+            graphs with several predicates per query need True.
 
     Examples:
         >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([4, 7])
@@ -87,6 +90,7 @@ class SceneGraphMetrics(Metric):
         zero_shot_triplets: np.ndarray | None = None,
         seen_triplets: np.ndarray | None = None,
         predicate_counts: np.ndarray | None = None,
+        distinct: bool = False,
     ):
         super().__init__()
         if zero_shot_triplets is not None and seen_triplets is not None:
@@ -94,6 +98,7 @@ class SceneGraphMetrics(Metric):
         self.num_predicates = num_predicates
         self.ks = tuple(ks)
         self.iou_threshold = iou_threshold
+        self.distinct = distinct
         self.groups = {} if predicate_counts is None else long_tail_groups(predicate_counts)
         self.zero_shot = None if zero_shot_triplets is None else TripletSet(zero_shot_triplets)
         if seen_triplets is not None:
@@ -126,11 +131,17 @@ class SceneGraphMetrics(Metric):
             "predicate_sum": sum_by_group(recalls, predicates, self.num_predicates),
         }
 
-    def analyze(self, pairs: Iterable[tuple[SceneGraph, Annotation]], *, num_rel: int = 1) -> Analysis:
+    def analyze(
+        self,
+        pairs: Iterable[tuple[SceneGraph, Annotation]],
+        *,
+        num_rel: int = 1,
+        distinct: bool | None = None,
+    ) -> Analysis:
         """Analyse images with the settings of this metric, which is not updated.
 
         ``num_rel`` is the number of predicates kept per query (TEST.NUM_REL), by which the graphs number
-        their queries.
+        their queries. ``distinct`` replaces the setting of the metric.
 
         Raises:
             SpeaqError: a graph or its ground truth has another number of predicates.
@@ -140,7 +151,13 @@ class SceneGraphMetrics(Metric):
         rows = [NO_IMAGE]
         for graph, annotation in pairs:
             self._check(graph, annotation)
-            hits = image_hits(graph, annotation, depth=max(self.ks), iou_threshold=self.iou_threshold)
+            hits = image_hits(
+                graph,
+                annotation,
+                depth=max(self.ks),
+                iou_threshold=self.iou_threshold,
+                distinct=self.distinct if distinct is None else distinct,
+            )
             zero_shot = zero_shot_relations(annotation, self.zero_shot)
             rows.append({"zero_shot": zero_shot} | image_columns(graph, annotation, hits, num_rel))
             image_ids.append(annotation.image_id)

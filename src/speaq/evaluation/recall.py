@@ -40,11 +40,17 @@ class ImageHits(NamedTuple):
 
 
 def image_hits(
-    graph: SceneGraph, annotation: Annotation, *, depth: int, iou_threshold: float = 0.5
+    graph: SceneGraph,
+    annotation: Annotation,
+    *,
+    depth: int,
+    iou_threshold: float = 0.5,
+    distinct: bool = False,
 ) -> ImageHits:
     """Compare the top ``depth`` predictions of an image, by either ranking, with its ground truth.
 
-    With graph constraint, the ranking is that of the graph's relations, which are sorted best first.
+    With graph constraint, the ranking is that of the graph's relations, which are sorted best first. For
+    ``distinct`` see `rank_without_graph_constraint`.
     """
     subjects, objects, true_predicates = annotation.relations.T
     matches = match_entities(
@@ -56,7 +62,9 @@ def image_hits(
 
     constrained = localized(graph.pairs[:depth])
     correct = constrained & (graph.predicates[:depth, None] == true_predicates)
-    pairs, predicates = rank_without_graph_constraint(graph.scores, graph.pairs, graph.predicate_probs, depth)
+    pairs, predicates = rank_without_graph_constraint(
+        graph.scores, graph.pairs, graph.predicate_probs, depth, distinct=distinct
+    )
     unconstrained = localized(pairs) & (predicates[:, None] == true_predicates)
     return ImageHits(np.stack((first_hits(correct), first_hits(unconstrained))), constrained, correct)
 
@@ -87,7 +95,12 @@ def first_hits(hits: np.ndarray) -> np.ndarray:
 
 
 def rank_without_graph_constraint(
-    entity_scores: np.ndarray, pairs: np.ndarray, predicate_probs: np.ndarray, limit: int
+    entity_scores: np.ndarray,
+    pairs: np.ndarray,
+    predicate_probs: np.ndarray,
+    limit: int,
+    *,
+    distinct: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The combinations of a pair and a predicate with the highest score_s * score_o * prob_r.
 
@@ -96,7 +109,12 @@ def rank_without_graph_constraint(
     From scores (E,), P pairs (P, 2) of entities and their probabilities (P, R + 1), "no relation" last, to
     pairs (K, 2) and predicates (K,), best first, K = min(limit, P * R). Ties are in the order of pairs, then
     of predicates.
+
+    Several queries may predict the same pair of entities. Its combinations then occur once per query, as in
+    the published implementation; with ``distinct`` each occurs once, with its highest probability.
     """
+    if distinct:
+        pairs, predicate_probs = merge_pairs(pairs, predicate_probs)
     scores = entity_scores.astype(np.float64)
     products = scores[pairs[:, :1]] * scores[pairs[:, 1:]] * predicate_probs[:, :-1]
     flat = products.ravel()
@@ -107,6 +125,15 @@ def rank_without_graph_constraint(
     order = candidates[np.argsort(-flat[candidates], kind="stable")[:limit]]
     rows, predicates = np.divmod(order, products.shape[1])
     return pairs[rows], predicates
+
+
+def merge_pairs(pairs: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct pairs (G, 2) of pairs (P, 2), in order of appearance, and the maxima (G, ...) of values."""
+    _, first, members = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    largest = np.full((len(first), *values.shape[1:]), -np.inf, values.dtype)
+    np.maximum.at(largest, members.reshape(-1), values)
+    return pairs[first[order]], largest[order]
 
 
 def hits_at(ranks: np.ndarray, ks: Sequence[int]) -> np.ndarray:

@@ -4,7 +4,7 @@ Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class EvaluatedSet:
         results: values of the metrics, see `speaq.evaluation.results`.
         analysis: analysis of the same predictions.
         predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
+        variants: recalls at each k of other definitions, by their description.
         best, worst: images with the highest and with the lowest recall.
     """
 
@@ -46,6 +47,7 @@ class EvaluatedSet:
     results: Mapping[str, Any]
     analysis: Analysis
     predicate_counts: Sequence[int] | np.ndarray | None = None
+    variants: Mapping[str, Sequence[float]] = field(default_factory=dict)
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
 
