@@ -219,6 +219,34 @@ def test_no_zero_shot_set_no_zero_shot_recall(golden):
         )
 
 
+@pytest.mark.parametrize("mode", ["sgcls", "predcls"])
+def test_given_boxes_are_checked(make, mode):
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2]], image_id=7)
+    metric = SceneGraphMetrics(num_predicates=3, mode=mode)
+    metric.update([make.graph(BOXES + 1, [0, 1, 2], [[0, 1, 2]])], [truth])  # rounded boxes are the same
+    assert (metric.compute()["R@20"], metric.compute()["mode"]) == (1.0, mode)
+    with pytest.raises(SpeaqError, match=rf"image 7: TEST.MODE {mode} expects the ground-truth boxes"):
+        metric.update([make.graph(BOXES + 30, [0, 1, 2], [[0, 1, 2]])], [truth])
+    swapped = make.graph(BOXES, [1, 0, 2], [[0, 1, 2]])
+    if mode == "predcls":
+        with pytest.raises(SpeaqError, match="boxes and classes"):
+            metric.update([swapped], [truth])
+    else:
+        metric.update([swapped], [truth])
+        assert metric.compute()["R@20"] == 0.5
+
+
+def test_phrase_detection_is_a_mode_of_the_metric(make):
+    truth = make.annotation([[0, 0, 50, 100], [50, 0, 100, 100]], [0, 1], [[0, 1, 2]])
+    graph = make.graph([[0, 0, 20, 100], [80, 0, 100, 100]], [0, 1], [[0, 1, 2]])
+    found = {}
+    for mode in ("sgdet", "phrdet"):
+        metric = SceneGraphMetrics(num_predicates=3, mode=mode)
+        metric.update([graph], [truth])
+        found[mode] = metric.compute()["R@20"]
+    assert found == {"sgdet": 0.0, "phrdet": 1.0}
+
+
 def test_a_foreign_vocabulary_is_an_error(make):
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 7]], image_id="scene_7")
     graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 2]])

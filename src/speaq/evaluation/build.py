@@ -12,6 +12,13 @@ from speaq.data.dataset import EvaluationDataset
 from speaq.data.sources import load_sources
 from speaq.errors import SpeaqError
 from speaq.evaluation.detection import DetectionAP
+from speaq.evaluation.long_tail import (
+    LongTail,
+    read_long_tail,
+    split_by_counts,
+    split_by_rank,
+    split_in_thirds,
+)
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
 from speaq.structures import Vocabulary
@@ -85,7 +92,8 @@ def build_metrics(
     known. ``predicate_counts`` (R,), training relations per predicate, are for head, body and tail.
 
     Raises:
-        SpeaqError: the file of zero-shot triplets is configured but cannot be read.
+        SpeaqError: the file of zero-shot triplets, or of head, body and tail, is configured but cannot be
+            read.
     """
     num_objects, num_predicates = len(vocabulary.objects), len(vocabulary.predicates)
     head = config.model.roi_scenegraph_head
@@ -99,7 +107,24 @@ def build_metrics(
         iou_threshold=config.test.relation.iou_threshold,
         zero_shot_triplets=zero_shot,
         seen_triplets=seen,
-        predicate_counts=None if predicate_counts is None else np.asarray(predicate_counts),
+        long_tail=_build_long_tail(config, vocabulary, predicate_counts),
+        mode=config.test.mode,
         distinct=config.test.relation.distinct or config.test.num_rel > 1,
     )
     return recalls, DetectionAP(num_objects=num_objects)
+
+
+def _build_long_tail(
+    config: Config, vocabulary: Vocabulary, predicate_counts: Sequence[int] | np.ndarray | None
+) -> LongTail | None:
+    """Head, body and tail as TEST.LONG_TAIL defines them; None if that needs counts that are not known."""
+    settings = config.test.long_tail
+    if settings.split == "file":
+        return read_long_tail(settings.file, vocabulary.predicates)
+    if predicate_counts is None:
+        return None
+    counts = np.asarray(predicate_counts)
+    if settings.split == "counts":
+        head, body = settings.counts
+        return split_by_counts(counts, head=head, body=body)
+    return split_by_rank(counts) if settings.split == "published" else split_in_thirds(counts)

@@ -6,12 +6,13 @@ is computed in float64, so that an IoU of exactly 0.5 counts. One prediction may
 duplicates in the ground truth count separately.
 
 The same formulas serve sgdet, sgcls (ground-truth boxes are given) and predcls (ground-truth boxes and
-classes are given); only the contents of the graph differ.
+classes are given); only the contents of the graph differ. In phrase detection, phrdet, the smallest box
+around subject and object must have the IoU instead of both boxes (Lu et al., ECCV 2016).
 
 Shape letters: see `speaq.structures`. K is the number of ranked predictions here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,20 +47,17 @@ def image_hits(
     depth: int,
     iou_threshold: float = 0.5,
     distinct: bool = False,
+    phrases: bool = False,
 ) -> ImageHits:
     """Compare the top ``depth`` predictions of an image, by either ranking, with its ground truth.
 
     With graph constraint, the ranking is that of the graph's relations, which are sorted best first. For
-    ``distinct`` see `rank_without_graph_constraint`.
+    ``distinct`` see `rank_without_graph_constraint`. With ``phrases``, boxes are compared as in phrase
+    detection.
     """
-    subjects, objects, true_predicates = annotation.relations.T
-    matches = match_entities(
-        graph.boxes, graph.labels, annotation.boxes, annotation.labels, iou_threshold=iou_threshold
-    )
-
-    def localized(pairs: np.ndarray) -> np.ndarray:
-        return matches[pairs[:, :1], subjects] & matches[pairs[:, 1:], objects]
-
+    true_predicates = annotation.relations[:, 2]
+    localized = _match_phrases if phrases else _match_pairs
+    localized = localized(graph, annotation, iou_threshold)
     constrained = localized(graph.pairs[:depth])
     correct = constrained & (graph.predicates[:depth, None] == true_predicates)
     pairs, predicates = rank_without_graph_constraint(
@@ -67,6 +65,43 @@ def image_hits(
     )
     unconstrained = localized(pairs) & (predicates[:, None] == true_predicates)
     return ImageHits(np.stack((first_hits(correct), first_hits(unconstrained))), constrained, correct)
+
+
+def _match_pairs(
+    graph: SceneGraph, annotation: Annotation, iou_threshold: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from pairs (K, 2) to whether they have classes and both boxes of relations: (K, M) bool."""
+    subjects, objects, _ = annotation.relations.T
+    matches = match_entities(
+        graph.boxes, graph.labels, annotation.boxes, annotation.labels, iou_threshold=iou_threshold
+    )
+    return lambda pairs: matches[pairs[:, :1], subjects] & matches[pairs[:, 1:], objects]
+
+
+def _match_phrases(
+    graph: SceneGraph, annotation: Annotation, iou_threshold: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from pairs (K, 2) to whether they have classes and union box of relations: (K, M) bool."""
+    true_pairs = annotation.relations[:, :2]
+    true_labels, true_boxes = annotation.labels[true_pairs], union_boxes(annotation.boxes, true_pairs)
+
+    def match(pairs: np.ndarray) -> np.ndarray:
+        same = (graph.labels[pairs][:, None] == true_labels).all(axis=-1)
+        return same & (box_iou(union_boxes(graph.boxes, pairs), true_boxes) >= iou_threshold)
+
+    return match
+
+
+def union_boxes(boxes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The smallest boxes (K, 4) around both boxes of pairs (K, 2), from boxes (E, 4) xyxy."""
+    first, second = boxes[pairs[:, 0]], boxes[pairs[:, 1]]
+    return np.hstack((np.minimum(first, second)[:, :2], np.maximum(first, second)[:, 2:]))
+
+
+def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """IoU (E, N) in float64 of boxes (E, 4) and (N, 4), xyxy."""
+    tensors = (torch.from_numpy(array.astype(np.float64)) for array in (boxes, others))
+    return pairwise_iou(*tensors).numpy()
 
 
 def match_entities(
@@ -81,10 +116,7 @@ def match_entities(
 
     (E, N) bool: same class, and IoU not below the threshold.
     """
-    iou = pairwise_iou(
-        torch.from_numpy(boxes.astype(np.float64)), torch.from_numpy(target_boxes.astype(np.float64))
-    )
-    return (iou.numpy() >= iou_threshold) & (labels[:, None] == target_labels)
+    return (box_iou(boxes, target_boxes) >= iou_threshold) & (labels[:, None] == target_labels)
 
 
 def first_hits(hits: np.ndarray) -> np.ndarray:
@@ -128,7 +160,7 @@ def rank_without_graph_constraint(
 
 
 def merge_pairs(pairs: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct pairs (G, 2) of pairs (P, 2), in order of appearance, and the maxima (G, ...) of values."""
+    """The distinct pairs (G, 2) of pairs (P, 2) as they first appear, and the maxima (G, ...) of values."""
     _, first, members = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     largest = np.full((len(first), *values.shape[1:]), -np.inf, values.dtype)

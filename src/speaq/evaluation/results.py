@@ -60,7 +60,7 @@ def classic_lines(results: Mapping[str, Any], predicate_names: Sequence[str]) ->
         if f"{name}@{ks[0]}" not in results:
             continue
         values = "".join(f"{name:>5} @ {k}: {results[f'{name}@{k}']:.4f}; " for k in ks)
-        lines.append(f"SGG eval: {values} for mode=sgdet, type={kind}.")
+        lines.append(f"SGG eval: {values} for mode={results['mode']}, type={kind}.")
         if name.endswith("mR"):
             recalls = results[f"{name.removesuffix('mR')}per_predicate"][:, -1].nan_to_num(0.0).tolist()
             pairs = zip(predicate_names, recalls, strict=True)
@@ -91,7 +91,9 @@ def results_table(results: Mapping[str, Any]) -> RenderableType:
     """Recalls by k and box AP, in percent, for a rich console."""
     ks = _depths(results)
     caption = f"Images: {results['images']}, with relations: {results['images_with_relations']}"
-    recall = Table("", title="Scene graphs (sgdet, %)", caption=caption)
+    if "long_tail" in results:
+        caption += f"\nHead, body, tail: {long_tail_text(results['long_tail'])}"
+    recall = Table("", title=f"Scene graphs ({results['mode']}, %)", caption=caption)
     for k in ks:
         recall.add_column(f"@{k}", justify="right")
     for name, text in RECALL_NAMES.items():
@@ -104,6 +106,12 @@ def results_table(results: Mapping[str, Any]) -> RenderableType:
         boxes.add_column(name, justify="right")
     boxes.add_row(*(_percent(results[name]) for name in BOX_NAMES))
     return Group(recall, boxes)
+
+
+def long_tail_text(long_tail: Mapping[str, Any]) -> str:
+    """How the predicates are split and the sizes of the groups, such as "thirds (16, 17, 17 predicates)"."""
+    sizes = ", ".join(str(len(members)) for name, members in long_tail.items() if name != "split")
+    return f"{long_tail['split']} ({sizes} predicates)"
 
 
 def predicate_table(
@@ -134,18 +142,23 @@ def predicate_table(
 def results_dict(results: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """The results in plain Python types, ready for JSON: NaN becomes None.
 
-    ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``scene_graph``, the recalls
-    by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if boxes were
+    ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``long_tail``, how predicates
+    are split, and the names in each group; ``scene_graph``, the recalls by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if boxes were
     evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name.
     """
     ks = _depths(results)
     images = results["per_predicate_images"].tolist()
     content: dict[str, Any] = {
-        "mode": "sgdet",
+        "mode": results["mode"],
         **{name: value for name, value in results.items() if name.startswith("images")},
         "scene_graph": {name: _plain(value) for name, value in results.items() if "@" in name},
         "predicates": {name: {"images": n} for name, n in zip(vocabulary.predicates, images, strict=True)},
     }
+    if "long_tail" in results:
+        content["long_tail"] = {
+            name: value if name == "split" else [vocabulary.predicates[index] for index in value]
+            for name, value in results["long_tail"].items()
+        }
     for prefix in ("", "ng-"):
         table = results[f"{prefix}per_predicate"].tolist()
         for entry, recalls in zip(content["predicates"].values(), table, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from speaq.evaluation.bootstrap import intervals
-from speaq.evaluation.results import BOX_NAMES, RECALL_NAMES
+from speaq.evaluation.results import BOX_NAMES, RECALL_NAMES, long_tail_text
 from speaq.files import replacing
 from speaq.tools.report import charts, tables
 from speaq.tools.report.contents import EvaluatedSet, Report
@@ -55,6 +55,7 @@ def environment() -> Environment:
         "COMPARED": tables.COMPARED,
         "RECALL_NAMES": RECALL_NAMES,
         "MEANINGS": tables.MEANINGS,
+        "long_tail_text": long_tail_text,
         "nan": math.nan,
     }
     return made

@@ -110,7 +110,7 @@ def _model_report(run: EvaluationRun) -> Report:
         "Backbone": str(model.backbone.get("model_type", "unknown")),
         "Queries": f"{model.num_queries} entity, {predicates} predicate",
         "Decoder layers": str(model.decoder_layers),
-        "Task": "sgdet",
+        "Task": config.test.mode,
     }
     if groups is not None:
         facts["Query groups"] = f"{len(groups.queries_per_group)}"

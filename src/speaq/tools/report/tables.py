@@ -25,9 +25,9 @@ MEANINGS = {
     "mR": "recall of each predicate, then mean over all predicates; those that no image has count as 0",
     "F": "of recall and mean recall",
     "zR": "over combinations of subject, predicate and object that do not occur in training",
-    "mR-head": "over the most frequent third of the predicates in training",
-    "mR-body": "over the middle third",
-    "mR-tail": "over the rarest third",
+    "mR-head": "over the most frequent predicates in training",
+    "mR-body": "over those between head and tail",
+    "mR-tail": "over the rarest predicates in training",
     "mR-present": "without predicates that no image has",
 }
 
