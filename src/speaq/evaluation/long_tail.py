@@ -34,8 +34,8 @@ class LongTail(NamedTuple):
 def split_by_rank(predicate_counts: np.ndarray) -> LongTail:
     """Head, body and tail in the proportion 5 : 16 : 29 of the lists published for Visual Genome.
 
-    The 50 predicates of Visual Genome are split as by Li et al. (CVPR 2021): 5, 16 and 29 by rank.
-    Other numbers of predicates are split in proportion, rounded down, with the rest in the tail. Ties are in
+    The 50 predicates of Visual Genome are split by rank in training, 5, 16 and 29. Other numbers of
+    predicates are split in proportion, rounded down, with the rest in the tail. Ties are in
     the order of indices.
 
     Examples:

@@ -143,8 +143,9 @@ def results_dict(results: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str
     """The results in plain Python types, ready for JSON: NaN becomes None.
 
     ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``long_tail``, how predicates
-    are split, and the names in each group; ``scene_graph``, the recalls by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if boxes were
-    evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name.
+    are split, and the names in each group; ``scene_graph``, the recalls by name; ``predicates``, by name
+    ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if boxes were evaluated, ``boxes`` with the COCO
+    metrics and ``objects``, the AP by name.
     """
     ks = _depths(results)
     images = results["per_predicate_images"].tolist()
