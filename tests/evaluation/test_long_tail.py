@@ -68,8 +68,10 @@ def test_the_key_chooses_the_split(tmp_path):
     for name, overrides in splits.items():
         config = load_config(None, overrides)
         metrics = build_metrics(config, VOCABULARY, [90, 5, 20], None)[0]
+        metrics.update([], [])
         assert metrics.compute()["long_tail"]["split"] == name
     metrics = build_metrics(load_config(None, splits["published"]), VOCABULARY, None, None)[0]
+    metrics.update([], [])
     assert "long_tail" not in metrics.compute()
     with pytest.raises(SpeaqError, match=r"TEST\.LONG_TAIL\.FILE"):
         load_config(None, ("TEST.LONG_TAIL.SPLIT", "file"))
