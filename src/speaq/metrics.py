@@ -7,6 +7,7 @@ Examples:
     >>> metrics.compute()["mR@100"]  # doctest: +SKIP
 """
 
+from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.analysis import named_recalls
 from speaq.evaluation.detection import DetectionAP, average_precision
 from speaq.evaluation.long_tail import LongTail, read_long_tail, split_by_counts, split_by_rank
@@ -24,6 +25,7 @@ from speaq.evaluation.recall import (
 from speaq.evaluation.zero_shot import TripletSet, load_zero_shot_triplets, zero_shot_recalls
 
 __all__ = [
+    "AdditionalMetrics",
     "DetectionAP",
     "LongTail",
     "PredictionWriter",

@@ -42,6 +42,7 @@ NEW = {
     "TEST.LONG_TAIL.COUNTS": [10000, 500],
     "TEST.LONG_TAIL.FILE": "",
     "TEST.LONG_TAIL.SPLIT": "thirds",
+    "TEST.METRICS": [],
     "TEST.MODE": "sgdet",
     "TEST.RELATION.DISTINCT": False,
     "TEST.RELATION.DROP_SELF": False,

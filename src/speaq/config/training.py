@@ -150,6 +150,8 @@ class Evaluation(Section):
     """Steps between evaluations; 0: only at the end."""
     ims_per_batch: Count = 8
     """Images per evaluation batch, over all ranks."""
+    metrics: Several[Choice[Literal["pooled", "pairs", "relative", "scores", "openimages"]]] = ()
+    """Additional groups of metrics: pooled, pairs, relative, scores, openimages."""
     mode: Choice[Literal["sgdet", "sgcls", "predcls", "phrdet"]] = "sgdet"
     """Task: sgcls and predcls expect ground-truth boxes; phrdet compares the union of both boxes."""
     num_rel: Count = 1

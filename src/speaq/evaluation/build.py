@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torchmetrics import Metric
 
 from speaq.config import Config
 from speaq.data.build import TrainingStatistics
 from speaq.data.dataset import EvaluationDataset
 from speaq.data.sources import load_sources
 from speaq.errors import SpeaqError
+from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.long_tail import (
     LongTail,
@@ -84,12 +86,15 @@ def build_metrics(
     vocabulary: Vocabulary,
     predicate_counts: Sequence[int] | np.ndarray | None,
     statistics: TrainingStatistics | None,
-) -> tuple[SceneGraphMetrics, DetectionAP]:
+    *,
+    distinct: bool = False,
+) -> tuple[SceneGraphMetrics, *tuple[Metric, ...]]:
     """Build the metrics for a data set.
 
     Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS. If that has its default and
     there is no such file, they are those that are absent from the ``statistics`` of the training data, if
-    known. ``predicate_counts`` (R,), training relations per predicate, are for head, body and tail.
+    known. ``predicate_counts`` (R,), training relations per predicate, are for head, body and tail. With
+    ``distinct`` each relation is ranked once without graph constraint, whatever TEST.RELATION.DISTINCT says.
 
     Raises:
         SpeaqError: the file of zero-shot triplets, or of head, body and tail, is configured but cannot be
@@ -109,9 +114,20 @@ def build_metrics(
         seen_triplets=seen,
         long_tail=_build_long_tail(config, vocabulary, predicate_counts),
         mode=config.test.mode,
-        distinct=config.test.relation.distinct or config.test.num_rel > 1,
+        distinct=distinct or config.test.relation.distinct or config.test.num_rel > 1,
     )
-    return recalls, DetectionAP(num_objects=num_objects)
+    boxes = DetectionAP(num_objects=num_objects)
+    if not config.test.metrics:
+        return recalls, boxes
+    additional = AdditionalMetrics(
+        config.test.metrics,
+        num_predicates=num_predicates,
+        ks=recalls.ks,
+        iou_threshold=recalls.iou_threshold,
+        mode=recalls.mode,
+        distinct=recalls.distinct,
+    )
+    return recalls, boxes, additional
 
 
 def _build_long_tail(

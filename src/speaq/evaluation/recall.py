@@ -56,8 +56,7 @@ def image_hits(
     detection.
     """
     true_predicates = annotation.relations[:, 2]
-    localized = _match_phrases if phrases else _match_pairs
-    localized = localized(graph, annotation, iou_threshold)
+    localized = relation_matcher(graph, annotation, iou_threshold=iou_threshold, phrases=phrases)
     constrained = localized(graph.pairs[:depth])
     correct = constrained & (graph.predicates[:depth, None] == true_predicates)
     pairs, predicates = rank_without_graph_constraint(
@@ -65,6 +64,16 @@ def image_hits(
     )
     unconstrained = localized(pairs) & (predicates[:, None] == true_predicates)
     return ImageHits(np.stack((first_hits(correct), first_hits(unconstrained))), constrained, correct)
+
+
+def relation_matcher(
+    graph: SceneGraph, annotation: Annotation, *, iou_threshold: float = 0.5, phrases: bool = False
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from pairs (K, 2) of entities to whether they have the classes and boxes of the relations.
+
+    It returns (K, M) bool. Both boxes are compared, or with ``phrases`` their unions.
+    """
+    return (_match_phrases if phrases else _match_pairs)(graph, annotation, iou_threshold)
 
 
 def _match_pairs(

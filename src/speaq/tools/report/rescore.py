@@ -153,10 +153,7 @@ def _score(
     if counts is None and statistics is not None:
         counts = statistics.predicate_counts
 
-    def build() -> Sequence[Any]:
-        metrics = build_metrics(config, predictions.vocabulary, counts, statistics)
-        metrics[0].distinct = metrics[0].distinct or distinct
-        return metrics
+    build = partial(build_metrics, config, predictions.vocabulary, counts, statistics, distinct=distinct)
 
     curve: dict[float, dict[str, float]] = {}
     images = PredictedImages(predictions, dataset)

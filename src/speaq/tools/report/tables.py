@@ -12,6 +12,7 @@ import pandas as pd
 
 from speaq.evaluation.analysis import Analysis
 from speaq.evaluation.bootstrap import Interval, recalls
+from speaq.evaluation.results import additional, additional_title
 from speaq.tools.report.contents import EvaluatedSet
 
 Intervals = Mapping[str, Interval]
@@ -72,6 +73,15 @@ def confusion_table(evaluated: EvaluatedSet, *, count: int = 12) -> pd.DataFrame
         }
     )
     return table[table["Relations"] > 0]
+
+
+def additional_table(evaluated: EvaluatedSet) -> pd.DataFrame | None:
+    """The additional metrics; None if there are none."""
+    values = additional(evaluated.results)
+    if not values:
+        return None
+    titles = [additional_title(name) for name in values]
+    return pd.DataFrame({"Metric": titles, "Value": [float(value) for value in values.values()]})
 
 
 def object_table(evaluated: EvaluatedSet) -> pd.DataFrame:
