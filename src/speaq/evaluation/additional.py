@@ -179,7 +179,7 @@ class AdditionalMetrics(Metric):
         return {name: float(value) for name, value in results.items()}
 
     def _open_images(self, state: dict[str, np.ndarray]) -> dict[str, Any]:
-        rows = dim_zero_cat(self.detections).cpu().numpy() if self.detections else np.empty((0, 4))
+        rows = dim_zero_cat(self.detections).cpu().numpy() if len(self.detections) else np.empty((0, 4))
         counts = state["predicate_relations"]
         recall = state["pooled_open_images"] / state["relations"]
         results = {f"pooled-R@{_OPEN_IMAGES_DEPTH}": recall}

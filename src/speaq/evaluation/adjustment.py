@@ -23,8 +23,8 @@ def adjust_probabilities(probs: np.ndarray, predicate_counts: np.ndarray, tau: f
     """Probabilities (M, R + 1) after logit adjustment by training counts (R,), each at least 1.
 
     Examples:
-        >>> adjust_probabilities(np.array([[0.6, 0.2, 0.2]]), np.array([30, 10]), 1.0).round(3).tolist()
-        [[0.4, 0.4, 0.2]]
+        >>> adjust_probabilities(np.array([[0.5, 0.25, 0.25]]), np.array([20, 10]), 1.0).tolist()
+        [[0.375, 0.375, 0.25]]
     """
     relations = probs[:, :-1].astype(np.float64)
     factors = (np.maximum(predicate_counts, 1) / np.maximum(predicate_counts, 1).sum()) ** -tau
