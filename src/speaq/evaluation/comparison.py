@@ -14,7 +14,7 @@ from rich.table import Table
 from speaq.errors import SpeaqError
 from speaq.evaluation.analysis import Analysis
 from speaq.evaluation.bootstrap import Interval, paired_intervals, recalls
-from speaq.evaluation.results import RECALL_NAMES
+from speaq.evaluation.results import RECALL_NAMES, additional_title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class Comparison:
         values: recalls of each model by name.
         intervals: their intervals.
         differences: intervals of the differences to the first model, for all but the first.
+        additional: values of further metrics of each model, without intervals.
     """
 
     names: Sequence[str]
@@ -34,6 +35,12 @@ class Comparison:
     values: Sequence[Mapping[str, float]]
     intervals: Sequence[Mapping[str, Interval]]
     differences: Sequence[Mapping[str, Interval]]
+    additional: Sequence[Mapping[str, float]] = ()
+
+    def additional_rows(self) -> list[tuple[str, list[float]]]:
+        """Title and values of the further metrics."""
+        names = list(self.additional[0]) if self.additional else []
+        return [(additional_title(name), [values[name] for values in self.additional]) for name in names]
 
     def rows(self) -> list[tuple[str, str]]:
         """Key and title of the recalls that all models have."""
@@ -73,11 +80,21 @@ class Comparison:
                 low, high = (100 * end for end in bounds[key])
                 cells.append(f"{100 * values[key]:.2f} [{low:+.2f}, {high:+.2f}]")
             table.add_row(title, *cells)
+        for title, shares in self.additional_rows():
+            table.add_row(title, *("n/a" if math.isnan(share) else f"{100 * share:.2f}" for share in shares))
         return table
 
 
-def compare(names: Sequence[str], analyses: Sequence[Analysis], *, resamples: int = 1000) -> Comparison:
+def compare(
+    names: Sequence[str],
+    analyses: Sequence[Analysis],
+    *,
+    additional: Sequence[Mapping[str, float]] = (),
+    resamples: int = 1000,
+) -> Comparison:
     """Compare models by analyses of their predictions for the same images, in any order.
+
+    ``additional`` has further metrics of each model, which are shown without intervals.
 
     Raises:
         SpeaqError: they are not of the same images.
@@ -92,4 +109,5 @@ def compare(names: Sequence[str], analyses: Sequence[Analysis], *, resamples: in
         values=[recalls(analysis) for analysis in analyses],
         intervals=bounds,
         differences=differences,
+        additional=additional,
     )

@@ -129,9 +129,18 @@ TRIPLETS = {"image_id": 1, "triplets": [triplet()]}
         ),
         (
             [{"image_id": 1, "triplets": [triplet(predicate=["on"], score=[1, 1])]}],
-            r"triplets\[0\].score: expected 1 numbers, found 2",
+            r"triplets\[0\].score: expected one number, found 2",
         ),
         ([{"image_id": 1, "triplets": [triplet(object_box=[0, 0, 5, 4000])]}], "found a corner at .*4000"),
+        ([{"image_id": None, "triplets": []}], "line 1: image_id: expected a number or a text, found null"),
+        (
+            [{"image_id": 1, "triplets": [triplet(predicate=[3])]}],
+            r"triplets\[0\].predicate\[0\]: expected a string, found 3",
+        ),
+        (
+            [{"image_id": 1, "triplets": [triplet(score="high")]}],
+            r"triplets\[0\].score\[0\]: expected a number, found \"high\"",
+        ),
         ([detections(relations=[{}])], r"relations\[0\].image_id: is missing"),
         (
             [detections(detections=[{"image_id": 1, "category_id": 0, "bbox": [0, 0, 1, 1], "score": 1}])],

@@ -113,13 +113,14 @@ def test_formats_give_the_recalls_of_the_saved_predictions(config_file, files, t
 
 
 def test_comparison_of_two_models(config_file, files, tmp_path):
-    results = evaluated(config_file, files, tmp_path, "a.h5", "b.h5", "--report")
+    results = evaluated(config_file, files, tmp_path, "a.h5", "b.h5", "--report", "TEST.METRICS", "pooled")
     assert results["comparison"]["baseline"] == "a.h5"
     found = results["comparison"]["differences"]["b.h5"]["R@20"]
     change = results["b.h5"]["scene_graph"]["R@20"] - results["a.h5"]["scene_graph"]["R@20"]
     assert found["difference"] == pytest.approx(change, abs=1e-12)
     assert found["low"] < found["difference"] < found["high"]
     page = (tmp_path / "comparison.html").read_text()
+    assert f"{100 * results['b.h5']['additional']['pooled-R@20']:.2f}" in page
     assert "Comparison of the predictions" in page and f"{100 * change:+.2f}" in page
 
 
@@ -147,6 +148,7 @@ def test_true_boxes_are_scored_as_predcls(config_file, files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--predictions", "A", "--config-file", "CONFIG", "--adjust", "nan"], "finite number from 0"),
         (["--adjust", "1", "somewhere"], "belong to --predictions"),
         (["--predictions", "TEST.MODE", "sgdet"], "expected one or more files"),
         (["--predictions", "nowhere.json", "--config-file", "CONFIG"], "nowhere.json: cannot read"),

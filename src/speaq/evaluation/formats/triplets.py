@@ -9,10 +9,10 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.loaded import LoadedPredictions, Relation, build_graph
@@ -25,6 +25,11 @@ logger = logging.getLogger(__name__)
 _TOLERANCE = 1.02  # boxes may extend a little beyond the image
 
 
+def as_list(value: object) -> list:
+    """A list, or a single value as one."""
+    return value if isinstance(value, list) else [value]
+
+
 class TripletRecord(BaseModel):
     """A pair of objects with one or several predicates."""
 
@@ -34,8 +39,8 @@ class TripletRecord(BaseModel):
     subject_box: Box
     object: str
     object_box: Box
-    predicate: str | list[str]
-    score: Score | list[Score] = 1.0
+    predicate: Annotated[list[str], BeforeValidator(as_list)]
+    score: Annotated[list[Score], BeforeValidator(as_list)] = [1.0]
 
 
 class ImageRecord(BaseModel):
@@ -103,9 +108,9 @@ def _check(triplet: TripletRecord, place: str) -> None:
         x1, y1, x2, y2 = box = getattr(triplet, key)
         if x2 < x1 or y2 < y1:
             raise SpeaqError(f"{place}.{key}: expected [x1, y1, x2, y2] with x1 <= x2, y1 <= y2, found {box}")
-    predicates = 1 if isinstance(triplet.predicate, str) else len(triplet.predicate)
-    if isinstance(triplet.score, list) and len(triplet.score) != predicates:
-        raise SpeaqError(f"{place}.score: expected {predicates} numbers, found {len(triplet.score)}")
+    if len(triplet.score) not in (1, len(triplet.predicate)):
+        expected = f"one number or {len(triplet.predicate)}" if len(triplet.predicate) != 1 else "one number"
+        raise SpeaqError(f"{place}.score: expected {expected}, found {len(triplet.score)}")
 
 
 def _find_scale(path: Path, records: dict[ImageId, ImageRecord], target: Target) -> BoxScale:
@@ -152,9 +157,8 @@ def _graph(
             entities.setdefault((label or 0, tuple(box)), len(entities))
             for label, box in zip(labels, (triplet.subject_box, triplet.object_box), strict=True)
         )
-        predicates = [triplet.predicate] if isinstance(triplet.predicate, str) else triplet.predicate
-        scores = triplet.score if isinstance(triplet.score, list) else [triplet.score] * len(predicates)
-        for name, score in zip(predicates, scores, strict=True):
+        scores = triplet.score if len(triplet.score) > 1 else triplet.score * len(triplet.predicate)
+        for name, score in zip(triplet.predicate, scores, strict=True):
             predicate = target.predicate_label(name)
             if predicate is None:
                 unknown[name] += 1

@@ -1,6 +1,7 @@
 """Score saved predictions of one or several models: tables, results.json and the report."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from speaq.evaluation.formats.triplets import BoxScale
 from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.results import predicate_table, results_dict, results_table
+from speaq.evaluation.results import additional, predicate_table, results_dict, results_table
 from speaq.files import replacing
 from speaq.tools.report import EvaluatedSet, Report, write_report
 from speaq.tools.report.run import evaluated_set
@@ -103,6 +104,8 @@ def rescore(
     Raises:
         SpeaqError: a file or the data set cannot be read, or do not match.
     """
+    if adjustment is not None and not (math.isfinite(adjustment) and adjustment >= 0):
+        raise SpeaqError(f"--adjust: expected a finite number from 0, found {adjustment:g}")
     opened, dataset = _open(config, files, box_scale)
     for predictions in opened:
         for note in predictions.notes:
@@ -115,7 +118,10 @@ def rescore(
         for name, predictions in zip(names, opened, strict=True)
     ]
     sets = [each.evaluated(config.test.num_rel) for each in scored] if report or len(scored) > 1 else []
-    comparison = compare(names, [each.analysis for each in sets]) if len(sets) > 1 else None
+    comparison = None
+    if len(sets) > 1:
+        more = [additional(each.results) for each in scored]
+        comparison = compare(names, [each.analysis for each in sets], additional=more)
     _print(scored, comparison)
     folder = files[0].parent if folder is None else folder
     content: dict[str, Any] = {"iteration": None, **{each.name: each.to_dict() for each in scored}}
