@@ -1,4 +1,4 @@
-"""Metrics of scene graphs: torchmetrics classes, and the functions they are made of.
+"""Metrics of scene graphs: torchmetrics classes, the functions they are made of, and saved predictions.
 
 Examples:
     >>> from speaq.metrics import SceneGraphMetrics
@@ -7,9 +7,13 @@ Examples:
     >>> metrics.compute()["mR@100"]  # doctest: +SKIP
 """
 
+from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.analysis import named_recalls
 from speaq.evaluation.detection import DetectionAP, average_precision
+from speaq.evaluation.long_tail import LongTail, read_long_tail, split_by_counts, split_by_rank
 from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.prediction_writer import PredictionWriter
+from speaq.evaluation.predictions import Predictions
 from speaq.evaluation.recall import (
     first_hits,
     harmonic_mean,
@@ -21,7 +25,11 @@ from speaq.evaluation.recall import (
 from speaq.evaluation.zero_shot import TripletSet, load_zero_shot_triplets, zero_shot_recalls
 
 __all__ = [
+    "AdditionalMetrics",
     "DetectionAP",
+    "LongTail",
+    "PredictionWriter",
+    "Predictions",
     "SceneGraphMetrics",
     "TripletSet",
     "average_precision",
@@ -33,5 +41,8 @@ __all__ = [
     "long_tail_groups",
     "match_entities",
     "named_recalls",
+    "read_long_tail",
+    "split_by_counts",
+    "split_by_rank",
     "zero_shot_recalls",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 
@@ -21,20 +22,22 @@ torch.set_num_threads(1)
 spec = importlib.util.spec_from_file_location("conftest", conftest)
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
+from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 
 dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
 golden = module.load_golden()
 metrics = [
-    SceneGraphMetrics(num_predicates=50, zero_shot_triplets=golden.zero_shot), DetectionAP(num_objects=150)
+    SceneGraphMetrics(num_predicates=50, zero_shot_triplets=golden.zero_shot), DetectionAP(num_objects=150),
+    AdditionalMetrics(num_predicates=50)
 ]
 answers = []
 for start, stop in share:
     for metric in metrics:
         if stop > start:
             metric.update(golden.graphs[start:stop], golden.annotations[start:stop])
-        answers.append({k: v for k, v in metric.compute().items() if not isinstance(v, torch.Tensor)})
+        answers.append({k: v for k, v in metric.compute().items() if isinstance(v, int | float)})
 print(json.dumps(answers))
 """
 
@@ -63,10 +66,11 @@ def test_two_ranks_agree_with_one(golden, tmp_path):
             worker.kill()
     recall = SceneGraphMetrics(num_predicates=50, zero_shot_triplets=golden.zero_shot)
     boxes = DetectionAP(num_objects=150)
+    more = AdditionalMetrics(num_predicates=50)
     expected = []
     for stop in (9, 80):
         start = 0 if stop == 9 else 9
-        for metric in (recall, boxes):
+        for metric in (recall, boxes, more):
             metric.update(golden.graphs[start:stop], golden.annotations[start:stop])
             expected.append(figures(metric))
     for answer in answers:

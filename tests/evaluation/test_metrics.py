@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,6 +165,38 @@ def test_without_graph_constraint_second_choices_count(make):
     assert results["ng-mR@3"] == pytest.approx(2 / 3, abs=1e-15)
 
 
+@pytest.fixture(scope="module")
+def two_per_query(golden):
+    """The golden graphs with the two best predicates of every query, as TEST.NUM_REL 2 gives them."""
+    graphs = []
+    for graph in golden.graphs:
+        best = np.argsort(-graph.predicate_probs[:, :-1], axis=1, kind="stable")[:, :2]
+        rows = np.repeat(np.arange(len(graph)), 2)
+        scores = graph.scores[graph.pairs].prod(axis=1)[rows] * graph.predicate_probs[rows, best.ravel()]
+        order = np.argsort(-scores, kind="stable")
+        changes = {
+            "pairs": graph.pairs[rows][order],
+            "predicates": best.ravel()[order],
+            "predicate_probs": graph.predicate_probs[rows][order],
+        }
+        graphs.append(replace(graph, **changes, queries=None, pair_scores=None))
+    return graphs
+
+
+def test_several_predicates_per_query_do_not_change_recall_without_graph_constraint(golden, two_per_query):
+    results = []
+    for graphs in (golden.graphs, two_per_query):
+        metric = SceneGraphMetrics(num_predicates=50, distinct=True)
+        metric.update(graphs, golden.annotations)
+        results.append(metric.compute())
+    for k in KS:
+        assert results[1][f"ng-R@{k}"] == pytest.approx(results[0][f"ng-R@{k}"], abs=1e-12)
+        assert results[1][f"ng-R@{k}"] >= golden.expected[f"sgdet_recall_nogc@{k}"] - 1e-9
+    repeated = SceneGraphMetrics(num_predicates=50)
+    repeated.update(two_per_query, golden.annotations)
+    assert repeated.compute()["ng-R@100"] == pytest.approx(results[0]["ng-R@50"], abs=1e-12)
+
+
 def test_figures_without_images_are_nan(make):
     metric = SceneGraphMetrics(num_predicates=3, zero_shot_triplets=np.array([[2, 2, 2]]))
     metric.update([make.graph([], [], [])], [make.annotation(BOXES, [0, 1, 2], [])])
@@ -184,6 +217,34 @@ def test_no_zero_shot_set_no_zero_shot_recall(golden):
         SceneGraphMetrics(
             num_predicates=50, zero_shot_triplets=golden.zero_shot, seen_triplets=golden.zero_shot
         )
+
+
+@pytest.mark.parametrize("mode", ["sgcls", "predcls"])
+def test_given_boxes_are_checked(make, mode):
+    truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2]], image_id=7)
+    metric = SceneGraphMetrics(num_predicates=3, mode=mode)
+    metric.update([make.graph(BOXES + 1, [0, 1, 2], [[0, 1, 2]])], [truth])  # rounded boxes are the same
+    assert (metric.compute()["R@20"], metric.compute()["mode"]) == (1.0, mode)
+    with pytest.raises(SpeaqError, match=rf"image 7: TEST.MODE {mode} expects the ground-truth boxes"):
+        metric.update([make.graph(BOXES + 30, [0, 1, 2], [[0, 1, 2]])], [truth])
+    swapped = make.graph(BOXES, [1, 0, 2], [[0, 1, 2]])
+    if mode == "predcls":
+        with pytest.raises(SpeaqError, match="boxes and classes"):
+            metric.update([swapped], [truth])
+    else:
+        metric.update([swapped], [truth])
+        assert metric.compute()["R@20"] == 0.5
+
+
+def test_phrase_detection_is_a_mode_of_the_metric(make):
+    truth = make.annotation([[0, 0, 50, 100], [50, 0, 100, 100]], [0, 1], [[0, 1, 2]])
+    graph = make.graph([[0, 0, 20, 100], [80, 0, 100, 100]], [0, 1], [[0, 1, 2]])
+    found = {}
+    for mode in ("sgdet", "phrdet"):
+        metric = SceneGraphMetrics(num_predicates=3, mode=mode)
+        metric.update([graph], [truth])
+        found[mode] = metric.compute()["R@20"]
+    assert found == {"sgdet": 0.0, "phrdet": 1.0}
 
 
 def test_a_foreign_vocabulary_is_an_error(make):

@@ -115,12 +115,47 @@ def test_without_graph_constraint_equal_scores_keep_their_order():
     assert predicates.tolist() == [0, 1, 2, 3, 0, 1]
 
 
+def test_distinct_ranking_has_each_relation_once_with_its_best_probability():
+    scores = np.array([1.0, 0.5], np.float32)
+    probs = np.array([[0.3, 0.1, 0.6], [0.2, 0.6, 0.2], [0.1, 0.4, 0.5]], np.float32)
+    pairs = np.array([[1, 0], [0, 0], [1, 0]])
+    # products: pair (1, 0) has 0.15 and 0.05, then 0.05 and 0.2; pair (0, 0) has 0.2 and 0.6
+    best, predicates = rank_without_graph_constraint(scores, pairs, probs, 10, distinct=True)
+    assert best.tolist() == [[0, 0], [1, 0], [0, 0], [1, 0]]
+    assert predicates.tolist() == [1, 1, 0, 0]
+    empty, _ = rank_without_graph_constraint(scores, pairs[:0], probs[:0], 10, distinct=True)
+    assert empty.shape == (0, 2)
+
+
 def test_true_boxes_and_classes_are_judged_by_the_same_formula(make):
     """predcls: the graph is given boxes and classes, and only its predicates can be wrong."""
     truth = make.annotation(BOXES, [0, 1, 2], [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
     graph = make.graph(truth.boxes, truth.labels, [[0, 1, 2], [1, 2, 1], [2, 0, 1]])
     ranks = image_hits(graph, truth, depth=100).ranks[0]
     assert hits_at(ranks, (20,)).mean(axis=-1) == pytest.approx(2 / 3, abs=1e-15)
+
+
+def test_phrase_detection_compares_the_union_of_both_boxes(make):
+    """Two of three triplets have the right phrase; the boxes of all of them are wrong."""
+    truth = make.annotation([[0, 0, 50, 100], [50, 0, 100, 100]], [0, 1], [[0, 1, 2], [0, 1, 0], [1, 0, 2]])
+    boxes = [[0, 0, 20, 100], [80, 0, 100, 100], [0, 0, 20, 20]]
+    graph = make.graph(boxes, [0, 1, 1], [[0, 2, 2], [0, 1, 2], [0, 1, 0]])
+    assert image_hits(graph, truth, depth=100).ranks[0].tolist() == [MISSED] * 3
+    ranks = image_hits(graph, truth, depth=100, phrases=True).ranks
+    assert ranks[0].tolist() == [1, 2, MISSED]
+    for k in (1, 2, 3):
+        found = {
+            index
+            for s, o, p in [(0, 2, 2), (0, 1, 2), (0, 1, 0)][:k]
+            for index, (true_s, true_o, true_p) in enumerate(truth.relations.tolist())
+            if (p, graph.labels[s], graph.labels[o]) == (true_p, truth.labels[true_s], truth.labels[true_o])
+            and overlap(
+                [min(boxes[s][i], boxes[o][i]) if i < 2 else max(boxes[s][i], boxes[o][i]) for i in range(4)],
+                [0, 0, 100, 100],
+            )
+            >= 0.5
+        }
+        assert set(np.flatnonzero(ranks[0] < k)) == found
 
 
 @st.composite

@@ -109,6 +109,7 @@ def shown(renderable):
 def test_tables(results):
     text = shown(results_table(results))
     assert "Images: 80, with relations: 78" in text
+    assert "Head, body, tail: thirds (16, 17, 17 predicates)" in text
     assert re.search(r"Recall +│ +16\.67 │ +21\.50 │ +27\.82", text)
     assert re.search(r"Zero-shot recall +│ +8\.77 │ +19\.30 │ +24\.56", text)
     for name in ("Mean recall, tail", "Harmonic mean of R and mR", "AP50", f"{100 * results['AP']:.2f}"):
@@ -147,5 +148,7 @@ def test_results_dict_is_plain_and_complete(golden, results):
         "images",
         *(f"{prefix}R@{k}" for prefix in ("", "ng-") for k in (20, 50, 100)),
     }
+    assert content["long_tail"]["split"] == "thirds"
+    assert content["long_tail"]["head"] == [f"predicate {i}" for i in range(49, 33, -1)]
     assert content["boxes"]["AP50"] == results["AP50"]
     assert len(content["objects"]) == 150

@@ -1,6 +1,10 @@
 """``speaq train`` and ``speaq evaluate``."""
 
+import re
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 
 def train(
@@ -43,37 +47,44 @@ def evaluate(
     *overrides: str,
     config_file: Path | None = None,
     report: bool = False,
-    predictions: Path | None = None,
+    predictions: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    data: Path | None = None,
+    box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
+    adjust: float | None = None,
     num_gpus: int | None = None,
     dist_url: str = "",
 ) -> None:
     """Evaluate a model on DATASETS.TEST, or score saved predictions without a model.
 
     Writes results.json, and with --report also predictions/<data set>.h5 and report.html, to the folder of
-    the training, or to OUTPUT_DIR if it or a configuration file is given. The report on saved predictions is
-    written to their folder.
+    the training, or to OUTPUT_DIR if it or a configuration file is given. With --predictions, files are
+    written beside the first file, or to OUTPUT_DIR if that is given.
 
     Args:
         model: folder of a saved model, or output folder of a training, of which the best model is used.
         overrides: KEY VALUE pairs that override the configuration file, such as DATASETS.TEST "('VG_test',)".
         config_file: YAML configuration; by default config.yaml of the training.
         report: write a report on the evaluation as one HTML page.
-        predictions: file of saved predictions, to be scored instead of a model.
+        predictions: files of saved predictions, to be scored instead of a model; several are compared.
+        data: with --predictions: folder of the data set, instead of --config-file.
+        box_scale: with --predictions: unit of the boxes of triplets; 1 and 1000 are the size of the image.
+        adjust: with --predictions: strength tau of a logit adjustment by the frequency of predicates.
         num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
         dist_url: port that the processes of several GPUs use.
     """
     from speaq.checkpoints.saved_models import find_model
     from speaq.config import load_config
     from speaq.errors import SpeaqError
-    from speaq.tools.report.run import evaluate_with_report, rescore
+    from speaq.tools.report.run import evaluate_with_report
     from speaq.training import launch
 
     if predictions is not None:
-        folder = predictions.parent.parent
-        pairs = overrides if model is None else (str(model), *overrides)  # the first argument is a key, too
-        config = load_config(_config_file(config_file, folder), pairs)
-        rescore(config, predictions, report=predictions.with_suffix(".html") if report else None)
+        files, after = _split(predictions)
+        pairs = [*after, *([] if model is None else [str(model)]), *overrides]
+        _rescore(files, pairs, config_file, data, report=report, box_scale=box_scale, adjustment=adjust)
         return
+    if data is not None or box_scale != "auto" or adjust is not None:
+        raise SpeaqError("--data, --box-scale and --adjust belong to --predictions FILE")
     if model is None:
         raise SpeaqError("nothing to evaluate: give the folder of a model, or --predictions FILE")
     weights = ["MODEL.WEIGHTS", str(find_model(model))]
@@ -84,6 +95,48 @@ def evaluate(
     cluster = launch.Cluster(num_gpus=num_gpus, dist_url=dist_url)
     start = evaluate_with_report if report else launch.evaluate
     start(config, cluster=cluster)
+
+
+def _split(items: list[str]) -> tuple[list[Path], list[str]]:
+    """The files at the start of the values of --predictions, and the KEY VALUE pairs behind them."""
+    from speaq.config.schema import key_defaults
+    from speaq.errors import SpeaqError
+
+    sections = {key.partition(".")[0] for key in key_defaults()}
+    keys = (i for i, item in enumerate(items) if re.split("[.=]", item)[0] in sections)
+    count = next((i for i in keys if not Path(items[i]).is_file()), len(items))
+    if not count:
+        raise SpeaqError("--predictions: expected one or more files of saved predictions, found none")
+    return [Path(item) for item in items[:count]], items[count:]
+
+
+def _rescore(
+    files: list[Path],
+    pairs: list[str],
+    config_file: Path | None,
+    data: Path | None,
+    *,
+    report: bool,
+    box_scale: Literal["auto", "1", "1000", "pixels"],
+    adjustment: float | None,
+) -> None:
+    """Score files of predictions on the data set of a configuration or in a folder."""
+    from speaq.config import load_config
+    from speaq.tools.doctor.sources import find_sources
+    from speaq.tools.report.rescore import rescore
+
+    if data is None:
+        config = load_config(_config_file(config_file, files[0].parent.parent), pairs)
+    else:
+        section = find_sources([str(data)], None, {})[0].section
+        fields = ("images", "image_data", "mapping_dictionary", "vg_attribute_h5")
+        named = ["DATASETS.TRAIN", "('VG_train',)", "DATASETS.TEST", "('VG_test',)"]
+        for field in fields:
+            named += [f"DATASETS.VISUAL_GENOME.{field.upper()}", str(getattr(section, field))]
+        config = load_config(config_file, [*named, *pairs])
+    given = any(item.partition("=")[0] == "OUTPUT_DIR" for item in pairs)
+    folder = Path(config.output_dir) if given else None
+    rescore(config, files, folder=folder, report=report, box_scale=box_scale, adjustment=adjustment)
 
 
 def _config_file(given: Path | None, folder: Path) -> Path:

@@ -1,7 +1,9 @@
 """The sections SOLVER, TEST and WANDB: training, evaluation and logging."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from speaq.config.field_types import (
     Choice,
@@ -10,6 +12,7 @@ from speaq.config.field_types import (
     Flag,
     Natural,
     NonNegative,
+    PathText,
     Positive,
     Section,
     Several,
@@ -113,10 +116,31 @@ class EvaluationRelation(Section):
 
     iou_threshold: Share = 0.5
     """Minimum IoU of both boxes for a match."""
+    distinct: Flag = False
+    """Rank each (subject, object, predicate) once in ng-R, not once per query; also if NUM_REL exceeds 1."""
     drop_self: Flag = False
     """Remove relations of an entity with itself."""
     pnms_threshold: Share = 0.7
     """Product of both IoUs above which PNMS suppresses a triplet."""
+
+
+class LongTail(Section):
+    """TEST.LONG_TAIL: head, body and tail of the predicates."""
+
+    split: Choice[Literal["thirds", "published", "counts", "file"]] = "thirds"
+    """By rank in thirds, or 5 : 16 : 29 as published for Visual Genome; by COUNTS; or as FILE has them."""
+    counts: Annotated[Several[Natural], Field(min_length=2, max_length=2)] = (10000, 500)
+    """Minimum number of training relations of a predicate of the head, and of the body."""
+    file: PathText = ""
+    """JSON file with the names of the predicates: {"head": [...], "body": [...], "tail": [...]}."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """A split by counts or from a file that cannot be made."""
+        key = "TEST.LONG_TAIL."
+        if self.split == "file" and not self.file:
+            yield Conflict((f"{key}SPLIT", f"{key}FILE"), "name the FILE with the names of the predicates")
+        if self.counts[0] < self.counts[1]:
+            yield Conflict((f"{key}COUNTS",), "the minimum of the head must not be below that of the body")
 
 
 class Evaluation(Section):
@@ -126,6 +150,10 @@ class Evaluation(Section):
     """Steps between evaluations; 0: only at the end."""
     ims_per_batch: Count = 8
     """Images per evaluation batch, over all ranks."""
+    metrics: Several[Choice[Literal["pooled", "pairs", "relative", "scores", "openimages"]]] = ()
+    """Additional groups of metrics: pooled, pairs, relative, scores, openimages."""
+    mode: Choice[Literal["sgdet", "sgcls", "predcls", "phrdet"]] = "sgdet"
+    """Task: sgcls and predcls expect ground-truth boxes; phrdet compares the union of both boxes."""
     num_rel: Count = 1
     """Predicates kept per query."""
     pnms: Flag = False
@@ -133,6 +161,7 @@ class Evaluation(Section):
     clip_boxes: Flag = False
     """Clip boxes to the image."""
     relation: EvaluationRelation = EvaluationRelation()
+    long_tail: LongTail = LongTail()
 
 
 class Wandb(Section):

@@ -8,6 +8,7 @@ Shape letters: see `speaq.structures`; B images of the whole data set, S samples
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,24 +41,53 @@ def intervals(
         level: share of the samples inside the interval.
         seed: seed of the random samples.
     """
-    rng, count = np.random.default_rng(seed), len(analysis.image_ids)
-    weighted = _WeightedRecalls(analysis)
-    overall = weighted.per_predicate(np.ones((1, count)))
-    values: dict[str, list[np.ndarray]] = {}
+    return _intervals(_samples([analysis], resamples=resamples, seed=seed)[0], level)
+
+
+def paired_intervals(
+    analyses: Sequence[Analysis], *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> tuple[list[dict[str, Interval]], list[dict[str, Interval]]]:
+    """Confidence intervals of the recalls of several models, and of their differences to those of the first.
+
+    Every sample has the same images for all models. Analyses must be of the same images, in any order. See
+    `intervals` for the arguments.
+    """
+    sampled = _samples(analyses, resamples=resamples, seed=seed)
+    differences = [
+        {name: values - sampled[0][name] for name, values in model.items() if name in sampled[0]}
+        for model in sampled[1:]
+    ]
+    return [_intervals(each, level) for each in sampled], [_intervals(each, level) for each in differences]
+
+
+def _samples(analyses: Sequence[Analysis], *, resamples: int, seed: int) -> list[dict[str, np.ndarray]]:
+    """For each analysis all recalls (..., S) of the same samples of images."""
+    rng, image_ids = np.random.default_rng(seed), analyses[0].image_ids
+    count, place = len(image_ids), {image_id: i for i, image_id in enumerate(image_ids)}
+    models = []
+    for analysis in analyses:
+        weighted = _WeightedRecalls(analysis)
+        order = np.arange(count)
+        if analysis.image_ids != image_ids:
+            order = np.array([place[image_id] for image_id in analysis.image_ids], np.int64)
+        models.append((weighted, weighted.per_predicate(np.ones((1, count))), order))
+    values: list[dict[str, list[np.ndarray]]] = [{} for _ in models]
     for start in range(0, resamples, _BATCH):
         samples = min(_BATCH, resamples - start)
         weights = np.stack(
             [np.bincount(rng.integers(0, max(count, 1), count), minlength=count) for _ in range(samples)]
-        )
-        for name, sampled in weighted(weights.astype(np.float64), overall).items():
-            values.setdefault(name, []).append(sampled)
+        ).astype(np.float64)
+        for found, (weighted, overall, order) in zip(values, models, strict=True):
+            for name, sampled in weighted(weights[:, order], overall).items():
+                found.setdefault(name, []).append(sampled)
+    return [{name: np.concatenate(sampled, axis=-1) for name, sampled in found.items()} for found in values]
+
+
+def _intervals(values: Mapping[str, np.ndarray], level: float) -> dict[str, Interval]:
     edges = (1 - level) / 2, (1 + level) / 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")  # such as zero-shot recall where there is none
-        return {
-            name: Interval(*np.nanquantile(np.concatenate(sampled, axis=-1), edges, axis=-1))
-            for name, sampled in values.items()
-        }
+        return {name: Interval(*np.nanquantile(sampled, edges, axis=-1)) for name, sampled in values.items()}
 
 
 def recalls(analysis: Analysis, selected: np.ndarray | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torchmetrics import Metric
 
 from speaq.config import Config
 from speaq.data.build import TrainingStatistics
@@ -13,7 +14,15 @@ from speaq.data.dataset import EvaluationDataset
 from speaq.data.sources import load_sources, places
 from speaq.data.visual_genome import EmptySplitError
 from speaq.errors import SpeaqError
+from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.detection import DetectionAP
+from speaq.evaluation.long_tail import (
+    LongTail,
+    read_long_tail,
+    split_by_counts,
+    split_by_rank,
+    split_in_thirds,
+)
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
 from speaq.structures import Vocabulary
@@ -93,15 +102,19 @@ def build_metrics(
     vocabulary: Vocabulary,
     predicate_counts: Sequence[int] | np.ndarray | None,
     statistics: TrainingStatistics | None,
-) -> tuple[SceneGraphMetrics, DetectionAP]:
+    *,
+    distinct: bool = False,
+) -> tuple[SceneGraphMetrics, *tuple[Metric, ...]]:
     """Build the metrics for a data set.
 
     Zero-shot triplets are read from MODEL.ROI_SCENEGRAPH_HEAD.ZERO_SHOT_TRIPLETS. If that has its default and
     there is no such file, they are those that are absent from the ``statistics`` of the training data, if
-    known. ``predicate_counts`` (R,), training relations per predicate, are for head, body and tail.
+    known. ``predicate_counts`` (R,), training relations per predicate, are for head, body and tail. With
+    ``distinct`` each relation is ranked once without graph constraint, whatever TEST.RELATION.DISTINCT says.
 
     Raises:
-        SpeaqError: the file of zero-shot triplets is configured but cannot be read.
+        SpeaqError: the file of zero-shot triplets, or of head, body and tail, is configured but cannot be
+            read.
     """
     num_objects, num_predicates = len(vocabulary.objects), len(vocabulary.predicates)
     head = config.model.roi_scenegraph_head
@@ -115,6 +128,35 @@ def build_metrics(
         iou_threshold=config.test.relation.iou_threshold,
         zero_shot_triplets=zero_shot,
         seen_triplets=seen,
-        predicate_counts=None if predicate_counts is None else np.asarray(predicate_counts),
+        long_tail=_build_long_tail(config, vocabulary, predicate_counts),
+        mode=config.test.mode,
+        distinct=distinct or config.test.relation.distinct or config.test.num_rel > 1,
     )
-    return recalls, DetectionAP(num_objects=num_objects)
+    boxes = DetectionAP(num_objects=num_objects)
+    if not config.test.metrics:
+        return recalls, boxes
+    additional = AdditionalMetrics(
+        config.test.metrics,
+        num_predicates=num_predicates,
+        ks=recalls.ks,
+        iou_threshold=recalls.iou_threshold,
+        mode=recalls.mode,
+        distinct=recalls.distinct,
+    )
+    return recalls, boxes, additional
+
+
+def _build_long_tail(
+    config: Config, vocabulary: Vocabulary, predicate_counts: Sequence[int] | np.ndarray | None
+) -> LongTail | None:
+    """Head, body and tail as TEST.LONG_TAIL defines them; None if that needs counts that are not known."""
+    settings = config.test.long_tail
+    if settings.split == "file":
+        return read_long_tail(settings.file, vocabulary.predicates)
+    if predicate_counts is None:
+        return None
+    counts = np.asarray(predicate_counts)
+    if settings.split == "counts":
+        head, body = settings.counts
+        return split_by_counts(counts, head=head, body=body)
+    return split_by_rank(counts) if settings.split == "published" else split_in_thirds(counts)

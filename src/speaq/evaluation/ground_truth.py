@@ -1,12 +1,13 @@
 """Saved predictions paired with the ground truth of the same images, and the metrics computed from them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from torchmetrics import Metric
 
 from speaq.data.visual_genome import VisualGenome
+from speaq.evaluation.formats.loaded import LoadedPredictions
 from speaq.evaluation.prediction_format import check_image_ids
 from speaq.evaluation.predictions import Predictions
 from speaq.scene_graph import SceneGraph
@@ -21,13 +22,20 @@ class PredictedImages:
     Args:
         predictions: predictions on a data set.
         ground_truth: the images of a split, or annotations, in any order.
+        transform: applied to each prediction.
 
     Raises:
         SpeaqError: predictions and ground truth are not of the same images.
     """
 
-    def __init__(self, predictions: Predictions, ground_truth: VisualGenome | Sequence[Annotation]):
-        self.predictions = predictions
+    def __init__(
+        self,
+        predictions: Predictions | LoadedPredictions,
+        ground_truth: VisualGenome | Sequence[Annotation],
+        *,
+        transform: Callable[[SceneGraph], SceneGraph] | None = None,
+    ):
+        self.predictions, self._transform = predictions, transform
         if isinstance(ground_truth, VisualGenome):
             image_ids, self._read = ground_truth.image_ids, ground_truth.annotation
         else:
@@ -40,9 +48,14 @@ class PredictedImages:
         """The ground truth of a prediction."""
         return self._read(self._indices[self.predictions.image_ids[index]])
 
+    def prediction(self, index: int) -> SceneGraph:
+        """The prediction for an image."""
+        graph = self.predictions[index]
+        return graph if self._transform is None else self._transform(graph)
+
     def __iter__(self) -> Iterator[tuple[SceneGraph, Annotation]]:
         for index, graph in enumerate(self.predictions):
-            yield graph, self.annotation(index)
+            yield graph if self._transform is None else self._transform(graph), self.annotation(index)
 
 
 def score(pairs: Iterable[tuple[SceneGraph, Annotation]], metrics: Sequence[Metric]) -> dict[str, Any]:

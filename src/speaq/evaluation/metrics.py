@@ -4,10 +4,10 @@ Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.analysis import (
@@ -18,12 +18,16 @@ from speaq.evaluation.analysis import (
     named_recalls,
     sum_by_group,
 )
-from speaq.evaluation.recall import image_hits, long_tail_groups
+from speaq.evaluation.long_tail import LongTail, split_in_thirds
+from speaq.evaluation.recall import box_iou, image_hits
 from speaq.evaluation.unsqueezed import UnsqueezedMetric
 from speaq.evaluation.zero_shot import TripletSet, zero_shot_recalls, zero_shot_relations
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
 
+Mode = Literal["sgdet", "sgcls", "predcls", "phrdet"]
+
+_SAME_BOX_IOU, _SAME_BOX_PIXELS = 0.9, 2.0  # a box of the ground truth may have been rounded or scaled
 DEPTHS = (20, 50, 100)
 """The default k at which recall is measured."""
 
@@ -42,13 +46,14 @@ class SceneGraphMetrics(UnsqueezedMetric):
       where predicates absent from the ground truth count as 0; ``mR-present@k``: over the present ones only
       (Chen et al., CVPR 2019; Tang et al., CVPR 2019);
     - ``F@k``: harmonic mean of R@k and mR@k;
-    - ``mR-head@k``, ``mR-body@k``, ``mR-tail@k``: as mR@k, over the predicates of `long_tail_groups` (only
-      with ``predicate_counts``), so that mR@k is their mean weighted by size;
+    - ``mR-head@k``, ``mR-body@k``, ``mR-tail@k``: as mR@k, over the predicates of these groups (only with
+      ``predicate_counts`` or ``long_tail``), so that mR@k is their mean weighted by size;
     - ``zR@k``: see `speaq.evaluation.zero_shot` (only with a set of triplets);
     - the same names with the prefix ``ng-``, except F: without graph constraint;
     - ``images``, ``images_with_relations``, ``images_with_zero_shot``: counts;
     - ``per_predicate`` and ``ng-per_predicate``: (R, len(ks)) float64 tensors, recall of every predicate, NaN
-      where it is absent; ``per_predicate_images``: (R,) int64, images that have it.
+      where it is absent; ``per_predicate_images``: (R,) int64, images that have it;
+    - ``mode``, and ``long_tail``: how predicates are split, and the predicates of each group.
 
     The set of names depends on the settings only; a value to which no image contributes is NaN.
 
@@ -59,7 +64,14 @@ class SceneGraphMetrics(UnsqueezedMetric):
         zero_shot_triplets: (Z, 3) (subject class, object class, predicate) absent from training.
         seen_triplets: (Z, 3) the opposite: triplets of the training set, all others are zero-shot. Give at
             most one of the two; without either there is no zero-shot recall.
-        predicate_counts: (R,) training relations per predicate, for head, body and tail.
+        predicate_counts: (R,) training relations per predicate, for head, body and tail in thirds.
+        long_tail: head, body and tail, instead of thirds; see `speaq.evaluation.long_tail`.
+        mode: the task: "sgdet"; "sgcls" and "predcls", where predictions have ground-truth boxes, and
+            ground-truth boxes and classes; or "phrdet", where the smallest box around subject and object
+            must match instead of both boxes.
+        distinct: without graph constraint, rank each (subject entity, object entity, predicate) once. By
+            default it occurs once per query that predicts the pair, as in the published implementation;
+            graphs with several predicates per query need True.
 
     Examples:
         >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([4, 7])
@@ -87,6 +99,9 @@ class SceneGraphMetrics(UnsqueezedMetric):
         zero_shot_triplets: np.ndarray | None = None,
         seen_triplets: np.ndarray | None = None,
         predicate_counts: np.ndarray | None = None,
+        long_tail: LongTail | None = None,
+        mode: Mode = "sgdet",
+        distinct: bool = False,
     ):
         super().__init__()
         if zero_shot_triplets is not None and seen_triplets is not None:
@@ -94,7 +109,12 @@ class SceneGraphMetrics(UnsqueezedMetric):
         self.num_predicates = num_predicates
         self.ks = tuple(ks)
         self.iou_threshold = iou_threshold
-        self.groups = {} if predicate_counts is None else long_tail_groups(predicate_counts)
+        self.distinct = distinct
+        if long_tail is None and predicate_counts is not None:
+            long_tail = split_in_thirds(predicate_counts)
+        self.long_tail = long_tail
+        self.groups = {} if long_tail is None else long_tail.groups
+        self.mode: Mode = mode
         self.zero_shot = None if zero_shot_triplets is None else TripletSet(zero_shot_triplets)
         if seen_triplets is not None:
             self.zero_shot = TripletSet(seen_triplets, complement=True)
@@ -126,11 +146,17 @@ class SceneGraphMetrics(UnsqueezedMetric):
             "predicate_sum": sum_by_group(recalls, predicates, self.num_predicates),
         }
 
-    def analyze(self, pairs: Iterable[tuple[SceneGraph, Annotation]], *, num_rel: int = 1) -> Analysis:
+    def analyze(
+        self,
+        pairs: Iterable[tuple[SceneGraph, Annotation]],
+        *,
+        num_rel: int = 1,
+        distinct: bool | None = None,
+    ) -> Analysis:
         """Analyse images with the settings of this metric, which is not updated.
 
         ``num_rel`` is the number of predicates kept per query (TEST.NUM_REL), by which the graphs number
-        their queries.
+        their queries. ``distinct`` replaces the setting of the metric.
 
         Raises:
             SpeaqError: a graph or its ground truth has another number of predicates.
@@ -140,7 +166,14 @@ class SceneGraphMetrics(UnsqueezedMetric):
         rows = [NO_IMAGE]
         for graph, annotation in pairs:
             self._check(graph, annotation)
-            hits = image_hits(graph, annotation, depth=max(self.ks), iou_threshold=self.iou_threshold)
+            hits = image_hits(
+                graph,
+                annotation,
+                depth=max(self.ks),
+                iou_threshold=self.iou_threshold,
+                distinct=self.distinct if distinct is None else distinct,
+                phrases=self.mode == "phrdet",
+            )
             zero_shot = zero_shot_relations(annotation, self.zero_shot)
             rows.append({"zero_shot": zero_shot} | image_columns(graph, annotation, hits, num_rel))
             image_ids.append(annotation.image_id)
@@ -171,12 +204,18 @@ class SceneGraphMetrics(UnsqueezedMetric):
                 f"{predicted} in the prediction and at least {present} in the ground truth; "
                 f"the model and the data set must share one vocabulary"
             )
+        if self.mode in ("sgcls", "predcls"):
+            _check_given_boxes(graph, annotation, self.mode)
 
-    def compute(self) -> dict[str, float | Tensor]:
+    def compute(self) -> dict[str, Any]:
         """The recalls over all images of all ranks; see the class for the names."""
         state = {name: getattr(self, name).cpu().numpy() for name in self._defaults}
         counts = ("images", "images_with_relations", "images_with_zero_shot")
-        results: dict[str, float | Tensor] = {name: int(state[name]) for name in counts}
+        results: dict[str, Any] = {"mode": self.mode}
+        if self.long_tail is not None:
+            groups = {name: members.tolist() for name, members in self.groups.items()}
+            results["long_tail"] = {"split": self.long_tail.split, **groups}
+        results |= {name: int(state[name]) for name in counts}
         with np.errstate(invalid="ignore"):  # 0 / 0 = NaN where no image contributes
             zero_shot = state["zero_shot_sum"] / state["images_with_zero_shot"]
             recalls = named_recalls(
@@ -189,6 +228,25 @@ class SceneGraphMetrics(UnsqueezedMetric):
         for name, value in recalls.items():
             results[name] = torch.from_numpy(value) if name.endswith("per_predicate") else value.item()
         return results | {"per_predicate_images": torch.from_numpy(state["predicate_images"]).long()}
+
+
+def _check_given_boxes(graph: SceneGraph, annotation: Annotation, mode: Mode) -> None:
+    """Check that all boxes, and in predcls also their classes, are those of the ground truth."""
+    same = box_iou(graph.boxes, annotation.boxes) >= _SAME_BOX_IOU
+    differences = np.abs(graph.boxes[:, None] - annotation.boxes).max(axis=-1)
+    same |= differences <= _SAME_BOX_PIXELS
+    if mode == "predcls":
+        same &= graph.labels[:, None] == annotation.labels
+    others = np.flatnonzero(~same.any(axis=1))
+    if len(others):
+        box, what = graph.boxes[others[0]].round(1).tolist(), "boxes"
+        if mode == "predcls":
+            what = "boxes and classes"
+        raise SpeaqError(
+            f"image {annotation.image_id}: TEST.MODE {mode} expects the ground-truth {what}, found the box "
+            f"{box} of {graph.object_name(int(graph.labels[others[0]]))}, which the ground truth does not "
+            f"have ({len(others)} of {len(graph.boxes)}); use TEST.MODE sgdet for boxes that a model found"
+        )
 
 
 def _count_and_sum(recalls: np.ndarray) -> tuple[int, np.ndarray]:

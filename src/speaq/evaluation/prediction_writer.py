@@ -33,7 +33,7 @@ class PredictionWriter:
     """Writes predictions; the file appears at its path when the ``with`` block ends without an error.
 
     Args:
-        path: the file; see `speaq.evaluation.prediction_format`.
+        path: the file, HDF5; see docs/evaluation.md.
         vocabulary: the classes of the model.
         dataset: name of the data set, such as VG_test.
         predicate_counts: (R,) training relations per predicate, if known.
@@ -44,6 +44,7 @@ class PredictionWriter:
         SpeaqError: there is not one predicate count per predicate, or the file cannot be written.
 
     Examples:
+        >>> from speaq.metrics import PredictionWriter
         >>> with PredictionWriter(path, vocabulary=vocabulary, dataset="VG_test") as writer:  # doctest: +SKIP
         ...     for graph, annotation in zip(graphs, annotations):
         ...         writer.add(graph, image_id=annotation.image_id, source=annotation.source)

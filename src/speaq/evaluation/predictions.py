@@ -39,6 +39,8 @@ class Predictions:
         predicate_counts: (R,) training relations per predicate, or None.
         image_ids: ids of the images, in the order of the graphs.
         sources: source data set of each image.
+        distinct: without graph constraint, each relation is ranked once; decided by the configuration.
+        notes: none.
 
     Raises:
         SpeaqError: the file is missing or not a file of predictions; on access, the part that is read is
@@ -47,6 +49,7 @@ class Predictions:
 
     def __init__(self, path: str | Path, *, checked: bool = True) -> None:
         self.path, self._checked = Path(path), checked
+        self.distinct, self.notes = False, ()
         if not self.path.is_file():
             raise SpeaqError(f"{path}: no such file; expected predictions saved by an evaluation")
         try:

@@ -38,6 +38,17 @@ RECALL_NAMES = {
     "mR-tail": "Mean recall, tail",
     "mR-present": "Mean recall, predicates that occur",
 }
+ADDITIONAL_NAMES = {
+    "pooled-R": "Recall over the relations of all images",
+    "ng-pooled-R": "Recall over the relations of all images, no graph constraint",
+    "pair-R": "Recall, each pair once",
+    "relative-R": "Recall at multiples of the number of relations",
+    "precision": "Precision from this triplet score",
+    "ECE": "Calibration error of triplet scores",
+    "wmAP_rel": "Open Images weighted mAP, relations",
+    "wmAP_phr": "Open Images weighted mAP, phrases",
+    "score_wtd": "Open Images weighted score",
+}
 BOX_NAMES = {
     "AP": "AP",
     "AP50": "AP, IoU 0.50",
@@ -60,7 +71,7 @@ def classic_lines(results: Mapping[str, Any], predicate_names: Sequence[str]) ->
         if f"{name}@{ks[0]}" not in results:
             continue
         values = "".join(f"{name:>5} @ {k}: {results[f'{name}@{k}']:.4f}; " for k in ks)
-        lines.append(f"SGG eval: {values} for mode=sgdet, type={kind}.")
+        lines.append(f"SGG eval: {values} for mode={results['mode']}, type={kind}.")
         if name.endswith("mR"):
             recalls = results[f"{name.removesuffix('mR')}per_predicate"][:, -1].nan_to_num(0.0).tolist()
             pairs = zip(predicate_names, recalls, strict=True)
@@ -91,19 +102,46 @@ def results_table(results: Mapping[str, Any]) -> RenderableType:
     """Recalls by k and box AP, in percent, for a rich console."""
     ks = _depths(results)
     caption = f"Images: {results['images']}, with relations: {results['images_with_relations']}"
-    recall = Table("", title="Scene graphs (sgdet, %)", caption=caption)
+    if "long_tail" in results:
+        caption += f"\nHead, body, tail: {long_tail_text(results['long_tail'])}"
+    recall = Table("", title=f"Scene graphs ({results['mode']}, %)", caption=caption)
     for k in ks:
         recall.add_column(f"@{k}", justify="right")
     for name, text in RECALL_NAMES.items():
         if f"{name}@{ks[0]}" in results:
             recall.add_row(text, *(_percent(results[f"{name}@{k}"]) for k in ks))
+    tables: list[RenderableType] = [recall]
+    more = additional(results)
+    if more:
+        table = Table("", title="Additional metrics (%)")
+        table.add_column("", justify="right")
+        for name, value in more.items():
+            table.add_row(additional_title(name), _percent(value))
+        tables.append(table)
     if "AP" not in results:
-        return recall
+        return Group(*tables)
     boxes = Table(title="Entity boxes (COCO, %)")
     for name in BOX_NAMES:
         boxes.add_column(name, justify="right")
     boxes.add_row(*(_percent(results[name]) for name in BOX_NAMES))
-    return Group(recall, boxes)
+    return Group(*tables, boxes)
+
+
+def additional(results: Mapping[str, Any]) -> dict[str, float]:
+    """The values of `AdditionalMetrics` among the results."""
+    return {name: value for name, value in results.items() if name.partition("@")[0] in ADDITIONAL_NAMES}
+
+
+def additional_title(name: str) -> str:
+    """The title of an additional metric, such as "Recall, each pair once @20"."""
+    kind, at, depth = name.partition("@")
+    return f"{ADDITIONAL_NAMES[kind]}{f' {at}{depth}' if at else ''}"
+
+
+def long_tail_text(long_tail: Mapping[str, Any]) -> str:
+    """How the predicates are split and the sizes of the groups, such as "thirds (16, 17, 17 predicates)"."""
+    sizes = ", ".join(str(len(members)) for name, members in long_tail.items() if name != "split")
+    return f"{long_tail['split']} ({sizes} predicates)"
 
 
 def predicate_table(
@@ -134,18 +172,28 @@ def predicate_table(
 def results_dict(results: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """The results in plain Python types, ready for JSON: NaN becomes None.
 
-    ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``scene_graph``, the recalls
-    by name; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if boxes were
-    evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name.
+    ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``long_tail``, how predicates
+    are split, and the names in each group; ``scene_graph``, the recalls by name; ``additional``, the chosen
+    additional metrics; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if
+    boxes were evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name.
     """
-    ks = _depths(results)
+    ks, more = _depths(results), additional(results)
     images = results["per_predicate_images"].tolist()
     content: dict[str, Any] = {
-        "mode": "sgdet",
+        "mode": results["mode"],
         **{name: value for name, value in results.items() if name.startswith("images")},
-        "scene_graph": {name: _plain(value) for name, value in results.items() if "@" in name},
+        "scene_graph": {
+            name: _plain(value) for name, value in results.items() if "@" in name and name not in more
+        },
         "predicates": {name: {"images": n} for name, n in zip(vocabulary.predicates, images, strict=True)},
     }
+    if more:
+        content["additional"] = {name: _plain(value) for name, value in more.items()}
+    if "long_tail" in results:
+        content["long_tail"] = {
+            name: value if name == "split" else [vocabulary.predicates[index] for index in value]
+            for name, value in results["long_tail"].items()
+        }
     for prefix in ("", "ng-"):
         table = results[f"{prefix}per_predicate"].tolist()
         for entry, recalls in zip(content["predicates"].values(), table, strict=True):

@@ -54,7 +54,7 @@ def recalls(config: Config, predict: Predict, vocabulary: Vocabulary) -> dict[st
     sets = load_evaluation_sets(config, vocabulary)
     if not sets.datasets:
         raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
-    metrics, _ = build_metrics(config, vocabulary, None, None)
+    metrics, *_ = build_metrics(config, vocabulary, None, None)
     for split in sets.datasets:
         for index in range(len(split)):
             image, annotation = split.dataset.read(index)

@@ -104,7 +104,12 @@ def parse_document(content: Any) -> Document:
     try:
         return Document.model_validate(content)
     except ValidationError as error:
-        raise ValueError(_describe(error.errors(include_url=False)[0])) from None
+        raise ValueError(first_problem(error)) from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Place, expected and found of the first error of a record."""
+    return _describe(error.errors(include_url=False)[0])
 
 
 _PARTS = {"entities": EntityRecord, "relations": RelationRecord, "vocabulary": VocabularyRecord}

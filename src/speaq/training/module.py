@@ -8,13 +8,12 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from speaq.config import Config
 from speaq.data.randomness import Purpose, generator
 from speaq.errors import SpeaqError
 from speaq.evaluation.build import EvaluationSets
-from speaq.evaluation.detection import DetectionAP
-from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
 from speaq.pretrained import Speaq
@@ -56,7 +55,7 @@ class SceneGraphModule(L.LightningModule):
         config: Config,
         postprocess: PostProcessor,
         evaluation: EvaluationSets,
-        metrics: Sequence[Sequence[SceneGraphMetrics | DetectionAP]],
+        metrics: Sequence[Sequence[Metric]],
     ):
         super().__init__()
         self.model = model

@@ -14,7 +14,7 @@ from speaq.training.module import SceneGraphModule
 class PredictionFiles(L.Callback):
     """Writes the predictions on every data set to a file, ``folder/<data set>.h5``.
 
-    The best relations of an image are kept, as many as the metrics use.
+    The best relations of an image are kept, as many as the metrics use, times the predicates per query.
 
     Args:
         folder: folder of the files.
@@ -41,7 +41,7 @@ class PredictionFiles(L.Callback):
                     vocabulary=module.model.vocabulary,
                     dataset=name,
                     predicate_counts=module.model.config.predicate_counts or None,
-                    max_relations=max(DEPTHS),
+                    max_relations=max(DEPTHS) * module.config.test.num_rel,
                 )
             )
             for file, name in zip(self.written, names, strict=True)

@@ -13,7 +13,8 @@ import pytest
 from speaq.cli import app, run
 from speaq.config import load_config
 from speaq.evaluation.predictions import Predictions
-from speaq.tools.report.run import evaluate_with_report, rescore
+from speaq.tools.report.rescore import rescore
+from speaq.tools.report.run import evaluate_with_report
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 
@@ -44,7 +45,7 @@ def test_evaluate_report_writes_page_and_predictions(trained):
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "Multi-assignment" in page  # k over the training, from metrics.json
     assert "Query groups" in page
-    assert {path.name for path in (trained / "predictions").iterdir()} == {"VG_val.h5"}
+    assert (trained / "predictions" / "VG_val.h5").is_file()
 
 
 def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
@@ -53,11 +54,18 @@ def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
     with Predictions(file) as predictions:
         assert (predictions.dataset, len(predictions)) == ("VG_val", 10)
     direct = evaluate(config, cluster=CPU).module.results[0]
-    again = rescore(config, file)
+    again = rescore(config, [file])[0]
     assert direct.keys() == again.keys()
+    assert again.pop("mode") == direct.pop("mode") == "sgdet"
+    assert again.pop("long_tail") == direct.pop("long_tail")
     for name in direct:
         np.testing.assert_allclose(again[name], direct[name], rtol=1e-9, atol=1e-12, err_msg=name)
-    assert "VG_val" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "VG_val" in printed.out and "VG_val.h5" not in printed.out
+    written = json.loads((file.parent / "results.json").read_text())["VG_val"]
+    evaluated = json.loads((trained / "results.json").read_text())["VG_val"]
+    assert written["scene_graph"] == pytest.approx(evaluated["scene_graph"], abs=1e-9)
+    assert (written["mode"], written["predictions"]) == ("sgdet", "VG_val.h5")
 
 
 def test_evaluate_scores_saved_predictions_without_a_model(trained, tmp_path):
@@ -76,6 +84,12 @@ def test_evaluate_scores_saved_predictions_without_a_model(trained, tmp_path):
         ],
     )
     assert (folder / "VG_val.html").stat().st_size > 10_000
+    assert (folder / "results.json").is_file()
+    output = tmp_path / "chosen"
+    values = ["TEST.MODE", "phrdet", "OUTPUT_DIR", str(output)]
+    run(app, ["evaluate", "--report", "--predictions", str(folder / "VG_val.h5"), *values])
+    assert {path.name for path in output.iterdir()} == {"VG_val.html", "results.json"}
+    assert json.loads((output / "results.json").read_text())["VG_val"]["mode"] == "phrdet"
 
 
 @pytest.mark.parametrize(

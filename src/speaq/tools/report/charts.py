@@ -4,7 +4,7 @@ Shape letters: see `speaq.structures`; G query groups.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -67,6 +67,23 @@ def query_bars(uses: np.ndarray, group_of_query: Sequence[int], k: int) -> Chart
     axes.set_xlim(0, max(len(uses), 1))
     label = f"Relations per image among the top {k}, for each of {len(uses)} predicate queries"
     return Chart(_svg(axes), label, names if len(group_of_query) else ())
+
+
+def adjustment_lines(curve: Mapping[float, Mapping[str, float]], k: int) -> Chart:
+    """Mean recall against recall at k, in percent, by the strength tau of a logit adjustment."""
+    recalls = [100 * found[f"R@{k}"] for found in curve.values()]
+    means = [100 * found[f"mR@{k}"] for found in curve.values()]
+    axes = _axes(560, 226, f"R@{k}, %", f"mR@{k}, %", y_max=1.15 * float(np.nan_to_num(max(means))))
+    axes.plot(recalls, means, color=_COLORS[0], linewidth=2)
+    for tau, x, y in zip(curve, recalls, means, strict=True):
+        axes.plot([x], [y], "o", color=_COLORS[0], gid=f"{_TIP}tau {tau:g}: R@{k} {x:.2f}, mR@{k} {y:.2f}")
+        axes.annotate(f"{tau:g}", (x, y), xytext=(4, 5), textcoords="offset points", fontsize=9)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
+    axes.margins(x=0.08)
+    label = f"Mean recall at {k} against recall at {k}, by tau: " + "; ".join(
+        f"tau {tau:g}: {x:.2f} and {y:.2f}" for tau, x, y in zip(curve, recalls, means, strict=True)
+    )
+    return Chart(_svg(axes), label)
 
 
 def assignment_lines(queries_per_relation: pd.DataFrame) -> Chart:

@@ -4,13 +4,14 @@ Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from speaq.evaluation.analysis import Analysis
+from speaq.evaluation.comparison import Comparison
 from speaq.evaluation.ground_truth import PredictedImages
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
@@ -35,9 +36,11 @@ class EvaluatedSet:
     Attributes:
         name: name of the data set, such as VG_test.
         vocabulary: class names.
+        curve: recalls by the strength tau of a logit adjustment, if predictions were adjusted.
         results: values of the metrics, see `speaq.evaluation.results`.
         analysis: analysis of the same predictions.
         predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
+        variants: recalls at each k of other definitions, by their description.
         best, worst: images with the highest and with the lowest recall.
     """
 
@@ -46,6 +49,8 @@ class EvaluatedSet:
     results: Mapping[str, Any]
     analysis: Analysis
     predicate_counts: Sequence[int] | np.ndarray | None = None
+    variants: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    curve: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
 
@@ -58,6 +63,7 @@ class Report:
         title: title of the page.
         facts: about the model and the evaluation, by name, such as {"Backbone": "ResNet-101"}.
         sets: the data sets that were evaluated, at least one.
+        comparison: the recalls of the models, if the sets are predictions of several on one data set.
         group_of_query: P groups of the predicate queries, from 0; empty if queries are not grouped.
         group_of_predicate: R groups; empty if queries are not grouped.
         assignment: mean number of queries per relation during training, if known; rows are iterations,
@@ -67,6 +73,7 @@ class Report:
     title: str
     facts: Mapping[str, str]
     sets: Sequence[EvaluatedSet]
+    comparison: Comparison | None = None
     group_of_query: Sequence[int] = ()
     group_of_predicate: Sequence[int] = ()
     assignment: pd.DataFrame | None = None
@@ -94,7 +101,7 @@ def choose_examples(
             Example(
                 image_id=analysis.image_ids[index],
                 truth=SceneGraph.from_annotation(images.annotation(index), images.predictions.vocabulary),
-                prediction=images.predictions[index],
+                prediction=images.prediction(index),
                 recalls=tuple(recalls[:, index].tolist()),
             )
             for index in chosen.tolist()

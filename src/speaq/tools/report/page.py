@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from speaq.evaluation.bootstrap import intervals
-from speaq.evaluation.results import BOX_NAMES, RECALL_NAMES
+from speaq.evaluation.results import BOX_NAMES, RECALL_NAMES, long_tail_text
 from speaq.files import replacing
 from speaq.tools.report import charts, tables
 from speaq.tools.report.contents import EvaluatedSet, Report
@@ -55,6 +55,7 @@ def environment() -> Environment:
         "COMPARED": tables.COMPARED,
         "RECALL_NAMES": RECALL_NAMES,
         "MEANINGS": tables.MEANINGS,
+        "long_tail_text": long_tail_text,
         "nan": math.nan,
     }
     return made
@@ -85,6 +86,8 @@ def _set_context(report: Report, evaluated: EvaluatedSet) -> dict[str, Any]:
             title: [(example, draw_example(example)) for example in examples]
             for title, examples in (("Best", evaluated.best), ("Worst", evaluated.worst))
         },
+        "additional": tables.additional_table(evaluated),
+        "adjustment": charts.adjustment_lines(evaluated.curve, analysis.ks[-1]) if evaluated.curve else None,
         "queries": _query_context(report, evaluated, order) if analysis.query_uses.any() else None,
         "objects": tables.object_table(evaluated) if "AP" in results else None,
     }

@@ -1,4 +1,4 @@
-"""Evaluate a model, or score saved predictions, and write the report."""
+"""Evaluate a model and write the report."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from speaq.config import Config
-from speaq.data.build import load_statistics
-from speaq.data.sources import load_sources, places
-from speaq.data.visual_genome import VisualGenome
-from speaq.errors import SpeaqError
-from speaq.evaluation.build import build_metrics
-from speaq.evaluation.ground_truth import PredictedImages, score
+from speaq.evaluation.bootstrap import recalls
+from speaq.evaluation.ground_truth import PredictedImages
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
 from speaq.losses.build import build_groups
 from speaq.tools.report import EvaluatedSet, Report, choose_examples, write_report
 from speaq.tools.training_log.reading import METRICS, read_history
 from speaq.training.cluster import Cluster
-from speaq.training.evaluation_log import print_results
 from speaq.training.launch import EvaluationRun, evaluate
 
 logger = logging.getLogger("speaq.training")
@@ -35,11 +31,13 @@ def evaluated_set(
     *,
     metrics: SceneGraphMetrics,
     num_rel: int,
+    predicate_counts: np.ndarray | None = None,
+    curve: Mapping[float, Mapping[str, float]] | None = None,
 ) -> EvaluatedSet:
     """Analyse the predictions that contribute to a result, those on one data set or on the sources of a mix.
 
     With several sources there are no examples: each source has its own. ``metrics`` have the settings of the
-    results, ``num_rel`` is TEST.NUM_REL.
+    results, ``num_rel`` is TEST.NUM_REL; ``predicate_counts`` (R,) are those of the predictions by default.
     """
     analysis = metrics.analyze(chain.from_iterable(images), num_rel=num_rel)
     best, worst = choose_examples(analysis, images[0]) if len(images) == 1 else ((), ())
@@ -49,10 +47,25 @@ def evaluated_set(
         vocabulary=first.vocabulary,
         results=results,
         analysis=analysis,
-        predicate_counts=first.predicate_counts,
+        predicate_counts=first.predicate_counts if predicate_counts is None else predicate_counts,
+        curve=curve or {},
+        variants=_other_ranking(images, metrics) if num_rel == 1 else {},
         best=best,
         worst=worst,
     )
+
+
+def _other_ranking(
+    images: Sequence[PredictedImages], metrics: SceneGraphMetrics
+) -> dict[str, Sequence[float]]:
+    """Recalls without graph constraint by the ranking that TEST.RELATION.DISTINCT does not choose."""
+    other = recalls(metrics.analyze(chain.from_iterable(images), distinct=not metrics.distinct))
+    kind = "each relation once per query" if metrics.distinct else "each relation once"
+    names = {"ng-R": "Recall", "ng-mR": "Mean recall"}
+    return {
+        f"{title}, no graph constraint, {kind}": [other[f"{name}@{k}"] for k in metrics.ks]
+        for name, title in names.items()
+    }
 
 
 def evaluate_with_report(config: Config, *, cluster: Cluster | None = None) -> EvaluationRun:
@@ -95,7 +108,7 @@ def _model_report(run: EvaluationRun) -> Report:
         "Backbone": str(model.backbone.get("model_type", "unknown")),
         "Queries": f"{model.num_queries} entity, {predicates} predicate",
         "Decoder layers": str(model.decoder_layers),
-        "Task": "sgdet",
+        "Task": config.test.mode,
     }
     if groups is not None:
         facts["Query groups"] = f"{len(groups.queries_per_group)}"
@@ -115,59 +128,3 @@ def _assignment(metrics: Path, layers: int) -> pd.DataFrame | None:
         return None
     table = read_history(metrics).table(*(f"k_log_layer{layer + 1}" for layer in range(layers)))
     return None if table.empty else table
-
-
-def rescore(config: Config, file: Path, *, report: Path | None = None) -> dict[str, Any]:
-    """Score the predictions in ``file`` with the TEST settings of a configuration, and print the results.
-
-    Writes a ``report`` to a file, if given.
-
-    Raises:
-        SpeaqError: the file or the data set cannot be read, or do not match.
-    """
-    predictions = Predictions(file)
-    dataset = _load_dataset(config, predictions)
-    counts = predictions.predicate_counts
-    metrics = build_metrics(config, predictions.vocabulary, counts, load_statistics(config))
-    images = PredictedImages(predictions, dataset)
-    results = score(images, metrics)
-    print_results(predictions.dataset, results, predictions.vocabulary, () if counts is None else counts)
-    if report is not None:
-        num_rel, name = config.test.num_rel, predictions.dataset
-        evaluated = evaluated_set(name, results, [images], metrics=metrics[0], num_rel=num_rel)
-        write_report(report, Report(title=f"Predictions of {file.name}", facts={}, sets=[evaluated]))
-    return results
-
-
-def _load_dataset(config: Config, predictions: Predictions) -> VisualGenome:
-    """The data set of the predictions; for a mix such as MULTI_val_real, one of its sources."""
-    kind, _, rest = predictions.dataset.partition("_")
-    split, _, source_name = rest.partition("_")
-    name = f"{kind}_{split}"
-    try:
-        places(config.datasets, name)
-    except SpeaqError as error:
-        raise SpeaqError(
-            f"{predictions.path}: expected predictions on a data set such as VG_test, SYNTHETIC_val or "
-            f"MULTI_test, found {predictions.dataset!r}"
-        ) from error
-    datasets = {source.name: source.dataset for source in load_sources(config, name)}
-    dataset = datasets.get(source_name or next(iter(datasets)))
-    if dataset is None:
-        raise SpeaqError(
-            f"{predictions.path}: expected a source of the mix ({', '.join(datasets)}), found "
-            f"{predictions.dataset}"
-        )
-    if set(predictions.sources) - {dataset.source}:
-        names = ", ".join(sorted(set(predictions.sources)))
-        raise SpeaqError(
-            f"{predictions.path}: expected images of {dataset.source}, found images of {names}; "
-            "use the configuration of the evaluation"
-        )
-    differences = predictions.vocabulary.differences(dataset.vocabulary)
-    if differences:
-        raise SpeaqError(
-            f"{predictions.path}: expected the classes of {predictions.dataset}, found differences: "
-            f"{'; '.join(differences)}"
-        )
-    return dataset

@@ -12,6 +12,7 @@ import pandas as pd
 
 from speaq.evaluation.analysis import Analysis
 from speaq.evaluation.bootstrap import Interval, recalls
+from speaq.evaluation.results import additional, additional_title
 from speaq.tools.report.contents import EvaluatedSet
 
 Intervals = Mapping[str, Interval]
@@ -25,9 +26,9 @@ MEANINGS = {
     "mR": "recall of each predicate, then mean over all predicates; those that no image has count as 0",
     "F": "of recall and mean recall",
     "zR": "over combinations of subject, predicate and object that do not occur in training",
-    "mR-head": "over the most frequent third of the predicates in training",
-    "mR-body": "over the middle third",
-    "mR-tail": "over the rarest third",
+    "mR-head": "over the most frequent predicates in training",
+    "mR-body": "over those between head and tail",
+    "mR-tail": "over the rarest predicates in training",
     "mR-present": "without predicates that no image has",
 }
 
@@ -72,6 +73,15 @@ def confusion_table(evaluated: EvaluatedSet, *, count: int = 12) -> pd.DataFrame
         }
     )
     return table[table["Relations"] > 0]
+
+
+def additional_table(evaluated: EvaluatedSet) -> pd.DataFrame | None:
+    """The additional metrics; None if there are none."""
+    values = additional(evaluated.results)
+    if not values:
+        return None
+    titles = [additional_title(name) for name in values]
+    return pd.DataFrame({"Metric": titles, "Value": [float(value) for value in values.values()]})
 
 
 def object_table(evaluated: EvaluatedSet) -> pd.DataFrame:

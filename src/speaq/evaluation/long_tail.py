@@ -1,0 +1,103 @@
+"""Head, body and tail: groups of predicates by their frequency in training, for mean recall by group.
+
+Shape letters: see `speaq.structures`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from speaq.errors import SpeaqError
+from speaq.evaluation.recall import long_tail_groups
+
+Split = Literal["thirds", "published", "counts", "file"]
+
+_PUBLISHED = (5, 16, 29)  # sizes of head, body and tail of the 50 predicates of Visual Genome
+_NAMES = ("head", "body", "tail")
+
+
+class LongTail(NamedTuple):
+    """Groups of predicates, and how they were chosen.
+
+    Attributes:
+        split: such as "thirds", for tables and files.
+        groups: predicate indices of "head", "body" and "tail".
+    """
+
+    split: str
+    groups: Mapping[str, np.ndarray]
+
+
+def split_by_rank(predicate_counts: np.ndarray) -> LongTail:
+    """Head, body and tail in the proportion 5 : 16 : 29 of the lists published for Visual Genome.
+
+    The 50 predicates of Visual Genome are split by rank in training, 5, 16 and 29. Other numbers of
+    predicates are split in proportion, rounded down, with the rest in the tail. Ties are in
+    the order of indices.
+
+    Examples:
+        >>> [len(group) for group in split_by_rank(np.arange(50)).groups.values()]
+        [5, 16, 29]
+    """
+    order = np.argsort(-np.asarray(predicate_counts), kind="stable")
+    ends = np.cumsum(_PUBLISHED[:2]) * len(order) // sum(_PUBLISHED)
+    return LongTail("published", dict(zip(_NAMES, np.split(order, ends), strict=True)))
+
+
+def split_by_counts(predicate_counts: np.ndarray, *, head: int, body: int) -> LongTail:
+    """Head: predicates with at least ``head`` relations in training; body: at least ``body``; tail: others.
+
+    Examples:
+        >>> groups = split_by_counts(np.array([5, 90, 20]), head=50, body=20).groups
+        >>> {name: group.tolist() for name, group in groups.items()}
+        {'head': [1], 'body': [2], 'tail': [0]}
+    """
+    counts = np.asarray(predicate_counts)
+    order = np.argsort(-counts, kind="stable")
+    ends = (counts >= head).sum(), (counts >= body).sum()
+    return LongTail(f"counts {head}, {body}", dict(zip(_NAMES, np.split(order, ends), strict=True)))
+
+
+def split_in_thirds(predicate_counts: np.ndarray) -> LongTail:
+    """Head, body and tail by `long_tail_groups`."""
+    return LongTail("thirds", long_tail_groups(predicate_counts))
+
+
+def read_long_tail(path: str | Path, predicates: tuple[str, ...]) -> LongTail:
+    """Read head, body and tail from a JSON file: {"head": ["on", ...], "body": [...], "tail": [...]}.
+
+    Raises:
+        SpeaqError: the file cannot be read, or does not have every one of the ``predicates`` exactly once.
+    """
+    path = Path(path)
+    expected = 'expected {"head": [names], "body": [names], "tail": [names]}'
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SpeaqError(f"{path}: cannot read this file ({error.strerror}); {expected}") from error
+    except ValueError as error:
+        raise SpeaqError(f"{path}: {expected}, found no valid JSON ({error})") from error
+    if not isinstance(content, dict) or set(content) != set(_NAMES):
+        found = f"the keys {', '.join(map(repr, content))}" if isinstance(content, dict) else "no object"
+        raise SpeaqError(f"{path}: {expected}, found {found}")
+    place: dict[str, str] = {}
+    for group in _NAMES:
+        if not isinstance(content[group], list):
+            raise SpeaqError(f"{path}: {group}: expected a list of names, found {content[group]!r}")
+        for name in content[group]:
+            if name not in predicates:
+                raise SpeaqError(f"{path}: {group}: expected predicates of the data set, found {name!r}")
+            if name in place:
+                raise SpeaqError(f"{path}: {name!r} is in {place[name]} and in {group}; name it once")
+            place[name] = group
+    missing = [name for name in predicates if name not in place]
+    if missing:
+        raise SpeaqError(
+            f"{path}: expected every predicate of the data set, {len(missing)} are missing, such as "
+            f"{missing[0]!r}"
+        )
+    groups = {group: np.array([predicates.index(name) for name in content[group]], int) for group in _NAMES}
+    return LongTail(f"file {path.name}", groups)

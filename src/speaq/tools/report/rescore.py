@@ -1,0 +1,296 @@
+"""Score saved predictions of one or several models: tables, results.json and the report."""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from speaq.config import Config
+from speaq.data.build import TrainingStatistics, load_statistics
+from speaq.data.sources import load_sources, places
+from speaq.data.visual_genome import EmptySplitError, VisualGenome
+from speaq.errors import SpeaqError
+from speaq.evaluation.adjustment import TAUS, adjust, check_adjustable
+from speaq.evaluation.build import build_metrics, load_evaluation_sets
+from speaq.evaluation.comparison import Comparison, compare
+from speaq.evaluation.formats.loaded import LoadedPredictions
+from speaq.evaluation.formats.read import is_saved_by_evaluation, read_predictions
+from speaq.evaluation.formats.target import Target
+from speaq.evaluation.formats.triplets import BoxScale
+from speaq.evaluation.ground_truth import PredictedImages, score
+from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.predictions import Predictions
+from speaq.evaluation.results import additional, predicate_table, results_dict, results_table
+from speaq.files import replacing
+from speaq.tools.report import EvaluatedSet, Report, write_report
+from speaq.tools.report.run import evaluated_set
+from speaq.training.logs import console as log
+
+
+class Rescored(NamedTuple):
+    """The scores of a file of predictions.
+
+    Attributes:
+        name: of the data set, or of the file if there are several.
+        predictions: the file.
+        images: predictions, adjusted if that was asked for, and ground truth.
+        metrics: with the settings of the results.
+        results: values of the metrics.
+        predicate_counts: (R,) training relations per predicate, or None.
+        curve: recalls by tau; empty without adjustment.
+    """
+
+    name: str
+    predictions: Predictions | LoadedPredictions
+    images: PredictedImages
+    metrics: SceneGraphMetrics
+    results: dict[str, Any]
+    predicate_counts: np.ndarray | None
+    curve: dict[float, dict[str, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of results.json."""
+        content: dict[str, Any] = {"predictions": self.predictions.path.name}
+        if self.predictions.notes:
+            content["notes"] = list(self.predictions.notes)
+        if self.curve:
+            content["adjustment"] = [{"tau": tau, **recalls} for tau, recalls in self.curve.items()]
+        return content | results_dict(self.results, self.predictions.vocabulary)
+
+    def evaluated(self, num_rel: int) -> EvaluatedSet:
+        """The part of the report."""
+        return evaluated_set(
+            self.name,
+            self.results,
+            [self.images],
+            metrics=self.metrics,
+            num_rel=num_rel,
+            predicate_counts=self.predicate_counts,
+            curve=self.curve,
+        )
+
+
+def rescore(
+    config: Config,
+    files: Sequence[Path],
+    *,
+    folder: Path | None = None,
+    report: bool = False,
+    box_scale: BoxScale = "auto",
+    adjustment: float | None = None,
+) -> list[dict[str, Any]]:
+    """Score files of predictions on one data set with the TEST settings of a configuration.
+
+    Prints tables to standard output, and writes ``results.json`` and, with ``report``, an HTML page. Several
+    files are compared.
+
+    Args:
+        config: the configuration.
+        files: predictions saved by an evaluation, or in a format of `speaq.evaluation.formats`.
+        folder: where to write; by default beside the first file.
+        report: write the report, named as the file, or ``comparison.html`` for several.
+        box_scale: unit of the boxes of triplets; see `speaq.evaluation.formats.triplets.read`.
+        adjustment: tau of a logit adjustment by predicate frequency; see `speaq.evaluation.adjustment`.
+
+    Returns:
+        The results of each file.
+
+    Raises:
+        SpeaqError: a file or the data set cannot be read, or do not match.
+    """
+    if adjustment is not None and not (math.isfinite(adjustment) and adjustment >= 0):
+        raise SpeaqError(f"--adjust: expected a finite number from 0, found {adjustment:g}")
+    opened, dataset = _open(config, files, box_scale)
+    for predictions in opened:
+        for note in predictions.notes:
+            log.print(f"{predictions.path}: {note}", style="yellow", soft_wrap=True)
+    statistics = _statistics(config)
+    names = [opened[0].dataset] if len(opened) == 1 else _names(files)
+    distinct = any(predictions.distinct for predictions in opened)  # the same ranking for all
+    scored = [
+        _score(config, name, predictions, dataset, statistics, adjustment, distinct=distinct)
+        for name, predictions in zip(names, opened, strict=True)
+    ]
+    sets = [each.evaluated(config.test.num_rel) for each in scored] if report or len(scored) > 1 else []
+    comparison = None
+    if len(sets) > 1:
+        more = [additional(each.results) for each in scored]
+        comparison = compare(names, [each.analysis for each in sets], additional=more)
+    _print(scored, comparison)
+    folder = files[0].parent if folder is None else folder
+    content: dict[str, Any] = {"iteration": None, **{each.name: each.to_dict() for each in scored}}
+    if comparison is not None:
+        content["comparison"] = {"data_set": opened[0].dataset, **comparison.to_dict()}
+    with replacing(folder / "results.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    log.print(f"results: {folder / 'results.json'}", soft_wrap=True)
+    if report:
+        several = comparison is not None
+        path = folder / ("comparison.html" if several else f"{files[0].stem}.html")
+        title = f"Predictions for {opened[0].dataset}" if several else f"Predictions of {files[0].name}"
+        facts = {"Task": config.test.mode}
+        notes = [
+            f"{each.predictions.path.name}: {note}" for each in scored for note in each.predictions.notes
+        ]
+        if notes:
+            facts["Notes"] = "; ".join(notes)
+        write_report(path, Report(title=title, facts=facts, sets=sets, comparison=comparison))
+        log.print(f"report: {path}", soft_wrap=True)
+    return [each.results for each in scored]
+
+
+def _score(
+    config: Config,
+    name: str,
+    predictions: Predictions | LoadedPredictions,
+    dataset: VisualGenome,
+    statistics: TrainingStatistics | None,
+    adjustment: float | None,
+    *,
+    distinct: bool,
+) -> Rescored:
+    counts = predictions.predicate_counts
+    if counts is None and statistics is not None:
+        counts = statistics.predicate_counts
+
+    build = partial(build_metrics, config, predictions.vocabulary, counts, statistics, distinct=distinct)
+
+    curve: dict[float, dict[str, float]] = {}
+    images = PredictedImages(predictions, dataset)
+    if adjustment is not None:
+        if counts is None:
+            raise SpeaqError(
+                f"{predictions.path}: --adjust needs the number of training relations of each predicate; "
+                "set DATASETS.TRAIN"
+            )
+        check_adjustable(predictions, str(predictions.path))
+        for tau in sorted({*TAUS, adjustment}):
+            changed = partial(adjust, predicate_counts=counts, tau=tau, num_rel=config.test.num_rel)
+            found = score(PredictedImages(predictions, dataset, transform=changed), build()[:1])
+            kept = [f"{kind}@{k}" for kind in ("R", "mR", "F") for k in build()[0].ks]
+            curve[tau] = {key: found[key] for key in kept}
+        changed = partial(adjust, predicate_counts=counts, tau=adjustment, num_rel=config.test.num_rel)
+        images = PredictedImages(predictions, dataset, transform=changed)
+    metrics = build()
+    return Rescored(name, predictions, images, metrics[0], score(images, metrics), counts, curve)
+
+
+def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
+    """Tables on standard output."""
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # tables are not cut in files and pipes
+    if comparison is not None:
+        mode = scored[0].results["mode"]
+        console.print(Text(f"{scored[0].predictions.dataset}, {mode}, {len(scored[0].predictions)} images"))
+        console.print(comparison.table())
+        return
+    console.rule(scored[0].name)
+    results, vocabulary = scored[0].results, scored[0].predictions.vocabulary
+    console.print(results_table(results))
+    console.print(
+        predicate_table(results, vocabulary.predicates, predicate_counts=scored[0].predicate_counts)
+    )
+    if scored[0].curve:
+        console.print(Text("Logit adjustment, in percent"))
+        for tau, recalls in scored[0].curve.items():
+            shown = ", ".join(f"{key} {100 * value:.2f}" for key, value in recalls.items())
+            console.print(Text(f"tau {tau:g}: {shown}"))
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """A name for each file: its own, or with its folders where several are called the same."""
+    names = [file.name for file in files]
+    if len(set(names)) < len(names):
+        names = [str(file) for file in files]
+    if len(set(names)) < len(names):
+        raise SpeaqError("--predictions: expected different files, found one of them twice")
+    return names
+
+
+def _statistics(config: Config) -> TrainingStatistics | None:
+    try:
+        return load_statistics(config)
+    except EmptySplitError:  # a data set of test images alone
+        return None
+
+
+def _open(
+    config: Config, files: Sequence[Path], box_scale: BoxScale
+) -> tuple[list[Predictions | LoadedPredictions], VisualGenome]:
+    """Predictions of all files, and the data set, which the first file saved by an evaluation names."""
+    saved = {file: Predictions(file) for file in files if is_saved_by_evaluation(file)}
+    if saved:
+        first = next(iter(saved.values()))
+        for predictions in saved.values():
+            if predictions.dataset != first.dataset:
+                raise SpeaqError(
+                    f"{predictions.path}: expected predictions for {first.dataset} as in {first.path}, found "
+                    f"{predictions.dataset}; compare predictions for one data set"
+                )
+        name, dataset = first.dataset, _load_dataset(config, first)
+        for predictions in saved.values():
+            _check_vocabulary(predictions, dataset)
+    else:
+        sets = load_evaluation_sets(config, None)
+        if len(sets.datasets) != 1:
+            raise SpeaqError(
+                f"DATASETS.TEST: expected the one data set that {files[0]} is for, such as ('VG_test',), "
+                f"found {', '.join(sets.dataset_names) or 'none'}"
+            )
+        name, dataset = sets.dataset_names[0], sets.datasets[0].dataset
+    target = None
+    if len(saved) < len(files):
+        annotations = (dataset.annotation(index) for index in range(len(dataset)))
+        target = Target(name, dataset.vocabulary, annotations)
+    opened: list[Predictions | LoadedPredictions] = []
+    for file in files:
+        if file in saved:
+            opened.append(saved[file])
+        else:
+            assert target is not None
+            opened.append(read_predictions(file, target, box_scale=box_scale))
+    return opened, dataset
+
+
+def _load_dataset(config: Config, predictions: Predictions) -> VisualGenome:
+    """The data set of the predictions; for a mix such as MULTI_val_real, one of its sources."""
+    kind, _, rest = predictions.dataset.partition("_")
+    split, _, source_name = rest.partition("_")
+    name = f"{kind}_{split}"
+    try:
+        places(config.datasets, name)
+    except SpeaqError as error:
+        raise SpeaqError(
+            f"{predictions.path}: expected predictions on a data set such as VG_test, SYNTHETIC_val or "
+            f"MULTI_test, found {predictions.dataset!r}"
+        ) from error
+    datasets = {source.name: source.dataset for source in load_sources(config, name)}
+    dataset = datasets.get(source_name or next(iter(datasets)))
+    if dataset is None:
+        raise SpeaqError(
+            f"{predictions.path}: expected a source of the mix ({', '.join(datasets)}), found "
+            f"{predictions.dataset}"
+        )
+    if set(predictions.sources) - {dataset.source}:
+        names = ", ".join(sorted(set(predictions.sources)))
+        raise SpeaqError(
+            f"{predictions.path}: expected images of {dataset.source}, found images of {names}; "
+            "use the configuration of the evaluation"
+        )
+    return dataset
+
+
+def _check_vocabulary(predictions: Predictions, dataset: VisualGenome) -> None:
+    differences = predictions.vocabulary.differences(dataset.vocabulary)
+    if differences:
+        raise SpeaqError(
+            f"{predictions.path}: expected the classes of {predictions.dataset}, found differences: "
+            f"{'; '.join(differences)}"
+        )

@@ -1,0 +1,49 @@
+import math
+
+import numpy as np
+import pytest
+
+from speaq.errors import SpeaqError
+from speaq.evaluation.adjustment import adjust, adjust_probabilities, check_adjustable
+
+BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
+
+
+def test_probabilities_are_the_softmax_of_adjusted_logits():
+    """The probability of "no relation" stays, the others are a softmax of log p - tau log prior."""
+    rng = np.random.default_rng(0)
+    probs, counts, tau = rng.dirichlet(np.ones(6), 4), [50, 7, 1, 0, 20], 0.7
+    total = sum(max(count, 1) for count in counts)
+    for row, found in zip(probs, adjust_probabilities(probs, np.array(counts), tau), strict=True):
+        logits = [
+            math.log(p) - tau * math.log(max(count, 1) / total)
+            for p, count in zip(row[:-1], counts, strict=True)
+        ]
+        weights = [math.exp(logit) for logit in logits]
+        expected = [(1 - row[-1]) * weight / sum(weights) for weight in weights]
+        assert found.tolist() == pytest.approx([*expected, row[-1]], rel=1e-5)
+
+
+def test_adjusted_graphs_have_the_best_predicates_in_order(make):
+    probs = [[0.6, 0.3, 0, 0.1], [0.5, 0, 0.4, 0.1], [0.4, 0.2, 0.1, 0.3]]
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0], [1, 2, 0], [0, 1, 0]], probs=probs)
+    found = adjust(graph, np.array([100, 10, 1]), 1.0)
+    # 0.6 / 100, 0.3 / 10: predicate 1; 0.5 / 100, 0.4 / 1: predicate 2; 0.1 / 1 of 0.7: predicate 2
+    assert found.pairs.tolist() == [[1, 2], [0, 1], [0, 1]]
+    assert found.predicates.tolist() == [2, 1, 2]
+    assert np.all(np.diff(found.triplet_scores) <= 0)
+    assert adjust(graph, np.array([100, 10, 1]), 0.0) is graph
+
+
+def test_equal_relations_are_merged_and_several_predicates_per_query_are_kept(make):
+    probs = [[0.6, 0.3, 0, 0.1], [0.6, 0.3, 0, 0.1]]
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0], [0, 1, 1]], probs=probs)
+    assert adjust(graph, np.array([1, 1, 1]), 1.0).predicates.tolist() == [0]
+    assert adjust(graph, np.array([1, 1, 1]), 1.0, num_rel=2).predicates.tolist() == [0, 1]
+    assert adjust(graph, np.array([9, 1, 1]), 1.0, num_rel=2).predicates.tolist() == [1, 0]
+
+
+def test_single_scores_cannot_be_adjusted(make):
+    graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0]], probs=[[0.6, 0, 0, 0.4]])
+    with pytest.raises(SpeaqError, match=r"a.h5: .* found 1 with the score of one predicate"):
+        check_adjustable([graph], "a.h5")
