@@ -41,10 +41,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise SpeaqError(
             f"{path}: no such weights file; give a .pth, .pkl or .safetensors file, or the folder of a model"
         )
-    if path.suffix == ".safetensors":
-        tensors = read_safetensors(path)
-        return from_published(tensors) if any(name.startswith("detr.") for name in tensors) else tensors
-    return from_published(read_published(path))
+    tensors = read_safetensors(path) if path.suffix.lower() == ".safetensors" else read_published(path)
+    try:
+        return from_published(tensors)
+    except SpeaqError as error:
+        raise SpeaqError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)
