@@ -106,13 +106,13 @@ def test_read_weights_keeps_the_names_of_saved_models(tmp_path):
 
 def test_read_weights_refuses_names_that_differ_in_a_prefix(tmp_path):
     torch.save({"module.input_proj.bias": torch.ones(3), **BIAS}, tmp_path / "model.pth")
-    with pytest.raises(SpeaqError, match="model.pth: has both module.input_proj.bias and input_proj.bias"):
+    with pytest.raises(SpeaqError, match=r"model.pth: has both module.input_proj.bias and input_proj.bias"):
         read_weights(tmp_path / "model.pth")
 
 
 def test_read_weights_names_the_keys_of_a_file_without_weights(tmp_path):
     torch.save({"epoch": 3, "network": {"backbone": {"a": torch.ones(1)}}}, tmp_path / "model.pth")
-    with pytest.raises(SpeaqError, match="found none; the file has epoch, network.backbone$"):
+    with pytest.raises(SpeaqError, match=r"found none; the file has epoch, network.backbone$"):
         read_weights(tmp_path / "model.pth")
 
 
