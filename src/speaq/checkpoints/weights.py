@@ -73,8 +73,9 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _translate(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file by the names of `SpeaqModel`, without those that mean something else there."""
     try:
-        return from_published(tensors)
+        return without_conditional_parts(from_published(tensors))
     except SpeaqError as error:
         raise SpeaqError(f"{path}: {error}") from None
 
@@ -176,7 +177,7 @@ def _load_file(model: SpeaqModel, file: Path, synonyms: Mapping[str, str]) -> Lo
     """Load a file of weights, with the configuration beside it if it is that of a model folder."""
     values = _read_config(file.parent) if file.name in (WEIGHTS_FILE, _OLD_WEIGHTS_FILE) else {}
     tensors = _read(file)
-    state = without_conditional_parts(_translate(file, tensors))
+    state = _translate(file, tensors)
     for difference in detr_differences(model.config, values, tensors):
         logger.warning("%s: %s", file, difference)
     saved = saved_vocabulary(values)
