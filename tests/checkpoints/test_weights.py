@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from speaq.checkpoints.names import from_published, to_published
 from speaq.checkpoints.saved_models import find_model
 from speaq.checkpoints.weights import load_matching, read_weights
 from speaq.errors import SpeaqError
@@ -23,12 +24,96 @@ def tiny_model(**changes: Any) -> Speaq:
     return Speaq(tiny_config(**{"objects": ("cup",), "decoder_layers": 1, **changes}))
 
 
-@pytest.mark.parametrize("key", ["model", "state_dict", None])
-def test_read_weights_finds_the_state_in_a_checkpoint(tmp_path, key):
-    state = {"detr.input_proj.bias": torch.arange(3.0), "detr.backbone.x.num_batches_tracked": torch.ones(())}
-    torch.save({key: state, "epoch": 3} if key else {**state, "epoch": 3}, tmp_path / "model.pth")
-    weights = read_weights(tmp_path / "model.pth")
+BIAS = {"input_proj.bias": torch.arange(3.0)}
+
+
+def moved(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: tensor + 1 for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        BIAS,
+        {"model": BIAS},
+        {"state_dict": BIAS},
+        {"model_state_dict": BIAS},
+        {"module": BIAS},
+        {"model_ema": BIAS},
+        {"ema": {"module": BIAS, "updates": 5}},
+        {"state": {}, "ema_state_dict": BIAS},
+        {"ema": {"module": moved(BIAS)}, "model": BIAS},
+        {"model": {"module": BIAS, "ema": moved(BIAS)}},
+        {"model": {"state_dict": BIAS}},
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".ckpt", ".PKL"])
+def test_read_weights_finds_the_state_in_a_checkpoint(tmp_path, content, suffix, caplog):
+    path = tmp_path / f"model{suffix}"
+    content = {**content, "epoch": 3, "optimizer": {"lr": 0.1}}
+    if suffix.lower() == ".pkl":
+        path.write_bytes(pickle.dumps(to_arrays(content)))
+    else:
+        torch.save(content, path)
+    with caplog.at_level("INFO"):
+        weights = read_weights(path)
     assert {name: tensor.tolist() for name, tensor in weights.items()} == {"projection.bias": [0, 1, 2]}
+    if "ema" in content:  # says which of the two it took
+        assert "model are used" in caplog.text or "ema.module are used" in caplog.text
+
+
+def to_arrays(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: to_arrays(value) for key, value in content.items()}
+    return content.numpy() if isinstance(content, torch.Tensor) else content
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "model._orig_mod.module.", "model.detr."],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors", "folder"])
+def test_read_weights_removes_what_wrappers_add_to_names(tmp_path, prefix, suffix):
+    model = tiny_model()
+    published = to_published(model.state_dict())
+    published = {name.removeprefix("detr."): tensor for name, tensor in published.items()}
+    state = {prefix + name: tensor.contiguous() for name, tensor in published.items()}
+    state[f"{prefix}backbone.0.backbone.stem.conv1.norm.num_batches_tracked"] = torch.ones(1)
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".safetensors":
+        save_file(state, path)
+    elif suffix == ".pkl":
+        path.write_bytes(pickle.dumps(to_arrays(state)))
+    elif suffix == ".pth":
+        torch.save({"state_dict": state}, path)
+    else:
+        model.save_pretrained(path)
+        save_file(state, path / "model.safetensors")
+    weights, expected = read_weights(path), from_published(published)
+    assert weights.keys() == expected.keys() == model.state_dict().keys()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+
+
+def test_read_weights_keeps_the_names_of_saved_models(tmp_path):
+    model = tiny_model(reference_points=True, dense_head=True)
+    for prefix in ("", "_orig_mod.", "module._orig_mod."):
+        state = {prefix + name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        save_file(state, tmp_path / "model.safetensors")
+        assert read_weights(tmp_path / "model.safetensors").keys() == model.state_dict().keys()
+    inner = {"backbone._orig_mod.body.a": torch.ones(1), "decoder._fsdp_wrapped_module.b": torch.ones(1)}
+    assert list(from_published(inner)) == ["backbone.body.a", "decoder.b"]
+
+
+def test_read_weights_refuses_names_that_differ_in_a_prefix(tmp_path):
+    torch.save({"module.input_proj.bias": torch.ones(3), **BIAS}, tmp_path / "model.pth")
+    with pytest.raises(SpeaqError, match=r"model.pth: has both module.input_proj.bias and input_proj.bias"):
+        read_weights(tmp_path / "model.pth")
+
+
+def test_read_weights_names_the_keys_of_a_file_without_weights(tmp_path):
+    torch.save({"epoch": 3, "network": {"backbone": {"a": torch.ones(1)}}}, tmp_path / "model.pth")
+    with pytest.raises(SpeaqError, match=r"found none; the file has epoch, network.backbone$"):
+        read_weights(tmp_path / "model.pth")
 
 
 class Harmful:

@@ -15,6 +15,7 @@ import torch
 from speaq.checkpoints.architecture import Architecture, infer_architecture
 from speaq.checkpoints.names import to_published
 from speaq.checkpoints.saved_models import load_pretrained
+from speaq.checkpoints.sources import local_source
 from speaq.checkpoints.weights import LoadReport, load_state, read_weights
 from speaq.config import Config
 from speaq.errors import SpeaqError
@@ -56,7 +57,7 @@ class ConvertedModel:
 
 
 def convert_checkpoint(
-    path: Path, *, vocabulary: Vocabulary, config: Config, trained_with: bool = True
+    path: str | Path, *, vocabulary: Vocabulary, config: Config, trained_with: bool = True
 ) -> ConvertedModel:
     """Convert a published checkpoint: a scene graph model, a DETR detector or a ResNet.
 
@@ -71,6 +72,7 @@ def convert_checkpoint(
         SpeaqError: the checkpoint cannot be read, contradicts itself or the configuration, or has other
             numbers of classes.
     """
+    path = Path(local_source(path))
     state = read_weights(path)
     try:
         architecture = infer_architecture(state)

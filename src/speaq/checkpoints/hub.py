@@ -9,13 +9,16 @@ from pathlib import Path
 from speaq.checkpoints.card import CARD_FILE
 from speaq.errors import SpeaqError
 
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".pkl", ".ckpt", ".bin", ".safetensors")
+"""Suffixes of files of weights."""
+
 
 def is_hub_id(source: str | Path) -> bool:
     """Whether ``source`` has the form ``owner/name`` of a model on the hub and is not a local path."""
     path = Path(source)
     return (
         re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) is not None
-        and path.suffix not in (".pth", ".pkl", ".safetensors")
+        and path.suffix.lower() not in CHECKPOINT_SUFFIXES
         and not path.exists()
         and not path.parent.is_dir()
     )

@@ -2,7 +2,9 @@
 
 A published name is one of the original implementation, such as
 ``detr.transformer.decoder.subject_layers.0.self_attn.in_proj_weight``. A plain DETR detector (``DETR`` there)
-and detectron2's ResNets (``res2.0.conv1.weight``) use parts of the same scheme.
+and detectron2's ResNets (``res2.0.conv1.weight``) use parts of the same scheme. Three more schemes are read:
+DETR's own (``backbone.0.body.layer1.0.conv1.weight``), torchvision's ResNets (``layer1.0.conv1.weight``) and
+DETR in transformers (``model.encoder.layers.0.self_attn.q_proj.weight``).
 """
 
 import re
@@ -14,6 +16,11 @@ from torch import Tensor
 from speaq.errors import SpeaqError
 
 _PREFIX = "detr."
+# What distributed training, compilation, Lightning and the published model put before a name, or into it.
+_WRAPPERS = re.compile(r"(?:(?:module|model|_orig_mod|_forward_module|detr)\.)+")
+_INNER_WRAPPERS = re.compile(r"\b(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# The backbone of DETR's own checkpoints, of DETR in transformers, and of its image classifiers.
+_BACKBONE = re.compile(r"(?:backbone\.(?:0\.body|(?:conv_encoder\.)?model(?:\._backbone)?)|resnet)\.")
 _RESNET = "backbone.0.backbone."
 _KINDS = ("subject", "object", "relation")
 _PARTS = ("query", "key", "value")
@@ -76,6 +83,47 @@ _DETECTOR = {
     **{f"res{stage}.": (f"{_RESNET}res{stage}.",) for stage in range(2, 6)},
 }
 
+# Modules of DETR in transformers, new and old names, by their names in DETR itself.
+_TRANSFORMERS_PLACES = [
+    ("query_position_embeddings", "query_embed"),
+    ("input_projection", "input_proj"),
+    ("class_labels_classifier", "class_embed"),
+    ("bbox_predictor", "bbox_embed"),
+    ("decoder.layernorm", "transformer.decoder.norm"),
+    *(
+        (f"{part}.layers.#.{name}", f"transformer.{part}.layers.#.{published}")
+        for part in ("encoder", "decoder")
+        for name, published in {
+            "self_attn": "self_attn",
+            "self_attn_layer_norm": "norm1",
+            "encoder_attn": "multihead_attn",
+            "encoder_attn_layer_norm": "norm2",
+            "final_layer_norm": "norm2" if part == "encoder" else "norm3",
+            "mlp.fc1": "linear1",
+            "mlp.fc2": "linear2",
+            "fc1": "linear1",
+            "fc2": "linear2",
+            "sa_v_proj": "self_attn.v_proj",
+            "ca_v_proj": "multihead_attn.v_proj",
+        }.items()
+    ),
+]
+_PROJECTIONS = {"q": "query", "k": "key", "v": "value", "o": "output", "out": "output"}
+
+
+def _torchvision_places() -> Iterator[tuple[str, str]]:
+    """Every module of torchvision's ResNets, and its name in `SpeaqModel`."""
+    yield "conv1", "backbone.body.embedder.embedder.convolution"
+    yield "bn1", "backbone.body.embedder.embedder.normalization"
+    for stage in range(4):
+        layer, name = f"layer{stage + 1}.#.", f"backbone.body.encoder.stages.{stage}.layers.#."
+        yield f"{layer}downsample.0", f"{name}shortcut.convolution"
+        yield f"{layer}downsample.1", f"{name}shortcut.normalization"
+        for conv in range(3):
+            yield f"{layer}conv{conv + 1}", f"{name}layer.{conv}.convolution"
+            yield f"{layer}bn{conv + 1}", f"{name}layer.{conv}.normalization"
+
+
 Table = list[tuple[re.Pattern[str], str]]
 
 
@@ -85,6 +133,8 @@ def _table(pairs: list[tuple[str, str]]) -> Table:
 
 _FROM_PUBLISHED = _table(list(_places()))
 _TO_PUBLISHED = _table([(name, published) for published, name in _places()])
+_FROM_TRANSFORMERS = _table(_TRANSFORMERS_PLACES)
+_FROM_TORCHVISION = _table(list(_torchvision_places()))
 
 
 def _rename(name: str, table: Table) -> str | None:
@@ -107,41 +157,64 @@ def _replicas(name: str) -> Iterator[str]:
     yield name
 
 
-def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate published parameters to those of `SpeaqModel`.
+def _translate(name: str) -> Iterator[str]:
+    """The parameters of `SpeaqModel` that the parameter ``name`` initializes; an unknown name is kept."""
+    backbone = _BACKBONE.match(name)
+    if backbone:
+        rest = name[backbone.end() :]
+        yield _rename(rest, _FROM_TORCHVISION) or f"backbone.body.{rest}"
+        return
+    for replica in _replicas(_rename(name, _FROM_TRANSFORMERS) or name):
+        yield _rename(replica, _FROM_PUBLISHED) or _rename(replica, _FROM_TORCHVISION) or name
 
-    Packed attention matrices (``in_proj_*``) are split into query, key and value. The decoder of a plain DETR
-    detector is used three times: for subjects, objects and predicates.
+
+def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate the parameters of other implementations to those of `SpeaqModel`, whose own names are kept.
+
+    Prefixes that wrappers add (``module.``, ``_orig_mod.``, ``model.``) are removed. Packed attention
+    matrices (``in_proj_*``) are split into query, key and value. The decoder of a plain DETR detector is used
+    three times: for subjects, objects and predicates.
 
     Args:
         state: tensors by published name.
 
     Returns:
         Tensors by the names of `SpeaqModel`; unknown names are kept, so that they can be reported.
+
+    Raises:
+        SpeaqError: two names differ in such a prefix only.
     """
     translated: dict[str, Tensor] = {}
+    origins: dict[str, str] = {}
     for published, tensor in state.items():
         if published.endswith("num_batches_tracked"):
             continue
-        plain = published.removeprefix("module.").removeprefix(_PREFIX)
-        for replica in _replicas(plain):
-            name = _rename(replica, _FROM_PUBLISHED) or plain
-            translated.update(_split(name.replace("out_proj.", "output."), tensor))
+        name = _INNER_WRAPPERS.sub("", published)
+        prefix = _WRAPPERS.match(name)
+        name = name[prefix.end() :] if prefix else name
+        if origins.setdefault(name, published) != published:
+            raise SpeaqError(
+                f"has both {origins[name]} and {published}; save the tensors of one of the two models only"
+            )
+        for translation in _translate(name):
+            translated.update(_split(translation, tensor))
     return translated
 
 
 def _split(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     """The query, key and value parameters in a packed attention parameter; other parameters unchanged."""
+    if name.startswith("backbone."):
+        yield name, tensor
+        return
     packed = re.fullmatch(r"(.+)\.in_proj_(weight|bias)", name)
     single = re.fullmatch(r"(.+)\.([qkv])_proj_weight", name)
     if packed and tensor.ndim and tensor.shape[0] % 3 == 0:
         for part, chunk in zip(_PARTS, tensor.chunk(3), strict=True):
             yield f"{packed[1]}.{part}.{packed[2]}", chunk
     elif single:
-        part = next(part for part in _PARTS if part.startswith(single[2]))
-        yield f"{single[1]}.{part}.weight", tensor
+        yield f"{single[1]}.{_PROJECTIONS[single[2]]}.weight", tensor
     else:
-        yield name, tensor
+        yield re.sub(r"\b(q|k|v|o|out)_proj\.", lambda match: f"{_PROJECTIONS[match[1]]}.", name), tensor
 
 
 def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ enough: it creates byte arrays and decompresses archives of any size, whatever t
 """
 
 import io
+import logging
 import mmap
 import pickle
 import pickletools
@@ -22,6 +23,12 @@ from torch import Tensor
 
 from speaq.errors import SpeaqError
 from speaq.files import DAMAGE
+
+logger = logging.getLogger(__name__)
+
+_MODEL_KEYS = ("model", "state_dict", "model_state_dict", "module")
+_EMA_KEYS = ("model_ema", "ema", "ema_model", "ema_state_dict", "state_dict_ema", "ema_model_state_dict")
+"""Where the weights are in a checkpoint: those of the model, and their exponential moving average."""
 
 _ZIP = b"PK\x03\x04"
 _MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)  # start of the files of torch.save before 1.6
@@ -42,7 +49,9 @@ def read_published(path: Path) -> dict[str, Tensor]:
             declares more data than it contains.
     """
     try:
-        tensors = _tensors(_read_pickle(path) if path.suffix == ".pkl" else _read_torch(path))
+        content = _read_pickle(path) if path.suffix.lower() == ".pkl" else _read_torch(path)
+        keys, state = _find_state(content)
+        tensors = _tensors(state)
         _check_size(tensors, path.stat().st_size)
     except (OSError, zipfile.BadZipFile, *DAMAGE) as error:
         reason = str(error).partition("\n")[0] or "it ends too early"
@@ -54,7 +63,12 @@ def read_published(path: Path) -> dict[str, Tensor]:
             )
         raise SpeaqError(f"{path}: not a checkpoint of plain tensors ({reason}); {advice}") from error
     if not tensors:
-        raise SpeaqError(f"{path}: expected a dictionary of tensors, or one under 'model'; found none")
+        raise SpeaqError(
+            f"{path}: expected a dictionary of tensors, or one under {', '.join(map(repr, _MODEL_KEYS))} or "
+            f"{', '.join(map(repr, _EMA_KEYS))}; found none{_describe_keys(content)}"
+        )
+    if isinstance(content, dict) and any(key in content for key in _EMA_KEYS):
+        logger.info("%s: the weights under %s are used", path, ".".join(keys))
     return tensors
 
 
@@ -189,11 +203,35 @@ _TORCH_GLOBALS = {
 """Further names that a file of torch.save may contain."""
 
 
-def _tensors(content: Any) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, without the state of the optimizer and the like."""
-    state = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        return {}
+def _find_state(content: Any, keys: tuple[str, ...] = ()) -> tuple[tuple[str, ...], dict[Any, Any]]:
+    """The dictionary of weights in a checkpoint, empty if there is none, and the keys that lead to it.
+
+    The weights of the model are preferred to their moving average.
+    """
+    if not isinstance(content, dict) or len(keys) == 4:  # a checkpoint may contain itself
+        return keys, {}
+    has_weights = any(isinstance(value, Tensor | np.ndarray | _Array) for value in content.values())
+    for key in _MODEL_KEYS if has_weights else (*_MODEL_KEYS, *_EMA_KEYS):
+        found = _find_state(content.get(key), (*keys, key))
+        if found[1]:
+            return found
+    return keys, content if has_weights else {}
+
+
+def _describe_keys(content: Any) -> str:
+    """The first keys of a checkpoint without weights, for a message."""
+    if not isinstance(content, dict) or not content:
+        return ""
+    names = []
+    for key, value in content.items():
+        inner = list(value)[:3] if isinstance(value, dict) else []
+        names += [f"{key}.{name}" for name in inner] or [str(key)]
+    listed = ", ".join(name[:50] for name in names[:8])
+    return f"; the file has {listed}{', ...' if len(names) > 8 else ''}"
+
+
+def _tensors(state: dict[Any, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, without other values beside them."""
     arrays = {name: value.value if isinstance(value, _Array) else value for name, value in state.items()}
     tensors = {
         str(name): torch.as_tensor(value).detach()

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from speaq.checkpoints.card import CARD_FILE, model_card
-from speaq.checkpoints.hub import download, is_hub_id, upload
+from speaq.checkpoints.hub import CHECKPOINT_SUFFIXES, download, is_hub_id, upload
+from speaq.checkpoints.sources import local_source
 from speaq.errors import SpeaqError
 from speaq.model.config import ModelConfig
 from speaq.model.speaq import SpeaqModel
@@ -44,12 +45,26 @@ def find_model(folder: Path) -> Path:
     Raises:
         SpeaqError: there is none.
     """
+    if folder.is_file():
+        raise SpeaqError(_advice_for_a_file(folder))
     for candidate in (folder, folder / "best", *reversed(models_in_training(folder))):
         if is_saved_model(candidate):
             return candidate
     raise SpeaqError(
         f"{folder}: no saved model; expected {CONFIG_FILE} and {WEIGHTS_FILE}, or a training's output"
     )
+
+
+def _advice_for_a_file(path: Path) -> str:
+    """What to do with a file that was given instead of the folder of a model."""
+    if path.name == WEIGHTS_FILE and is_saved_model(path.parent):
+        return f"{path}: a file of a saved model; give its folder, {path.parent}"
+    if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+        return (
+            f"{path}: a checkpoint file: convert it first with "
+            f"`speaq convert {path} FOLDER --mapping DICTS.json`, and give the folder"
+        )
+    return f"{path}: a file; expected the folder of a saved model, or a model id on the hub"
 
 
 def read_safetensors(path: Path, advice: str = "copy or save it again") -> dict[str, Tensor]:
@@ -70,9 +85,10 @@ def read_safetensors(path: Path, advice: str = "copy or save it again") -> dict[
 
 def load_pretrained(cls: type[ModelT], source: str | Path, *, revision: str | None = None) -> ModelT:
     """See :meth:`speaq.pretrained.Speaq.from_pretrained`."""
+    source = local_source(source)
     if is_hub_id(source):
         source = download(str(source), MODEL_FILES, revision)
-    elif not Path(source).is_dir():
+    elif not Path(source).exists():
         raise SpeaqError(f"{source}: no such folder, and not a model id of the form owner/name")
     folder = find_model(Path(source))
     model = cls(ModelConfig.from_json(folder / CONFIG_FILE))

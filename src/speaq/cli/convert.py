@@ -51,7 +51,7 @@ def convert(
     if mapping is None:
         raise SpeaqError("a checkpoint does not contain the names of its classes: give --mapping DICTS.json")
     converted = convert_checkpoint(
-        Path(checkpoint),
+        checkpoint,
         vocabulary=read_vocabulary(mapping),
         config=load_config(config_file, overrides),
         trained_with=config_file is not None,

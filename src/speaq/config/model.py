@@ -176,7 +176,9 @@ class Model(Section):
     device: Annotated[Text, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cuda"
     """Device: cpu, cuda, cuda:1."""
     weights: PathText = ""
-    """Initial weights, unless a training is resumed."""
+    """Initial weights, unless a training is resumed: a file, a folder or a model id on the hub."""
+    weights_synonyms: PathText = ""
+    """Text file of lines `name, other name, ...`: classes that are matched with those of WEIGHTS."""
     pixel_mean: Annotated[Several[Number], Field(min_length=3, max_length=3)] = (103.53, 116.28, 123.675)
     """Mean of the channels, 0..255, in the order of INPUT.FORMAT."""
     pixel_std: Annotated[Several[Positive], Field(min_length=3, max_length=3)] = (1.0, 1.0, 1.0)

@@ -248,7 +248,7 @@ def _load_model(config: Config, source: Path, vocabulary: Vocabulary) -> Speaq:
     if source.is_file():
         model = Speaq(model_config(config, vocabulary, np.zeros(0, dtype=np.int64)))
         report = load_matching(model, source)
-        if report.missing or report.mismatched:
+        if report.missing or report.mismatched or report.partial:
             raise SpeaqError(f"{source}: does not match the model of the configuration: {report}")
         return model.eval()
     model = Speaq.from_pretrained(source)

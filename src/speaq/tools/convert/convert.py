@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from speaq.data.aliases import read_aliases
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedSet
-from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes, read_aliases
+from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes
 from speaq.tools.convert.formats import FORMATS, format_named, format_of
 from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
 from speaq.tools.convert.splits import draw_splits, keep_splits
