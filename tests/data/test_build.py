@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from speaq.config import Config
-from speaq.config.data import DatasetSection, SourceShare
+from speaq.config.data import DatasetSection, Input, SourceShare
 from speaq.config.training import Solver
 from speaq.data.build import (
     build_mixture,
@@ -16,6 +16,7 @@ from speaq.data.sampling import Draw, ShuffledEpochs
 from speaq.data.sources import DataSource, build_dataset
 from speaq.data.statistics import count_dataset
 from speaq.errors import SpeaqError
+from speaq.structures import Vocabulary
 
 TINY = Path(__file__).parents[1] / "golden" / "vg_tiny"
 SMALL = Config.model_validate(
@@ -53,6 +54,21 @@ def test_build_training_set_of_one_source():
     assert isinstance(plain.epochs[0], ShuffledEpochs)
     assert sorted(plain.epochs[0](0)) == list(range(len(plain.dataset.sources[0].dataset)))
     assert max(plain.dataset[Draw(0, 0, 0)].image.shape) == 80
+
+
+def test_build_training_set_logs_the_predicates_that_a_flip_exchanges(caplog):
+    caplog.set_level("INFO", logger="speaq.data.build")
+    real = source()
+    for names, listed in (
+        (("Left of", "on", "Right_of"), "Left of / Right_of"),
+        (("on", "in"), "none have left and right in their names"),
+    ):
+        real.dataset.vocabulary = Vocabulary(real.dataset.vocabulary.objects, names)
+        mixture = build_mixture([real], Solver())
+        build_training_set([real], mixture, input_settings=Input(), seed=1)
+        assert caplog.messages[-1] == f"predicates that a horizontal flip exchanges: {listed}"
+    build_training_set([real], mixture, input_settings=SMALL, seed=1)
+    assert len(caplog.messages) == 2
 
 
 @pytest.mark.parametrize("position", [0, 1])

@@ -101,6 +101,24 @@ def test_mirrored_predicates():
     assert mirrored_predicates(names).tolist() == [2, 1, 0, 4, 3, 5, 6, 8, 7, 10, 9, 11]
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("Left of", "Right of"),
+        ("TO THE LEFT OF", "TO THE RIGHT OF"),
+        ("LEFT_OF", "right-of"),
+        ("leftOf", "rightOf"),
+        ("on left side  of", "On_Right_Side_Of"),
+    ],
+)
+def test_mirrored_predicates_are_found_however_they_are_spelled(left, right):
+    assert mirrored_predicates(("on", left, right, "Leftover from")).tolist() == [0, 2, 1, 3]
+
+
+def test_mirrored_predicates_of_several_spellings_keep_their_spelling():
+    assert mirrored_predicates(("left of", "left_of", "right_of", "right of")).tolist() == [3, 2, 1, 0]
+
+
 def test_crop_moves_boxes_with_the_pixels():
     cropped = crop(scene_of(), (5, 8, 55, 38))
     assert cropped.image.size == (50, 30)

@@ -3,6 +3,7 @@
 Shape letters: see `speaq.structures`; U: distinct triplets.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from speaq.data.sources import DataSource, load_training_sources
 from speaq.data.statistics import check_predicate_counts, count_dataset, mixed_counts
 from speaq.data.transforms import TrainTransform
 from speaq.errors import SpeaqError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +122,24 @@ def build_training_set(
     epochs = tuple(
         _build_epochs(source, _seed_of_source(seed, position)) for position, source in enumerate(sources)
     )
-    transform = TrainTransform(input_settings, sources[0].dataset.vocabulary)
+    vocabulary = sources[0].dataset.vocabulary
+    transform = TrainTransform(input_settings, vocabulary)
+    if input_settings.random_flip == "horizontal":
+        _log_exchanged(vocabulary.predicates, transform.mirrored)
     return TrainingSet(
         SceneGraphDataset(sources, epochs=epochs, transform=transform, seed=seed), epochs, mixture
     )
+
+
+def _log_exchanged(predicates: Sequence[str], mirrored: np.ndarray) -> None:
+    """Log which predicates a horizontal flip exchanges."""
+    pairs = [(name, predicates[other]) for name, other in zip(predicates, mirrored, strict=True)]
+    pairs = dict.fromkeys(tuple(sorted(pair)) for pair in pairs if pair[0] != pair[1])
+    listed = (
+        ", ".join(f"{first} / {second}" for first, second in pairs)
+        or "none have left and right in their names"
+    )
+    _log.info("predicates that a horizontal flip exchanges: %s", listed)
 
 
 def _build_epochs(source: DataSource, seed: int) -> Epochs:

@@ -143,14 +143,28 @@ def flip(scene: Scene, mirrored: np.ndarray) -> Scene:
 def mirrored_predicates(predicates: Sequence[str]) -> np.ndarray:
     """The predicate (R,) that each predicate becomes by a horizontal flip.
 
-    A name with the word "left" or "right" becomes the name with the two words exchanged, if there is one. All
-    other predicates stay.
+    A name with "left" or "right" becomes the name with the two exchanged, if there is one. Upper and lower
+    case, spaces, underscores and hyphens make no difference; of several such names it is the one that is
+    spelled alike, or else the first. All other predicates stay.
     """
-    indices = {name: index for index, name in enumerate(predicates)}
-    swap = {"left": "right", "right": "left"}
-    word = re.compile("(?<![a-z])(left|right)(?![a-z])")
-    names = (word.sub(lambda found: swap[found[0]], name) for name in predicates)
-    return np.array([indices.get(name, index) for index, name in enumerate(names)], dtype=np.int64)
+    names = list(predicates)
+    letters = [_letters(name) for name in names]
+
+    def mirror(index: int) -> int:
+        swapped = _swap_sides(letters[index])
+        alike = [other for other in range(len(names)) if letters[other] == swapped != letters[index]]
+        return min(alike, key=lambda other: names[other] != _swap_sides(names[index]), default=index)
+
+    return np.array([mirror(index) for index in range(len(names))], dtype=np.int64)
+
+
+def _letters(name: str) -> str:
+    """The name in lower case without spaces, underscores and hyphens."""
+    return re.sub(r"[\s_-]", "", name.casefold())
+
+
+def _swap_sides(name: str) -> str:
+    return re.sub("left|right", lambda found: "right" if found[0] == "left" else "left", name)
 
 
 def drop_empty_boxes(scene: Scene) -> Scene:
