@@ -33,9 +33,9 @@ def saved_vocabulary(values: Mapping[str, Any]) -> Vocabulary:
     """The class names in the config.json of a saved model or of a DETR of transformers; empty if unknown."""
     labels = values.get("id2label")
     if values.get("model_type") == "detr" and isinstance(labels, dict):
-        return Vocabulary(tuple(labels[key] for key in sorted(labels, key=int)), ())
-    names = (values.get(kind, []) for kind in ("objects", "predicates"))
-    return Vocabulary(*(tuple(map(str, each)) for each in names))
+        return Vocabulary(tuple(str(labels.get(str(place), "")) for place in range(len(labels))), ())
+    names = (values.get(kind) for kind in ("objects", "predicates"))
+    return Vocabulary(*(tuple(map(str, each)) if isinstance(each, list) else () for each in names))
 
 
 def detr_differences(
