@@ -133,7 +133,10 @@ def test_adjustment_of_saved_predictions(config_file, files, tmp_path, capsys):
     assert curve[0]["R@20"] == plain["scene_graph"]["R@20"]
     assert curve[0.6]["mR@50"] == found["scene_graph"]["mR@50"] != plain["scene_graph"]["mR@50"]
     assert "tau 0.6: R@20" in capsys.readouterr().out
-    assert "Logit adjustment" in (tmp_path / "a.html").read_text()
+    page = (tmp_path / "a.html").read_text()
+    assert "Logit adjustment" in page
+    assert "Recall, no graph constraint, each relation once" in page  # beside the published ranking
+    assert "Predicates are split by: thirds (16, 17, 17 predicates)" in page
     with pytest.raises(SystemExit) as end:
         evaluated(config_file, files, tmp_path, "triplets.jsonl", "--adjust", "0.6")
     assert end.value.code == 2
