@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from golden_dataset import TINY
 from speaq.cli import app, run
 from speaq.config import load_config
 from speaq.evaluation.build import load_evaluation_sets
@@ -132,11 +133,32 @@ def test_adjustment_of_saved_predictions(config_file, files, tmp_path, capsys):
     assert curve[0]["R@20"] == plain["scene_graph"]["R@20"]
     assert curve[0.6]["mR@50"] == found["scene_graph"]["mR@50"] != plain["scene_graph"]["mR@50"]
     assert "tau 0.6: R@20" in capsys.readouterr().out
-    assert "Logit adjustment" in (tmp_path / "a.html").read_text()
+    page = (tmp_path / "a.html").read_text()
+    assert "Logit adjustment" in page
+    assert "Recall, no graph constraint, each relation once" in page  # beside the published ranking
+    assert "Predicates are split by: thirds (16, 17, 17 predicates)" in page
     with pytest.raises(SystemExit) as end:
         evaluated(config_file, files, tmp_path, "triplets.jsonl", "--adjust", "0.6")
     assert end.value.code == 2
     assert "with the score of one predicate" in capsys.readouterr().err
+
+
+def test_data_set_in_a_folder(tmp_path, capsys):
+    overrides = [f"DATASETS.VISUAL_GENOME.{key}" for key in ("IMAGES", "IMAGE_DATA", "MAPPING_DICTIONARY")]
+    paths = [TINY / "images", TINY / "image_data.json", TINY / "dicts.json"]
+    pairs = [str(item) for pair in zip(overrides, paths, strict=True) for item in pair]
+    pairs += ["DATASETS.VISUAL_GENOME.VG_ATTRIBUTE_H5", str(TINY / "VG.h5"), "DATASETS.TEST", "('VG_test',)"]
+    test_set = load_evaluation_sets(load_config(None, pairs), None).datasets[0].dataset
+    lines = [json.dumps({"image_id": image_id, "triplets": []}) for image_id in test_set.image_ids]
+    (tmp_path / "nothing.jsonl").write_text("\n".join(lines))
+    run(app, ["evaluate", "--data", str(TINY), "--predictions", str(tmp_path / "nothing.jsonl")])
+    results = json.loads((tmp_path / "results.json").read_text())["VG_test"]
+    assert results["images"] == len(test_set)
+    assert results["scene_graph"]["R@100"] == 0
+    (tmp_path / "nothing.jsonl").write_text("\n".join(lines[1:]))
+    with pytest.raises(SystemExit):
+        run(app, ["evaluate", "--data", str(TINY), "--predictions", str(tmp_path / "nothing.jsonl")])
+    assert "nothing.jsonl lacks 1 of the" in capsys.readouterr().err
 
 
 def test_true_boxes_are_scored_as_predcls(config_file, files, tmp_path):

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.text import Text
+from torchmetrics import Metric
 
 from speaq.config import Config
 from speaq.data.build import TrainingStatistics, load_statistics
@@ -28,6 +29,7 @@ from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
 from speaq.evaluation.results import additional, predicate_table, results_dict, results_table
 from speaq.files import replacing
+from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
 from speaq.tools.report.run import evaluated_set
 from speaq.training.logs import console as log
@@ -106,15 +108,27 @@ def rescore(
     """
     if adjustment is not None and not (math.isfinite(adjustment) and adjustment >= 0):
         raise SpeaqError(f"--adjust: expected a finite number from 0, found {adjustment:g}")
-    opened, dataset = _open(config, files, box_scale)
+    opened, annotations = _open(config, files, box_scale)
     for predictions in opened:
         for note in predictions.notes:
             log.print(f"{predictions.path}: {note}", style="yellow", soft_wrap=True)
     statistics = _statistics(config)
     names = [opened[0].dataset] if len(opened) == 1 else _names(files)
+    known = [each.predicate_counts for each in opened if each.predicate_counts is not None]
+    if statistics is not None:
+        known.append(statistics.predicate_counts)
+    counts = known[0] if known else None  # head, body and tail are the same for all
     distinct = any(predictions.distinct for predictions in opened)  # the same ranking for all
     scored = [
-        _score(config, name, predictions, dataset, statistics, adjustment, distinct=distinct)
+        _score(
+            name,
+            predictions,
+            annotations,
+            partial(build_metrics, config, predictions.vocabulary, counts, statistics, distinct=distinct),
+            num_rel=config.test.num_rel,
+            predicate_counts=counts,
+            adjustment=adjustment,
+        )
         for name, predictions in zip(names, opened, strict=True)
     ]
     sets = [each.evaluated(config.test.num_rel) for each in scored] if report or len(scored) > 1 else []
@@ -146,39 +160,37 @@ def rescore(
 
 
 def _score(
-    config: Config,
     name: str,
     predictions: Predictions | LoadedPredictions,
-    dataset: VisualGenome,
-    statistics: TrainingStatistics | None,
-    adjustment: float | None,
+    annotations: Sequence[Annotation],
+    build: Callable[[], tuple[SceneGraphMetrics, *tuple[Metric, ...]]],
     *,
-    distinct: bool,
+    num_rel: int,
+    predicate_counts: np.ndarray | None,
+    adjustment: float | None,
 ) -> Rescored:
-    counts = predictions.predicate_counts
-    if counts is None and statistics is not None:
-        counts = statistics.predicate_counts
-
-    build = partial(build_metrics, config, predictions.vocabulary, counts, statistics, distinct=distinct)
-
-    curve: dict[float, dict[str, float]] = {}
-    images = PredictedImages(predictions, dataset)
+    """Score a file with new metrics; ``adjustment`` is the tau of its logit adjustment, if any."""
+    metrics, curve = build(), {}
+    images = PredictedImages(predictions, annotations)
     if adjustment is not None:
-        if counts is None:
+        if predicate_counts is None:
             raise SpeaqError(
                 f"{predictions.path}: --adjust needs the number of training relations of each predicate; "
                 "set DATASETS.TRAIN"
             )
         check_adjustable(predictions, str(predictions.path))
+
+        def adjusted(tau: float) -> PredictedImages:
+            change = partial(adjust, predicate_counts=predicate_counts, tau=tau, num_rel=num_rel)
+            return PredictedImages(predictions, annotations, transform=change)
+
         for tau in sorted({*TAUS, adjustment}):
-            changed = partial(adjust, predicate_counts=counts, tau=tau, num_rel=config.test.num_rel)
-            found = score(PredictedImages(predictions, dataset, transform=changed), build()[:1])
-            kept = [f"{kind}@{k}" for kind in ("R", "mR", "F") for k in build()[0].ks]
-            curve[tau] = {key: found[key] for key in kept}
-        changed = partial(adjust, predicate_counts=counts, tau=adjustment, num_rel=config.test.num_rel)
-        images = PredictedImages(predictions, dataset, transform=changed)
-    metrics = build()
-    return Rescored(name, predictions, images, metrics[0], score(images, metrics), counts, curve)
+            found = score(adjusted(tau), build()[:1])
+            curve[tau] = {
+                f"{kind}@{k}": found[f"{kind}@{k}"] for kind in ("R", "mR", "F") for k in metrics[0].ks
+            }
+        images = adjusted(adjustment)
+    return Rescored(name, predictions, images, metrics[0], score(images, metrics), predicate_counts, curve)
 
 
 def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
@@ -223,8 +235,11 @@ def _statistics(config: Config) -> TrainingStatistics | None:
 
 def _open(
     config: Config, files: Sequence[Path], box_scale: BoxScale
-) -> tuple[list[Predictions | LoadedPredictions], VisualGenome]:
-    """Predictions of all files, and the data set, which the first file saved by an evaluation names."""
+) -> tuple[list[Predictions | LoadedPredictions], list[Annotation]]:
+    """Predictions of all files, and the images of the data set.
+
+    The first file saved by an evaluation names the data set, DATASETS.TEST if there is none.
+    """
     saved = {file: Predictions(file) for file in files if is_saved_by_evaluation(file)}
     if saved:
         first = next(iter(saved.values()))
@@ -245,18 +260,13 @@ def _open(
                 f"found {', '.join(sets.dataset_names) or 'none'}"
             )
         name, dataset = sets.dataset_names[0], sets.datasets[0].dataset
-    target = None
-    if len(saved) < len(files):
-        annotations = (dataset.annotation(index) for index in range(len(dataset)))
-        target = Target(name, dataset.vocabulary, annotations)
-    opened: list[Predictions | LoadedPredictions] = []
-    for file in files:
-        if file in saved:
-            opened.append(saved[file])
-        else:
-            assert target is not None
-            opened.append(read_predictions(file, target, box_scale=box_scale))
-    return opened, dataset
+    annotations = [dataset.annotation(index) for index in range(len(dataset))]
+    target = Target(name, dataset.vocabulary, annotations)
+    opened = [
+        saved[file] if file in saved else read_predictions(file, target, box_scale=box_scale)
+        for file in files
+    ]
+    return opened, annotations
 
 
 def _load_dataset(config: Config, predictions: Predictions) -> VisualGenome:
