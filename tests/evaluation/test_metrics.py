@@ -1,4 +1,5 @@
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from speaq.errors import SpeaqError
+from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
 
 BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
@@ -254,3 +256,13 @@ def test_a_foreign_vocabulary_is_an_error(make):
         SceneGraphMetrics(num_predicates=3).update([graph], [truth])
     with pytest.raises(SpeaqError, match=r"expected 9 predicate classes, found 3 in the prediction"):
         SceneGraphMetrics(num_predicates=9).update([graph], [truth])
+
+
+@pytest.mark.parametrize("ks", [(20,), KS])
+def test_results_of_a_single_class_keep_their_shape(ks):
+    recalls, boxes = SceneGraphMetrics(num_predicates=1, ks=ks), DetectionAP(num_objects=1)
+    for metric in (recalls, boxes, pickle.loads(pickle.dumps(recalls))):
+        metric.update([], [])
+    assert recalls.compute()["per_predicate"].shape == (1, len(ks))
+    assert recalls.compute()["per_predicate_images"].shape == (1,)
+    assert boxes.compute()["per_class_AP"].shape == (1,)

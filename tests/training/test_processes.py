@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from speaq.tools.scenes import generate_dataset
+from speaq.training.checkpoints import newest_checkpoint
 
 SCRIPT = """
+import os
+import signal
 import sys
 from pathlib import Path
 import torch
@@ -21,7 +26,7 @@ from speaq.losses.criterion import Criterion
 from speaq.training.cluster import Cluster
 from speaq.training.launch import train
 
-file, processes, broken_call, *overrides = sys.argv[1:]
+file, processes, broken_call, signalled, *overrides = sys.argv[1:]
 original, calls = Criterion.forward, []
 
 
@@ -30,6 +35,8 @@ def forward(criterion, output, targets):
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
     if rank == 1 and len(calls) == int(broken_call):
         output.predicate_boxes = output.predicate_boxes * float("nan")
+    if rank == int(signalled) and len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
     return original(criterion, output, targets)
 
 
@@ -57,18 +64,28 @@ def run(config_file, tmp_path):
     }
 
     def start(
-        name: str, processes: int, max_iter: int = 4, broken_call: int = 0, **further
+        name: str,
+        processes: int,
+        max_iter: int = 4,
+        broken_call: int = 0,
+        signalled: int = -1,
+        code: int = 0,
+        launch: Sequence[str] = (),
+        **further,
     ) -> dict[str, torch.Tensor]:
         output: Path = tmp_path / name
         pairs = settings | {"OUTPUT_DIR": output, "SOLVER.MAX_ITER": max_iter, "SOLVER.STEPS": "(50,)"}
         pairs |= further
         overrides = [str(item) for pair in pairs.items() for item in pair]
-        command = [sys.executable, str(script), str(config_file), str(processes), str(broken_call)]
+        numbers = [str(number) for number in (processes, broken_call, signalled)]
+        command = [sys.executable, *launch, str(script), str(config_file), *numbers]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         result = subprocess.run(
-            [*command, *overrides], capture_output=True, text=True, check=False, env=environment
+            [*command, *overrides], capture_output=True, text=True, check=False, env=environment, timeout=120
         )
-        assert result.returncode == 0, result.stderr[-2000:]
+        assert result.returncode == code, result.stderr[-2000:]
+        if code:
+            return {}
         return load_file(output / "checkpoints" / f"iter_{max_iter:07d}" / "model.safetensors")
 
     return start
@@ -116,3 +133,26 @@ def test_all_processes_skip_a_step_that_went_wrong_on_one(run, tmp_path):
     assert all("iteration 2: step skipped (1 in a row, 1 in all)" in log for log in logs)
     assert "loss_bbox_relation is not finite for image 1" in logs[1]
     assert "is not finite for image" not in logs[0]
+
+
+@pytest.mark.parametrize("signalled", [0, 1])
+def test_all_processes_stop_after_the_same_step_when_one_receives_sigterm(run, tmp_path, signalled):
+    run("stopped", 2, max_iter=1000, signalled=signalled, code=128 + signal.SIGTERM)
+    newest = newest_checkpoint(tmp_path / "stopped")
+    assert newest is not None
+    assert newest.name == "iter_0000002"
+    for name in ("log.txt", "log.txt.rank1"):
+        log = (tmp_path / "stopped" / name).read_text()
+        assert f"interrupted; --resume continues from {newest}" in log
+    assert not (tmp_path / "stopped" / "training.lock").exists()
+
+
+def test_processes_of_torchrun_train_together(run, tmp_path):
+    run("own", 2)
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29779"]
+    run("torchrun", 1, launch=launch)
+    own, joined = (
+        (tmp_path / name / "metrics.json").read_text().splitlines() for name in ("own", "torchrun")
+    )
+    losses = [[json.loads(line).get("total_loss") for line in lines] for lines in (own, joined)]
+    assert losses[0] == losses[1]

@@ -3,17 +3,28 @@
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
+from lightning.pytorch.loggers import WandbLogger
 
+from golden_dataset import TINY
 from speaq.config import load_config
 from speaq.errors import SpeaqError
+from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.losses.criterion import Criterion
-from speaq.training.checkpoints import FolderCheckpoint, complete_checkpoints, newest_checkpoint
+from speaq.training import logs
+from speaq.training.checkpoints import (
+    FolderCheckpoint,
+    complete_checkpoints,
+    newest_checkpoint,
+    published_checkpoint,
+)
 from speaq.training.cluster import Cluster
-from speaq.training.launch import train
+from speaq.training.launch import evaluate, train
 from speaq.training.logs import console
 
 CPU = Cluster(num_gpus=0)
@@ -130,6 +141,7 @@ def test_resume_refuses_another_optimizer(copy, change):
     [
         (signal.SIGINT, KeyboardInterrupt, None),
         (signal.SIGTERM, SystemExit, 143),
+        (signal.SIGUSR1, SystemExit, 128 + signal.SIGUSR1),
     ],
 )
 def test_signals_end_training_with_the_usual_exit_codes(copy, monkeypatch, how, end, code, workers):
@@ -147,8 +159,82 @@ def test_signals_end_training_with_the_usual_exit_codes(copy, monkeypatch, how, 
         train(config, cluster=CPU, resume=True)
     if code is not None:
         assert stop.value.code == code
+        assert complete_checkpoints(Path(config.output_dir))[-1].name == "iter_0000003"
     log = (Path(config.output_dir) / "log.txt").read_text()
     assert f"interrupted; --resume continues from {newest_checkpoint(Path(config.output_dir))}" in log
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_output_of_the_published_code_is_evaluated_but_not_resumed(started, config_file, tmp_path, named):
+    for number in (1999, 4999):
+        file = tmp_path / f"model_{number:07d}.pth"
+        torch.save({"model": {}}, file)
+    if named:
+        (tmp_path / "last_checkpoint").write_text("model_0001999.pth")
+    expected = tmp_path / ("model_0001999.pth" if named else "model_0004999.pth")
+    assert published_checkpoint(tmp_path) == expected
+    config = load_config(config_file, ["OUTPUT_DIR", str(tmp_path)])
+    for resume in (True, False):
+        with pytest.raises(SpeaqError, match=f"{expected}: OUTPUT_DIR .* cannot be resumed.*MODEL.WEIGHTS"):
+            train(config, cluster=CPU, resume=resume)
+    assert not (tmp_path / "log.txt").exists()
+    with pytest.raises(SpeaqError, match=f"{expected}: "):  # it has no tensors
+        evaluate(config, cluster=CPU, resume=True)
+
+
+def test_a_worse_model_does_not_replace_the_best_after_resuming(config_file, tmp_path, monkeypatch):
+    # The checkpoint of step 2 is saved before the evaluation of step 2.
+    values = iter([0.5, 0.3, 0.7])
+    original = SceneGraphMetrics.compute
+    monkeypatch.setattr(
+        SceneGraphMetrics, "compute", lambda metric: original(metric) | {"mR@100": next(values)}
+    )
+    options = ["OUTPUT_DIR", str(tmp_path), "TEST.EVAL_PERIOD", "2"]
+    best = tmp_path / "best" / "model.safetensors"
+    train(load_config(config_file, [*options, "SOLVER.MAX_ITER", "2"]), cluster=CPU)
+    first = best.read_bytes()
+    train(load_config(config_file, [*options, "SOLVER.MAX_ITER", "4"]), cluster=CPU, resume=True)
+    assert best.read_bytes() == first
+    train(load_config(config_file, [*options, "SOLVER.MAX_ITER", "6"]), cluster=CPU, resume=True)
+    assert best.read_bytes() != first
+
+
+def test_missing_images_are_found_before_the_training(config_file, tmp_path):
+    shutil.copytree(TINY / "images", tmp_path / "images")
+    for file in sorted((tmp_path / "images").iterdir())[::2]:
+        file.unlink()
+    options = ["OUTPUT_DIR", str(tmp_path / "run"), "DATASETS.VISUAL_GENOME.IMAGES", str(tmp_path / "images")]
+    with pytest.raises(
+        SpeaqError, match=r"images: \d+ of \d+ images have no file .*, \.\.\..*CORRUPTED_IMAGES"
+    ):
+        train(load_config(config_file, options), cluster=CPU)
+    options += ["DATASETS.TEST", "('VG_test',)"]
+    with pytest.raises(SpeaqError, match=r"images: \d+ of \d+ images have no file"):
+        evaluate(load_config(config_file, options), cluster=CPU)
+
+
+def test_wandb_without_login_is_refused_before_the_model_is_built(config_file, tmp_path, monkeypatch):
+    class WandbError(Exception):
+        pass
+
+    class WandbWithoutLogin(WandbLogger):
+        def __init__(self, **options):
+            pass
+
+        @property
+        def experiment(self):
+            raise WandbError("No API key configured.")
+
+    monkeypatch.setitem(sys.modules, "wandb", ModuleType("wandb"))
+    errors = ModuleType("wandb.errors")
+    monkeypatch.setattr(errors, "Error", WandbError, raising=False)
+    monkeypatch.setitem(sys.modules, "wandb.errors", errors)
+    monkeypatch.setattr(logs, "WandbLogger", WandbWithoutLogin)
+    monkeypatch.setattr("speaq.training.launch.load_training_sources", None)  # it does not come to that
+    config = load_config(config_file, ["OUTPUT_DIR", str(tmp_path), "WANDB.USE_WANDB", "True"])
+    message = r"No API key configured\. Run wandb login, set WANDB_MODE=offline .*WANDB.USE_WANDB False"
+    with pytest.raises(SpeaqError, match=message):
+        train(config, cluster=CPU)
 
 
 def test_train_refuses_an_output_folder_it_cannot_write(config_file, tmp_path):

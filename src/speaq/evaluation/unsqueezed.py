@@ -1,6 +1,7 @@
 """Metrics whose results keep their shape."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from torchmetrics import Metric
@@ -16,6 +17,7 @@ class UnsqueezedMetric(Metric):
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         shapes: dict[str, Any] = {}
 
+        @wraps(compute)
         def compute_and_note(*args: Any, **kwargs: Any) -> dict[str, Any]:
             results = compute(*args, **kwargs)
             shapes.update({name: value.shape for name, value in results.items() if hasattr(value, "shape")})
@@ -23,6 +25,7 @@ class UnsqueezedMetric(Metric):
 
         wrapped = super()._wrap_compute(compute_and_note)
 
+        @wraps(compute)
         def compute_unsqueezed(*args: Any, **kwargs: Any) -> dict[str, Any]:
             results = wrapped(*args, **kwargs)
             return {

@@ -1,7 +1,9 @@
 """The LightningModule: training step, evaluation step, and steps that are skipped as not finite."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import lightning as L
@@ -18,7 +20,7 @@ from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
-from speaq.structures import Annotation, Batch, Target
+from speaq.structures import Annotation, Batch, RawOutput, Target
 from speaq.training.optimizer import apply_settings, build_optimizer, build_scheduler, clip_gradients
 
 logger = logging.getLogger("speaq.training")
@@ -73,6 +75,7 @@ class SceneGraphModule(L.LightningModule):
         self.register_buffer("source_images", no_images, persistent=False)
         self.results: list[dict[str, Any]] = []
         self.evaluated_at = -1
+        self._nonfinite_images = 0
         self._skipped_in_a_row = 0
         self._pending: list[tuple[Losses, Batch]] = []
         self._running_statistics: list[Tensor] = []
@@ -203,22 +206,50 @@ class SceneGraphModule(L.LightningModule):
         for batch in batches:
             sizes = [(annotation.height, annotation.width) for annotation in batch.annotations]
             with torch.autocast(self.device.type, enabled=False):
-                graphs = self.postprocess(self.model(batch.images, batch.sizes), sizes)
+                output = self.model(batch.images, batch.sizes).last_layer()
+                graphs = self.postprocess(self._checked(output, batch), sizes)
             for result in self.evaluation.results_of_dataset[dataloader_idx]:
                 for metric in self.metrics[result]:  # type: ignore[attr-defined]
                     metric.update(graphs, batch.annotations)
             predictions += zip(graphs, batch.annotations, strict=True)
         return {"predictions": predictions}
 
+    def _checked(self, output: RawOutput, batch: Batch) -> RawOutput:
+        """The output with 0 for numbers that are not finite; the first image that has some is logged."""
+        parts = {item.name: getattr(output, item.name) for item in fields(output)}
+        parts = {
+            name: part for name, part in parts.items() if part is not None and not name.startswith("token")
+        }
+        finite = torch.stack(
+            [part.isfinite().flatten(2).all(dim=2).all(dim=0) for part in parts.values()]
+        ).all(dim=0)
+        bad = (~finite).nonzero().flatten().tolist()
+        if not bad:
+            return output
+        if not self._nonfinite_images:
+            annotation = batch.annotations[bad[0]]
+            logger.warning(
+                "%s: the output of the model is not finite, nor are the metrics of this evaluation. The "
+                "model has diverged: resume from an earlier checkpoint with a lower SOLVER.BASE_LR or with "
+                "SOLVER.CLIP_GRADIENTS, or use the model in best/",
+                annotation.path,
+            )
+        self._nonfinite_images += len(bad)
+        zeros = {name: part.nan_to_num(0.0, 0.0, 0.0) for name, part in parts.items()}
+        return replace(output, **zeros)
+
     def on_validation_epoch_end(self) -> None:
-        """Compute the metrics over all ranks."""
+        """Compute the metrics over all ranks; they are NaN if an output was not finite."""
+        number = torch.tensor(self._nonfinite_images, device=self.device)
+        diverged = bool(self.trainer.strategy.reduce(number, reduce_op="sum"))
+        self._nonfinite_images = 0
         self.results = []
         for group in self.metrics:
             results: dict[str, Any] = {}
             for metric in group:  # type: ignore[attr-defined]
                 results |= metric.compute()
                 metric.reset()
-            self.results.append(results)
+            self.results.append(_as_nan(results) if diverged else results)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration of the model, the seed, and counts of images and skipped steps."""
@@ -235,6 +266,18 @@ class SceneGraphModule(L.LightningModule):
         self.source_images.copy_(torch.tensor(counts, dtype=torch.int64))
         states = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]
         apply_settings(*states, self.model, self.config.solver)
+
+
+def _as_nan(results: dict[str, Any]) -> dict[str, Any]:
+    """The results with NaN for every metric; counts are kept."""
+    return {
+        name: math.nan
+        if isinstance(value, float)
+        else torch.full_like(value, math.nan)
+        if isinstance(value, Tensor) and value.is_floating_point()
+        else value
+        for name, value in results.items()
+    }
 
 
 def _means(parts: Sequence[dict[str, Tensor]], mean: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

@@ -48,6 +48,18 @@ def test_evaluate_report_writes_page_and_predictions(trained):
     assert (trained / "predictions" / "VG_val.h5").is_file()
 
 
+def test_evaluation_of_a_copied_training_is_written_to_the_copy(trained, tmp_path):
+    copy, other = tmp_path / "copy", tmp_path / "other"
+    shutil.copytree(trained, copy)
+    (copy / "results.json").unlink()
+    before = (trained / "results.json").stat().st_mtime_ns
+    run(app, ["evaluate", str(copy), "--num-gpus", "0"])
+    assert (copy / "results.json").is_file()
+    run(app, ["evaluate", str(copy), "--num-gpus", "0", "OUTPUT_DIR", str(other)])
+    assert (other / "results.json").is_file()
+    assert (trained / "results.json").stat().st_mtime_ns == before
+
+
 def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
     config = load_config(trained / "config.yaml", ["MODEL.WEIGHTS", str(trained / "best")])
     file = trained / "predictions" / "VG_val.h5"
