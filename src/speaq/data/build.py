@@ -133,12 +133,9 @@ def build_training_set(
 
 def _log_exchanged(predicates: Sequence[str], mirrored: np.ndarray) -> None:
     """Log which predicates a horizontal flip exchanges."""
-    pairs = [(name, predicates[other]) for name, other in zip(predicates, mirrored, strict=True)]
-    pairs = dict.fromkeys(tuple(sorted(pair)) for pair in pairs if pair[0] != pair[1])
-    listed = (
-        ", ".join(f"{first} / {second}" for first, second in pairs)
-        or "none have left and right in their names"
-    )
+    pairs = {tuple(sorted(pair)) for pair in enumerate(mirrored.tolist()) if pair[0] != pair[1]}
+    names = [f"{predicates[first]} / {predicates[second]}" for first, second in sorted(pairs)]
+    listed = ", ".join(names) or "none have left and right in their names"
     _log.info("predicates that a horizontal flip exchanges: %s", listed)
 
 
