@@ -45,7 +45,7 @@ class TrainingStatistics:
     """Statistics of the training data for the loss and the metrics.
 
     Attributes:
-        predicate_counts: (R,) int64, training relations of each predicate.
+        predicate_counts: (R,) training relations of each predicate; float64 of a mix, see `mixed_counts`.
         triplets: (U, 3) int64, the distinct (subject class, object class, predicate) of all sources.
     """
 
