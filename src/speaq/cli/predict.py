@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, printable
 from speaq.files import expand
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Pat
 
     for path in paths:
         number = annotate_video(network, path, output_dir, **options)
-        sys.stdout.write(f"{path}: {number} frames, written to {output_dir}\n")
+        sys.stdout.write(printable(f"{path}: {number} frames, written to {output_dir}\n"))
 
 
 def _predict_images(network: "Predictor", results: "Results", *, quiet: bool, **options: Any) -> list[Path]:
@@ -130,7 +130,7 @@ def _predict_images(network: "Predictor", results: "Results", *, quiet: bool, **
 
         def report(image: object, error: SpeaqError) -> None:
             unreadable.append(Path(str(image)))
-            sys.stderr.write(f"speaq: {error}\n")
+            sys.stderr.write(printable(f"speaq: {error}\n"))
             progress.advance(task)
 
         for path, graph in network.predict_each(images, on_unreadable=report, **options):
@@ -138,10 +138,11 @@ def _predict_images(network: "Predictor", results: "Results", *, quiet: bool, **
             if not quiet:
                 best = graph.filter(score=results.score, top=results.top)
                 lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
-                sys.stdout.write("\n".join([*lines, *(f"  {triplet}" for triplet in best.triplets)]) + "\n")
+                lines += [f"  {triplet}" for triplet in best.triplets]
+                sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
             progress.advance(task)
-    sys.stdout.write(f"{_summary(len(results.paths), len(images), unreadable)}\n")
-    sys.stdout.write(f"written to {results.folder}\n")
+    summary = _summary(len(results.paths), len(images), unreadable)
+    sys.stdout.write(printable(f"{summary}\nwritten to {results.folder}\n"))
     return unreadable
 
 
