@@ -1,4 +1,9 @@
-"""The exception for errors that the user can fix."""
+"""The exception for errors that the user can fix, and text that is safe to print."""
+
+import logging
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 
 class SpeaqError(Exception):
@@ -6,3 +11,19 @@ class SpeaqError(Exception):
 
     The message names the file, key or image, what was expected, what was found, and what to do.
     """
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped, such as ESC, which names of files and classes may contain.
+
+    Tabs and line feeds are kept.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats log records with control characters escaped, see `printable`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        return printable(super().format(record))

@@ -4,7 +4,7 @@ import glob
 import io
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, Union, cast
@@ -183,31 +183,65 @@ def _from_array(array: np.ndarray, kind: str) -> Image.Image:
     return to_rgb(Image.fromarray(array.astype(np.uint8)))
 
 
-def read_image_file(file: Path | bytes | Image.Image) -> Image.Image:
+def read_image_file(
+    file: Path | bytes | Image.Image,
+    *,
+    listed: tuple[int, int] | None = None,
+    on_undecided: Callable[[], None] | None = None,
+) -> Image.Image:
     """Read an image file, given as path, content or opened image, as RGB; see `to_rgb`.
+
+    Args:
+        file: the image.
+        listed: width and height of an annotated image. The EXIF orientation is applied only if they are those
+            of the upright image and not also those of the stored pixels; without it always.
+        on_undecided: called if there is an orientation and ``listed`` does not tell whether it is to be
+            applied: if both sizes are equal, or neither is ``listed``.
 
     Raises:
         SpeaqError: the file cannot be read.
     """
     with _opened(file) as image:
-        return to_rgb(image)
+        return to_rgb(image, upright=_is_upright(image, listed, on_undecided))
 
 
-def read_image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright image, from the header of the file.
+def read_image_size(
+    path: Path, *, listed: tuple[int, int] | None = None, on_undecided: Callable[[], None] | None = None
+) -> tuple[int, int]:
+    """Width and height of the image that `read_image_file` reads, from the header of the file.
 
     Raises:
         SpeaqError: the file cannot be read.
     """
     with _opened(path) as image:
-        width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+        return _upright_size(image) if _is_upright(image, listed, on_undecided) else image.size
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image to RGB, with its EXIF orientation applied and transparency blended with white."""
+def _is_upright(
+    image: Image.Image, listed: tuple[int, int] | None, on_undecided: Callable[[], None] | None
+) -> bool:
+    """Whether to apply the EXIF orientation, see `read_image_file`."""
+    if listed is None or _orientation(image) == 1:
+        return True
+    upright = _upright_size(image)
+    if on_undecided is not None and (upright == image.size or listed not in (upright, image.size)):
+        on_undecided()
+    return listed == upright != image.size
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height with the EXIF orientation applied."""
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def to_rgb(image: Image.Image, *, upright: bool = True) -> Image.Image:
+    """Convert an image to RGB, with transparency blended with white.
+
+    With ``upright`` its EXIF orientation is applied.
+    """
     image.load()
-    if _orientation(image) != 1:
+    if upright and _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits per pixel; Pillow would clip at 255
         values = np.asarray(image, np.float64)
@@ -249,6 +283,7 @@ def _name(file: Path | bytes | Image.Image) -> str:
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation from 1 (upright) to 8; 1 if it is missing or invalid."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return orientation if orientation in range(1, 9) else 1
     except (SyntaxError, ValueError, KeyError):
         return 1

@@ -1,8 +1,8 @@
 """The network with pretrained weights: loading, saving, sharing, and prediction of images."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 
@@ -174,3 +174,23 @@ class Speaq(SpeaqModel):
         if score > 0 or top is not None:
             graphs = [graph.filter(score=score, top=top) for graph in graphs]
         return graphs[0] if is_one_image(images) else graphs
+
+    def predict_each(
+        self, images: ImageSource | Iterable[ImageSource], **options: Any
+    ) -> "Iterator[tuple[Any, SceneGraph]]":
+        """Like `predict`, but as an iterator over any number of images, which are read when needed.
+
+        Args:
+            images: as of `predict`.
+            options: those of `predict` without ``score`` and ``top``; and ``on_unreadable``, a function that
+                is called with an image that cannot be read and the error; without it the error is raised.
+
+        Yields:
+            Each image as it was given (those of a folder as paths) and its graph, in order.
+
+        Raises:
+            SpeaqError: see `predict`.
+        """
+        from speaq.inference.predictor import predict_each
+
+        return predict_each(self, images, **options)

@@ -137,6 +137,30 @@ def test_predict_skips_unreadable_images_of_a_folder(predict, tmp_path):
     assert SceneGraph.from_json(tmp_path / "out" / "animated.json").image_size == (60, 80)
 
 
+def test_control_characters_of_names_are_escaped(predict, tmp_path):
+    save(tmp_path / "in" / "a\x1b[31m.png")
+    (tmp_path / "in" / "b\x1b]0;\x07.png").write_bytes(b"no image")
+    out, err, _ = predict(tmp_path / "in", "--no-draw", code=1)
+    assert "\x1b" not in out + err
+    assert "a\\x1b[31m.png: " in out
+    assert "b\\x1b]0;\\x07.png: the image cannot be read" in err
+    assert "b\\x1b]0;\\x07.png" in out
+    _, err, _ = predict(tmp_path / "gone\x1b.png", code=2)
+    assert "gone\\x1b.png: there is no such image file" in err
+
+
+def test_names_of_249_bytes_do_not_end_a_prediction(predict, tmp_path):
+    name = "사" * 81 + "ab"  # 245 bytes, with the suffix 249
+    save(tmp_path / "in" / f"{name}.png")
+    save(tmp_path / "in" / "b.png")
+    written = predict(tmp_path / "in")[2]
+    assert written == sorted(["b.json", "b.png", f"{name}.json", f"{name}.png"])
+    video = tmp_path / f"{name}.gif"
+    make_image(0).save(video, save_all=True, append_images=[make_image(1)], duration=1000)
+    written = predict(video, "--every", "1", output=tmp_path / "video")[2]
+    assert written == [f"{name}.gif", f"{name}.jsonl"]
+
+
 def test_predict_fails_without_readable_images(predict, tmp_path):
     out, err, files = predict(damage(save(tmp_path / "cut.png")), code=1)
     assert out.startswith("0 of 1 images; 1 could not be read: ") and "truncated" in err and files == []

@@ -109,7 +109,7 @@ def test_build_statistics_weights_counts_by_the_mixture():
     mixture = build_mixture([real, synthetic], Solver(ims_per_batch=8, max_iter=10))
     mixed = build_statistics([real, synthetic], mixture, of="mix").predicate_counts
     expected = 0.75 / sizes[0] * counts[0] + 0.25 / sizes[1] * counts[1]
-    np.testing.assert_allclose(mixed, expected / (0.25 / sizes[1]), atol=0.5)
+    np.testing.assert_allclose(mixed, expected / (0.25 / sizes[1]))
     for of, count in zip(("real", "synthetic"), counts, strict=True):
         chosen = build_statistics([real, synthetic], mixture, of=of).predicate_counts
         assert chosen.tolist() == count.tolist()

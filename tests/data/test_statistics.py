@@ -82,6 +82,7 @@ def test_mixed_counts_count_the_least_used_data_set_once():
     assert mixed_counts(counts, [3.0, 1.5]).tolist() == [210, 50, 1, 0]
     assert mixed_counts(counts[:1], [0.2]).tolist() == [100, 10, 0, 0]
     assert mixed_counts(counts, [1.0, 0.0]).tolist() == [100, 10, 1, 0]
+    assert mixed_counts(counts, [1.0, 1.5]).tolist() == [115, 55, 1.5, 0]
     extreme = mixed_counts(counts, [1e-30, 1e30])
     assert (extreme > 0).tolist() == [True, True, True, False]
     assert extreme.sum() > 0

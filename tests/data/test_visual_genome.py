@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from golden_dataset import EXPECTED, FILTERS, TINY
 from speaq.data.vg_dictionary import read_vocabulary
@@ -188,6 +189,41 @@ def test_file_size_takes_precedence_over_the_image_list(files, caplog):
     assert second.boxes[1, 2] == 530 / 32
     assert len(caplog.messages) == 1
     assert "11.jpg has 128 x 256 pixels, but the image list says 64 x 32" in caplog.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored", "turned", "undecided"),
+    [
+        (1, (64, 32), False, False),
+        (6, (64, 32), False, False),
+        (6, (32, 64), True, False),
+        (3, (64, 32), False, True),
+        (6, (50, 50), False, True),
+        (6, (90, 70), False, True),
+    ],
+)
+def test_the_listed_size_decides_whether_the_exif_orientation_is_applied(
+    files, caplog, orientation, stored, turned, undecided
+):
+    pixels = np.zeros((stored[1], stored[0], 3), np.uint8)
+    pixels[: stored[1] // 2] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for number in (11, 12):
+        Image.fromarray(pixels).save(files.image(f"{number}.jpg"), exif=exif, quality=95)
+    dataset = files.open()
+    with caplog.at_level(logging.WARNING):
+        image, annotation = dataset.read(0)
+        header = dataset.annotation(0)
+        dataset.read(1)
+    assert image.size == (annotation.width, annotation.height) == (header.width, header.height)
+    assert image.size == (stored[::-1] if turned else stored)
+    expected = Image.fromarray(pixels)
+    expected = expected.transpose(Image.Transpose.ROTATE_270) if turned else expected
+    np.testing.assert_allclose(np.asarray(image), np.asarray(expected), atol=30)
+    messages = [message for message in caplog.messages if "EXIF orientation" in message]
+    assert len(messages) == undecided
+    assert all("11.jpg has an EXIF orientation" in message for message in messages)
 
 
 def test_missing_image_file_is_an_error(files):

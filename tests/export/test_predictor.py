@@ -1,18 +1,23 @@
 """Prediction from an ONNX file equals that of the model, and needs no torch."""
 
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from speaq.cli import app, run
 from speaq.errors import SpeaqError
 from speaq.export import OnnxPredictor
 from speaq.inference.postprocess import PostProcessor
+from speaq.pretrained import Speaq
+from speaq.scene_graph import SceneGraph
 
 SRC = Path(__file__).parents[2] / "src"
 NUM_REL = 2  # of the exported file
@@ -67,6 +72,57 @@ def test_predict_each_yields_sources_and_graphs(predictor, photos):
     source, graph = next(pairs)
     assert source == photos / "a.png"
     assert graph.image_size == (60, 80)
+
+
+def test_predict_has_the_arguments_of_the_model(small_model, predictor, photos):
+    names = [list(inspect.signature(kind.predict).parameters) for kind in (OnnxPredictor, Speaq)]
+    assert names[0] == names[1]
+    options: dict[str, Any] = {"batch_size": 3, "device": "cpu", "dtype": "float32", "postprocess": None}
+    for one, other in zip(predictor.predict(photos, **options), predictor.predict(photos), strict=True):
+        assert_equal(one, other)
+    best = predictor.predict(photos / "a.png", top=2, score=1e-6)
+    assert_equal(best, predictor.predict(photos / "a.png").filter(top=2, score=1e-6))
+    assert len(best) == 2
+    unreadable = []
+    pairs = predictor.predict_each(
+        [photos / "gone.png", photos / "a.png"], on_unreadable=lambda image, error: unreadable.append(image)
+    )
+    assert [source.name for source, _ in pairs] == ["a.png"]
+    assert unreadable == [photos / "gone.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size 0: expected at least 1"),
+        ({"postprocess": PostProcessor()}, "takes no postprocess; change the attributes"),
+        ({"device": "cuda"}, "cannot be set to cuda; choose it with"),
+        ({"dtype": "bfloat16"}, "is computed in float32, found dtype bfloat16"),
+    ],
+)
+def test_predict_refuses_arguments_that_an_onnx_file_cannot_use(predictor, photos, options, message):
+    with pytest.raises(SpeaqError, match=message):
+        predictor.predict(photos, **options)
+
+
+def test_command_predicts_with_an_onnx_file(small_model, predictor, onnx_file, photos, tmp_path, capsys):
+    words = ["predict", str(photos), "--model", str(onnx_file), "--output-dir", str(tmp_path), "--no-draw"]
+    run(app, words)
+    assert "4 of 4 images" in capsys.readouterr().out
+    for name in ("a", "d"):
+        found = SceneGraph.from_json(tmp_path / f"{name}.json")
+        np.testing.assert_array_equal(found.pairs, predictor.predict(photos / f"{name}.png").pairs)
+    frames = [Image.open(photos / f"{name}.png") for name in ("a", "c")]
+    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:], duration=1000)
+    words[1] = str(tmp_path / "in.gif")
+    words[5] = str(tmp_path / "out")
+    run(app, [*words, "--every", "1"])
+    assert len((tmp_path / "out" / "in.jsonl").read_text().splitlines()) == 2
+    for option in (("--device", "cuda"), ("--dtype", "bfloat16")):
+        with pytest.raises(SystemExit) as stop:
+            run(app, [*words, *option])
+        assert stop.value.code == 2
+        assert "small.onnx: an ONNX file is computed on the cpu in float32" in capsys.readouterr().err
 
 
 def test_postprocess_attributes_can_be_changed(small_model, onnx_file, photos):

@@ -1,5 +1,6 @@
 """The command line. Large libraries are imported when a command runs, so that the help is fast."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from speaq.cli.export import export
 from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
 from speaq.cli.train import evaluate, train
-from speaq.errors import SpeaqError
+from speaq.errors import PrintableFormatter, SpeaqError, printable
 
 
 def _version() -> str:
@@ -41,8 +42,11 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
     """Run an app or a function as a program.
 
     A SpeaqError or an error of the system, such as a full disk, ends it with a message and exit code 2, and a
-    closed pipe (``| head``) without a message. Characters that the output cannot encode are escaped.
+    closed pipe (``| head``) without a message. Characters that the output cannot encode are escaped, and so
+    are control characters in messages.
     """
+    if logging.lastResort is not None:  # prints warnings where a command sets up no log
+        logging.lastResort.setFormatter(PrintableFormatter())
     arguments = [_expand_home(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -69,7 +73,7 @@ def _expand_home(argument: str) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"speaq: {message}\n")
+    sys.stderr.write(printable(f"speaq: {message}\n"))
     raise SystemExit(2)
 
 

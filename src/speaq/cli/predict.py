@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, printable
+from speaq.files import expand
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
-    from speaq.pretrained import Speaq
 
 AtLeastOne = validators.Number(gte=1)
 Precision = Literal["float32", "bfloat16"]
@@ -35,7 +36,7 @@ def predict(
     resume: bool = False,
     device: str = "cpu",
     dtype: Precision = "float32",
-    batch_size: Annotated[int, Parameter(validator=AtLeastOne)] = 8,
+    batch_size: Annotated[int | None, Parameter(validator=AtLeastOne)] = None,
     max_pixels: Annotated[int, Parameter(validator=AtLeastOne)] = 178_956_970,
     every: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
 ) -> None:
@@ -45,7 +46,8 @@ def predict(
 
     Args:
         images: image files, folders (searched recursively), or patterns such as 'photos/*.jpg'.
-        model: folder of a saved model, output folder of a training, or a model id on the hub.
+        model: folder of a saved model, output folder of a training, a model id on the hub, or an ONNX file of
+            speaq export.
         list_file: a text file with the paths of more images, one per line.
         output_dir: output folder, which must not contain the images; their subfolders are mirrored in it.
         top: maximum number of triplets per image to print and draw, best first.
@@ -58,7 +60,8 @@ def predict(
         resume: skip images whose results exist and are not older than the image (jsonl: whose line exists).
         device: cpu, cuda, cuda:1, ...
         dtype: bfloat16 is faster on a GPU and slightly less accurate.
-        batch_size: images per forward pass; the results do not depend on it.
+        batch_size: images per forward pass; by default 8, with an ONNX file 1. The results do not depend on
+            it, but for 8-bit ONNX files slightly.
         max_pixels: refuse images with more pixels; each pixel needs 4 bytes.
         every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
@@ -67,11 +70,11 @@ def predict(
     from speaq.inference.results import Results, read_list, result_paths
 
     sources = [*(images or []), *(read_list(list_file) if list_file else [])]
+    options: dict[str, Any] = {"batch_size": batch_size or (1 if _is_onnx(model) else 8), "dtype": dtype}
     with pixel_limit(max_pixels):
         if every is not None:
-            network = _load(model, device)
-            options = {"every": every, "draw": draw, "top": top, "score": score}
-            options |= {"batch_size": batch_size, "dtype": dtype}
+            network = _load(model, device, dtype)
+            options |= {"every": every, "draw": draw, "top": top, "score": score}
             _predict_videos(network, map(Path, sources), output_dir, **options)
             return
         results = Results(
@@ -84,53 +87,62 @@ def predict(
             keep=keep,
             resume=resume,
         )
-        network = _load(model, device)
-        unreadable = _predict_images(network, results, batch_size=batch_size, dtype=dtype, quiet=quiet)
+        network = _load(model, device, dtype)
+        unreadable = _predict_images(network, results, quiet=quiet, **options)
     if unreadable:
         raise SystemExit(1)
 
 
-def _load(model: str, device: str) -> "Speaq":
+def _is_onnx(model: str) -> bool:
+    return Path(model).suffix.lower() == ".onnx"
+
+
+def _load(model: str, device: str, dtype: Precision) -> "Predictor":
+    """The model in a folder, on the hub or in an ONNX file."""
+    if _is_onnx(model):
+        from speaq.export.predictor import OnnxPredictor
+
+        if device != "cpu" or dtype != "float32":
+            raise SpeaqError(
+                f"{model}: an ONNX file is computed on the cpu in float32, found --device {device} "
+                f"--dtype {dtype}"
+            )
+        return OnnxPredictor(expand(model))
     from speaq.devices import find_device
     from speaq.pretrained import Speaq
 
     return Speaq.from_pretrained(model, device=find_device(device))
 
 
-def _predict_videos(network: "Speaq", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
+def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
     from speaq.inference.video import annotate_video
 
     for path in paths:
         number = annotate_video(network, path, output_dir, **options)
-        sys.stdout.write(f"{path}: {number} frames, written to {output_dir}\n")
+        sys.stdout.write(printable(f"{path}: {number} frames, written to {output_dir}\n"))
 
 
-def _predict_images(
-    network: "Speaq", results: "Results", *, batch_size: int, dtype: Precision, quiet: bool
-) -> list[Path]:
+def _predict_images(network: "Predictor", results: "Results", *, quiet: bool, **options: Any) -> list[Path]:
     """Predict the images that are not done yet, with a progress bar; return the unreadable ones."""
-    from speaq.inference.predictor import predict_each
-
     images, unreadable = results.start(), []
     with _progress_bar() as progress:
         task = progress.add_task("predicting", total=len(images))
 
         def report(image: object, error: SpeaqError) -> None:
             unreadable.append(Path(str(image)))
-            sys.stderr.write(f"speaq: {error}\n")
+            sys.stderr.write(printable(f"speaq: {error}\n"))
             progress.advance(task)
 
-        for path, graph in predict_each(
-            network, images, batch_size=batch_size, dtype=dtype, on_unreadable=report
-        ):
+        for path, graph in network.predict_each(images, on_unreadable=report, **options):
             results.write(path, graph)
             if not quiet:
                 best = graph.filter(score=results.score, top=results.top)
                 lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
-                sys.stdout.write("\n".join([*lines, *(f"  {triplet}" for triplet in best.triplets)]) + "\n")
+                lines += [f"  {triplet}" for triplet in best.triplets]
+                sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
             progress.advance(task)
-    sys.stdout.write(f"{_summary(len(results.paths), len(images), unreadable)}\n")
-    sys.stdout.write(f"written to {results.folder}\n")
+    summary = _summary(len(results.paths), len(images), unreadable)
+    sys.stdout.write(printable(f"{summary}\nwritten to {results.folder}\n"))
     return unreadable
 
 

@@ -45,7 +45,7 @@ class TrainingStatistics:
     """Statistics of the training data for the loss and the metrics.
 
     Attributes:
-        predicate_counts: (R,) int64, training relations of each predicate.
+        predicate_counts: (R,) training relations of each predicate; float64 of a mix, see `mixed_counts`.
         triplets: (U, 3) int64, the distinct (subject class, object class, predicate) of all sources.
     """
 
@@ -133,12 +133,9 @@ def build_training_set(
 
 def _log_exchanged(predicates: Sequence[str], mirrored: np.ndarray) -> None:
     """Log which predicates a horizontal flip exchanges."""
-    pairs = [(name, predicates[other]) for name, other in zip(predicates, mirrored, strict=True)]
-    pairs = dict.fromkeys(tuple(sorted(pair)) for pair in pairs if pair[0] != pair[1])
-    listed = (
-        ", ".join(f"{first} / {second}" for first, second in pairs)
-        or "none have left and right in their names"
-    )
+    pairs = {tuple(sorted(pair)) for pair in enumerate(mirrored.tolist()) if pair[0] != pair[1]}
+    names = [f"{predicates[first]} / {predicates[second]}" for first, second in sorted(pairs)]
+    listed = ", ".join(names) or "none have left and right in their names"
     _log.info("predicates that a horizontal flip exchanges: %s", listed)
 
 

@@ -163,12 +163,12 @@ def mixed_counts(counts: Sequence[np.ndarray], epochs: Sequence[float] | np.ndar
         epochs: how often each data set is used, in any common unit.
 
     Returns:
-        (R,) int64, in the unit in which the data set that is used least often, but not never, is used once.
-        Predicates that occur in any data set count at least 1.
+        (R,) float64, in the unit in which the data set that is used least often, but not never, is used once;
+        counts of the others are fractional. Predicates that occur in any data set count at least 1.
     """
     factors = np.asarray(epochs, dtype=np.float64)
     factors = factors / factors[factors > 0].min()
     total = np.sum([factor * count for factor, count in zip(factors, counts, strict=True)], axis=0)
     total *= min(1.0, _LARGEST_COUNT / max(total.max(initial=0), 1))
     occurs = np.any([count > 0 for count in counts], axis=0)
-    return np.where(occurs, np.maximum(np.rint(total), 1), 0).astype(np.int64)
+    return np.where(occurs, np.maximum(total, 1), 0)

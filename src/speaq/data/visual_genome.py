@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -83,7 +83,7 @@ class VisualGenome:
         self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
         self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
         self.source, self.loss_weight = source, loss_weight
-        self._warned_of_size = False
+        self._warned_of_size = self._warned_of_orientation = False
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
         listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
@@ -134,16 +134,19 @@ class VisualGenome:
             SpeaqError: there is no such file, or it is not an image.
         """
         path = self._path(index)
-        return self._annotation(index, path, *read_image_size(path))
+        return self._annotation(index, path, *read_image_size(path, **self._orientation(index, path)))
 
     def read(self, index: int) -> tuple[Image.Image, Annotation]:
-        """The image, RGB and upright, and its annotation in pixels.
+        """The image, RGB, and its annotation in pixels.
+
+        Its EXIF orientation is applied if the image list has the size of the upright image, and not if it has
+        that of the stored pixels, nor where the size does not tell.
 
         Raises:
             SpeaqError: there is no such file, or it cannot be read.
         """
         path = self._path(index)
-        image = read_image_file(path)
+        image = read_image_file(path, **self._orientation(index, path))
         return image, self._annotation(index, path, *image.size)
 
     def check_images(self) -> None:
@@ -165,6 +168,21 @@ class VisualGenome:
                 "file, or name its id under CORRUPTED_IMAGES."
             )
         return path
+
+    def _orientation(self, index: int, path: Path) -> dict[str, Any]:
+        """The arguments of `read_image_file` that choose whether an image is turned."""
+        height, width = self.sizes[index].tolist()
+        return {"listed": (width, height), "on_undecided": lambda: self._warn_of_orientation(path)}
+
+    def _warn_of_orientation(self, path: Path) -> None:
+        if not self._warned_of_orientation:
+            self._warned_of_orientation = True
+            _log.warning(
+                "%s has an EXIF orientation, and its size in the image list does not tell whether the boxes "
+                "are those of the turned image: the pixels are used as they are stored, here and wherever "
+                "else this is so. If the boxes are those of the turned image, save the turned pixels.",
+                path,
+            )
 
     def _annotation(self, index: int, path: Path, width: int, height: int) -> Annotation:
         """The annotation in pixels of the file, which is right where the image list says otherwise."""

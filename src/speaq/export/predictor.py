@@ -14,7 +14,7 @@ from speaq.errors import SpeaqError
 from speaq.export.description import Description
 from speaq.images import ImageSource, is_one_image
 from speaq.inference.graph_builder import GraphBuilder, Reduced
-from speaq.inference.pipeline import predict_images
+from speaq.inference.pipeline import OnUnreadable, Precision, predict_images
 from speaq.scene_graph import SceneGraph
 
 
@@ -68,37 +68,78 @@ class OnnxPredictor:
         self,
         images: ImageSource | Iterable[ImageSource],
         *,
+        score: float = 0.0,
+        top: int | None = None,
+        batch_size: int = 1,
+        postprocess: None = None,
         min_size: int | None = None,
         max_size: int | None = None,
+        device: Any = None,
+        dtype: Precision = "float32",
     ) -> SceneGraph | list[SceneGraph]:
-        """Predict the scene graph of an image, or of each of several images.
+        """Predict the scene graph of an image, or those of several images in their order.
 
-        The arguments are those of `speaq.pretrained.Speaq.predict`; the defaults are those of the file.
+        The arguments are those of `speaq.pretrained.Speaq.predict`; the sizes are by default those of the
+        file. ``postprocess``, a device other than that of the providers, and bfloat16 cannot be chosen here.
+        The graphs of an 8-bit file depend slightly on the batch size.
 
         Raises:
-            SpeaqError: an image cannot be read.
+            SpeaqError: an image cannot be read, or an argument cannot be used with an ONNX file.
         """
-        graphs = [graph for _, graph in self.predict_each(images, min_size=min_size, max_size=max_size)]
+        options = {"batch_size": batch_size, "min_size": min_size, "max_size": max_size}
+        options |= {"postprocess": postprocess, "device": device, "dtype": dtype}
+        graphs = [graph for _, graph in self.predict_each(images, **options)]
+        if score > 0 or top is not None:
+            graphs = [graph.filter(score=score, top=top) for graph in graphs]
         return graphs[0] if is_one_image(images) else graphs
 
     def predict_each(
         self,
         images: ImageSource | Iterable[ImageSource],
         *,
+        batch_size: int = 1,
+        postprocess: None = None,
         min_size: int | None = None,
         max_size: int | None = None,
+        device: Any = None,
+        dtype: Precision = "float32",
+        on_unreadable: OnUnreadable | None = None,
     ) -> Iterator[tuple[ImageSource, SceneGraph]]:
         """Like `predict`, but as an iterator over any number of images, which are read when needed.
+
+        ``on_unreadable`` is called with an image that cannot be read and the error; without it the error is
+        raised.
 
         Yields:
             Each image as it was given (those of a folder as paths) and its graph, in order.
         """
+        if batch_size < 1:
+            raise SpeaqError(f"batch_size {batch_size}: expected at least 1")
+        self._check_options(postprocess, device, dtype)
         return predict_images(
             lambda pixels, sizes: self.postprocess.build(Reduced(**self.run(pixels)), sizes),
             images,
             min_size=self.description.min_size if min_size is None else min_size,
             max_size=self.description.max_size if max_size is None else max_size,
+            batch_size=batch_size,
+            on_unreadable=on_unreadable,
         )
+
+    def _check_options(self, postprocess: Any, device: Any, dtype: str) -> None:
+        """Refuse what `speaq.pretrained.Speaq.predict` has and an ONNX file cannot do."""
+        if postprocess is not None:
+            raise SpeaqError(
+                f"{self.path}: an ONNX file takes no postprocess; change the attributes of "
+                "OnnxPredictor.postprocess instead"
+            )
+        on_cpu = self.session.get_providers() == ["CPUExecutionProvider"]
+        if device is not None and not (on_cpu and str(device) == "cpu"):
+            raise SpeaqError(
+                f"{self.path}: the device of an ONNX file cannot be set to {device}; choose it with "
+                "OnnxPredictor(path, providers=...)"
+            )
+        if dtype != "float32":
+            raise SpeaqError(f"{self.path}: an ONNX file is computed in float32, found dtype {dtype}")
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs of the network by name, for images (B, 3, H, W) RGB in 0..255, without padding."""

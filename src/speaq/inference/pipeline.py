@@ -5,7 +5,7 @@ Shape letters: see `speaq.structures`.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -18,11 +18,28 @@ from speaq.scene_graph import SceneGraph
 BATCHES_AHEAD = 8
 """Maximum number of batches of images read ahead to fill a batch with images of one size."""
 
+Precision = Literal["float32", "bfloat16"]
+
 OnUnreadable = Callable[[ImageSource, SpeaqError], None]
 """Called with an image that cannot be read, and the error."""
 
 PredictBatch = Callable[[np.ndarray, Sequence[tuple[int, int]]], list[SceneGraph]]
 """From resized images (B, 3, H, W) uint8 RGB and the original heights and widths to scene graphs."""
+
+
+class Predictor(Protocol):
+    """What predicts scene graphs: a `speaq.pretrained.Speaq` or a `speaq.export.OnnxPredictor`."""
+
+    def predict_each(
+        self,
+        images: ImageSource | Iterable[ImageSource],
+        *,
+        batch_size: int = ...,
+        dtype: Precision = ...,
+        on_unreadable: OnUnreadable | None = ...,
+    ) -> Iterator[tuple[Any, SceneGraph]]:
+        """Each image as it was given and its graph; the options are those of ``predict``."""
+        ...
 
 
 class _InputImage(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from speaq.devices import find_device
 from speaq.errors import SpeaqError
 from speaq.images import ImageSource
-from speaq.inference.pipeline import OnUnreadable, predict_images
+from speaq.inference.pipeline import OnUnreadable, Precision, predict_images
 from speaq.inference.postprocess import PostProcessor
 from speaq.scene_graph import SceneGraph
 from speaq.structures import RawOutput
@@ -19,7 +19,6 @@ from speaq.structures import RawOutput
 if TYPE_CHECKING:
     from speaq.model.speaq import SpeaqModel
 
-Precision = Literal["float32", "bfloat16"]
 PostProcess = Callable[[RawOutput, Tensor], list[SceneGraph]]
 
 

@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import chain, islice, tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import PILLOW_ERRORS, to_rgb
-from speaq.inference.predictor import Precision, predict_each
-
-if TYPE_CHECKING:
-    from speaq.model.speaq import SpeaqModel
+from speaq.inference.pipeline import Precision, Predictor
 
 ANIMATIONS = frozenset({".gif", ".png", ".webp"})
 _MILLISECONDS = Fraction(1, 1000)
@@ -36,7 +33,7 @@ class Frame(NamedTuple):
 
 
 def annotate_video(
-    model: "SpeaqModel",
+    model: Predictor,
     path: Path,
     folder: Path,
     *,
@@ -68,7 +65,7 @@ def annotate_video(
     def drawn() -> Iterator[Frame]:
         frames, copies = tee(read_frames(path, every=every))
         images = (frame.image for frame in copies)
-        pairs = predict_each(model, images, batch_size=batch_size, dtype=dtype)
+        pairs = model.predict_each(images, batch_size=batch_size, dtype=dtype)
         for (time, _), (image, graph) in zip(frames, pairs, strict=True):
             start = json.dumps({"video": str(path), "time": round(time, 6)}, ensure_ascii=False)
             lines.append(start.removesuffix("}") + "," + graph.to_json().replace("\n", "")[1:] + "\n")

@@ -59,12 +59,12 @@ def build_groups(
     Args:
         config: its MODEL.DETR section.
         model: whose queries are grouped.
-        predicate_counts: (R,) relations in the training data.
+        predicate_counts: (R,) relations in the training data, rounded here as in the saved model.
     """
     if not config.model.detr.use_group_mask:
         return None
     return group_queries(
-        counts=_frequencies(config, predicate_counts).tolist(),
+        counts=_frequencies(config, np.rint(predicate_counts).astype(np.int64)).tolist(),
         num_groups=config.model.detr.num_groups,
         num_queries=model.num_queries,
         multiplier=model.query_multiplier,
@@ -72,8 +72,8 @@ def build_groups(
 
 
 def _frequencies(config: Config, predicate_counts: Sequence[int] | np.ndarray) -> torch.Tensor:
-    """The predicate counts (R,) int64 that group queries and weight classes."""
-    counts = torch.as_tensor(predicate_counts, dtype=torch.int64)
+    """The predicate counts (R,) that group queries and weight classes."""
+    counts = torch.as_tensor(predicate_counts)
     if config.model.detr.predicate_frequencies == "train":
         return counts
     if len(VG_PREDICATE_COUNTS) != len(counts):

@@ -21,7 +21,7 @@ def model_config(config: Config, vocabulary: Vocabulary, predicate_counts: np.nd
     Args:
         config: its MODEL and INPUT sections.
         vocabulary: class names.
-        predicate_counts: (R,) relations in the training data.
+        predicate_counts: (R,) relations in the training data, rounded to integers here.
     """
     detr, input_ = config.model.detr, config.input
     _compare_class_counts(config, vocabulary)
@@ -30,7 +30,7 @@ def model_config(config: Config, vocabulary: Vocabulary, predicate_counts: np.nd
     return ModelConfig(
         objects=vocabulary.objects,
         predicates=vocabulary.predicates,
-        predicate_counts=tuple(int(count) for count in predicate_counts),
+        predicate_counts=tuple(round(float(count)) for count in predicate_counts),
         backbone=_backbone_config(config),
         frozen_norm=config.model.resnets.norm == "FrozenBN",
         freeze_at=config.model.backbone.freeze_at,

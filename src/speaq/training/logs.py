@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from speaq.config import Config
-from speaq.errors import SpeaqError
+from speaq.errors import PrintableFormatter, SpeaqError
 from speaq.training.recorder import Recorder
 
 logger = logging.getLogger("speaq.training")
@@ -54,13 +54,14 @@ def set_up_logging(folder: Path, rank: int) -> None:
     if rank == 0 and console.is_terminal:
         # The progress bar and tables replace the lines that are for files only.
         terminal = RichHandler(console=console, show_path=False, show_time=False)
+        terminal.setFormatter(PrintableFormatter())
         terminal.addFilter(lambda record: not getattr(record, "for_files", False))
         package.addHandler(terminal)
     elif rank == 0:
         handlers.append(logging.StreamHandler())
     for handler in handlers:
         handler.setFormatter(
-            logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
+            PrintableFormatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
         )
         package.addHandler(handler)
 

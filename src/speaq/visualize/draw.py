@@ -11,7 +11,7 @@ from PIL import Image
 from speaq.errors import SpeaqError
 from speaq.graph.colours import GREY
 from speaq.graph.data import GraphData
-from speaq.images import ImageSource, read_image
+from speaq.images import ImageSource, read_image, read_image_file, read_image_size
 from speaq.visualize.comparison import align
 from speaq.visualize.diagram import Diagram
 from speaq.visualize.overlay import Overlay
@@ -194,6 +194,11 @@ def _scaled_photo(graph: GraphData, image: ImageSource | None) -> tuple[Image.Im
     if source is None:
         raise SpeaqError("this scene graph has no image: pass the image to draw on (image=...)")
     photo = read_image(source)
+    size = graph.image_size[1], graph.image_size[0]
+    if isinstance(source, Path) and photo.size != size == read_image_size(source, listed=size):
+        photo = read_image_file(
+            source, listed=size
+        )  # annotated on the stored pixels, not on the upright image
     longest, shortest = max(photo.size), min(photo.size)
     scale = min(max(PHOTO_SIZE / longest, MIN_PHOTO_SIZE / shortest), 2 * PHOTO_SIZE / longest)
     width, height = (max(round(side * scale), 1) for side in photo.size)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+from PIL import Image
 
 from damaged_dataset import error_counts, open_strictly
 from dataset_damages import DAMAGES, EXPECTED, OPENING
@@ -24,6 +25,26 @@ def test_check_dataset_finds_no_errors_in_the_golden_dataset(damaged):
         "zero-shot": 108,
     }
     assert (check.counts["train"].num_images, check.counts["test"].num_images) == (84, 36)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("annotated", ["stored", "upright"])
+def test_sizes_of_images_with_an_orientation_are_those_of_the_loader(damaged, orientation, annotated):
+    damaged.write()
+    entry = damaged.entries[0]
+    size = entry["width"], entry["height"]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = size[::-1] if annotated == "upright" and orientation == 6 else size
+    path = damaged.folder / f"images/{entry['image_id']}.jpg"
+    path.unlink()
+    Image.new("RGB", stored).save(path, exif=exif)
+    check = check_dataset(damaged.source, limit=3, open_images=True)
+    findings = {finding.code for finding in check.findings}
+    assert "image-size-differs" not in findings
+    dataset = open_strictly(damaged.source, "train")
+    assert size[0] != size[1]
+    assert dataset.read(dataset.image_ids.index(entry["image_id"]))[0].size == size
 
 
 @pytest.mark.parametrize("style", ["photo", "flat"])

@@ -27,7 +27,8 @@ class ImageFiles:
         paths: of each file, None where there is none.
         missing: (I,) bool, images without a file.
         unreadable: (I,) bool, files that were opened and are not images.
-        sizes: (I, 2) int64, height and width of the files that were opened, 0 elsewhere.
+        sizes: (I, 2) int64, height and width of the files that were opened, turned as training turns them; 0
+            elsewhere.
         contents: a digest of each file that was opened and has the length of another one, else None.
     """
 
@@ -62,7 +63,8 @@ def read_image_files(
         path = paths[row]
         assert path is not None
         try:
-            width, height = read_image_size(path)
+            listed_height, listed_width = listed.sizes[row].tolist()
+            width, height = read_image_size(path, listed=(listed_width, listed_height))
             sizes[row] = height, width
             by_length.setdefault(path.stat().st_size, []).append(row)
         except (SpeaqError, OSError):
