@@ -1,7 +1,7 @@
 """`speaq plot predicates` and visualize_predicate_distribution.py: arguments and files."""
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -147,9 +147,10 @@ def test_plot_predicates_refuses_invalid_arguments(capsys, tmp_path, paths):
     assert not (tmp_path / "out").exists()
 
 
-def test_visualize_predicate_distribution_is_the_same_command(tmp_path, paths):
-    script = [sys.executable, str(ROOT / "visualize_predicate_distribution.py")]
+def test_visualize_predicate_distribution_is_the_same_command(capsys, monkeypatch, tmp_path, paths):
+    script = str(ROOT / "visualize_predicate_distribution.py")
     arguments = [*options(paths, "--real", "--synthetic"), "--output-dir", str(tmp_path / "out")]
-    result = subprocess.run([*script, *arguments], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    runpy.run_path(script, run_name="__main__")
+    assert capsys.readouterr().err == ""
     assert {path.name for path in (tmp_path / "out").iterdir()} == CHARTS | TABLES
