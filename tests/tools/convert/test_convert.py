@@ -222,7 +222,7 @@ def coco_files() -> dict:
         (
             ("train", "annotations", 1, "category_id"),
             5,
-            "train.json: image 7: expected the object class to be one of 1, 2; found 5",
+            "train.json: image 7: box 1: expected the object class to be one of 1, 2; found 5",
         ),
         (("train", "categories", 1, "name"), "man", "object class 1 and 2 are both 'man'"),
         (("rel", "train"), "gone", "rel.json: expected the key 'train', since there is train.json"),
@@ -230,13 +230,13 @@ def coco_files() -> dict:
         (
             ("rel", "train", "7"),
             [[0, 2, 1]],
-            "train.json: image 7: relation 0: expected .* the image's 2 boxes, .* found 0 and 2",
+            "rel.json: train.7: relation 0: expected .* the image's 2 boxes, .* found 0 and 2",
         ),
         (("rel", "train", "7"), [[0, 1]], r"train.7\[0\]\[2\]: this key is missing; found \[0, 1\]"),
         (
             ("rel", "train", "7"),
             [[0, 1, 3]],
-            "train.json: image 7: expected the predicate to be one of 1; found 3",
+            "rel.json: train.7: relation 0: expected the predicate to be one of 1; found 3",
         ),
         (("rel", "train", "7"), None, r"train.7: expected a valid array; found null"),
         (
@@ -318,7 +318,7 @@ def psg(relations, **changes):
         (psg([[0, 1, 0]]), r"data\[0\]: relation 0: .* the image's 1 boxes, .* found 0 and 1"),
         (
             psg([[0, 0, 1]]),
-            r"data\[0\]: expected the predicate to be one of 0; found 1",
+            r"data\[0\]: relation 0: expected the predicate to be one of 0; found 1",
         ),
         (psg(None), r"data\[0\].relations: expected a valid array; found null"),
         (psg([], thing_classes={}), "thing_classes: expected a valid array; found {}"),

@@ -24,7 +24,8 @@ class AnnotatedImage:
     """One image, as a format has it.
 
     Attributes:
-        place: file and entry, for messages.
+        place: file and entry of the image and its boxes, for messages.
+        relations_place: file and entry of its relations, if they are elsewhere.
         id: integer or string.
         file: name of the image file, within the folder of images.
         width, height: in pixels.
@@ -36,6 +37,7 @@ class AnnotatedImage:
     """
 
     place: str
+    relations_place: str = ""
     id: Any
     file: str
     width: int
@@ -106,16 +108,19 @@ class AnnotatedSet:
         if len(bad):
             image, row = images[int(rows[bad[0]])], int(bad[0] - np.searchsorted(rows, rows[bad[0]]))
             subject, object_ = pairs[bad[0]].tolist()
+            place = image.relations_place or image.place
             raise SpeaqError(
-                f"{image.place}: relation {row}: expected positions of the image's {len(image.boxes)} boxes, "
-                f"from 0, as subject and object; found {subject} and {object_}."
+                f"{place}: relation {row}: expected positions of the image's {len(image.boxes)} boxes, from "
+                f"0, as subject and object; found {subject} and {object_}."
             )
         object_names, labels = _numbered(
-            source, "object class", [(image, key) for image in images for key in image.classes], objects
+            source, "object class", [(f"{image.place}: box", image.classes) for image in images], objects
         )
-        predicate_names, numbers = _numbered(
-            source, "predicate", [(image, key) for image in images for *_, key in image.relations], predicates
-        )
+        uses = [
+            (f"{image.relations_place or image.place}: relation", [key for *_, key in image.relations])
+            for image in images
+        ]
+        predicate_names, numbers = _numbered(source, "predicate", uses, predicates)
         boxes = [np.asarray(image.boxes, dtype=np.float64).reshape(-1, 4) for image in images]
         data = cls(
             vocabulary=Vocabulary(object_names, predicate_names),
@@ -251,11 +256,14 @@ def _integers(values: Sequence[Any]) -> np.ndarray:
 
 
 def _numbered(
-    source: Path, what: str, uses: Sequence[tuple[AnnotatedImage, Any]], table: Mapping[Any, str] | None
+    source: Path, what: str, uses: Sequence[tuple[str, Sequence[Any]]], table: Mapping[Any, str] | None
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of classes without background, and the number of each use, -1 for background."""
+    """Names of classes without background, and the number of each use, -1 for background.
+
+    ``uses`` are the keys of each image, with their place for messages.
+    """
     if table is None:
-        table = {name: name for name in sorted({key for _, key in uses})}
+        table = {name: name for name in sorted({key for _, keys in uses for key in keys})}
     names = {key: name for key, name in table.items() if name not in _BACKGROUND}
     if not names:
         raise SpeaqError(f"{source}: expected names of {what}es or relations, found none.")
@@ -266,11 +274,14 @@ def _numbered(
                 f"{source}: {what} {keys[name]!r} and {key!r} are both {name!r}; give them different names."
             )
     numbers = dict.fromkeys(table, -1) | {key: number for number, key in enumerate(names)}
-    for image, key in uses:
-        if key not in numbers:
-            some = ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
-            raise SpeaqError(f"{image.place}: expected the {what} to be one of {some}; found {key!r}.")
-    return tuple(names.values()), _integers([numbers[key] for _, key in uses])
+    for place, used in uses:
+        for position, key in enumerate(used):
+            if key not in numbers:
+                some = ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
+                raise SpeaqError(
+                    f"{place} {position}: expected the {what} to be one of {some}; found {key!r}."
+                )
+    return tuple(names.values()), _integers([numbers[key] for _, used in uses for key in used])
 
 
 def _check_ids(source: Path, ids: Sequence[Any]) -> None:

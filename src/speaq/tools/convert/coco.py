@@ -68,6 +68,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                 raise SpeaqError(
                     f"{path}: {name}: expected ids of images of {part.path}, found {image_id!r}."
                 )
+            image.relations_place = f"{path}: {name}.{image_id}"
             image.relations = triplets
             used.update(predicate for *_, predicate in triplets)
     names = relations["rel_categories"]

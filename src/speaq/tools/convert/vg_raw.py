@@ -136,8 +136,8 @@ def _entries(
         image_id = entry["image_id"]  # pyright: ignore[reportIndexIssue]
         if image_id not in images:
             raise SpeaqError(
-                f"{path}: [{row}].image_id: expected the id of an image of image_data.json, found "
-                f"{image_id!r}."
+                f"{path}: [{row}].image_id: expected the id of an image of image_data.json "
+                f"({', '.join(map(str, list(images)[:5]))}, ...), found {image_id!r}."
             )
         yield images[image_id], entry
 
