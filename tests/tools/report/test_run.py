@@ -17,6 +17,8 @@ from speaq.tools.report.run import evaluate_with_report, rescore
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 
+pytestmark = pytest.mark.usefixtures("few_examples")
+
 CPU = Cluster(num_gpus=0)
 TWO_PROCESSES = """
 import sys
