@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: the golden dataset and a configuration that trains in seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,13 @@ def tiny() -> Callable[..., VisualGenome]:
         )
 
     return load
+
+
+@pytest.fixture(scope="module")
+def few_examples() -> Iterator[None]:
+    """Reports show one best and one worst image instead of four, as drawing them is slow."""
+    from speaq.tools.report import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "choose_examples", partial(run.choose_examples, count=1))
+        yield

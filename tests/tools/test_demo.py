@@ -6,6 +6,8 @@ from speaq.cli import app, run
 from speaq.scene_graph import SceneGraph
 from speaq.tools import demo
 
+pytestmark = pytest.mark.usefixtures("few_examples")
+
 SHORT = (
     "SOLVER.MAX_ITER",
     "4",

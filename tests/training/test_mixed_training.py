@@ -92,6 +92,7 @@ def test_every_source_is_evaluated_alone_and_all_together(trained, config_file, 
         assert again[f"mR@{k}"] == real["scene_graph"][f"mR@{k}"]
 
 
+@pytest.mark.usefixtures("few_examples")
 def test_the_report_shows_every_source_and_all_together(trained, config_file, settings, tmp_path):
     options = [*settings, "OUTPUT_DIR", str(tmp_path), "MODEL.WEIGHTS", str(trained / "best")]
     evaluate_with_report(load_config(config_file, options), cluster=CPU)

@@ -18,15 +18,19 @@ from speaq.tools.report.run import evaluate_with_report
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 
+pytestmark = pytest.mark.usefixtures("few_examples")
+
 CPU = Cluster(num_gpus=0)
 TWO_PROCESSES = """
 import sys
+from functools import partial
 from speaq.config import load_config
+from speaq.tools.report import run
 from speaq.training.cluster import Cluster
-from speaq.tools.report.run import evaluate_with_report
 
 file, *overrides = sys.argv[1:]
-evaluate_with_report(load_config(file, overrides), cluster=Cluster(num_gpus=0, cpu_processes=2))
+run.choose_examples = partial(run.choose_examples, count=1)
+run.evaluate_with_report(load_config(file, overrides), cluster=Cluster(num_gpus=0, cpu_processes=2))
 """
 
 
