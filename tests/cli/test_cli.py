@@ -1,6 +1,7 @@
 """The command line: help, invalid arguments, and what commands print and write."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
+from speaq.errors import PrintableFormatter
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
@@ -129,3 +131,10 @@ def test_train_script_is_the_train_command(tmp_path):
     assert result.returncode == 2
     assert "x.yaml: no such configuration file" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_control_characters_in_logs_are_escaped():
+    record = logging.LogRecord(
+        "speaq", logging.WARNING, "file", 1, "%s\nis damaged", ("a\x1b[31m\r.png",), None
+    )
+    assert PrintableFormatter().format(record) == "a\\x1b[31m\\x0d.png\nis damaged"

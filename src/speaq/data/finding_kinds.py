@@ -88,8 +88,8 @@ _ERRORS = {
     ),
     "image-unreadable": (
         "A file is not an image of a known format, or has more pixels than INPUT.MAX_PIXELS.",
-        "Replace the files, raise INPUT.MAX_PIXELS in a configuration, or name the ids under CORRUPTED_IMAGES. "
-        "--fix leaves the images out.",
+        "Replace the files, raise INPUT.MAX_PIXELS in a configuration, or name the ids under "
+        "CORRUPTED_IMAGES. --fix leaves the images out.",
     ),
     "image-id-duplicate": (
         "An id is in the image list more than once.",
