@@ -114,9 +114,13 @@ def iterate_sources(images: ImageSource | Iterable[ImageSource]) -> Iterator[Ima
         )
 
 
+MAX_PIXELS = 178_956_970
+"""The number of pixels above which Pillow refuses an image by default."""
+
+
 @contextmanager
 def pixel_limit(pixels: int) -> Iterator[None]:
-    """Set the size above which Pillow refuses an image, inside the block; its default is 178,956,970."""
+    """Set the size above which Pillow refuses an image, inside the block; its default is `MAX_PIXELS`."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = pixels // 2  # Pillow warns above it and refuses above twice as many
     try:
@@ -265,8 +269,8 @@ def _opened(file: Path | bytes | Image.Image) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise SpeaqError(
             f"{_name(file)}: the image cannot be read: it is too large to be safe ({error}); make it "
-            "smaller, or allow more with --max-pixels on the command line, PIL.Image.MAX_IMAGE_PIXELS in "
-            "Python"
+            "smaller, or allow more: for a data set with INPUT.MAX_PIXELS in the configuration, for speaq "
+            "predict with --max-pixels, in Python with PIL.Image.MAX_IMAGE_PIXELS"
         ) from error
     except PILLOW_ERRORS as error:
         unknown = isinstance(error, Image.UnidentifiedImageError)

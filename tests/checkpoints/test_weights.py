@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from speaq.checkpoints.hub import is_hub_id
 from speaq.checkpoints.names import from_published, to_published
 from speaq.checkpoints.saved_models import find_model
 from speaq.checkpoints.weights import load_matching, read_weights
@@ -243,3 +244,38 @@ def test_model_config_refuses_broken_json(tmp_path, text, reason):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(SpeaqError, match=f"config.json: .*{reason}"):
         ModelConfig.from_json(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("owner/name", True),
+        ("Owner-1/name_2.b", True),
+        ("name", False),
+        ("owner/name/more", False),
+        ("./name", False),
+        ("../name", False),
+        (".hidden/name", False),
+        ("/owner/name", False),
+        ("~/name", False),
+        ("existing/name", False),
+        ("owner/model.onnx", False),
+        ("owner/weights.pth", False),
+    ],
+)
+def test_only_names_of_the_form_owner_name_are_looked_for_on_the_hub(tmp_path, monkeypatch, source, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "existing").mkdir()
+    assert is_hub_id(source) == expected
+
+
+def test_a_look_up_on_the_hub_says_first_that_there_is_no_such_folder(tmp_path, monkeypatch, caplog):
+    def unreachable(*args, **options):
+        assert caplog.messages == ["outpts/run: there is no such folder; looking for this model on the hub"]
+        raise OSError("no connection")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    monkeypatch.chdir(tmp_path)
+    message = "outpts/run: neither a local folder nor a readable model on the hub .no connection"
+    with pytest.raises(SpeaqError, match=message):
+        Speaq.from_pretrained("outpts/run")

@@ -1,6 +1,7 @@
 """The command line: help, invalid arguments, and what commands print and write."""
 
 import json
+import logging
 import os
 import runpy
 import subprocess
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
+from speaq.errors import PrintableFormatter
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
@@ -131,3 +133,10 @@ def test_train_script_is_the_train_command(capsys, monkeypatch, tmp_path):
     printed = capsys.readouterr()
     assert "x.yaml: no such configuration file" in printed.err
     assert "Traceback" not in printed.err
+
+
+def test_control_characters_in_logs_are_escaped():
+    record = logging.LogRecord(
+        "speaq", logging.WARNING, "file", 1, "%s\nis damaged", ("a\x1b[31m\r.png",), None
+    )
+    assert PrintableFormatter().format(record) == "a\\x1b[31m\\x0d.png\nis damaged"

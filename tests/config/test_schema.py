@@ -28,6 +28,7 @@ NEW = {
         for key, default in flatten(MixedSource().model_dump(mode="json", by_alias=True))
     },
     SOURCE + "SYNTHETIC_ATTRIBUTE_H5": "",
+    "INPUT.MAX_PIXELS": 178956970,
     "MODEL.BACKBONE.PRETRAINED": True,
     "MODEL.DETR.DECODER_TYPE": "",
     "MODEL.DETR.DENSE_LOSS_WEIGHT": 0.0,

@@ -226,6 +226,15 @@ def test_the_listed_size_decides_whether_the_exif_orientation_is_applied(
     assert all("11.jpg has an EXIF orientation" in message for message in messages)
 
 
+def test_max_pixels_limits_the_size_of_images(files):
+    files.image("11.jpg")
+    assert files.open(max_pixels=64 * 32).read(0)[0].size == (64, 32)
+    dataset = files.open(max_pixels=64 * 32 - 2)
+    for read in (dataset.read, dataset.annotation):
+        with pytest.raises(SpeaqError, match=r"11\.jpg: .* too large .* with INPUT\.MAX_PIXELS"):
+            read(0)
+
+
 def test_missing_image_file_is_an_error(files):
     dataset = files.open()
     with pytest.raises(SpeaqError, match=r"12\.jpg: there is no such image"):

@@ -3,6 +3,7 @@
 `huggingface_hub.PyTorchModelHubMixin` is not used: by default it ignores missing and unexpected weights.
 """
 
+import logging
 import re
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from speaq.errors import SpeaqError
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".pkl", ".ckpt", ".bin", ".safetensors")
 """Suffixes of files of weights."""
 
+_log = logging.getLogger(__name__)
+_NAME = r"[A-Za-z0-9][\w.-]*"
+
 
 def is_hub_id(source: str | Path) -> bool:
     """Whether ``source`` has the form ``owner/name`` of a model on the hub and is not a local path."""
     path = Path(source)
     return (
-        re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) is not None
-        and path.suffix.lower() not in CHECKPOINT_SUFFIXES
+        re.fullmatch(f"{_NAME}/{_NAME}", str(source)) is not None
+        and path.suffix.lower() not in (*CHECKPOINT_SUFFIXES, ".pt2", ".onnx")
         and not path.exists()
         and not path.parent.is_dir()
     )
@@ -27,13 +31,17 @@ def is_hub_id(source: str | Path) -> bool:
 def download(repo_id: str, files: list[str], revision: str | None = None) -> Path:
     """Download files of a model, unless they are in the cache, and return their folder.
 
+    What is not in the cache may be a misspelled path: a warning says that there is no such folder.
+
     Raises:
         SpeaqError: there is no such model, or the hub cannot be reached.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
+        if not isinstance(try_to_load_from_cache(repo_id, files[0], revision=revision), str):
+            _log.warning("%s: there is no such folder; looking for this model on the hub", repo_id)
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

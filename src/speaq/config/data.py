@@ -225,6 +225,8 @@ class Input(Section):
     crop: Crop = Crop()
     format: Choice[Literal["RGB", "BGR"]] = "BGR"
     """Channel order that the model expects."""
+    max_pixels: Count = 178_956_970
+    """Images of a data set with more pixels are refused; a pixel needs 4 bytes of memory."""
     max_size_test: Count = 1333
     """Longest side at evaluation, pixels."""
     max_size_train: Count = 1333

@@ -87,8 +87,9 @@ _ERRORS = {
         "Add the files, or name the ids under CORRUPTED_IMAGES. --fix leaves the images out.",
     ),
     "image-unreadable": (
-        "A file is not an image of a known format.",
-        "Replace the files, or name the ids under CORRUPTED_IMAGES. --fix leaves the images out.",
+        "A file is not an image of a known format, or has more pixels than INPUT.MAX_PIXELS.",
+        "Replace the files, raise INPUT.MAX_PIXELS in a configuration, or name the ids under "
+        "CORRUPTED_IMAGES. --fix leaves the images out.",
     ),
     "image-id-duplicate": (
         "An id is in the image list more than once.",

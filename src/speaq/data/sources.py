@@ -9,6 +9,7 @@ from speaq.config import Config
 from speaq.config.data import Datasets, DatasetSection, SourceShare
 from speaq.data.visual_genome import EmptySplitError, Split, VisualGenome
 from speaq.errors import SpeaqError
+from speaq.images import MAX_PIXELS
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ def load_sources(config: Config, name: str) -> list[DataSource]:
                 source=source,
                 loss_weight=place.share.loss_weight,
                 key=place.key,
+                max_pixels=config.input.max_pixels,
             )
         except EmptySplitError as empty:
             if kind != "MULTI" or split == "train":
@@ -125,6 +127,7 @@ def build_dataset(
     source: str = "real",
     loss_weight: float = 1.0,
     key: str = "DATASETS.VISUAL_GENOME",
+    max_pixels: int = MAX_PIXELS,
 ) -> VisualGenome:
     """Load one split of the data set of a section, whose name in messages is ``key``.
 
@@ -148,6 +151,7 @@ def build_dataset(
         corrupted_images=section.corrupted_images,
         source=source,
         loss_weight=loss_weight,
+        max_pixels=max_pixels,
     )
 
 

@@ -20,7 +20,7 @@ from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.data.vg_warnings import warn_of_suspicious_data
 from speaq.errors import SpeaqError
-from speaq.images import read_image_file, read_image_size
+from speaq.images import MAX_PIXELS, pixel_limit, read_image_file, read_image_size
 from speaq.structures import Annotation, Vocabulary
 
 Split = Literal["train", "val", "test"]
@@ -42,6 +42,7 @@ class VisualGenome:
     ``corrupted_images`` (ids) are left out, with ``filter_empty_relations`` also images without relations.
     ``filter_non_overlap`` applies to training only: it leaves out relations whose two boxes do not overlap,
     and then images without relations. ``source`` and ``loss_weight`` are kept in every annotation.
+    Images with more than ``max_pixels`` pixels are refused.
 
     Attributes:
         vocabulary: class names.
@@ -73,6 +74,7 @@ class VisualGenome:
         corrupted_images: Sequence[int | str] = (),
         source: str = "real",
         loss_weight: float = 1.0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if split not in SPLITS:
             raise SpeaqError(f"the split must be one of {', '.join(SPLITS)}; found {split!r}.")
@@ -82,7 +84,7 @@ class VisualGenome:
         annotations_path, list_path = Path(annotations_h5), Path(image_data)
         self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
         self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
-        self.source, self.loss_weight = source, loss_weight
+        self.source, self.loss_weight, self.max_pixels = source, loss_weight, max_pixels
         self._warned_of_size = self._warned_of_orientation = False
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
@@ -134,7 +136,9 @@ class VisualGenome:
             SpeaqError: there is no such file, or it is not an image.
         """
         path = self._path(index)
-        return self._annotation(index, path, *read_image_size(path, **self._orientation(index, path)))
+        with pixel_limit(self.max_pixels):
+            size = read_image_size(path, **self._orientation(index, path))
+        return self._annotation(index, path, *size)
 
     def read(self, index: int) -> tuple[Image.Image, Annotation]:
         """The image, RGB, and its annotation in pixels.
@@ -146,7 +150,8 @@ class VisualGenome:
             SpeaqError: there is no such file, or it cannot be read.
         """
         path = self._path(index)
-        image = read_image_file(path, **self._orientation(index, path))
+        with pixel_limit(self.max_pixels):
+            image = read_image_file(path, **self._orientation(index, path))
         return image, self._annotation(index, path, *image.size)
 
     def check_images(self) -> None:

@@ -27,6 +27,13 @@ def test_check_dataset_finds_no_errors_in_the_golden_dataset(damaged):
     assert (check.counts["train"].num_images, check.counts["test"].num_images) == (84, 36)
 
 
+def test_check_dataset_refuses_images_with_more_than_max_pixels(damaged):
+    damaged.write()
+    source = dataclasses.replace(damaged.source, max_pixels=100)
+    check = check_dataset(source, limit=3, open_images=True)
+    assert error_counts(check)["image-unreadable"] == len(damaged.entries)
+
+
 @pytest.mark.parametrize("orientation", [3, 6])
 @pytest.mark.parametrize("annotated", ["stored", "upright"])
 def test_sizes_of_images_with_an_orientation_are_those_of_the_loader(damaged, orientation, annotated):

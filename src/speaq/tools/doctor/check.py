@@ -13,6 +13,7 @@ from speaq.data.statistics import ClassCounts
 from speaq.data.vg_arrays import RawArrays, count_rows, read_arrays
 from speaq.data.vg_dictionary import Dictionary, read_dictionary
 from speaq.data.vg_image_list import ImageList, align_images, read_image_list
+from speaq.images import pixel_limit
 from speaq.tools.doctor.annotations import check_boxes, check_relations, frame_limits
 from speaq.tools.doctor.array_format import check_array_format
 from speaq.tools.doctor.counts import check_class_counts, count_splits
@@ -86,7 +87,8 @@ def check_dataset(
     if everything is not None:
         images = listed or everything  # files can be looked for whatever the annotations are
         opened = open_images | (open_unsized & (images.sizes == 0).any(axis=1))
-        files = read_image_files(source.images, images, opened, progress)
+        with pixel_limit(source.max_pixels):
+            files = read_image_files(source.images, images, opened, progress)
         check_image_files(source.images, images, files, images.are_among(excluded), findings)
     if num_rows is None:
         listed = None

@@ -61,7 +61,7 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
     folders = [str(folder.resolve()) for folder in source.images.folders]
     update = {key: str(path.resolve()) for key, path in paths.items()}
     update |= {"images": folders[0] if len(folders) == 1 else tuple(folders), "corrupted_images": ()}
-    repaired = Source(source.name, source.section.model_copy(update=update))
+    repaired = Source(source.name, source.section.model_copy(update=update), source.max_pixels)
     annotations = valid.annotations
     write_annotations(
         repaired.annotations,

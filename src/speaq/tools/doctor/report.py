@@ -14,6 +14,7 @@ from rich.text import Text
 
 from speaq.data.findings import SEVERITIES, Finding
 from speaq.data.visual_genome import SPLITS
+from speaq.errors import printable
 from speaq.files import replacing
 from speaq.tools.doctor.check import DatasetCheck
 from speaq.tools.doctor.mix import check_mix
@@ -141,10 +142,13 @@ def _show_findings(findings: Iterable[Finding], console: Console) -> None:
     for finding in findings:
         severity = (finding.severity, _STYLES[finding.severity])
         console.print(Text.assemble(severity, "  ", (finding.code, "bold"), f"  {finding.count:,}"))
-        lines = [Text(finding.what), *(Text(str(case), "dim") for case in finding.examples)]
+        lines = [
+            Text(printable(finding.what)),
+            *(Text(printable(str(case)), "dim") for case in finding.examples),
+        ]
         if finding.count > len(finding.examples) > 0:
             lines.append(Text(f"and {finding.count - len(finding.examples):,} more", "dim"))
         if finding.advice:
-            lines.append(Text(f"-> {finding.advice}"))
+            lines.append(Text(printable(f"-> {finding.advice}")))
         for line in lines:
             console.print(Padding(line, (0, 0, 0, 4), expand=False))

@@ -9,6 +9,7 @@ from speaq.config.data import DatasetSection
 from speaq.data.image_folders import SUFFIXES, ImageFolders
 from speaq.data.vg_writer import DATASET_FILE
 from speaq.errors import SpeaqError
+from speaq.images import MAX_PIXELS
 
 # The paths of a section, with the options that name them and the file names in the folder of a data set.
 _PATHS = {
@@ -21,10 +22,11 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set: the name of its section under DATASETS, and the section with its paths and settings."""
+    """A data set: the name of its section under DATASETS, the section, and INPUT.MAX_PIXELS."""
 
     name: str
     section: DatasetSection
+    max_pixels: int = MAX_PIXELS
 
     @property
     def images(self) -> ImageFolders:
@@ -95,7 +97,7 @@ def sources_of_config(config: Config) -> list[Source]:
         **datasets.multi_dataset.sources,
     }
     sources = [
-        Source(name, section)
+        Source(name, section, config.input.max_pixels)
         for name, section in sections.items()
         if any(getattr(section, field) for field in _PATHS)
     ]
