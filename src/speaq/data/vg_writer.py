@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import yaml
 
 from speaq.data.vg_arrays import CONFIDENCES
 from speaq.data.vg_ranges import Ranges
@@ -95,6 +96,17 @@ def write_json(path: Path, content: Any) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def write_configuration(path: Path, content: Mapping[str, Any]) -> None:
+    """Write sections of a configuration as YAML, such as ``dataset.yaml``.
+
+    Raises:
+        SpeaqError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def scaled_boxes(boxes: np.ndarray, size: tuple[int, int], long_side: int) -> np.ndarray:

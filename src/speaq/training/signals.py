@@ -36,8 +36,11 @@ class StopSignals(L.Callback):
     ) -> None:
         """Stop after a step, if any process received a signal."""
         if pl_module.step_completed:
-            received = torch.tensor(self._received, device=pl_module.device)
-            self._stop(trainer, int(trainer.strategy.reduce(received, reduce_op="max")))
+            received = self._received
+            if trainer.world_size > 1:
+                shared = torch.tensor(received, device=pl_module.device)
+                received = int(trainer.strategy.reduce(shared, reduce_op="max"))
+            self._stop(trainer, received)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Outside a training, stop at once."""

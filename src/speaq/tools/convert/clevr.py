@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Rows, read_json, split_of
+from speaq.tools.convert.reading import Rows, files_named, read_json, split_of
 
 _FILES = "*_scenes.json"
 _WIDTH, _HEIGHT = 480, 320
@@ -51,7 +51,7 @@ _LAYOUT = TypeAdapter(Content)
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder of them."""
-    return bool(_paths(source))
+    return bool(files_named(source, _FILES))
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -60,7 +60,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     Raises:
         SpeaqError: there is none, or one does not have this layout.
     """
-    paths = _paths(source)
+    paths = files_named(source, _FILES)
     if not paths:
         raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
     found = []
@@ -94,9 +94,3 @@ def _box(item: Object) -> tuple[float, float, float, float]:
     x, y, distance = item["pixel_coords"]
     half = _FOCAL_LENGTH * _RADIUS[item["size"]] / max(distance, 1e-3)
     return x - half, y - half, x + half, y + half
-
-
-def _paths(source: Path) -> list[Path]:
-    if source.is_dir():
-        return sorted(source.glob(_FILES))
-    return [source] if source.match(_FILES) else []

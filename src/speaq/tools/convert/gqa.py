@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import read_json, split_of
+from speaq.tools.convert.reading import files_named, read_json, split_of
 
 _FILES = "*[sS]cene[gG]raphs.json"
 
@@ -47,7 +47,7 @@ _LAYOUT = TypeAdapter(dict[str, Image])
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder of them."""
-    return bool(_paths(source))
+    return bool(files_named(source, _FILES))
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -56,7 +56,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     Raises:
         SpeaqError: there is none, or one does not have this layout.
     """
-    paths = _paths(source)
+    paths = files_named(source, _FILES)
     if not paths:
         raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
     found = []
@@ -92,9 +92,3 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                 )
             )
     return AnnotatedSet.from_images(source, found)
-
-
-def _paths(source: Path) -> list[Path]:
-    if source.is_dir():
-        return sorted(source.glob(_FILES))
-    return [source] if source.match(_FILES) else []

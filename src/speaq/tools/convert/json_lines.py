@@ -12,8 +12,9 @@ from typing_extensions import TypedDict
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Box, Id, T, describe_error, split_of
+from speaq.tools.convert.reading import Box, Id, T, describe_error, files_named, split_of
 
+_FILES = "*.jsonl"
 _FORMAT = "speaq-dataset"
 _VERSION = 1
 
@@ -52,7 +53,7 @@ _HEADING = TypeAdapter(Heading)
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder of them."""
-    return bool(_paths(source))
+    return bool(files_named(source, _FILES))
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -63,9 +64,9 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     Raises:
         SpeaqError: there is none, or a line does not have this layout.
     """
-    paths = _paths(source)
+    paths = files_named(source, _FILES)
     if not paths:
-        raise SpeaqError(f"{source}: expected files *.jsonl, found none.")
+        raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
     heading: Heading | None = None
     found = []
     for path in paths:
@@ -128,12 +129,6 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
                 line["confidences"] = image.confidences
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return [path]
-
-
-def _paths(source: Path) -> list[Path]:
-    if source.is_dir():
-        return sorted(source.glob("*.jsonl"))
-    return [source] if source.suffix == ".jsonl" else []
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Box, Id, Rows, read_json, split_of
+from speaq.tools.convert.reading import Box, Id, Rows, files_named, read_json, split_of
 
 _FILES = "*layout*.json"
 
@@ -39,7 +39,7 @@ _LAYOUT = TypeAdapter(Rows[Layout])
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder of them."""
-    return bool(_paths(source))
+    return bool(files_named(source, _FILES))
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -48,7 +48,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     Raises:
         SpeaqError: there is none, or one does not have this layout.
     """
-    paths = _paths(source)
+    paths = files_named(source, _FILES)
     if not paths:
         raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
     found = []
@@ -105,9 +105,3 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
         )
     write_json(out / "layouts.json", layouts)
     return [out / "layouts.json"]
-
-
-def _paths(source: Path) -> list[Path]:
-    if source.is_dir():
-        return sorted(source.glob(_FILES))
-    return [source] if source.match(_FILES) else []

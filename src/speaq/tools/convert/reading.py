@@ -23,6 +23,13 @@ Triplet = tuple[StrictInt, StrictInt, StrictInt]  # subject, object, predicate
 Rows = Annotated[list[T], FailFast()]  # checked up to the first error: files have millions of rows
 
 
+def files_named(source: Path, pattern: str) -> list[Path]:
+    """The source itself, or the files of a folder, with such a name."""
+    if source.is_dir():
+        return sorted(source.glob(pattern))
+    return [source] if source.match(pattern) else []
+
+
 def files_with(source: Path, key: str) -> list[Path]:
     """The source itself, or the JSON files of a folder, with this key in it."""
     paths = sorted(source.glob("*.json")) if source.is_dir() else [source]

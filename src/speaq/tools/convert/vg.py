@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from speaq.data.vg_annotations import read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.data.vg_ranges import Ranges
-from speaq.data.vg_writer import DATASET_FILE, write_annotations, write_dictionary, write_json
+from speaq.data.vg_writer import (
+    DATASET_FILE,
+    write_annotations,
+    write_configuration,
+    write_dictionary,
+    write_json,
+)
 from speaq.errors import SpeaqError
-from speaq.files import replacing
 from speaq.tools.convert.annotated import AnnotatedSet, validated
 from speaq.tools.convert.reading import one_of
 
@@ -137,7 +141,5 @@ def write_settings(data: AnnotatedSet, files: Sequence[Path], images: Path) -> P
         },
     }
     path = files[0].parent / DATASET_FILE
-    with replacing(path) as temporary:
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
-        temporary.write_text(text, encoding="utf-8")
+    write_configuration(path, content)
     return path

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from speaq.config.data import DatasetSection
-from speaq.data.vg_writer import DATASET_FILE, class_tables, write_annotations, write_dictionary, write_json
+from speaq.data.vg_writer import (
+    DATASET_FILE,
+    class_tables,
+    write_annotations,
+    write_configuration,
+    write_dictionary,
+    write_json,
+)
 from speaq.errors import SpeaqError
-from speaq.files import replacing
 from speaq.tools.doctor.check import DatasetCheck
 from speaq.tools.doctor.sources import Source
 
@@ -87,9 +91,7 @@ def write_settings(path: Path, sources: Sequence[Source]) -> None:
     for source in sources:
         settings = source.section.model_dump(mode="json", by_alias=True)
         sections[source.name] = {key: value for key, value in settings.items() if value != defaults[key]}
-    with replacing(path) as temporary:
-        text = yaml.safe_dump({"DATASETS": sections}, sort_keys=False, allow_unicode=True, width=1000)
-        temporary.write_text(text, encoding="utf-8")
+    write_configuration(path, {"DATASETS": sections})
 
 
 def describe_size(check: DatasetCheck) -> str:
