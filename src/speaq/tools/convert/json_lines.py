@@ -37,6 +37,7 @@ class ImageLine(TypedDict):
     objects: list[Object]
     relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
     confidences: NotRequired[list[Annotated[float, Field(ge=0, le=1)]]]
+    sources: NotRequired[list[str]]
 
 
 class Heading(TypedDict):
@@ -92,6 +93,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                     classes=[item["name"] for item in line["objects"]],
                     relations=[(s, o, p) for s, p, o in line.get("relations", ())],
                     confidences=line.get("confidences", []),
+                    sources=line.get("sources", []),
                 )
             )
     if heading is None:
@@ -127,6 +129,8 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
             }
             if image.confidences:
                 line["confidences"] = image.confidences
+            if image.sources:
+                line["sources"] = image.sources
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return [path]
 

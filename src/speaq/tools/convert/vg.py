@@ -61,6 +61,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
         labels=arrays.labels[box_rows].astype(np.int64),
         relations=np.column_stack((place[arrays.pairs[relation_rows]], arrays.predicates[relation_rows])),
         confidences=None if arrays.confidences is None else arrays.confidences[relation_rows],
+        sources=None if arrays.sources is None else arrays.sources[relation_rows],
     )
     return validated(annotations_path, data)
 
@@ -89,6 +90,7 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
         predicates=data.relations[:, 2],
         attributes=np.zeros((len(data.labels), 10), dtype=np.int64),
         confidences=data.confidences,
+        sources=data.sources,
     )
     entries = [
         {"image_id": image_id, "width": width, "height": height, "file_name": name}
