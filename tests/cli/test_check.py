@@ -142,7 +142,7 @@ def test_check_and_stats_count_the_sources_of_relations(capsys, tmp_path, files)
     files.arrays["relation_sources"] = ["human"] * 300 + [""] * (number - 300)
     files.write()
     report = tmp_path / "report.json"
-    code, out, _ = run_data_command(capsys, "check", files.folder, "--json", report)
+    _, out, _ = run_data_command(capsys, "check", files.folder, "--json", report)
     assert "2 sources, in train: human 300, (not known) 46" in out
     splits = json.loads(report.read_text())["sets"][0]["splits"]
     assert splits["train"]["sources"] == {"": 46, "human": 300}

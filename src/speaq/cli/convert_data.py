@@ -34,6 +34,7 @@ def convert(
             "label-studio",
             "cvat",
             "layout",
+            "triplets",
         ]
         | None,
         Parameter(name="--from"),
@@ -56,6 +57,7 @@ def convert(
     mapping: Path | None = None,
     object_aliases: Path | None = None,
     predicate_aliases: Path | None = None,
+    box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
 ) -> None:
     """Convert a data set from or to a format of other projects. Images stay where they are.
 
@@ -64,7 +66,8 @@ def convert(
         out: output folder, created if it does not exist.
         source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
             EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, vrd, gqa, clevr, hoi
-            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), or jsonl (docs/dataset_jsonl.md); by
+            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), triplets (names, from
+            language models), or jsonl (docs/dataset_jsonl.md); by
             default recognised from the files.
         target_format: what to write; vg is what training reads.
         images: folder of the images; by default the one beside the annotations, if there is one.
@@ -80,6 +83,7 @@ def convert(
         mapping: JSON dictionary; its classes and their numbers are used, matched by name.
         object_aliases: text file of lines "name, other name, ..."; the others become the first.
         predicate_aliases: the same for predicates.
+        box_scale: unit of the boxes of triplets: 1 (0..1), 1000 (0..1000) or pixels.
     """
     from speaq.tools.convert import convert_dataset
 
@@ -101,6 +105,7 @@ def convert(
         mapping=mapping,
         object_aliases=object_aliases,
         predicate_aliases=predicate_aliases,
+        box_scale=box_scale,
     )
     sys.stdout.write(_summary(conversion) + (_section(conversion) if target_format == "vg" else ""))
 

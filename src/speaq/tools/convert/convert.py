@@ -9,6 +9,8 @@ from pathlib import Path
 from speaq.data.aliases import read_aliases
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
+from speaq.evaluation.formats.triplets import BoxScale
+from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import AnnotatedSet
 from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes
 from speaq.tools.convert.formats import FORMATS, format_named, format_of
@@ -58,6 +60,7 @@ def convert_dataset(
     mapping: str | Path | None = None,
     object_aliases: str | Path | None = None,
     predicate_aliases: str | Path | None = None,
+    box_scale: BoxScale = "auto",
 ) -> ConvertedDataset:
     """Convert the annotations of a data set; images stay where they are.
 
@@ -79,6 +82,7 @@ def convert_dataset(
         mapping: dictionary whose classes the result is to have; those of the source are found by name.
         object_aliases: file of object names to merge before classes are chosen (`read_aliases`).
         predicate_aliases: file of predicates to merge, likewise.
+        box_scale: unit of the boxes of triplets.
 
     Raises:
         SpeaqError: the source is damaged, an option does not fit it, or a file cannot be written.
@@ -95,7 +99,12 @@ def convert_dataset(
         raise SpeaqError("links to the images need their folder: name it with --images.")
 
     with _no_garbage_collection():
-        data = reader.read(source, folder)
+        if box_scale == "auto":
+            data = reader.read(source, folder)
+        elif reader.name == "triplets":
+            data = triplets.read(source, folder, box_scale=box_scale)
+        else:
+            raise SpeaqError(f"--box-scale is for triplets; boxes of {reader.name} have a fixed unit.")
     if splits:
         data = keep_splits(data, splits)
     data = draw_splits(data, val_share=val_share, test_share=test_share, seed=seed)

@@ -17,6 +17,7 @@ from speaq.tools.convert import (
     open_images,
     psg,
     sgg_benchmark,
+    triplets,
     vg,
     vg_raw,
     vrd,
@@ -94,6 +95,13 @@ FORMATS = (
         "HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
         hoi.recognises,
         hoi.read,
+        by_content=True,
+    ),
+    Format(
+        "triplets",
+        "triplets with names, of language models: JSON or JSON lines with 'triplets'",
+        triplets.recognises,
+        triplets.read,
         by_content=True,
     ),
     Format(

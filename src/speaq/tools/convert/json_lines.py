@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
+from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.reading import Box, Id, T, describe_error, files_named, split_of
 
@@ -53,8 +54,8 @@ _HEADING = TypeAdapter(Heading)
 
 
 def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(files_named(source, _FILES))
+    """Whether this is such a file, or a folder of them; lines of triplets are another format."""
+    return bool(files_named(source, _FILES)) and not triplets.recognises(source)
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
