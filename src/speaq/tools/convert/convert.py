@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from speaq.checkpoints.hub import download, is_hub_id
 from speaq.data.aliases import read_aliases
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
@@ -17,6 +18,8 @@ from speaq.tools.convert.formats import FORMATS, format_named, format_of
 from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
 from speaq.tools.convert.splits import draw_splits, keep_splits
 from speaq.tools.convert.vg import write_settings
+
+_HUB_FILES = ["README.md", "categories.json", "*.parquet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +65,13 @@ def convert_dataset(
     predicate_aliases: str | Path | None = None,
     box_scale: BoxScale = "auto",
 ) -> ConvertedDataset:
-    """Convert the annotations of a data set; images stay where they are.
+    """Convert the annotations of a data set.
+
+    Images stay where they are. Those that are part of the source are written to ``<out>/images``, unless
+    ``images`` names a folder.
 
     Args:
-        source: a file or a folder.
+        source: a file, a folder, or the id of a data set in Parquet on the Hugging Face hub.
         out: folder to write to; made if missing. It must not be the source.
         source_format: name of one of `FORMATS`; None: recognised by the files.
         target_format: name of a format that can be written.
@@ -88,8 +94,10 @@ def convert_dataset(
         SpeaqError: the source is damaged, an option does not fit it, or a file cannot be written.
     """
     source, out = Path(source), Path(out)
+    if source_format in (None, "parquet") and is_hub_id(source):
+        source = download(str(source), _HUB_FILES, repo_type="dataset")
+    _check_folders(source, out, None if images is None else Path(images))
     folder = guess_folder(source) if images is None else Path(images)
-    _check_folders(source, out, folder)
     reader = format_of(source) if source_format is None else format_named(source_format)
     writer = format_named(target_format)
     if writer.write is None:
@@ -120,14 +128,18 @@ def convert_dataset(
     )
     _check_not_empty(source, data)
 
+    if images is None and reader.extract_images is not None:
+        extracted = reader.extract_images(source, data, out / "images")
+        if extracted is not None:
+            data, folder = extracted, out / "images"
     num_missing = 0
     if folder is not None:
         data, num_missing = find_images(data, folder)
         if link and count_other_names(data):
             data, folder = link_images(data, folder, out / "images"), out / "images"
-    files = writer.write(data, out)
+    files = writer.write(data, out, folder)
     if writer.name == "vg" and folder is not None:
-        files.append(write_settings(data, files, folder))
+        files.append(write_settings(data, out, folder))
     return ConvertedDataset(
         data=data,
         source_format=reader.name,

@@ -103,7 +103,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return AnnotatedSet.from_images(source, found, *tables)
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write ``annotations.jsonl``, with a heading of the class names. Boxes have four decimals.
 
     Raises:

@@ -56,7 +56,7 @@ def read(source: Path, images: Path | None = None, *, box_scale: BoxScale = "aut
     def find_predicate(name: str) -> str:
         return predicates.setdefault(folded(name), name)
 
-    found, num_missing, units = [], 0, Counter[str]()
+    found, num_missing, num_own, units = [], 0, 0, Counter[str]()
     for path in paths:
         split = split_of(path, alone=len(paths) == 1)
         records = read_records(read_documents(path)(), lambda image_id, _: image_id)
@@ -82,6 +82,9 @@ def read(source: Path, images: Path | None = None, *, box_scale: BoxScale = "aut
             boxes = np.array([box for _, box in things]).reshape(-1, 4)
             image.boxes = boxes * to_pixels(scale, image.width, image.height)
             image.classes = [name for name, _ in things]
+            num_relations = len(relations)
+            relations = [relation for relation in relations if relation[0] != relation[1]]
+            num_own += num_relations - len(relations)
             image.relations = [(s, o, predicate) for s, o, predicate, _ in relations]
             if any(score != 1 for *_, score in relations):
                 image.confidences = [min(score, 1.0) for *_, score in relations]
@@ -90,9 +93,7 @@ def read(source: Path, images: Path | None = None, *, box_scale: BoxScale = "aut
             units[UNITS[scale]] += len(boxes)
         found += sized
     data = AnnotatedSet.from_images(source, found)
-    data = data.keep_relations(
-        data.relations[:, 0] != data.relations[:, 1], "relations between a box and itself"
-    )
+    data = data.noting("relations between a box and itself left out", num_own)
     for unit, count in units.items():
         data = data.noting(f"boxes in {unit}; --box-scale sets another unit", count)
     return data.noting("images without a file left out", num_missing)
