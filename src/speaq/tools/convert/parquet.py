@@ -124,8 +124,8 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             sized = "width" in columns and "height" in columns
             for place, content in _rows(path, file, (*Row.__annotations__, *(() if sized else ("image",)))):
                 if not sized:
-                    size = _image_size(place, _content(path, content.pop("image", None)))
-                    content["width"], content["height"] = size
+                    with _decoded(place, _content(path, content.pop("image", None))) as picture:
+                        content["width"], content["height"] = picture.size
                 try:
                     row = _ROW.validate_python(content)
                 except ValidationError as error:
@@ -242,7 +242,7 @@ def _rows(path: Path, file: Any, columns: Sequence[str]) -> Iterator[tuple[str, 
             number += 1
 
 
-def _names(path: Path, metadata: Mapping[bytes, bytes]) -> list[dict[Any, str] | None]:
+def _names(path: Path, metadata: Mapping[bytes, bytes]) -> Sequence[dict[Any, str] | None]:
     """Names of the classes and predicates by number, None where nothing tells them."""
     try:
         tables = _class_labels(json.loads(metadata.get(b"huggingface", b"null")))
@@ -263,7 +263,7 @@ def _names(path: Path, metadata: Mapping[bytes, bytes]) -> list[dict[Any, str] |
     return tables
 
 
-def _class_labels(features: Any) -> list[dict[Any, str] | None]:
+def _class_labels(features: Any) -> Sequence[dict[Any, str] | None]:
     """The names of classes and predicates in a description of the features by `datasets`, JSON or YAML."""
     tables: list[dict[Any, str] | None] = []
     for column, keys in (("objects", _CATEGORIES), ("relations", _PREDICATES)):
@@ -345,21 +345,16 @@ def _content(path: Path, image: Any) -> bytes | None:
     return image
 
 
-def _image_size(place: str, content: bytes | None) -> tuple[int, int]:
-    with _decoded(place, content) as image:
-        return image.size
-
-
 @contextmanager
 def _decoded(place: str, content: bytes | None) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(content or b"")) as image:
             yield image
-    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
-        raise SpeaqError(
-            f"{place}: image: expected an image, found {len(content or b''):,} bytes that cannot be read as "
-            f"one ({error})."
-        ) from error
+    except Image.DecompressionBombError as error:
+        raise SpeaqError(f"{place}: image: {error}") from error
+    except PILLOW_ERRORS as error:
+        found = "none" if content is None else f"{len(content):,} bytes that cannot be read as one"
+        raise SpeaqError(f"{place}: image: expected an image, found {found}.") from error
 
 
 def _write_image(place: str, content: bytes, folder: Path, image_id: Id) -> str:
