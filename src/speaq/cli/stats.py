@@ -33,8 +33,8 @@ def stats(
     from rich.console import Console
     from rich.text import Text
 
-    from speaq.tools.doctor.counts import count_source
-    from speaq.tools.doctor.sources import find_sources
+    from speaq.tools.data_check.counts import count_source
+    from speaq.tools.data_check.sources import find_sources
 
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
