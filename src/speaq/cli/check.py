@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
+from cyclopts.types import NonNegativeInt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ def check(
     strict: bool = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     fix: Path | None = None,
-    limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 3,
+    limit: NonNegativeInt = 3,
 ) -> None:
     """Find all problems of a data set.
 

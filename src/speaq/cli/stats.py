@@ -1,9 +1,8 @@
 """``speaq data stats``."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts.types import NonNegativeInt
 
 
 def stats(
@@ -14,7 +13,7 @@ def stats(
     mapping: Path | None = None,
     h5: Path | None = None,
     csv: Path | None = None,
-    top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 20,
+    top: NonNegativeInt = 20,
 ) -> None:
     """Print how often images, boxes, relations, classes and triplets occur in a data set.
 
