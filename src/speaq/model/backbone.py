@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from speaq.errors import SpeaqError
+from speaq.model.linear import PointwiseConv2d
 
 _RESNET_DEPTHS = {
     18: ("basic", (2, 2, 2, 2)),
@@ -116,6 +117,29 @@ def _replace_batch_norms(module: nn.Module) -> None:
             _replace_batch_norms(child)
 
 
+def _is_pointwise(convolution: nn.Conv2d) -> bool:
+    return (
+        convolution.kernel_size == (1, 1)
+        and convolution.padding == (0, 0)
+        and len(set(convolution.stride)) == 1
+    )
+
+
+def _make_fast(module: nn.Module) -> None:
+    """Replace 1 x 1 convolutions by `PointwiseConv2d`, and let every ReLU overwrite its input."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Conv2d) and _is_pointwise(child):
+            fast = PointwiseConv2d(
+                child.in_channels, child.out_channels, 1, child.stride[0], groups=child.groups, bias=False
+            )
+            fast.weight, fast.bias = child.weight, child.bias
+            setattr(module, name, fast)
+        elif isinstance(child, nn.ReLU):
+            child.inplace = True
+        else:
+            _make_fast(child)
+
+
 class Backbone(nn.Module):
     """The feature map of an image, from the last stage of a transformers backbone.
 
@@ -145,6 +169,7 @@ class Backbone(nn.Module):
                 "knows, such as 'resnet'; update transformers, or correct the backbone in config.json"
             )
         self.body = AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
+        _make_fast(self.body)
         self.channels, self.stride = self._probe()
         if frozen_norm:
             _replace_batch_norms(self.body)
