@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_packages_that_are_missing_or_too_old_are_problems(monkeypatch):
 def test_paths_of_a_configuration(config_file, tmp_path):
     real, other = "DATASETS.VISUAL_GENOME.", "DATASETS.SYNTHETIC_GENOME."
     found = check(
-        *(f"{real}IMAGES", f"['{TINY / 'images'}', '{tmp_path / 'none'}']"),
+        *(f"{real}IMAGES", [str(TINY / "images"), str(tmp_path / "none")]),
         *(f"{real}VG_ATTRIBUTE_H5", ""),
         *(f"{real}MAPPING_DICTIONARY", tmp_path),
         *(f"{other}IMAGE_DATA", tmp_path / "unused.json"),
@@ -117,12 +118,20 @@ def test_trial_that_fails_is_a_problem(monkeypatch):
 
 
 def test_names_of_users_and_machines_are_left_out(monkeypatch):
-    monkeypatch.setattr(environment, "expand", lambda path: "/home/ada")
+    home = str(Path("/home/ada"))
+    monkeypatch.setattr(environment, "expand", lambda path: home)
     monkeypatch.setattr(environment.platform, "node", lambda: "engine")
-    text = "/home/ada/vg, /home/adam/vg, /data/ada/vg /scratch/ada; Canada engine engineer"
-    assert anonymous(text) == "~/vg, /home/adam/vg, /data/USER/vg /scratch/USER; Canada HOST engineer"
+    text = f"{home}/vg, {home}m/vg, /data/ada/vg /scratch/ada; Canada engine engineer"
+    assert anonymous(text) == f"~/vg, {home}m/vg, /data/USER/vg /scratch/USER; Canada HOST engineer"
     monkeypatch.setattr(environment, "expand", lambda path: "/")  # of a user without a home
     assert anonymous("/data/vg") == "/data/vg"
+
+
+def test_torch_that_cannot_be_imported_is_a_problem(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = check(train=True)
+    assert found["torch"][0] == "problem" and found["torch"][2] == "install torch again"
+    assert "processor" not in found
 
 
 def test_command(capsys, tmp_path):

@@ -103,14 +103,13 @@ def _devices() -> Iterator[Finding]:
     threads = torch.get_num_threads()
     text = f"{threads}, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'is not set')}"
     yield _judge(threads <= cores, "threads", text, f"more than cores are slow: set OMP_NUM_THREADS={cores}")
+    build = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
     for i in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(i)
         memory = f"{gpu.total_memory / _GIB:.1f} GiB, compute capability {gpu.major}.{gpu.minor}"
-        yield Finding("ok", f"cuda:{i}", f"{gpu.name}, {memory}, CUDA {torch.version.cuda}")
+        yield Finding("ok", f"cuda:{i}", f"{gpu.name}, {memory}, {build}")
     if not torch.cuda.device_count():
-        text = (
-            f"no GPU; torch is built for {f'CUDA {torch.version.cuda}' if torch.version.cuda else 'the CPU'}"
-        )
+        text = f"no GPU; torch is built for {'the CPU' if build == 'CUDA None' else build}"
         advice = "nvidia-smi is there: install a torch for its driver (https://pytorch.org/get-started)"
         yield _judge(shutil.which("nvidia-smi") is None, "cuda", text, advice)
     if torch.backends.mps.is_available():
@@ -223,7 +222,7 @@ def _trial() -> Finding:
     from speaq.tools.scenes import generate_dataset
 
     start, advice = time.perf_counter(), "speaq demo shows the whole log of a training"
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         data = generate_dataset(Path(folder, "data"), num_images=8, num_val=2, num_test=1)
         run = Path(folder, "run")
         command = [sys.executable, "-P", "-m", "speaq", "train", "--config-file", str(CONFIG)]
