@@ -21,7 +21,9 @@ def ignored_defaults(*groups: str) -> dict[str, Any]:
     """
     text = files("speaq.config").joinpath("ignored_keys.yaml").read_text(encoding="utf-8")
     tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return {key: default for group in groups or tree for key, default in flatten(tree[group])}
+    return {
+        key: default for group in groups or ("REPORTED", "SILENT") for key, default in flatten(tree[group])
+    }
 
 
 def read_like(default: Any, value: object) -> Any:

@@ -17,7 +17,7 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from packaging.requirements import Requirement
 
@@ -226,19 +226,12 @@ def _trial() -> Finding:
         data = generate_dataset(Path(folder, "data"), num_images=8, num_val=2, num_test=1)
         run = Path(folder, "run")
         command = [sys.executable, "-P", "-m", "speaq", "train", "--config-file", str(CONFIG)]
-        command += [
-            "SOLVER.MAX_ITER=4",
-            "SOLVER.IMS_PER_BATCH=4",
-            "SOLVER.WARMUP_ITERS=1",
-            "TEST.EVAL_PERIOD=0",
-        ]
-        command += ["SOLVER.LOG_PERIOD=1", f"OUTPUT_DIR={run}"]
-        for key, path in data.settings.items():
-            command.append(f"DATASETS.VISUAL_GENOME.{key}={path}")
+        command += [f"OUTPUT_DIR={run}", "SOLVER.MAX_ITER=4", "SOLVER.IMS_PER_BATCH=4", "SOLVER.LOG_PERIOD=1"]
+        command += ["SOLVER.WARMUP_ITERS=1", "TEST.EVAL_PERIOD=0"]
+        command += [f"DATASETS.VISUAL_GENOME.{key}={path}" for key, path in data.settings.items()]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": TRAINING_SECONDS}
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=TRAINING_SECONDS, check=False
-            )
+            done = subprocess.run(command, check=False, **options)
         except subprocess.TimeoutExpired:
             return Finding("problem", "training", f"not finished after {TRAINING_SECONDS} seconds", advice)
         if done.returncode:
