@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
+from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
 
 from speaq.errors import SpeaqError, printable
 from speaq.files import expand
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
 
-AtLeastOne = validators.Number(gte=1)
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -26,9 +26,9 @@ def predict(
     model: str,
     list_file: Annotated[Path | None, Parameter(name="--list")] = None,
     output_dir: Path = Path("predictions"),
-    top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
+    top: NonNegativeInt = 10,
     score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.05,
-    keep: Annotated[int | None, Parameter(validator=AtLeastOne)] = None,
+    keep: PositiveInt | None = None,
     format_: Annotated[Literal["json", "jsonl"], Parameter(name="--format")] = "json",
     draw: bool = True,
     picture: Literal["png", "svg", "jpg"] = "png",
@@ -36,9 +36,9 @@ def predict(
     resume: bool = False,
     device: str = "cpu",
     dtype: Precision = "float32",
-    batch_size: Annotated[int | None, Parameter(validator=AtLeastOne)] = None,
-    max_pixels: Annotated[int, Parameter(validator=AtLeastOne)] = 178_956_970,
-    every: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
+    batch_size: PositiveInt | None = None,
+    max_pixels: PositiveInt = 178_956_970,
+    every: PositiveFloat | None = None,
 ) -> None:
     """Predict the scene graphs of images, print them, and write them as JSON files and drawings.
 

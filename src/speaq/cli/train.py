@@ -122,7 +122,7 @@ def _rescore(
 ) -> None:
     """Score files of predictions on the data set of a configuration or in a folder."""
     from speaq.config import load_config
-    from speaq.tools.doctor.sources import find_sources
+    from speaq.tools.data_check.sources import find_sources
     from speaq.tools.report.rescore import rescore
 
     if data is None:

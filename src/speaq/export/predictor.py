@@ -3,6 +3,7 @@
 Shape letters: see `speaq.structures`.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -151,9 +152,13 @@ class OnnxPredictor:
 def require(name: str) -> Any:
     """Import a module of the extra "onnx".
 
+    From 1.29 on, onnxruntime writes an identifier to the home folder and reports its use to Microsoft unless
+    ORT_DISABLE_TELEMETRY is set before it is imported, and so it is set to 1 if it has no value yet.
+
     Raises:
         SpeaqError: it is not installed.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return import_module(name)
     except ImportError as error:
@@ -169,6 +174,8 @@ def open_session(
         SpeaqError: onnxruntime is not installed, or cannot read the file.
     """
     runtime = require("onnxruntime")
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        runtime.disable_telemetry_events()  # Windows does not read the variable
     if not path.is_file():
         raise SpeaqError(f"{path}: no such ONNX file; write one with speaq export")
     options = runtime.SessionOptions()
