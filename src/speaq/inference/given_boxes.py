@@ -11,9 +11,9 @@ such as ground truth or the output of a detector, every query is compared with e
   predicate queries that have this predicate among their K best, and i is not j.
 
 The relations of the graph are these triples of a pair and a predicate, sorted by subject score · object
-score · P(predicate | i, j), at most as many as the network predicts without given boxes, P · K. Assigning
-each query to its best pair alone, or IoU in the place of GIoU, is less accurate; docs/evaluation.md has
-measurements.
+score · P(predicate | i, j), at most as many as the network predicts without given boxes, P · K.
+docs/evaluation.md compares this rule with others: one with IoU in the place of GIoU, and one in which each
+query relates its best pair alone.
 
 Shape letters: see `speaq.structures`, with N given boxes; K: predicates kept per query (TEST.NUM_REL).
 """
