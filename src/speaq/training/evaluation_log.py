@@ -18,7 +18,7 @@ from speaq.evaluation.results import (
 )
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-from speaq.training.logs import FOR_FILES, console, write_metrics
+from speaq.training.logs import FOR_FILES, results_console, write_metrics
 from speaq.training.module import SceneGraphModule
 
 logger = logging.getLogger("speaq.training")
@@ -66,7 +66,7 @@ class EvaluationLog(L.Callback):
 def print_results(
     name: str, results: dict[str, Any], vocabulary: Vocabulary, predicate_counts: Sequence[int] | np.ndarray
 ) -> None:
-    """Print the results on a data set as tables on the terminal.
+    """Print the results on a data set as tables on the standard output.
 
     Args:
         name: name of the data set.
@@ -75,6 +75,7 @@ def print_results(
         predicate_counts: (R,) relations in the training data, or empty.
     """
     counts = np.array(predicate_counts) if len(predicate_counts) else None
+    console = results_console()
     console.rule(name)
     console.print(results_table(results))
     console.print(predicate_table(results, vocabulary.predicates, predicate_counts=counts))

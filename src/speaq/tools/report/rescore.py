@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 from torchmetrics import Metric
 
@@ -40,6 +39,7 @@ from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
 from speaq.tools.report.run import evaluated_set
 from speaq.training.logs import console as log
+from speaq.training.logs import results_console
 
 
 class Rescored(NamedTuple):
@@ -255,9 +255,7 @@ def _score(
 
 def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
     """Tables on standard output."""
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # tables are not cut in files and pipes
+    console = results_console()
     if comparison is not None:
         first = scored[0].predictions
         console.print(Text(f"{first.dataset}, {_modes(scored)}, {len(first)} images"))
