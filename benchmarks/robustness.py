@@ -9,7 +9,7 @@ in OUTPUT_DIR under its own name must be complete. Each training that came to it
 weights and the same best model as one that was never interrupted, bit for bit, and no other files. All
 processes are forked from one that has imported everything.
 
-``steps`` trains for many steps, and prints memory, open files, threads and the size of OUTPUT_DIR every 1,000.
+``steps`` trains for many steps, and prints memory, open files, threads and the sizes of files every 1,000.
 """
 
 import argparse

@@ -5,7 +5,6 @@ import os
 import runpy
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
@@ -52,11 +51,7 @@ def _call(call: Callable[[], object], environment: dict[str, str], log: Path) ->
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
-    try:
-        call()
-    except Exception:
-        traceback.print_exc()
-        sys.exit(1)
+    call()
 
 
 def run_script(arguments: Sequence[str]) -> None:
