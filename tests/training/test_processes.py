@@ -184,13 +184,13 @@ def test_the_evaluation_on_two_processes_is_that_on_one(config_file, mix, two, m
 
 
 def flat(content, prefix="") -> dict[str, object]:
-    """Nested results by path."""
+    """Nested figures by path; NaN for null."""
     if isinstance(content, dict):
         items = content.items()
     elif isinstance(content, list):
         items = enumerate(content)
     else:
-        return {prefix: content}
+        return {} if isinstance(content, str) else {prefix: math.nan if content is None else content}
     return {key: value for name, part in items for key, value in flat(part, f"{prefix}/{name}").items()}
 
 
