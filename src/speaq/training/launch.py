@@ -33,7 +33,12 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.checkpoints import Checkpoints, newest_checkpoint, published_checkpoint
+from speaq.training.checkpoints import (
+    Checkpoints,
+    newest_checkpoint,
+    published_checkpoint,
+    remove_unfinished,
+)
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
 from speaq.training.evaluation_log import EvaluationLog
@@ -80,6 +85,8 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     trainer = build_trainer(config, cluster, callbacks, loggers=build_loggers(config))
     with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
         start_log(config, trainer)
+        if trainer.is_global_zero:
+            remove_unfinished(output_dir)
         module = _train(config, trainer, resume_from)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
