@@ -77,8 +77,8 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     checkpoints = Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep)
     callbacks = [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
-        EvaluationLog(output_dir=output_dir),
         checkpoints,
+        EvaluationLog(output_dir=output_dir),  # after the best model is saved
         TrainingProgress(max_iter=solver.max_iter),
         StopSignals(checkpoints),
     ]
