@@ -13,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from speaq.errors import SpeaqError
+from speaq.files import regular
 
 if TYPE_CHECKING:
     import torch
@@ -264,7 +265,7 @@ def _opened(file: Path | bytes | Image.Image) -> Iterator[Image.Image]:
         if isinstance(file, Image.Image):
             yield file
         else:
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else regular(file)) as image:
                 yield image
     except Image.DecompressionBombError as error:
         raise SpeaqError(

@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import CONFIDENCES, read_arrays
+from speaq.data.vg_arrays import CONFIDENCES, DAMAGE, read_arrays
 from speaq.data.vg_ranges import Ranges
 from speaq.errors import SpeaqError
+from speaq.files import check_stored
 from speaq.structures import Vocabulary
 
 
@@ -90,8 +91,9 @@ def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
         if CONFIDENCES not in file:
             return None
         try:
+            check_stored(file[CONFIDENCES])
             values = np.asarray(file[CONFIDENCES], dtype=np.float32).reshape(-1)
-        except (OSError, TypeError, ValueError) as error:
+        except DAMAGE as error:
             raise SpeaqError(f"{path}: '{CONFIDENCES}' cannot be read as numbers ({error}).") from error
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
     if len(values) != num_relations or len(bad):
