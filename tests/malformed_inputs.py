@@ -491,8 +491,10 @@ FILES: dict[str, dict[str, Any]] = {
         ]
     },
     "cvat": {
-        "annotations.xml": "<?xml version='1.0'?>\n<annotations>\n<image id='0' name='a.jpg' width='40' height='30'>"
-        "<box label='man' xtl='1' ytl='2' xbr='20' ybr='20'><attribute name='relations'>has 2</attribute></box>"
+        "annotations.xml": "<?xml version='1.0'?>\n<annotations>\n"
+        "<image id='0' name='a.jpg' width='40' height='30'>"
+        "<box label='man' xtl='1' ytl='2' xbr='20' ybr='20'>"
+        "<attribute name='relations'>has 2</attribute></box>"
         "<box label='hat' xtl='5' ytl='2' xbr='20' ybr='20'></box></image></annotations>\n"
     },
     "openimages": {

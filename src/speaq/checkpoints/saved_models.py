@@ -136,7 +136,7 @@ def _limited(elements: int) -> Iterator[None]:
     Raises:
         ValueError: in the block, before the memory of parameters and buffers is used.
     """
-    limit, built, thread = 2 * elements + 2**20, 0, threading.get_ident()
+    limit, built, thread = 2 * elements + 2**16, 0, threading.get_ident()
 
     def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
         nonlocal built

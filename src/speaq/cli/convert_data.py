@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+from speaq.errors import printable
+
 if TYPE_CHECKING:
     from speaq.tools.convert import ConvertedDataset
 
@@ -102,7 +104,9 @@ def convert(
         object_aliases=object_aliases,
         predicate_aliases=predicate_aliases,
     )
-    sys.stdout.write(_summary(conversion) + (_section(conversion) if target_format == "vg" else ""))
+    sys.stdout.write(
+        printable(_summary(conversion)) + (_section(conversion) if target_format == "vg" else "")
+    )
 
 
 def _summary(conversion: "ConvertedDataset") -> str:

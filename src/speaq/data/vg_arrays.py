@@ -13,7 +13,7 @@ import numpy as np
 from speaq.data.finding_kinds import Severity
 from speaq.data.findings import Example, Findings
 from speaq.data.vg_ranges import ImageRows, find_image_rows
-from speaq.files import check_stored
+from speaq.files import check_stored, regular
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 """What h5py raises for damaged files."""
@@ -96,7 +96,7 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
     ``optional`` arrays are the attributes and the boxes of the frame that is not read.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(regular(path), "r")
         keys = set(file)
     except (OSError, RuntimeError) as error:
         found = str(error) if path.is_file() else "there is no such file"
@@ -129,7 +129,7 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
 def count_rows(path: Path) -> int | None:
     """How many images the file has, None where that is not known; nothing is reported."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(regular(path), "r") as file:
             arrays = [file[key] for key in ("split", "img_to_first_box") if key in file]
             shapes = [array.shape for array in arrays if isinstance(array, h5py.Dataset)]
             return next((shape[0] for shape in shapes if shape), None)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 from torchmetrics import Metric
 
 from speaq.config import Config
+from speaq.console import PlainConsole
 from speaq.data.build import TrainingStatistics, load_statistics
 from speaq.data.sources import load_sources, places
 from speaq.data.visual_genome import EmptySplitError, VisualGenome
@@ -195,7 +195,7 @@ def _score(
 
 def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
     """Tables on standard output."""
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = PlainConsole()
     if not console.is_terminal:
         console.width = 200  # tables are not cut in files and pipes
     if comparison is not None:
