@@ -144,6 +144,8 @@ class Backbone(nn.Module):
                 f"a backbone of model_type {model_type!r}: expected one that the installed transformers "
                 "knows, such as 'resnet'; update transformers, or correct the backbone in config.json"
             )
+        if "use_pretrained_backbone" in values:  # of timm, which would download weights
+            values["use_pretrained_backbone"] = False
         self.body = AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
         self.channels, self.stride = self._probe()
         if frozen_norm:
