@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -112,11 +111,9 @@ def load_pretrained(cls: type[ModelT], source: str | Path, *, revision: str | No
     try:
         with _limited(sum(tensor.numel() for tensor in state.values())):
             model = cls(config)
-    except (
-        ImportError,
-        StrictDataclassError,
-        *DAMAGE,
-    ) as error:  # what transformers and torch raise for values that do not fit
+    except SpeaqError as error:
+        raise SpeaqError(f"{folder / CONFIG_FILE}: {error}") from error
+    except (ImportError, *DAMAGE) as error:  # of transformers and torch, for values that do not fit
         reason = str(error).strip().partition("\n")[0]
         raise SpeaqError(f"{folder / CONFIG_FILE}: not a model that can be built ({reason})") from error
     try:

@@ -4,11 +4,11 @@
 names are in every saved model.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speaq.model.dropout import Dropout, DropoutAttention
+from speaq.model.dropout import DropoutAttention, DropoutReLU
+from speaq.model.linear import Linear
 
 
 class Attention(nn.Module):
@@ -26,10 +26,10 @@ class Attention(nn.Module):
         key_dim = key_dim or hidden_dim
         self.num_heads = num_heads
         self.dropout = dropout
-        self.query = nn.Linear(hidden_dim, hidden_dim)
-        self.key = nn.Linear(key_dim, hidden_dim)
-        self.value = nn.Linear(key_dim, hidden_dim)
-        self.output = nn.Linear(hidden_dim, hidden_dim)
+        self.query = Linear(hidden_dim, hidden_dim)
+        self.key = Linear(key_dim, hidden_dim)
+        self.value = Linear(key_dim, hidden_dim)
+        self.output = Linear(hidden_dim, hidden_dim)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor | None = None) -> Tensor:
         """Attend to the keys.
@@ -62,10 +62,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, *, hidden_dim: int, feedforward_dim: int, dropout: float = 0.0):
         super().__init__()
-        self.expand = nn.Linear(hidden_dim, feedforward_dim)
-        self.contract = nn.Linear(feedforward_dim, hidden_dim)
-        self.dropout = Dropout(dropout)
+        self.expand = Linear(hidden_dim, feedforward_dim)
+        self.contract = Linear(feedforward_dim, hidden_dim)
+        self.relu = DropoutReLU(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to x (..., D)."""
-        return self.contract(self.dropout(torch.relu(self.expand(x))))
+        return self.contract(self.relu(self.expand(x)))

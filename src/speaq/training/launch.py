@@ -107,6 +107,7 @@ def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> Scen
     for dataset in [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]:
         dataset.check_images()
     model = Speaq(model_config(config, vocabulary, statistics.predicate_counts))
+    model.set_gradient_checkpointing(config.solver.gradient_checkpointing)
     if resume_from is None:
         load_initial_weights(model, config)
     else:
