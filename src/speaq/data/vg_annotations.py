@@ -91,8 +91,11 @@ def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
         if CONFIDENCES not in file:
             return None
         try:
-            check_stored(file[CONFIDENCES])
-            values = np.asarray(file[CONFIDENCES], dtype=np.float32).reshape(-1)
+            array = file[CONFIDENCES]
+            if not isinstance(array, h5py.Dataset):
+                raise TypeError("it is not an array")
+            check_stored(array)
+            values = np.asarray(array, dtype=np.float32).reshape(-1)
         except DAMAGE as error:
             raise SpeaqError(f"{path}: '{CONFIDENCES}' cannot be read as numbers ({error}).") from error
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
