@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from speaq.model.linear import Linear, PointwiseConv2d
+from speaq.model.linear import Linear, PointwiseConv2d, convolutional_attention
 
 
 def gradients(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
@@ -49,3 +49,20 @@ def test_pointwise_convolution_equals_torch(stride):
     x = torch.randn(2, 64, 30, 21).to(memory_format=torch.channels_last)
     for value, expected in zip(gradients(fast, x), gradients(plain, x), strict=True):
         torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_convolutional_attention_equals_torch(masked):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(2, 90, 48), torch.randn(2, 70, 48), torch.randn(2, 70, 48)
+    valid = torch.ones(2, 70, dtype=torch.bool)
+    valid[1, 50:] = not masked
+
+    def split(x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (3, 16)).transpose(1, 2)
+
+    expected = nn.functional.scaled_dot_product_attention(
+        split(q), split(k), split(v), attn_mask=valid[:, None, None]
+    )
+    attended = convolutional_attention(q, k, v, valid if masked else None, 3)
+    torch.testing.assert_close(attended, expected.transpose(1, 2).flatten(2), rtol=1e-5, atol=1e-5)

@@ -23,6 +23,9 @@ _INTEGERS = "iufb"  # are converted to int64; arrays of other kinds keep their t
 CONFIDENCES = "relation_confidences"
 """Name of the optional array (M,) that says how certain each relation is, in 0..1."""
 
+SOURCES = "relation_sources"
+"""Name of the optional array (M,) of texts: who or what made each relation; empty where not known."""
+
 
 class _Format(NamedTuple):
     """What the rows of an array stand for, its columns (None: any number) and its NumPy kinds."""
@@ -46,6 +49,7 @@ _FORMATS = {
     "other_boxes": _Format("boxes", 4, "iuf", severity="warning"),
     "attributes": _Format("boxes", None, "iu", severity="warning"),
     CONFIDENCES: _Format("relations", kinds="iuf", severity="note"),
+    SOURCES: _Format("relations", kinds="U", severity="note"),
 }
 
 
@@ -137,6 +141,11 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
+def read_texts(data: Any) -> np.ndarray:
+    """The texts of an HDF5 array, in UTF-8 and of fixed or variable length."""
+    return np.asarray(data.asstr()[()], dtype=str)
+
+
 def _required() -> list[str]:
     return [name for name, array in _FORMATS.items() if array.severity == "error"]
 
@@ -152,8 +161,11 @@ def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings
         data = file.get(key)
         if isinstance(data, h5py.Dataset):
             check_stored(data)
-            read = data.dtype.kind in expected.kinds
-            values = np.asarray(data[()]) if read else np.empty(0, data.dtype)
+            is_text = h5py.check_string_dtype(data.dtype) is not None
+            if ("U" if is_text else data.dtype.kind) in expected.kinds:
+                values = read_texts(data) if is_text else np.asarray(data[()])
+            else:
+                values = np.empty(0, data.dtype)
         else:
             code, found = "array-missing", f"only {', '.join(file) or 'an empty file'}"
     except DAMAGE as error:

@@ -4,11 +4,12 @@
 names are in every saved model.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speaq.model.dropout import DropoutAttention, DropoutReLU
-from speaq.model.linear import Linear
+from speaq.model.linear import Linear, can_use_onednn, convolutional_attention
 
 
 class Attention(nn.Module):
@@ -43,11 +44,19 @@ class Attention(nn.Module):
         Returns:
             (B, n, D).
         """
-        q, k, v = (self._split_heads(x) for x in (self.query(query), self.key(key), self.value(value)))
-        mask = None if valid is None else valid[:, None, None, :]
+        q, k, v = self.query(query), self.key(key), self.value(value)
         dropout = self.dropout if self.training else 0.0
+        if dropout == 0 and can_use_onednn(q):
+            return self.output(convolutional_attention(q, k, v, valid, self.num_heads))
+        q, k, v = (self._split_heads(x) for x in (q, k, v))
+        mask = None if valid is None else valid[:, None, None, :]
         if dropout and q.device.type == "cpu":
             attended = DropoutAttention.apply(q, k, v, mask, dropout)
+        elif q.device.type == "cpu" and q.dtype == torch.bfloat16:
+            # scaled_dot_product_attention multiplies bfloat16 at the speed of float32 on CPUs.
+            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+            scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+            attended = scores.softmax(-1) @ v
         else:
             attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.output(attended.transpose(1, 2).flatten(2))

@@ -78,6 +78,7 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
         predicates=annotations.predicates,
         attributes=valid.attributes,
         confidences=annotations.confidences,
+        sources=annotations.sources,
     )
     write_json(repaired.image_data, _image_entries(check))
     write_dictionary(repaired.dictionary, valid.vocabulary, other=check.dictionary.content)
