@@ -7,9 +7,9 @@ Each measurement runs in a process of its own, in which one version is imported;
 other work on the machine meets both. The minimum and the median over the rounds are printed, and U, the time
 of one product of two 1536 x 1536 float32 matrices, by which machines can be compared.
 
-The model is that of the paper with a ResNet-50 (D 256, 6 + 6 layers, 300 x 2 queries) and random weights. A step
-has two images of 320 x 320 pixels, a sum of squares as loss, and AdamW. A prediction has images of 480 x 640
-pixels, which are not resized.
+The model is that of the paper with a ResNet-50 (D 256, 6 + 6 layers, 300 x 2 queries) and random weights. A
+step has two images of 320 x 320 pixels, a sum of squares as loss, and AdamW. A prediction has images of 480 x
+640 pixels, which are not resized.
 """
 
 import argparse

@@ -21,6 +21,7 @@ from speaq.evaluation.formats.triplets import (
     read_records,
     to_pixels,
 )
+from speaq.files import regular
 from speaq.images import SUFFIXES
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
@@ -106,7 +107,7 @@ def _files(source: Path) -> list[Path]:
 
 def _has_triplets(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return b'"triplets"' in file.read(_HEAD)
     except OSError:
         return False
