@@ -35,8 +35,8 @@ from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
 from speaq.tools.convert import convert_dataset
-from speaq.tools.doctor.check import check_dataset
-from speaq.tools.doctor.sources import find_sources
+from speaq.tools.data_check.check import check_dataset
+from speaq.tools.data_check.sources import find_sources
 from speaq.tools.training_log.reading import read_history
 from tiny_model import tiny_config
 

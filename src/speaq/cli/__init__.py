@@ -14,6 +14,7 @@ from speaq.cli.bench import bench
 from speaq.cli.convert import convert
 from speaq.cli.data import app as data_app
 from speaq.cli.demo import demo
+from speaq.cli.doctor import doctor
 from speaq.cli.export import export
 from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
@@ -33,7 +34,7 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for command in (demo, train, evaluate, predict, bench, convert, export):
+for command in (demo, train, evaluate, predict, bench, convert, export, doctor):
     app.command(command)
 app.command(data_app)
 app.command(plot_app)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
+from cyclopts.types import NonNegativeInt, PositiveInt
 
 from speaq.errors import printable
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from speaq.tools.convert import ConvertedDataset
 
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lt=1))]
-Limit = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
-Least = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 
 def convert(
@@ -53,10 +52,10 @@ def convert(
     val_share: Share = 0.0,
     test_share: Share = 0.0,
     seed: int = 0,
-    num_objects: Limit = None,
-    num_predicates: Limit = None,
-    min_object_count: Least = 0,
-    min_predicate_count: Least = 0,
+    num_objects: PositiveInt | None = None,
+    num_predicates: PositiveInt | None = None,
+    min_object_count: NonNegativeInt = 0,
+    min_predicate_count: NonNegativeInt = 0,
     mapping: Path | None = None,
     object_aliases: Path | None = None,
     predicate_aliases: Path | None = None,

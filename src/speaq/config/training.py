@@ -155,7 +155,7 @@ class Evaluation(Section):
     metrics: Several[Choice[Literal["pooled", "pairs", "relative", "scores", "openimages"]]] = ()
     """Additional groups of metrics: pooled, pairs, relative, scores, openimages."""
     mode: Choice[Literal["sgdet", "sgcls", "predcls", "phrdet"]] = "sgdet"
-    """Task: sgcls and predcls expect ground-truth boxes; phrdet compares the union of both boxes."""
+    """Task: sgcls and predcls give the model the true boxes; phrdet compares the union of both boxes."""
     num_rel: Count = 1
     """Predicates kept per query."""
     pnms: Flag = False

@@ -12,8 +12,8 @@ from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.tools.convert import convert_dataset
 from speaq.tools.convert.formats import FORMATS
-from speaq.tools.doctor.check import check_dataset
-from speaq.tools.doctor.sources import Source
+from speaq.tools.data_check.check import check_dataset
+from speaq.tools.data_check.sources import Source
 
 WRITTEN = [
     one.name

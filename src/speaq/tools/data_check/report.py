@@ -16,8 +16,8 @@ from speaq.data.findings import SEVERITIES, Finding
 from speaq.data.visual_genome import SPLITS
 from speaq.errors import printable
 from speaq.files import replacing
-from speaq.tools.doctor.check import DatasetCheck
-from speaq.tools.doctor.mix import check_mix
+from speaq.tools.data_check.check import DatasetCheck
+from speaq.tools.data_check.mix import check_mix
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MAX_CLASSES = 8  # classes that are shown

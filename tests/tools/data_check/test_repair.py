@@ -11,9 +11,9 @@ from damaged_dataset import error_counts, open_strictly
 from dataset_damages import DAMAGES
 from speaq.config import load_config
 from speaq.errors import SpeaqError
-from speaq.tools.doctor.check import check_dataset
-from speaq.tools.doctor.repair import list_changes, write_repaired, write_settings
-from speaq.tools.doctor.sources import sources_of_config
+from speaq.tools.data_check.check import check_dataset
+from speaq.tools.data_check.repair import list_changes, write_repaired, write_settings
+from speaq.tools.data_check.sources import sources_of_config
 
 
 def repaired(damaged, tmp_path, **options):

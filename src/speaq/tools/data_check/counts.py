@@ -18,7 +18,7 @@ from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-from speaq.tools.doctor.sources import Source
+from speaq.tools.data_check.sources import Source
 
 
 def count_splits(annotations: AnnotationArrays, vocabulary: Vocabulary) -> dict[str, ClassCounts]:

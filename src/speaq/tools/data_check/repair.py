@@ -14,8 +14,8 @@ from speaq.data.vg_writer import (
     write_json,
 )
 from speaq.errors import SpeaqError
-from speaq.tools.doctor.check import DatasetCheck
-from speaq.tools.doctor.sources import Source
+from speaq.tools.data_check.check import DatasetCheck
+from speaq.tools.data_check.sources import Source
 
 _ANNOTATIONS, _IMAGE_LIST, _DICTIONARY = "annotations.h5", "image_data.json", "dicts.json"
 

@@ -12,7 +12,7 @@ from speaq.data.vg_arrays import CONFIDENCES, SOURCES, RawArrays
 from speaq.data.vg_dictionary import Dictionary
 from speaq.data.vg_ranges import Ranges
 from speaq.structures import Vocabulary
-from speaq.tools.doctor.annotations import Faults, frames_disagree
+from speaq.tools.data_check.annotations import Faults, frames_disagree
 
 Reasons = dict[str, np.ndarray]
 """Why rows are left out, in words, and which (rows,) bool; only the first reason of a row is counted."""
