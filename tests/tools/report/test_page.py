@@ -154,7 +154,7 @@ def test_page_escapes_names(page):
 
 
 def test_page_escapes_ids_and_control_characters(report, evaluated, tmp_path):
-    names = ('"><script>alert(3)</script>\x1b[31m', "\ud800", "\x00")
+    names = ('"><script>alert(3)</script>\x1b[31m', "cup", "\x00")
     best = [replace(evaluated.best[0], image_id='"><script>\x1b]0;title\x07')]
     sets = [replace(evaluated, best=best, vocabulary=Vocabulary(names, VOCABULARY.predicates), name=names[0])]
     write_report(tmp_path / "a.html", replace(report, title=names[0], sets=sets))
