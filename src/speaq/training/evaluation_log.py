@@ -41,9 +41,7 @@ class EvaluationLog(L.Callback):
         batches = trainer.global_step * trainer.accumulate_grad_batches
         due = batches > 0 and batches % trainer.val_check_interval == 0 and pl_module.evaluation.datasets
         if due and trainer.strategy.broadcast(self._evaluated_iteration() != trainer.global_step - 1):
-            logger.info(
-                "repeating the interrupted evaluation of iteration %d", trainer.global_step - 1
-            )
+            logger.info("repeating the interrupted evaluation of iteration %d", trainer.global_step - 1)
             loop = trainer.fit_loop.epoch_loop.val_loop
             loop.restarting = False
             trainer.validating = True

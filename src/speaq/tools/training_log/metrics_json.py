@@ -1,11 +1,11 @@
 """Reads ``metrics.json``: one JSON object per line, as Detectron2 and our training write it."""
 
-import json
 import math
 import re
 from collections.abc import Iterable
 from typing import Any
 
+from speaq.files import parse_json
 from speaq.tools.training_log.history import TrainingHistory, parse_metric
 
 _DETECTRON2_KINDS = {"SGRecall": "R", "SGMeanRecall": "mR", "SGZeroShotRecall": "zR"}
@@ -35,11 +35,11 @@ def canonical_metric(name: str) -> str:
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
-        entry = json.loads(line)
+        entry = parse_json(line)
     except ValueError:
         return None
     iteration = entry.get("iteration") if isinstance(entry, dict) else None
-    return entry if type(iteration) is int and iteration >= 0 else None
+    return entry if type(iteration) is int and 0 <= iteration < 2**63 else None
 
 
 def _add(entry: dict[str, Any], history: TrainingHistory) -> None:
@@ -47,7 +47,9 @@ def _add(entry: dict[str, Any], history: TrainingHistory) -> None:
     if "rank_data_time" in entry:  # only Detectron2 logs it
         history.weighted_terms = True
     numbers = {
-        name: value for name, value in entry.items() if value is None or isinstance(value, int | float)
+        name: value
+        for name, value in entry.items()
+        if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
     }
     metrics = {name: metric for name in numbers if (metric := parse_metric(name)) is not None}
     # Detectron2 writes AP in percent; we write it in 0..1 and always together with R@k.

@@ -1,6 +1,5 @@
 """Reads the files of a training: log.txt, and the metrics.json and results.json beside it."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from speaq.errors import SpeaqError
+from speaq.files import parse_json, regular
 from speaq.tools.training_log.history import Metric, TrainingHistory, parse_metric
 from speaq.tools.training_log.log_txt import read_log
 from speaq.tools.training_log.metrics_json import read_metrics
@@ -137,7 +137,7 @@ def _name_dataset(history: TrainingHistory, dataset: str) -> None:
 def _add_results(history: TrainingHistory, path: Path) -> None:
     """Take the recall of every predicate from results.json, if it belongs to an evaluation in the log."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(regular(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return  # results.json is optional
     if not isinstance(content, dict) or type(content.get("iteration")) is not int:
