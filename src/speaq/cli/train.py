@@ -51,6 +51,7 @@ def evaluate(
     data: Path | None = None,
     box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
     adjust: float | None = None,
+    convention: Literal["speaq", "scene-graph-benchmark"] | None = None,
     num_gpus: int | None = None,
     dist_url: str = "",
 ) -> None:
@@ -69,6 +70,8 @@ def evaluate(
         data: with --predictions: folder of the data set, instead of --config-file.
         box_scale: with --predictions: unit of the boxes of triplets; 1 and 1000 are the size of the image.
         adjust: with --predictions: strength tau of a logit adjustment by the frequency of predicates.
+        convention: scene-graph-benchmark compares boxes and averages images as that evaluator does, for
+            comparison with published results; the same as TEST.CONVENTION.
         num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
         dist_url: port that the processes of several GPUs use.
     """
@@ -78,6 +81,8 @@ def evaluate(
     from speaq.tools.report.run import evaluate_with_report
     from speaq.training import launch
 
+    if convention is not None:
+        overrides = (*overrides, "TEST.CONVENTION", convention)
     if predictions is not None:
         files, after = _split(predictions)
         pairs = [*after, *([] if model is None else [str(model)]), *overrides]

@@ -27,7 +27,13 @@ from speaq.evaluation.formats.triplets import BoxScale
 from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.results import additional, predicate_table, results_dict, results_table
+from speaq.evaluation.results import (
+    additional,
+    predicate_table,
+    results_dict,
+    results_table,
+    task_text,
+)
 from speaq.files import replacing
 from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
@@ -148,7 +154,7 @@ def rescore(
         several = comparison is not None
         path = folder / ("comparison.html" if several else f"{files[0].stem}.html")
         title = f"Predictions for {opened[0].dataset}" if several else f"Predictions of {files[0].name}"
-        facts = {"Task": config.test.mode}
+        facts = {"Task": task_text(config.test.mode, config.test.convention)}
         notes = [
             f"{each.predictions.path.name}: {note}" for each in scored for note in each.predictions.notes
         ]
@@ -199,8 +205,9 @@ def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
     if not console.is_terminal:
         console.width = 200  # tables are not cut in files and pipes
     if comparison is not None:
-        mode = scored[0].results["mode"]
-        console.print(Text(f"{scored[0].predictions.dataset}, {mode}, {len(scored[0].predictions)} images"))
+        first, results = scored[0].predictions, scored[0].results
+        task = task_text(results["mode"], results["convention"])
+        console.print(Text(f"{first.dataset}, {task}, {len(first)} images"))
         console.print(comparison.table())
         return
     console.rule(scored[0].name)
