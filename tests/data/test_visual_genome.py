@@ -118,6 +118,39 @@ def test_invalid_confidences_are_refused(files, values, found):
         files.open()
 
 
+@pytest.mark.parametrize(
+    "texts", [["human", "", "qwen-vl", "", "눈"], np.array([b"human", b"b", b"", b"b", b"b"])]
+)
+def test_sources_of_relations_weight_the_loss_in_training(files, texts):
+    files.image("11.jpg")
+    files.arrays["relation_sources"] = texts
+    assert files.open().confidences is None
+    other = files.open(relation_source_weights={"human": 0.5})
+    assert other.annotation(0).relation_weights.tolist() == [0.5, 1]
+    files.arrays["relation_confidences"] = np.array([0.25, 0.5, 1, 0, 0.75], dtype=np.float32)
+    weighted = files.open(relation_source_weights={"human": 3})
+    assert weighted.annotation(0).relation_weights.tolist() == [0.75, 0.5]
+    assert weighted.confidences.dtype == np.float32
+    same = files.open(relation_source_weights={"human": 1})
+    assert (same.confidences == files.open().confidences).all()
+    with pytest.raises(SpeaqError, match=r"weight for 'qwen'; expected a source of .* \(.*human"):
+        files.open(relation_source_weights={"qwen": 1})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["human"] * 4, "expected a text for each of the 5 relations, found 4"),
+        ([1, 2, 3, 4, 5], "'relation_sources' cannot be read as texts"),
+        ([b"\xff"] * 5, "'relation_sources' cannot be read as texts"),
+    ],
+)
+def test_invalid_sources_are_refused(files, values, message):
+    files.arrays["relation_sources"] = values
+    with pytest.raises(SpeaqError, match=message):
+        files.open()
+
+
 def test_clip_boxes(files):
     files.image("12.jpg")
     assert files.open(clip_boxes=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]

@@ -1,27 +1,25 @@
 """``speaq bench``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter, validators
+from cyclopts.types import PositiveInt
 
 from speaq.errors import SpeaqError
-
-AtLeastOne = Parameter(validator=validators.Number(gte=1))
 
 
 def bench(
     model: str | None = None,
     *,
     config_file: Path | None = None,
-    size: Annotated[tuple[int, int], AtLeastOne] = (600, 800),
-    batch: Annotated[int, AtLeastOne] = 1,
-    runs: Annotated[int, AtLeastOne] = 5,
+    size: tuple[PositiveInt, PositiveInt] = (600, 800),
+    batch: PositiveInt = 1,
+    runs: PositiveInt = 5,
     device: str = "cpu",
     dtype: Literal["float32", "bfloat16"] = "float32",
-    threads: Annotated[int | None, AtLeastOne] = None,
-    objects: Annotated[int, AtLeastOne] = 150,
-    predicates: Annotated[int, AtLeastOne] = 50,
+    threads: PositiveInt | None = None,
+    objects: PositiveInt = 150,
+    predicates: PositiveInt = 50,
 ) -> None:
     """Measure the parameters, computation, time and memory of a model.
 

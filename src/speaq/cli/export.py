@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
+from cyclopts.types import PositiveInt
 
 from speaq.errors import SpeaqError
 
@@ -14,7 +15,7 @@ def export(
     *overrides: str,
     format_: Annotated[Literal["onnx", "torch"], Parameter(name="--format")] = "onnx",
     postprocess: bool = True,
-    num_rel: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
+    num_rel: PositiveInt = 1,
     pixels: Literal["uint8", "float32"] = "uint8",
     int8: bool = False,
     opset: int | None = None,

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import CONFIDENCES, read_arrays
+from speaq.data.vg_arrays import CONFIDENCES, SOURCES, read_arrays, read_texts
 from speaq.data.vg_ranges import Ranges
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
@@ -29,6 +29,8 @@ class AnnotationArrays:
         pairs: (M, 2) int64, rows of ``boxes`` (subject, object), both of the same image.
         predicates: (M,) int32, predicate class from 0.
         confidences: (M,) float32 in 0..1, how certain each relation is; None where the file has none.
+        sources: (M,) str, who or what made each relation, empty where not known; None where the file has
+            none.
     """
 
     split: np.ndarray
@@ -39,6 +41,7 @@ class AnnotationArrays:
     pairs: np.ndarray
     predicates: np.ndarray
     confidences: np.ndarray | None = None
+    sources: np.ndarray | None = None
 
 
 def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> AnnotationArrays:
@@ -77,6 +80,7 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
         pairs=pairs,
         predicates=(predicates - 1).astype(np.int32),
         confidences=_read_confidences(path, len(predicates)),
+        sources=_read_sources(path, len(predicates)),
     )
 
 
@@ -99,6 +103,27 @@ def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
         raise SpeaqError(
             f"{path}: '{CONFIDENCES}': expected a number in 0..1 for each of the {num_relations:,} "
             f"relations, found {found}."
+        )
+    return values
+
+
+def _read_sources(path: Path, num_relations: int) -> np.ndarray | None:
+    """The sources (M,) of a file; None where it has none.
+
+    Raises:
+        SpeaqError: they are not texts, one for each relation.
+    """
+    with h5py.File(path, "r") as file:
+        if SOURCES not in file:
+            return None
+        try:
+            values = read_texts(file[SOURCES]).reshape(-1)
+        except (OSError, TypeError, ValueError, AttributeError) as error:
+            raise SpeaqError(f"{path}: '{SOURCES}' cannot be read as texts ({error}).") from error
+    if len(values) != num_relations:
+        raise SpeaqError(
+            f"{path}: '{SOURCES}': expected a text for each of the {num_relations:,} relations, found "
+            f"{len(values):,}."
         )
     return values
 

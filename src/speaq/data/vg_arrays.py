@@ -21,6 +21,9 @@ _INTEGERS = "iufb"  # are converted to int64; arrays of other kinds keep their t
 CONFIDENCES = "relation_confidences"
 """Name of the optional array (M,) that says how certain each relation is, in 0..1."""
 
+SOURCES = "relation_sources"
+"""Name of the optional array (M,) of texts: who or what made each relation; empty where not known."""
+
 
 class _Format(NamedTuple):
     """What the rows of an array stand for, its columns (None: any number) and its NumPy kinds."""
@@ -44,6 +47,7 @@ _FORMATS = {
     "other_boxes": _Format("boxes", 4, "iuf", severity="warning"),
     "attributes": _Format("boxes", None, "iu", severity="warning"),
     CONFIDENCES: _Format("relations", kinds="iuf", severity="note"),
+    SOURCES: _Format("relations", kinds="U", severity="note"),
 }
 
 
@@ -135,6 +139,11 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
+def read_texts(data: Any) -> np.ndarray:
+    """The texts of an HDF5 array, in UTF-8 and of fixed or variable length."""
+    return np.asarray(data.asstr()[()], dtype=str)
+
+
 def _required() -> list[str]:
     return [name for name, array in _FORMATS.items() if array.severity == "error"]
 
@@ -149,7 +158,7 @@ def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings
     try:
         data = file.get(key)
         if isinstance(data, h5py.Dataset):
-            values = np.asarray(data[()])
+            values = read_texts(data) if h5py.check_string_dtype(data.dtype) else np.asarray(data[()])
         else:
             code, found = "array-missing", f"only {', '.join(file) or 'an empty file'}"
     except _DAMAGE as error:

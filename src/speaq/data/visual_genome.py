@@ -7,7 +7,7 @@ thousand images load in a second or two and take tens of megabytes.
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from speaq.data.image_folders import SUFFIXES, ImageFolders
-from speaq.data.vg_annotations import read_annotations
+from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.data.vg_warnings import warn_of_suspicious_data
@@ -42,6 +42,8 @@ class VisualGenome:
     ``corrupted_images`` (ids) are left out, with ``filter_empty_relations`` also images without relations.
     ``filter_non_overlap`` applies to training only: it leaves out relations whose two boxes do not overlap,
     and then images without relations. ``source`` and ``loss_weight`` are kept in every annotation.
+    In training, the relations of a source (``relation_sources`` in the file) that ``relation_source_weights``
+    names have its weight in the loss, multiplied by their confidence.
     Images with more than ``max_pixels`` pixels are refused.
 
     Attributes:
@@ -52,7 +54,8 @@ class VisualGenome:
         box_offsets: (I + 1,) int64.
         relations: (M, 3) int32, rows (subject, object, predicate), boxes counted within the image.
         relation_offsets: (I + 1,) int64.
-        confidences: (M,) float32, the weights of the relations in the loss; None for 1.
+        confidences: (M,) float32, the weights of the relations in the loss: their confidences multiplied by
+            the weights of their sources; None for 1.
 
     Raises:
         SpeaqError: a file or folder is missing or malformed, or the split has no image.
@@ -74,6 +77,7 @@ class VisualGenome:
         corrupted_images: Sequence[int | str] = (),
         source: str = "real",
         loss_weight: float = 1.0,
+        relation_source_weights: Mapping[str, float] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if split not in SPLITS:
@@ -119,7 +123,11 @@ class VisualGenome:
         self.relation_offsets = np.concatenate(([0], np.cumsum(num_relations)))
         pairs = arrays.pairs[relation_rows] - np.repeat(box_ranges.first, num_relations)[:, None]
         self.relations = np.column_stack((pairs, arrays.predicates[relation_rows])).astype(np.int32)
-        self.confidences = None if arrays.confidences is None else arrays.confidences[relation_rows]
+        weights = arrays.confidences
+        if relation_source_weights and split == "train":
+            factors = _weights_of_sources(annotations_path, arrays, relation_source_weights)
+            weights = factors if weights is None else weights * factors
+        self.confidences = None if weights is None else weights[relation_rows]
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -226,6 +234,23 @@ def boxes_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Whether xyxy boxes (..., 4) share an area (IoU > 0), element by element with broadcasting."""
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     return np.logical_and(high[..., 0] > low[..., 0], high[..., 1] > low[..., 1])
+
+
+def _weights_of_sources(path: Path, arrays: AnnotationArrays, weights: Mapping[str, float]) -> np.ndarray:
+    """The weights (M,) float32 of all relations of a file by their sources.
+
+    Raises:
+        SpeaqError: no relation has a source with a name in ``weights``.
+    """
+    names, numbers = np.unique([] if arrays.sources is None else arrays.sources, return_inverse=True)
+    for name in weights:
+        if name not in names:
+            found = ", ".join(filter(None, names.tolist())) or "none"
+            raise SpeaqError(
+                f"RELATION_SOURCE_WEIGHTS has a weight for {name!r}; expected a source of the relations in "
+                f"{path} ({found})."
+            )
+    return np.array([weights.get(name, 1.0) for name in names.tolist()], dtype=np.float32)[numbers]
 
 
 def _rows_of_split(split: np.ndarray, valid: np.ndarray, name: Split, num_validation: int) -> np.ndarray:

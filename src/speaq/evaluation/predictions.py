@@ -36,6 +36,7 @@ class Predictions:
     Attributes:
         dataset: name of the data set.
         vocabulary: class names.
+        mode: the task, such as "predcls"; None if the file does not name it.
         predicate_counts: (R,) training relations per predicate, or None.
         image_ids: ids of the images, in the order of the graphs.
         sources: source data set of each image.
@@ -69,6 +70,7 @@ class Predictions:
         if (attributes["format"], attributes["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {attributes['format']!r}, version {attributes['version']}")
         self.dataset = str(attributes["dataset"])
+        self.mode = str(attributes["mode"]) if "mode" in attributes else None
         self.vocabulary = Vocabulary(
             tuple(self._texts("object_names")), tuple(self._texts("predicate_names"))
         )

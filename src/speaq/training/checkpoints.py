@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,12 @@ class FolderCheckpoint(CheckpointIO):
         return state | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Delete the folder ``path``."""
-        shutil.rmtree(path, ignore_errors=True)
+        """Delete the folder ``path``, which no reader finds half deleted."""
+        folder = Path(path)
+        hidden = folder.with_name(f".{folder.name}.former")
+        with suppress(OSError):
+            folder.replace(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -95,6 +100,13 @@ def _advice(folder: Path) -> str:
 def complete_checkpoints(output_dir: Path) -> list[Path]:
     """The checkpoints from which a training can be resumed, from oldest to newest."""
     return [folder for folder in models_in_training(output_dir) if (folder / TRAINER_FILE).is_file()]
+
+
+def remove_unfinished(output_dir: Path) -> None:
+    """Delete the temporary files and folders of a training that was killed; to be called under its lock."""
+    patterns = (".writing-*", "best/.writing-*", "best/.saving-*", "checkpoints/.iter_*")
+    for path in [path for pattern in patterns for path in output_dir.glob(pattern)]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
@@ -187,4 +199,4 @@ class Checkpoints(L.Callback):
         self._saved_at = trainer.global_step
         if trainer.is_global_zero:
             for old in complete_checkpoints(self.output_dir)[: -self.keep]:
-                shutil.rmtree(old, ignore_errors=True)
+                trainer.strategy.remove_checkpoint(old)

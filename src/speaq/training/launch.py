@@ -33,7 +33,12 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.checkpoints import Checkpoints, newest_checkpoint, published_checkpoint
+from speaq.training.checkpoints import (
+    Checkpoints,
+    newest_checkpoint,
+    published_checkpoint,
+    remove_unfinished,
+)
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
 from speaq.training.evaluation_log import EvaluationLog
@@ -72,14 +77,16 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     checkpoints = Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep)
     callbacks = [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
-        EvaluationLog(output_dir=output_dir),
         checkpoints,
+        EvaluationLog(output_dir=output_dir),  # after the best model is saved
         TrainingProgress(max_iter=solver.max_iter),
         StopSignals(checkpoints),
     ]
     trainer = build_trainer(config, cluster, callbacks, loggers=build_loggers(config))
     with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
         start_log(config, trainer)
+        if trainer.is_global_zero:
+            remove_unfinished(output_dir)
         module = _train(config, trainer, resume_from)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
@@ -100,6 +107,7 @@ def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> Scen
     for dataset in [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]:
         dataset.check_images()
     model = Speaq(model_config(config, vocabulary, statistics.predicate_counts))
+    model.set_gradient_checkpointing(config.solver.gradient_checkpointing)
     if resume_from is None:
         load_initial_weights(model, config)
     else:

@@ -25,6 +25,15 @@ from speaq.training.recorder import Recorder
 logger = logging.getLogger("speaq.training")
 console = Console(stderr=True, markup=False, emoji=False)  # names of classes may contain [ and :
 
+
+def results_console() -> Console:
+    """The standard output, on which tables are not cut where it is a file or a pipe."""
+    results = Console(markup=False, emoji=False, highlight=False)
+    if not results.is_terminal:
+        results.width = 200
+    return results
+
+
 FOR_FILES = {"for_files": True}
 """Pass this as ``extra`` to a logging call for a line that is not shown on a terminal."""
 

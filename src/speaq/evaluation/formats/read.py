@@ -24,7 +24,7 @@ def is_saved_by_evaluation(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(len(_HDF5)) == _HDF5
     except OSError as error:
-        raise SpeaqError(f"{path}: cannot read these predictions ({error.strerror})") from error
+        raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
 
 
 def read_predictions(path: Path, target: Target, *, box_scale: BoxScale = "auto") -> LoadedPredictions:
@@ -36,7 +36,7 @@ def read_predictions(path: Path, target: Target, *, box_scale: BoxScale = "auto"
         SpeaqError: the file cannot be read, is none of the formats, or does not fit the data set. The message
             has the line or position, the key, what was expected and what was found.
     """
-    documents = _documents(path)
+    documents = read_documents(path)
     first = next(documents(), ("", None))[1]
     if coco.recognises(first):
         return coco.read(path, first, target)
@@ -52,19 +52,23 @@ def read_predictions(path: Path, target: Target, *, box_scale: BoxScale = "auto"
     )
 
 
-def _documents(path: Path) -> Callable[[], Iterator[tuple[str, Any]]]:
-    """A function that gives the place and content of each document: of a list, of lines, or one object."""
+def read_documents(path: Path) -> Callable[[], Iterator[tuple[str, Any]]]:
+    """A function that gives the place and content of each document: of a list, of lines, or one object.
+
+    Raises:
+        SpeaqError: the file cannot be read; the function raises it for a line that is not JSON.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SpeaqError(f"{path}: cannot read these predictions ({error.strerror})") from error
+        raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
     except ValueError as error:
-        raise SpeaqError(f"{path}: expected predictions as HDF5 or as text in UTF-8 ({error})") from error
+        raise SpeaqError(f"{path}: expected HDF5 or text in UTF-8 ({error})") from error
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError) as error:
         if not text.lstrip().startswith("{") or "\n" not in text.strip():
-            raise SpeaqError(f"{path}: expected predictions as JSON or JSON lines ({error})") from error
+            raise SpeaqError(f"{path}: expected JSON or JSON lines ({error})") from error
         return lambda: _lines(path, text)
     if isinstance(whole, list):
         return lambda: ((f"{path}: [{index}]", item) for index, item in enumerate(whole))

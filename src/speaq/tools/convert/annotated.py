@@ -34,6 +34,7 @@ class AnnotatedImage:
         classes: class of each box: a key of the format's table of classes, or a name if it has none.
         relations: triplets (subject, object, predicate): positions in ``boxes``, and a key or a name.
         confidences: one in 0..1 for each relation, or none.
+        sources: who or what made each relation, empty where not known, or none.
     """
 
     place: str
@@ -47,6 +48,7 @@ class AnnotatedImage:
     classes: list[Any] = field(default_factory=list)
     relations: list[tuple[int, int, Any]] = field(default_factory=list)
     confidences: list[float] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ class AnnotatedSet:
         labels: (N,) int64, object class from 0.
         relations: (M, 3) int64, rows (subject, object, predicate from 0), boxes counted over the whole set.
         confidences: (M,) float32 in 0..1, how certain each relation is; None if the source has none.
+        sources: (M,) str, who or what made each relation, empty where not known; None likewise.
         changes: how often something of the source was left out or changed, by description.
     """
 
@@ -77,6 +80,7 @@ class AnnotatedSet:
     labels: np.ndarray
     relations: np.ndarray
     confidences: np.ndarray | None = None
+    sources: np.ndarray | None = None
     changes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -132,7 +136,8 @@ class AnnotatedSet:
             boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
             labels=labels,
             relations=np.column_stack((pairs + first_box[rows][:, None], numbers)),
-            confidences=_confidences(images),
+            confidences=_of_relations(images, "confidence", [image.confidences for image in images], 1.0),
+            sources=_of_relations(images, "source", [image.sources for image in images], ""),
         )
         data = data.keep_relations(numbers >= 0, "relations of the background class")
         return validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
@@ -143,6 +148,7 @@ class AnnotatedSet:
         relation_ends = np.searchsorted(self.relation_images, np.arange(1, len(self.ids) + 1)).tolist()
         labels, relations = self.labels.tolist(), self.relations.tolist()
         confidences = [] if self.confidences is None else np.round(self.confidences.astype(float), 6).tolist()
+        sources = [] if self.sources is None else self.sources.tolist()
         box, relation = 0, 0
         for row, (height, width) in enumerate(self.sizes.tolist()):
             yield AnnotatedImage(
@@ -156,6 +162,7 @@ class AnnotatedSet:
                 classes=labels[box : box_ends[row]],
                 relations=[(s - box, o - box, p) for s, o, p in relations[relation : relation_ends[row]]],
                 confidences=confidences[relation : relation_ends[row]],
+                sources=sources[relation : relation_ends[row]],
             )
             box, relation = box_ends[row], relation_ends[row]
 
@@ -189,6 +196,7 @@ class AnnotatedSet:
             labels=self.labels[kept],
             relations=relations,
             confidences=None if self.confidences is None else self.confidences[related],
+            sources=None if self.sources is None else self.sources[related],
         )
         return fewer.noting(f"{others} left out", (~kept).sum()).noting(
             f"relations of {others} left out", (~related).sum()
@@ -196,8 +204,12 @@ class AnnotatedSet:
 
     def keep_relations(self, kept: np.ndarray, others: str) -> "AnnotatedSet":
         """The set without the relations that are not ``kept`` (M,) bool; ``others`` says what they are."""
-        confidences = None if self.confidences is None else self.confidences[kept]
-        fewer = replace(self, relations=self.relations[kept], confidences=confidences)
+        fewer = replace(
+            self,
+            relations=self.relations[kept],
+            confidences=None if self.confidences is None else self.confidences[kept],
+            sources=None if self.sources is None else self.sources[kept],
+        )
         return fewer.noting(f"{others} left out", (~kept).sum())
 
     def keep_images(self, kept: np.ndarray) -> "AnnotatedSet":
@@ -237,18 +249,21 @@ def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
     return data.keep_boxes(np.all((high > 0) & (low < limits), axis=1), "boxes wholly outside their image")
 
 
-def _confidences(images: Sequence[AnnotatedImage]) -> np.ndarray | None:
-    """Confidences (M,) of all relations, 1 in images without; None if no image has any."""
-    if not any(image.confidences for image in images):
+def _of_relations(
+    images: Sequence[AnnotatedImage], what: str, values: Sequence[list[Any]], default: Any
+) -> np.ndarray | None:
+    """One value (M,) for each relation, the default in images without; None if no image has any."""
+    if not any(values):
         return None
-    for image in images:
-        if image.confidences and len(image.confidences) != len(image.relations):
+    for image, own in zip(images, values, strict=True):
+        if own and len(own) != len(image.relations):
             raise SpeaqError(
-                f"{image.place}: expected a confidence for each of the {len(image.relations)} relations, "
-                f"found {len(image.confidences)}."
+                f"{image.place}: expected a {what} for each of the {len(image.relations)} relations, "
+                f"found {len(own)}."
             )
-    values = [image.confidences or [1.0] * len(image.relations) for image in images]
-    return np.array([value for own in values for value in own], dtype=np.float32)
+    filled = [own or [default] * len(image.relations) for image, own in zip(images, values, strict=True)]
+    kind = np.float32 if isinstance(default, float) else str
+    return np.array([value for own in filled for value in own], dtype=kind)
 
 
 def _integers(values: Sequence[Any]) -> np.ndarray:

@@ -40,6 +40,17 @@ class Category(TypedDict):
     name: str
 
 
+def names_by_id(items: list[str] | list[Category]) -> dict[Any, str]:
+    """Names by the number that annotations have; names without numbers count from 0."""
+    table: dict[Id, str] = {}
+    for number, item in enumerate(items):
+        if isinstance(item, str):
+            table[number] = item
+        else:
+            table[item["id"]] = item["name"]
+    return table
+
+
 class CocoContent(TypedDict):
     """The keys that all these files have."""
 

@@ -30,7 +30,7 @@ def sized_images(
     """The images that have a file in a folder (or below it), with their sizes, and how many have none.
 
     Args:
-        found: images without sizes.
+        found: images without sizes; the names of their files may lack the suffix.
         folder: of the image files.
         what: name of the format, for messages.
 
@@ -39,7 +39,8 @@ def sized_images(
     """
     if folder is None:
         raise SpeaqError(f"{what} has no sizes of images: name the folder of images with --images.")
-    files = {path.name: path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
+    files = {path.stem: path for path in paths} | {path.name: path for path in paths}
     there = []
     for image in found:
         path = files.get(PurePosixPath(image.file).name)

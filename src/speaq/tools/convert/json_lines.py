@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
+from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.reading import Box, Id, T, describe_error, files_named, split_of
 
@@ -37,6 +38,7 @@ class ImageLine(TypedDict):
     objects: list[Object]
     relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
     confidences: NotRequired[list[Annotated[float, Field(ge=0, le=1)]]]
+    sources: NotRequired[list[str]]
 
 
 class Heading(TypedDict):
@@ -52,8 +54,8 @@ _HEADING = TypeAdapter(Heading)
 
 
 def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(files_named(source, _FILES))
+    """Whether this is such a file, or a folder of them; lines of triplets are another format."""
+    return bool(files_named(source, _FILES)) and not triplets.recognises(source)
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -92,6 +94,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                     classes=[item["name"] for item in line["objects"]],
                     relations=[(s, o, p) for s, p, o in line.get("relations", ())],
                     confidences=line.get("confidences", []),
+                    sources=line.get("sources", []),
                 )
             )
     if heading is None:
@@ -100,7 +103,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return AnnotatedSet.from_images(source, found, *tables)
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write ``annotations.jsonl``, with a heading of the class names. Boxes have four decimals.
 
     Raises:
@@ -127,6 +130,8 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
             }
             if image.confidences:
                 line["confidences"] = image.confidences
+            if image.sources:
+                line["sources"] = image.sources
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return [path]
 

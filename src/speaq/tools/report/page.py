@@ -87,7 +87,7 @@ def _set_context(report: Report, evaluated: EvaluatedSet) -> dict[str, Any]:
             for title, examples in (("Best", evaluated.best), ("Worst", evaluated.worst))
         },
         "additional": tables.additional_table(evaluated),
-        "adjustment": charts.adjustment_lines(evaluated.curve, analysis.ks[-1]) if evaluated.curve else None,
+        "curve": charts.curve_lines(evaluated.curve, analysis.ks[-1]) if evaluated.curve else None,
         "queries": _query_context(report, evaluated, order) if analysis.query_uses.any() else None,
         "objects": tables.object_table(evaluated) if "AP" in results else None,
     }

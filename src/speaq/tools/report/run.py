@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from speaq.config import Config
+from speaq.evaluation.adjustment import Curve
 from speaq.evaluation.bootstrap import recalls
 from speaq.evaluation.ground_truth import PredictedImages
 from speaq.evaluation.metrics import SceneGraphMetrics
@@ -33,7 +34,7 @@ def evaluated_set(
     metrics: SceneGraphMetrics,
     num_rel: int,
     predicate_counts: np.ndarray | None = None,
-    curve: Mapping[float, Mapping[str, float]] | None = None,
+    curve: Curve | None = None,
 ) -> EvaluatedSet:
     """Analyse the predictions that contribute to a result, those on one data set or on the sources of a mix.
 
@@ -49,7 +50,7 @@ def evaluated_set(
         results=results,
         analysis=analysis,
         predicate_counts=first.predicate_counts if predicate_counts is None else predicate_counts,
-        curve=curve or {},
+        curve=curve,
         variants=_other_ranking(images, metrics) if num_rel == 1 else {},
         best=best,
         worst=worst,
