@@ -1,6 +1,7 @@
 """The figures: overview, loss terms, layers, sources of data, evaluations, predicates, dynamics."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,30 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speaq.tools.training_log import names
+from speaq.tools.training_log import panel_figure as charts
 from speaq.tools.training_log.history import TrainingHistory, metrics_on
 from speaq.tools.training_log.names import Metric
-from speaq.tools.training_log.panel_figure import (
-    BLUE,
-    DARK,
-    GREEN,
-    LIGHT,
-    MIDDLE,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    Curve,
-    Histories,
-    Panel,
-    draw_panels,
-    new_figure,
-    run_style,
-    shades,
-    short_number,
-)
+from speaq.tools.training_log.panel_figure import Curve, Histories, Panel
 from speaq.visualize.charts import Rgb, dataset_colours, rgb, short
 
-_PART_COLOURS = {"subject": BLUE, "object": ORANGE, "relation": GREEN}
+_PART_COLOURS = {"subject": charts.BLUE, "object": charts.ORANGE, "relation": charts.GREEN}
 _RECALL_TITLES = {
     "R": "recall R@K",
     "mR": "mean recall mR@K",
@@ -41,35 +25,43 @@ _RECALL_TITLES = {
     "ng-zR": "ng-zR@K (no graph constraint)",
     "F": "F@K (harmonic mean of R and mR)",
 }
-_BOX_COLOURS = dict(zip(names.BOX_METRICS, (BLUE, ORANGE, GREEN, SKY, PURPLE, VERMILLION), strict=True))
-_GROUP_COLOURS = {"head": BLUE, "body": ORANGE, "tail": GREEN}
+_BOX_COLOURS = dict(
+    zip(
+        names.BOX_METRICS,
+        (charts.BLUE, charts.ORANGE, charts.GREEN, charts.SKY, charts.PURPLE, charts.VERMILLION),
+        strict=True,
+    )
+)
+_GROUP_COLOURS = {"head": charts.BLUE, "body": charts.ORANGE, "tail": charts.GREEN}
 _MAX_EVALUATIONS = 30  # in the heat map; of more, some are left out evenly
 
 
 def draw_overview(histories: Histories, *, smooth: int | None = None) -> Figure | None:
     """Total, entity and relation loss, learning rate, and recalls on the first data set."""
     panels = [
-        _panel("total loss", DARK, "total_loss"),
-        _panel("entity loss (final layer)", BLUE, *names.ENTITY_TERMS),
-        _panel("relation loss (final layer)", GREEN, *names.RELATION_TERMS),
-        _panel("learning rate", PURPLE, "lr", smoothed=False),
+        _panel("total loss", charts.DARK, "total_loss"),
+        _panel("entity loss (final layer)", charts.BLUE, *names.ENTITY_TERMS),
+        _panel("relation loss (final layer)", charts.GREEN, *names.RELATION_TERMS),
+        _panel("learning rate", charts.PURPLE, "lr", smoothed=False),
     ]
     for dataset in _datasets(histories)[:1]:
         panels += _recall_panels(histories, dataset)[:2]
-    return draw_panels("Training overview", histories, panels, smooth=smooth, has_loss_terms=True)
+    return charts.draw_panels("Training overview", histories, panels, smooth=smooth, has_loss_terms=True)
 
 
 def draw_loss_terms(histories: Histories, *, smooth: int | None = None) -> Figure | None:
     """Every term of the final layer, a row for subjects, objects and relations each; then all other terms."""
     parts = {**names.TERMS, "dense": names.DENSE_TERMS}
     panels = [
-        _panel(f"{part}: {title}", _PART_COLOURS.get(part, PURPLE), name)
+        _panel(f"{part}: {title}", _PART_COLOURS.get(part, charts.PURPLE), name)
         for part, terms in parts.items()
         for title, name in terms.items()
     ]
     others = [name for name in _scalars(histories) if "loss" in name and names.parse_term(name) is None]
-    panels += [_panel(name, VERMILLION, name) for name in others]
-    return draw_panels("Loss terms (final layer)", histories, panels, smooth=smooth, has_loss_terms=True)
+    panels += [_panel(name, charts.VERMILLION, name) for name in others]
+    return charts.draw_panels(
+        "Loss terms (final layer)", histories, panels, smooth=smooth, has_loss_terms=True
+    )
 
 
 def draw_layers(histories: Histories, *, smooth: int | None = None) -> Figure | None:
@@ -78,7 +70,7 @@ def draw_layers(histories: Histories, *, smooth: int | None = None) -> Figure | 
     for run in histories:
         terms = map(names.parse_term, run.scalars)
         layers = sorted({term.layer for term in terms if term is not None and term.layer is not None})
-        colours = shades("viridis", 0.85, 0.05, len(layers) + 1)  # the final layer is the darkest
+        colours = charts.shades("viridis", 0.85, 0.05, len(layers) + 1)  # the final layer is the darkest
         for title, final in names.TERMS["relation"].items():
             labels = {f"layer {layer + 1}": f"{final}_{layer}" for layer in layers} | {"final layer": final}
             curves = [
@@ -87,7 +79,7 @@ def draw_layers(histories: Histories, *, smooth: int | None = None) -> Figure | 
             about = run.name if len(histories) > 1 else ""
             panels.append(Panel(f"relation, {title}", curves, about=about, run=run))
     title = "Relation loss by decoder layer"
-    return draw_panels(title, histories, panels, smooth=smooth, has_loss_terms=True)
+    return charts.draw_panels(title, histories, panels, smooth=smooth, has_loss_terms=True)
 
 
 def draw_sources(histories: Histories, *, smooth: int | None = None) -> Figure | None:
@@ -116,7 +108,7 @@ def draw_sources(histories: Histories, *, smooth: int | None = None) -> Figure |
         Panel("share of images", shares, percent=True, smoothed=False, from_zero=True),
     ]
     title = "Losses by source of data, unweighted"
-    return draw_panels(title, histories, panels, columns=4, smooth=smooth)
+    return charts.draw_panels(title, histories, panels, columns=4, smooth=smooth)
 
 
 def draw_metrics(histories: Histories) -> Figure | None:
@@ -132,7 +124,7 @@ def draw_metrics(histories: Histories) -> Figure | None:
             _metric_panel(histories, dataset, "entity boxes", boxes[:3]),
             _metric_panel(histories, dataset, "small, medium, large boxes", boxes[3:]),
         ]
-    return draw_panels("Evaluations", histories, panels)
+    return charts.draw_panels("Evaluations", histories, panels)
 
 
 def draw_dynamics(histories: Histories, *, smooth: int | None = None) -> Figure | None:
@@ -141,20 +133,20 @@ def draw_dynamics(histories: Histories, *, smooth: int | None = None) -> Figure 
     layers = sorted({int(match[1]) for match in found if match})
     mean_k = [
         (f"layer {layer}", colour, [f"k_log_layer{layer}"])
-        for layer, colour in zip(layers, shades("viridis", 0.85, 0.05, len(layers)), strict=True)
+        for layer, colour in zip(layers, charts.shades("viridis", 0.85, 0.05, len(layers)), strict=True)
     ]
-    times = [("whole step", DARK, ["time"]), ("waiting for data", ORANGE, ["data_time"])]
+    times = [("whole step", charts.DARK, ["time"]), ("waiting for data", charts.ORANGE, ["data_time"])]
     errors = [(part, _PART_COLOURS[part], [f"class_error_{part}"]) for part in ("subject", "object")]
     panels = [
-        _panel("learning rate", PURPLE, "lr", smoothed=False),
+        _panel("learning rate", charts.PURPLE, "lr", smoothed=False),
         Panel("seconds per iteration", times, from_zero=True),
-        Panel("images per second", [("images", BLUE, _images_per_second)], from_zero=True),
+        Panel("images per second", [("images", charts.BLUE, _images_per_second)], from_zero=True),
         Panel("mean k (queries per relation)", mean_k),
         Panel("class error of matched queries (%)", errors),
-        _panel("steps skipped so far", VERMILLION, "skipped_steps", smoothed=False, from_zero=True),
-        _panel("GPU memory, MiB", GREEN, "max_mem", smoothed=False),
+        _panel("steps skipped so far", charts.VERMILLION, "skipped_steps", smoothed=False, from_zero=True),
+        _panel("GPU memory, MiB", charts.GREEN, "max_mem", smoothed=False),
     ]
-    return draw_panels("Training dynamics", histories, panels, smooth=smooth)
+    return charts.draw_panels("Training dynamics", histories, panels, smooth=smooth)
 
 
 def _panel(title: str, colour: Rgb, *of: str, smoothed: bool = True, from_zero: bool = False) -> Panel:
@@ -175,13 +167,13 @@ def _recall_panels(histories: Histories, dataset: str) -> list[Panel]:
     panels = []
     for kind, title in _RECALL_TITLES.items():
         metrics = [metric for metric in metrics_on(histories, dataset) if metric.kind == kind]
-        colours = shades("Blues", 0.45, 0.95, len(metrics))
+        colours = charts.shades("Blues", 0.45, 0.95, len(metrics))
         curves = [(f"@{m.k}", colour, [m]) for m, colour in zip(metrics, colours, strict=True)]
         panels.append(_metric_panel(histories, dataset, title, curves))
     return panels
 
 
-def _metric_panel(histories: Histories, dataset: str, title: str, curves: list[Curve]) -> Panel:
+def _metric_panel(histories: Histories, dataset: str, title: str, curves: Sequence[Curve]) -> Panel:
     about = dataset if len(_datasets(histories)) > 1 else ""
     return Panel(title, curves, about=about, evaluated=True, percent=True, from_zero=True)
 
@@ -226,7 +218,7 @@ def draw_predicate_recalls(histories: Histories) -> Figure | None:
     k = max(metric.k for run in histories for metric in run.metrics if metric.predicate is not None)
     title = f"Recall R@{k} of every predicate{f' on {short(dataset)}' if dataset else ''} (%)"
     size = (13 if over_time else 9.5, max(0.21 * len(predicates) + 1.5, 4))
-    figure = new_figure(size, title, histories, with_legend=len(histories) > 1)
+    figure = charts.new_figure(size, title, histories, with_legend=len(histories) > 1)
     panels = np.atleast_1d(figure.subplots(1, 2 if over_time else 1, sharey=True))
     if over_time:
         _draw_heat_map(panels[0], 100 * recalls[0][predicates])
@@ -242,17 +234,17 @@ def draw_predicate_recalls(histories: Histories) -> Figure | None:
     notes = ["in brackets: images that have the predicate"] if images else []
     if absent := last.shape[1] - len(predicates):
         notes.append(f"{absent} of {last.shape[1]} predicates are absent from these images")
-    figure.supxlabel("   |   ".join(notes), fontsize=9, color=MIDDLE)
+    figure.supxlabel("   |   ".join(notes), fontsize=9, color=charts.MIDDLE)
     return figure
 
 
 def _draw_heat_map(axes: Axes, recalls: pd.DataFrame) -> None:
     recalls = recalls.iloc[_evenly(len(recalls), _MAX_EVALUATIONS)]
     axes.set_title("over time")
-    axes.set_facecolor(LIGHT)  # visible where a recall is missing
+    axes.set_facecolor(charts.LIGHT)  # visible where a recall is missing
     image = axes.imshow(recalls.T, aspect="auto", cmap="cividis", vmin=0, interpolation="nearest")
     ticks = _evenly(len(recalls), 6)
-    axes.set_xticks(ticks, [short_number(iteration) for iteration in recalls.index[ticks]])
+    axes.set_xticks(ticks, [charts.short_number(iteration) for iteration in recalls.index[ticks]])
     bar = axes.figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, pad=0.02)
     bar.outline.set_visible(False)  # type: ignore[operator]
 
@@ -266,12 +258,12 @@ def _draw_last(axes: Axes, recalls: np.ndarray) -> None:
     places = np.arange(recalls.shape[1])
     axes.grid(True, axis="x")
     if len(recalls) == 1:
-        bars = axes.barh(places, recalls[0], height=0.7, color=BLUE)
-        axes.bar_label(bars, fmt="%.1f", padding=4, fontsize=8.5, color=DARK)
+        bars = axes.barh(places, recalls[0], height=0.7, color=charts.BLUE)
+        axes.bar_label(bars, fmt="%.1f", padding=4, fontsize=8.5, color=charts.DARK)
     else:  # every predicate has a recall in some run
         span = np.nanmin(recalls, axis=0), np.nanmax(recalls, axis=0)
-        axes.hlines(places, *span, color=MIDDLE, linewidth=0.8)
+        axes.hlines(places, *span, color=charts.MIDDLE, linewidth=0.8)
         for run, row in enumerate(recalls):
-            axes.plot(row, places, linestyle="", markersize=6, **run_style(run))
+            axes.plot(row, places, linestyle="", markersize=6, **charts.run_style(run))
     axes.set_xlim(left=0)
     axes.margins(x=0.12)

@@ -47,7 +47,7 @@ class TrainingHistory:
         """Values side by side: one column per name, the iterations that have them all."""
         if names and all(name in self.columns for name in names):
             return pd.concat({str(name): self.columns[name] for name in names}, axis=1, join="inner")
-        return pd.DataFrame(columns=[*map(str, names)], index=pd.Index([], np.int64), dtype=np.float64)
+        return pd.DataFrame(columns=[*map(str, names)], index=pd.RangeIndex(0), dtype=np.float64)
 
     def series(self, *names: Name) -> pd.Series:
         """One value, or the sum of several, indexed by iteration."""
@@ -95,7 +95,7 @@ class TrainingHistory:
 
 
 def metrics_on(histories: Iterable[TrainingHistory], dataset: str) -> list[Metric]:
-    """The metrics of the whole data set in any run: kinds of recall by k, then those of boxes, then others."""
+    """The metrics of the whole data set in any run: recalls by k, those of boxes, then others."""
     metrics = {metric for history in histories for metric in history.metrics if metric.dataset == dataset}
     return sorted((metric for metric in metrics if metric.predicate is None), key=lambda metric: metric.order)
 

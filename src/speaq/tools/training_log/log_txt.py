@@ -27,8 +27,8 @@ _RENAMED = {"skipped": "skipped_steps", "iter": ""}
 class LogText:
     """Iterates over the events in the lines of a log.txt, which have their line ends.
 
-    The iteration of an evaluation is often known only some lines later. ``damaged`` counts lines that were cut
-    off, of which complete fields are used; ``weighted_terms`` is that of a `TrainingHistory`.
+    The iteration of an evaluation is often known only some lines later. ``damaged`` counts lines that were
+    cut off, of which complete fields are used; ``weighted_terms`` is that of a `TrainingHistory`.
     """
 
     def __init__(self, lines: Iterable[str]):

@@ -57,7 +57,7 @@ class Metric(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """ "mR" for "mR@100"."""
+        """The part before k, such as "mR"."""
         return self.metric.partition("@")[0]
 
     @property

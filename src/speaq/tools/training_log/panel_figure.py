@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy.ndimage import median_filter
 
 from speaq.graph.colours import FAINT, GREY, INK, PALETTE
@@ -38,7 +38,7 @@ _MARKERS_PER_CURVE = 8  # about, where the colour alone does not tell the run
 
 Histories = Sequence[TrainingHistory]
 Curve = tuple[str, Rgb, Sequence[Name] | Callable[[TrainingHistory], pd.Series]]
-"""Label, colour if the figure shows one run, and the logged values that are added up or a function of a run."""
+"""Label, colour if the figure shows one run, and logged values that are added up or a function of a run."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,12 @@ class Panel:
 
     def lines(self, histories: Histories) -> list[list[pd.Series]]:
         """A series for each run of every curve, empty where it lacks the values."""
-        factor = 100 if self.percent else 1
+        runs, factor = [self.run] if self.run else histories, 100 if self.percent else 1
         lines = [
-            [factor * (of(run) if callable(of) else run.series(*of)) for run in self.runs(histories)]
+            [factor * (of(run) if callable(of) else run.series(*of)) for run in runs]
             for _, _, of in self.curves
         ]
-        if self.evaluated:
-            return [[series[np.isfinite(series)] for series in runs] for runs in lines]
-        return lines
-
-    def runs(self, histories: Histories) -> Histories:
-        """Those that are shown."""
-        return [self.run] if self.run else histories
+        return [[line[np.isfinite(line)] for line in of] for of in lines] if self.evaluated else lines
 
 
 def running_median(values: np.ndarray, window: int) -> np.ndarray:
@@ -114,13 +108,10 @@ def new_figure(size: tuple[float, float], title: str, histories: Histories, *, w
         handles = [Line2D([], [], linewidth=2.5, markersize=7, **style) for style in styles]
         for handle in handles[: len(_RUN_COLOURS)]:
             handle.set_marker("")
-        figure.legend(
-            handles,
-            [short(history.name) for history in histories],
-            loc="upper center",
-            bbox_to_anchor=(0.5, 1 - 0.36 / height),
-            ncols=min(len(handles), _RUNS_PER_LINE),
-        ).set_in_layout(False)
+        labels = [short(history.name) for history in histories]
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, 1 - 0.36 / height)}
+        legend = figure.legend(handles, labels, ncols=min(len(handles), _RUNS_PER_LINE), **below)
+        legend.set_in_layout(False)
     return figure
 
 
@@ -140,7 +131,9 @@ def draw_panels(
     """
     drawn = [(panel, panel.lines(histories)) for panel in panels]
     drawn = [
-        (panel, lines) for panel, lines in drawn if any(np.isfinite(s).any() for runs in lines for s in runs)
+        (panel, lines)
+        for panel, lines in drawn
+        if any(np.isfinite(line).any() for of in lines for line in of)
     ]
     if not drawn:
         return None
@@ -155,13 +148,14 @@ def draw_panels(
         if len(histories) == 1 and not panel.evaluated:
             for first, _ in histories[0].resumed:
                 axes.axvline(first, color=MIDDLE, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        axes.margins(x=0.02)
     notes = ["iteration"]
     if windows := windows - {1}:
         points = " to ".join(map(str, sorted({min(windows), max(windows)})))
         notes.append(f"line: running median of {points} logged points, faint: as logged")
     if any(panel.evaluated for panel, _ in drawn):
         notes.append("star: best")
-    if {line.get_marker() for axes in figure.axes for line in axes.lines} & {_NOT_FINITE, _BEYOND}:
+    if {str(line.get_marker()) for axes in figure.axes for line in axes.lines} & {_NOT_FINITE, _BEYOND}:
         notes.append("x: not finite, triangle: beyond the axis")
     if len(histories) == 1 and histories[0].resumed:
         notes.append("dotted: resumed")
@@ -182,10 +176,9 @@ def _draw_panel(axes: Axes, panel: Panel, lines: list[list[pd.Series]], smooth: 
     heading = (panel.about, panel.title + (" (%)" if panel.percent else ""))
     axes.set_title("\n".join(_fitted(clean(line)) for line in heading if line), fontsize=_TITLE_SIZE)
     axes.grid(True)
-    axes.margins(x=0.02)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(short_number)
-    axes.yaxis.set_major_formatter(short_number)
+    axes.xaxis.set_major_formatter(FuncFormatter(short_number))
+    axes.yaxis.set_major_formatter(FuncFormatter(short_number))
     by_run = len(lines[0]) > 1
     dashes = [_LINE_STYLES[number % len(_LINE_STYLES)] for number in range(len(lines))]
     styled = [
@@ -200,9 +193,13 @@ def _draw_panel(axes: Axes, panel: Panel, lines: list[list[pd.Series]], smooth: 
         covers = sum(np.array_equal(series, other) for other in above)
         style["linewidth"] = _LINE_WIDTH * min(1 + covers, _MAX_WIDENING)
         finite = series[np.isfinite(series)]
-        _mark(axes, series.index.difference(finite.index), _NOT_FINITE, style["color"])
+        _mark(axes, series.index[~np.isfinite(series)], _NOT_FINITE, style["color"])
         if len(finite) and panel.evaluated:
-            _draw_evaluations(axes, finite, style)
+            axes.plot(finite, markersize=4 if len(finite) < 40 and style["linestyle"] == "-" else 2, **style)
+            star = {"markersize": 12, "markeredgecolor": "white", "clip_on": False}
+            axes.plot(
+                finite.index[finite.to_numpy().argmax()], finite.max(), "*", color=style["color"], **star
+            )
         elif len(finite):
             window = len(finite) // 60 if smooth is None else min(smooth, len(finite))
             window = max(window - (window + 1) % 2, 1) if panel.smoothed else 1  # odd
@@ -213,13 +210,13 @@ def _draw_panel(axes: Axes, panel: Panel, lines: list[list[pd.Series]], smooth: 
     if panel.from_zero:
         axes.set_ylim(bottom=0, top=None if any(series.any() for series, _ in styled) else 1)
     if len(panel.curves) > 1:
-        styles = [
-            (label, {"color": DARK, "linestyle": dash} if by_run else {"color": colour})
+        styles: dict[str, dict[str, Any]] = {
+            label: {"color": DARK, "linestyle": dash} if by_run else {"color": colour}
             for (label, colour, _), dash, runs in zip(panel.curves, dashes, lines, strict=True)
             if any(map(len, runs))
-        ]
-        handles = [Line2D([], [], linewidth=1.8, **style) for _, style in styles]
-        axes.legend(handles, [label for label, _ in styles], fontsize=8.5, loc="best")
+        }
+        handles = [Line2D([], [], linewidth=1.8, **style) for style in styles.values()]
+        axes.legend(handles, list(styles), fontsize=8.5, loc="best")
     return windows
 
 
@@ -229,12 +226,6 @@ def _fitted(line: str) -> str:
     while length > 1 and text_width(shortened(line, length), _TITLE_SIZE) > _TITLE_WIDTH:
         length -= 1
     return shortened(line, length)
-
-
-def _draw_evaluations(axes: Axes, values: pd.Series, style: dict[str, Any]) -> None:
-    axes.plot(values, markersize=4 if len(values) < 40 and style["linestyle"] == "-" else 2, **style)
-    star = {"color": style["color"], "markersize": 12, "markeredgecolor": "white", "clip_on": False}
-    axes.plot(values.idxmax(), values.max(), "*", **star)
 
 
 def _draw_curve(

@@ -1,11 +1,11 @@
 """Writes all figures and the table of one training or several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
@@ -15,6 +15,19 @@ from speaq.tools.training_log.reading import read_histories
 from speaq.visualize.charts import chart_style
 
 TABLE = "training_log.csv"
+_NO_SOURCES = "no losses by source of data were logged; trainings on several do that"
+_NO_PREDICATES = "no recalls by predicate were logged (the lines below SGG eval in log.txt)"
+# File name, how it is drawn, and why it may be left out.
+_FIGURES: tuple[tuple[str, Callable[..., Figure | None], str], ...] = (
+    ("training_overview", figures.draw_overview, "none of its values was logged"),
+    ("detailed_loss_components", figures.draw_loss_terms, "no loss terms were logged"),
+    ("relation_loss_components", figures.draw_layers, "no loss terms of relations were logged"),
+    ("real_vs_synthetic_losses", figures.draw_sources, _NO_SOURCES),
+    ("validation_metrics_detailed", figures.draw_metrics, "no evaluation was logged"),
+    ("recall_per_predicate", figures.draw_predicate_recalls, _NO_PREDICATES),
+    ("training_dynamics", figures.draw_dynamics, "neither learning rate nor speed was logged"),
+)
+_NOT_SMOOTHED = (figures.draw_metrics, figures.draw_predicate_recalls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +71,13 @@ def plot_training_logs(
     if not 20 <= dpi <= 600:
         raise SpeaqError(f"expected 20 to 600 dots per inch, found {dpi}")
     histories, folder = read_histories(paths), Path(output_dir)
-    smoothed = {"smooth": smooth}
-    drawings = {  # by file name: how to draw it, and why it may be left out
-        "training_overview": (partial(figures.draw_overview, **smoothed), "none of its values was logged"),
-        "detailed_loss_components": (
-            partial(figures.draw_loss_terms, **smoothed),
-            "no loss terms were logged",
-        ),
-        "relation_loss_components": (
-            partial(figures.draw_layers, **smoothed),
-            "no loss terms of relations were logged",
-        ),
-        "real_vs_synthetic_losses": (
-            partial(figures.draw_sources, **smoothed),
-            "no losses by source of data were logged; trainings on several do that",
-        ),
-        "validation_metrics_detailed": (figures.draw_metrics, "no evaluation was logged"),
-        "recall_per_predicate": (
-            figures.draw_predicate_recalls,
-            "no recalls by predicate were logged (the lines below SGG eval in log.txt)",
-        ),
-        "training_dynamics": (
-            partial(figures.draw_dynamics, **smoothed),
-            "neither learning rate nor speed was logged",
-        ),
-    }
-    histories, folder = read_histories(paths), Path(output_dir)
     names = [str(name) for history in histories for name in (history.name, *history.columns)]
     pictures, left_out = [], {}
-    for stem, (draw, reason) in drawings.items():
+    for stem, draw, reason in _FIGURES:
         path = folder / f"{stem}.png"
         with chart_style(names):
-            if (figure := draw(histories)) is None:
+            options = {} if draw in _NOT_SMOOTHED else {"smooth": smooth}
+            if (figure := draw(histories, **options)) is None:
                 left_out[stem] = reason
                 path.unlink(missing_ok=True)
                 continue

@@ -88,8 +88,8 @@ def run_names(paths: Sequence[Path]) -> list[str]:
 class MetricsJson:
     """Iterates over the events in the lines of a metrics.json of Detectron2 or of our training.
 
-    ``damaged`` counts lines that were cut off or are no object with an iteration; ``weighted_terms`` is that of
-    a `TrainingHistory`.
+    ``damaged`` counts lines that were cut off or are no object with an iteration; ``weighted_terms`` is that
+    of a `TrainingHistory`.
     """
 
     def __init__(self, lines: Iterable[str]):
@@ -236,9 +236,8 @@ def _set_recalls(
     recalls = {name: entry.get(f"R@{k}") for name, entry in predicates.items()}
     for predicate, recall in recalls.items():
         name = Metric(dataset, f"recall@{k}", predicate)
-        column = history.columns.get(name, pd.Series(dtype=np.float64, index=pd.Index([], np.int64)))
-        column.loc[iteration] = math.nan if recall is None else recall
-        history.columns[name] = column.sort_index()
+        new = pd.Series({iteration: math.nan if recall is None else float(recall)})
+        history.columns[name] = pd.concat([history.series(name), new]).sort_index()
     history.columns = in_order(history.columns)
     images = {name: entry["images"] for name, entry in predicates.items() if "images" in entry}
     history.predicate_images[dataset, iteration] = images
