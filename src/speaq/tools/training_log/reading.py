@@ -1,6 +1,5 @@
 """Reads the files of a training: log.txt, metrics.json, results.json, event files of TensorBoard."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from speaq.errors import SpeaqError
+from speaq.files import parse_json, regular
 from speaq.tools.training_log.history import Collector, Event, Name, TrainingHistory, in_order
 from speaq.tools.training_log.log_txt import LogText
 from speaq.tools.training_log.names import Metric, parse_name
@@ -112,7 +112,7 @@ class MetricsJson:
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
-        entry = json.loads(line)
+        entry = parse_json(line)
     except ValueError:
         return None
     iteration = entry.get("iteration") if isinstance(entry, dict) else None
@@ -124,7 +124,7 @@ def _values(entry: Mapping[str, Any]) -> dict[Name, float]:
     values = {
         parse_name(name): math.nan if value is None else float(value)
         for name, value in entry.items()
-        if value is None or isinstance(value, (int, float))
+        if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
     }
     # Detectron2 writes AP in percent; we write it in 0..1 and always together with R@k.
     metrics = [name for name in values if isinstance(name, Metric)]
@@ -207,7 +207,7 @@ def _name_dataset(history: TrainingHistory, dataset: str) -> None:
 def _add_results(history: TrainingHistory, path: Path) -> None:
     """Take the recall of every predicate from results.json, if it belongs to an evaluation in the log."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(regular(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return  # results.json is optional
     if not isinstance(content, dict) or type(iteration := content.get("iteration")) is not int:
