@@ -46,7 +46,7 @@ class Attention(nn.Module):
         """
         q, k, v = self.query(query), self.key(key), self.value(value)
         dropout = self.dropout if self.training else 0.0
-        if dropout == 0 and can_use_onednn(q):
+        if dropout == 0 and can_use_onednn(q, q[0].numel() * k.shape[1]):
             return self.output(convolutional_attention(q, k, v, valid, self.num_heads))
         q, k, v = (self._split_heads(x) for x in (q, k, v))
         mask = None if valid is None else valid[:, None, None, :]
