@@ -17,7 +17,7 @@ def serve(
     device: str = "cpu",
     dtype: Precision = "float32",
     max_batch: PositiveInt = 8,
-    max_wait_ms: NonNegativeFloat = 5.0,
+    max_wait_ms: NonNegativeFloat = 0.0,
     max_queue: PositiveInt = 64,
     max_images: PositiveInt = 16,
     max_body_mb: PositiveFloat = 20.0,

@@ -129,11 +129,10 @@ class Service:
     async def _predict_upload(self, upload: Upload) -> str:
         config = self._config
         images = await asyncio.to_thread(open_images, upload, config.vocabulary, self.limits)
-        sizes = [(item.image.height, item.image.width, config.min_size, config.max_size) for item in images]
-        keys = [
-            (resize_shortest_edge(*size), item.given is None)
-            for size, item in zip(sizes, images, strict=True)
-        ]
+        keys = []
+        for image, given in images:
+            size = resize_shortest_edge(image.height, image.width, config.min_size, config.max_size)
+            keys.append((size, given is None))
         try:
             graphs = await asyncio.gather(*map(self._batcher.submit, keys, images))
         except PredictionError as error:

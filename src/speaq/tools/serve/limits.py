@@ -26,7 +26,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     max_batch: PositiveInt = 8
-    max_wait: NonNegativeFloat = 0.005
+    max_wait: NonNegativeFloat = 0.0
     max_queue: PositiveInt = 64
     max_images: PositiveInt = 16
     max_body: PositiveInt = 20_000_000
