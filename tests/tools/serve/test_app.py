@@ -13,17 +13,16 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("fastapi")
 pytest.importorskip("fastapi_offline")
 httpx = pytest.importorskip("httpx")
 
-import uvicorn
+import uvicorn  # noqa: E402
 
-from speaq.pretrained import Speaq
-from speaq.scene_graph import SceneGraph
-from speaq.tools.serve import Limits, create_app
-from speaq.tools.serve.server import _Server
-from tiny_model import tiny_config
+from speaq.pretrained import Speaq  # noqa: E402
+from speaq.scene_graph import SceneGraph  # noqa: E402
+from speaq.tools.serve import Limits, create_app  # noqa: E402
+from speaq.tools.serve.server import _Server  # noqa: E402
+from tiny_model import tiny_config  # noqa: E402
 
 
 def png(width: int = 40, height: int = 32, seed: int = 0, kind: str = "PNG") -> bytes:

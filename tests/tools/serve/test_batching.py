@@ -4,14 +4,13 @@ import asyncio
 
 import pytest
 
-pytest.importorskip("fastapi")
 pytest.importorskip("fastapi_offline")
 
 from speaq.tools.serve.batching import Batcher, PredictionError
 
 
 def batches_of(values, *, max_batch=3, max_wait=0.0, fail_on=()):
-    """The batches in which ``values``, which are pairs of a key and a number, are computed; and the results."""
+    """The batches in which pairs of a key and a number are computed, and the results."""
     batches = []
 
     def function(batch):
