@@ -199,6 +199,7 @@ def kills(folder: Path, count: int, seed: int, max_iter: int) -> bool:
     print(f"uninterrupted: {max_iter} steps in {time.monotonic() - begin:.1f} s\n")
     os.close(pipe)
     expected = contents(whole)
+    last = f"checkpoints/iter_{max_iter:07d}/model.safetensors"
     plan = [
         (PHASES[i % len(PHASES)], rng.choice(KILLS), rng.randint(1, 12), rng.uniform(0, 0.04))
         for i in range(count)
@@ -234,9 +235,11 @@ def kills(folder: Path, count: int, seed: int, max_iter: int) -> bool:
             if code == 0:
                 break
         result = contents(output) if not code else {}
-        problems += [
-            f"{output.name}: {name} differs" for name in expected if expected[name] != result.get(name)
-        ]
+        for name, content in expected.items():
+            # After a signal between two periods, the checkpoint of that step is one of the two that are kept.
+            replaced = name not in result and name.startswith("checkpoints/") and name != last
+            if result.get(name) != content and not replaced:
+                problems.append(f"{output.name}: {name} differs")
     names = sorted({name for _, name in done})
     print(f"{'phase':12}" + "".join(f"{name:>10}" for name in names))
     for phase in PHASES:

@@ -40,10 +40,10 @@ def bench(
         raise SpeaqError(f"expected a model or --config-file FILE, found {found}; name one of them")
 
     import torch
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from speaq.console import PlainConsole
     from speaq.devices import find_device
     from speaq.pretrained import Speaq
     from speaq.tools.bench import build_model, measure
@@ -70,7 +70,7 @@ def bench(
     table.add_row("post-processing", f"{cost.postprocess_ms:,.1f} ms")
     table.add_row("predict, whole", f"{cost.predict_ms:,.1f} ms")
     table.add_row("peak memory", "unknown" if cost.memory_mb is None else f"{cost.memory_mb:,.0f} MB")
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     console.print(Text(title), soft_wrap=True)
     console.print(table)
 

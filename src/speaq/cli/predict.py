@@ -169,10 +169,11 @@ def _predict_images(
 
 
 def _progress_bar() -> "Progress":
-    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    from speaq.console import PlainConsole
+
+    console = PlainConsole(stderr=True)
     return Progress(
         *Progress.get_default_columns()[:-1],
         MofNCompleteColumn(),

@@ -74,6 +74,7 @@ def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
     again = rescore(config, [file])[0]
     assert direct.keys() == again.keys()
     assert again.pop("mode") == direct.pop("mode") == "sgdet"
+    assert again.pop("convention") == direct.pop("convention") == "speaq"
     assert again.pop("long_tail") == direct.pop("long_tail")
     for name in direct:
         np.testing.assert_allclose(again[name], direct[name], rtol=1e-9, atol=1e-12, err_msg=name)

@@ -33,7 +33,13 @@ from speaq.evaluation.formats.triplets import BoxScale
 from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.results import additional, predicate_table, results_dict, results_table
+from speaq.evaluation.results import (
+    additional,
+    predicate_table,
+    results_dict,
+    results_table,
+    task_text,
+)
 from speaq.files import replacing
 from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
@@ -276,8 +282,9 @@ def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
 
 
 def _modes(scored: Sequence[Rescored]) -> str:
-    """The tasks of the predictions, such as "sgdet"."""
-    return ", ".join(dict.fromkeys(each.results["mode"] for each in scored))
+    """The tasks of the predictions, such as "sgdet", and the convention."""
+    tasks = (task_text(each.results["mode"], each.results["convention"]) for each in scored)
+    return ", ".join(dict.fromkeys(tasks))
 
 
 def _names(files: Sequence[Path]) -> list[str]:
