@@ -23,6 +23,7 @@ from prometheus_client import (
 from pydantic import BaseModel
 
 from speaq.data.transforms import resize_shortest_edge
+from speaq.export.predictor import OnnxPredictor
 from speaq.graph.schema import Document
 from speaq.inference.pipeline import Precision
 from speaq.scene_graph import SceneGraph
@@ -38,7 +39,6 @@ from speaq.tools.serve.requests import (
 )
 
 if TYPE_CHECKING:
-    from speaq.export.predictor import OnnxPredictor
     from speaq.pretrained import Speaq
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -65,8 +65,9 @@ class Service:
 
     def __init__(self, model: "Speaq | OnnxPredictor", limits: Limits, dtype: Precision = "float32") -> None:
         self.limits, self.draining, self.accepted = limits, False, 0
-        self._model, self._dtype = model, dtype
-        self._config: Any = getattr(model, "description", None) or model.config
+        self._model = model
+        self._dtype: Precision = dtype
+        self._config = model.description if isinstance(model, OnnxPredictor) else model.config
         self._batcher: Batcher[InputImage, SceneGraph] = Batcher(
             self._predict, max_batch=limits.max_batch, max_wait=limits.max_wait
         )
