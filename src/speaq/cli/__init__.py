@@ -18,6 +18,7 @@ from speaq.cli.doctor import doctor
 from speaq.cli.export import export
 from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
+from speaq.cli.serve import serve
 from speaq.cli.train import evaluate, train
 from speaq.errors import PrintableFormatter, SpeaqError, printable
 
@@ -34,7 +35,7 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for command in (demo, train, evaluate, predict, bench, convert, export, doctor):
+for command in (demo, train, evaluate, predict, serve, bench, convert, export, doctor):
     app.command(command)
 app.command(data_app)
 app.command(plot_app)

@@ -14,9 +14,11 @@ from speaq.files import expand
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from speaq.export.predictor import OnnxPredictor
     from speaq.inference.boxes_file import ListedBoxes
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
+    from speaq.pretrained import Speaq
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -109,7 +111,7 @@ def _is_onnx(model: str) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
-def _load(model: str, device: str, dtype: Precision) -> "Predictor":
+def _load(model: str, device: str, dtype: Precision) -> "Speaq | OnnxPredictor":
     """The model in a folder, on the hub or in an ONNX file."""
     if _is_onnx(model):
         from speaq.export.predictor import OnnxPredictor
