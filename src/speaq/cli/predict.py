@@ -14,9 +14,11 @@ from speaq.files import expand
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from speaq.export.predictor import FilePredictor
     from speaq.inference.boxes_file import ListedBoxes
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
+    from speaq.pretrained import Speaq
 
 Precision = Literal["float32", "bfloat16"]
 Engine = Literal["torch", "onnx", "openvino"]
@@ -81,13 +83,13 @@ def predict(
     from speaq.inference.results import Results, read_list, result_paths
 
     sources = [*(images or []), *(read_list(list_file) if list_file else [])]
-    engine = engine or ("onnx" if _is_onnx(model) else "torch")
+    engine = engine or default_engine(model)
     options: dict[str, Any] = {"batch_size": batch_size or (8 if engine == "torch" else 1), "dtype": dtype}
     with pixel_limit(max_pixels):
         if every is not None:
             if boxes is not None:
                 raise SpeaqError("--boxes: boxes are given for images, not for videos (--every)")
-            network = _load(model, engine, device, dtype)
+            network = load_predictor(model, engine, device, dtype)
             options |= {"every": every, "draw": draw, "top": top, "score": score}
             _predict_videos(network, map(Path, sources), output_dir, **options)
             return
@@ -105,7 +107,7 @@ def predict(
         if boxes is not None:
             file = BoxesFile(boxes)
             given = {image: file.of(image) for image in results.paths}
-        network = _load(model, engine, device, dtype)
+        network = load_predictor(model, engine, device, dtype)
         unreadable = _predict_images(network, results, quiet=quiet, given=given, **options)
     if unreadable:
         raise SystemExit(1)
@@ -115,8 +117,18 @@ def _is_onnx(model: str) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
-def _load(model: str, engine: Engine, device: str, dtype: Precision) -> "Predictor":
-    """The model in a folder, on the hub or in an ONNX file, to be computed by this engine."""
+def default_engine(model: str) -> Engine:
+    """The engine for an ONNX file or another model."""
+    return "onnx" if _is_onnx(model) else "torch"
+
+
+def load_predictor(
+    model: str, engine: Engine, device: str, dtype: Precision, threads: int = 0
+) -> "Speaq | FilePredictor":
+    """The model in a folder, on the hub or in an ONNX file, to be computed by this engine.
+
+    ``threads`` are those of onnxruntime or OpenVINO; 0 for the number of cores.
+    """
     if engine == "torch":
         from speaq.devices import find_device
         from speaq.pretrained import Speaq
@@ -136,14 +148,14 @@ def _load(model: str, engine: Engine, device: str, dtype: Precision) -> "Predict
             f"--device {device} --dtype {dtype}"
         )
     if _is_onnx(model):
-        return kind(expand(model))
+        return kind(expand(model), threads=threads)
     from rich.console import Console
 
     from speaq.export.files import exported_file
 
     with Console(stderr=True).status("exporting, if not done before (minutes for a large model)"):
         file = exported_file(model)
-    return kind(file)
+    return kind(file, threads=threads)
 
 
 def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
