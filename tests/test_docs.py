@@ -90,6 +90,9 @@ def test_commands_parse(page):
             import_module(arguments[1])
         elif program == "python":
             assert (ROOT / arguments[0]).is_file(), words
+        elif program in ("torchrun", "srun"):
+            script = next(word for word in arguments if word in SCRIPTS)
+            parse(App(default_command=SCRIPTS[script]), arguments[arguments.index(script) + 1 :])
         else:
             assert program in ("pip", "pre-commit"), words
 

@@ -52,6 +52,7 @@ NEW = {
     "TEST.LONG_TAIL.SPLIT": "thirds",
     "TEST.METRICS": [],
     "TEST.MODE": "sgdet",
+    "TEST.CONVENTION": "speaq",
     "TEST.RELATION.DISTINCT": False,
     "TEST.RELATION.DROP_SELF": False,
     "TEST.RELATION.PNMS_THRESHOLD": 0.7,

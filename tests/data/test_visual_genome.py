@@ -209,6 +209,24 @@ def test_corrupted_images_with_a_row(files):
     assert files.open(corrupted_images=(11, 9999)).image_ids == [12]
 
 
+def test_truncated_images_are_read_with_one_warning(files, caplog):
+    files.image("11.jpg", 64, 32)
+    files.image("12.jpg", 64, 32)
+    for name in ("11.jpg", "12.jpg"):
+        path = files.folder / "images" / name
+        path.write_bytes(path.read_bytes()[:-30])
+    dataset = files.open()
+    with caplog.at_level(logging.WARNING):
+        images = [dataset.read(row)[0] for row in (0, 1, 0)]
+    assert [image.size for image in images] == [(64, 32)] * 3
+    assert len(caplog.messages) == 1
+    assert "11.jpg is truncated: the missing pixels are grey" in caplog.messages[0]
+    assert dataset._warned["truncated"].is_shared()
+    path.write_bytes(b"\xff\xd8")
+    with pytest.raises(SpeaqError, match=r"12\.jpg: the image cannot be read"):
+        dataset.read(1)
+
+
 def test_file_size_takes_precedence_over_the_image_list(files, caplog):
     files.image("11.jpg", 128, 256)
     files.image("12.jpg", 32, 16)
@@ -546,7 +564,7 @@ def test_ids_outside_the_folder_are_refused(files, name):
     for i, entry in enumerate(files.entries):
         entry["image_id"] = f"{name}{i}"
     with pytest.raises(
-        SpeaqError, match=r"images\.json: An 'image_id' points outside the image folder. Found entry 0"
+        SpeaqError, match=r"images\.json: An 'image_id' is not the name of a file in .* Found entry 0"
     ):
         files.open()
 

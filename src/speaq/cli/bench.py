@@ -58,9 +58,9 @@ def bench(
         )
 
     import torch
-    from rich.console import Console
     from rich.text import Text
 
+    from speaq.console import PlainConsole
     from speaq.devices import find_device
     from speaq.tools.bench import build_model, measure, measure_stages
 
@@ -80,7 +80,7 @@ def bench(
     else:
         cost = measure(cast("Speaq", network), size=size, batch=batch, runs=runs, dtype=dtype)
         what, table = f"{_count(batch, 'image')} of {size[0]}x{size[1]}", _cost_table(cost)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     console.print(Text(f"{config_file or model}: {what}, {dtype}, {where}"), soft_wrap=True)
     console.print(table)
 

@@ -42,9 +42,10 @@ def check(
         fix: write a repaired copy to this new folder; the images stay where they are.
         limit: maximum number of examples of each finding.
     """
-    from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
+    from speaq.console import PlainConsole
     from speaq.tools.data_check.check import check_dataset
     from speaq.tools.data_check.repair import find_targets
     from speaq.tools.data_check.report import Report
@@ -53,11 +54,11 @@ def check(
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
     targets = [] if fix is None else find_targets(fix, sources)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     checks = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=PlainConsole(stderr=True), transient=True) as bar:
         for source in sources:
-            task = bar.add_task(source.name, total=None)
+            task = bar.add_task(escape(source.name), total=None)
             checks.append(
                 check_dataset(
                     source,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, validators
 from cyclopts.types import NonNegativeInt, PositiveInt
 
+from speaq.errors import printable
+
 if TYPE_CHECKING:
     from speaq.tools.convert import ConvertedDataset
 
@@ -109,7 +111,8 @@ def convert(
         predicate_aliases=predicate_aliases,
         box_scale=box_scale,
     )
-    sys.stdout.write(_summary(conversion) + (_section(conversion, out) if target_format == "vg" else ""))
+    section = _section(conversion, out) if target_format == "vg" else ""
+    sys.stdout.write(printable(_summary(conversion)) + section)
 
 
 def _summary(conversion: "ConvertedDataset") -> str:

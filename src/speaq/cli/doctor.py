@@ -24,13 +24,13 @@ def doctor(
     """
     import json
 
-    from rich.console import Console
     from rich.text import Text
 
     from speaq.config import load_config
+    from speaq.console import PlainConsole
     from speaq.tools.environment import Finding, anonymous, check_environment
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     styles = {"ok": "green", "warning": "yellow", "problem": "bold red"}
     findings = []
     for each in check_environment(load_config(config_file, overrides), train=train):

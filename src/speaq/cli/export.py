@@ -44,6 +44,8 @@ def export(
     """
     from rich.console import Console
 
+    from speaq.console import PlainConsole
+
     if format_ == "torch" and (int8 or opset is not None):
         raise SpeaqError("--int8 and --opset need --format onnx; leave them out, or use --format onnx")
     if config_file is None and overrides:
@@ -56,7 +58,7 @@ def export(
     from speaq.export.files import export_model
     from speaq.pretrained import Speaq
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     network = Speaq.from_pretrained(model)
     with Console(stderr=True).status("exporting (minutes for a large model)"):
         report = export_model(

@@ -149,11 +149,10 @@ def load_predictor(
         )
     if _is_onnx(model):
         return kind(expand(model), threads=threads)
-    from rich.console import Console
-
+    from speaq.console import PlainConsole
     from speaq.export.files import exported_file
 
-    with Console(stderr=True).status("exporting, if not done before (minutes for a large model)"):
+    with PlainConsole(stderr=True).status("exporting, if not done before (minutes for a large model)"):
         file = exported_file(model)
     return kind(file, threads=threads)
 
@@ -201,10 +200,11 @@ def _predict_images(
 
 
 def _progress_bar() -> "Progress":
-    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    from speaq.console import PlainConsole
+
+    console = PlainConsole(stderr=True)
     return Progress(
         *Progress.get_default_columns()[:-1],
         MofNCompleteColumn(),

@@ -29,15 +29,15 @@ def stats(
         csv: also write the complete tables to this folder.
         top: rows of the tables of classes and triplets to print.
     """
-    from rich.console import Console
     from rich.text import Text
 
+    from speaq.console import PlainConsole
     from speaq.tools.data_check.counts import count_source
     from speaq.tools.data_check.sources import find_sources
 
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     for source in sources:
         console.print(Text.assemble((source.name, "bold"), f"  {source.annotations}"), soft_wrap=True)
         for table in count_source(source):

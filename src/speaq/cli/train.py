@@ -52,6 +52,7 @@ def evaluate(
     box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
     adjust: float | None = None,
     frequency_bias: float | None = None,
+    convention: Literal["speaq", "scene-graph-benchmark"] | None = None,
     num_gpus: int | None = None,
     dist_url: str = "",
 ) -> None:
@@ -72,6 +73,8 @@ def evaluate(
         adjust: with --predictions: strength tau of a logit adjustment by the frequency of predicates.
         frequency_bias: with --predictions: strength alpha of a bias by the frequency of predicates between
             the two classes.
+        convention: scene-graph-benchmark compares boxes and averages images as that evaluator does, for
+            comparison with published results; the same as TEST.CONVENTION.
         num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
         dist_url: port that the processes of several GPUs use.
     """
@@ -81,6 +84,8 @@ def evaluate(
     from speaq.tools.report.run import evaluate_with_report
     from speaq.training import launch
 
+    if convention is not None:
+        overrides = (*overrides, "TEST.CONVENTION", convention)
     if predictions is not None:
         files, after = _split(predictions)
         pairs = [*after, *([] if model is None else [str(model)]), *overrides]

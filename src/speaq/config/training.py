@@ -156,6 +156,8 @@ class Evaluation(Section):
     """Additional groups of metrics: pooled, pairs, relative, scores, openimages."""
     mode: Choice[Literal["sgdet", "sgcls", "predcls", "phrdet"]] = "sgdet"
     """Task: sgcls and predcls give the model the true boxes; phrdet compares the union of both boxes."""
+    convention: Choice[Literal["speaq", "scene-graph-benchmark"]] = "speaq"
+    """Conventions of the evaluation: those of this library, or of Scene-Graph-Benchmark's evaluator."""
     num_rel: Count = 1
     """Predicates kept per query."""
     pnms: Flag = False

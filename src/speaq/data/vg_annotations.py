@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import CONFIDENCES, SOURCES, read_arrays, read_texts
+from speaq.data.vg_arrays import CONFIDENCES, DAMAGE, SOURCES, read_arrays, read_texts
 from speaq.data.vg_ranges import Ranges
 from speaq.errors import SpeaqError
+from speaq.files import check_stored
 from speaq.structures import Vocabulary
 
 
@@ -94,8 +95,12 @@ def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
         if CONFIDENCES not in file:
             return None
         try:
-            values = np.asarray(file[CONFIDENCES], dtype=np.float32).reshape(-1)
-        except (OSError, TypeError, ValueError) as error:
+            array = file[CONFIDENCES]
+            if not isinstance(array, h5py.Dataset):
+                raise TypeError("it is not an array")
+            check_stored(array)
+            values = np.asarray(array, dtype=np.float32).reshape(-1)
+        except DAMAGE as error:
             raise SpeaqError(f"{path}: '{CONFIDENCES}' cannot be read as numbers ({error}).") from error
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
     if len(values) != num_relations or len(bad):
@@ -117,8 +122,12 @@ def _read_sources(path: Path, num_relations: int) -> np.ndarray | None:
         if SOURCES not in file:
             return None
         try:
-            values = read_texts(file[SOURCES]).reshape(-1)
-        except (OSError, TypeError, ValueError, AttributeError) as error:
+            array = file[SOURCES]
+            if not isinstance(array, h5py.Dataset):
+                raise TypeError("it is not an array")
+            check_stored(array)
+            values = read_texts(array).reshape(-1)
+        except DAMAGE as error:
             raise SpeaqError(f"{path}: '{SOURCES}' cannot be read as texts ({error}).") from error
     if len(values) != num_relations:
         raise SpeaqError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from PIL import Image
 
 from speaq.data.image_folders import SUFFIXES, ImageFolders
@@ -28,6 +29,17 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 """Names of the splits 0, 1 and 2 of the files."""
 
 _log = logging.getLogger(__name__)
+
+_WARNINGS = {
+    "size": "%s has %d x %d pixels, but the image list says %d x %d: the size of the file is used, here and "
+    "wherever else the two differ.",
+    "orientation": "%s has an EXIF orientation, and its size in the image list does not tell whether the "
+    "boxes are those of the turned image: the pixels are used as they are stored, here and wherever else "
+    "this is so. If the boxes are those of the turned image, save the turned pixels.",
+    "truncated": "%s is truncated: the missing pixels are grey or black, here and wherever else this is so. "
+    "'speaq data check --open-images' counts and names all such files; replace them, or name their ids under "
+    "CORRUPTED_IMAGES.",
+}
 
 
 class EmptySplitError(SpeaqError):
@@ -89,7 +101,8 @@ class VisualGenome:
         self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
         self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
         self.source, self.loss_weight, self.max_pixels = source, loss_weight, max_pixels
-        self._warned_of_size = self._warned_of_orientation = False
+        # Shared with the processes of a data loader, so that one of them warns for all.
+        self._warned = {kind: torch.zeros(1, dtype=torch.bool).share_memory_() for kind in _WARNINGS}
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
         listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
@@ -159,7 +172,11 @@ class VisualGenome:
         """
         path = self._path(index)
         with pixel_limit(self.max_pixels):
-            image = read_image_file(path, **self._orientation(index, path))
+            image = read_image_file(
+                path,
+                on_truncated=lambda: self._warn("truncated", path),
+                **self._orientation(index, path),
+            )
         return image, self._annotation(index, path, *image.size)
 
     def check_images(self) -> None:
@@ -185,32 +202,19 @@ class VisualGenome:
     def _orientation(self, index: int, path: Path) -> dict[str, Any]:
         """The arguments of `read_image_file` that choose whether an image is turned."""
         height, width = self.sizes[index].tolist()
-        return {"listed": (width, height), "on_undecided": lambda: self._warn_of_orientation(path)}
+        return {"listed": (width, height), "on_undecided": lambda: self._warn("orientation", path)}
 
-    def _warn_of_orientation(self, path: Path) -> None:
-        if not self._warned_of_orientation:
-            self._warned_of_orientation = True
-            _log.warning(
-                "%s has an EXIF orientation, and its size in the image list does not tell whether the boxes "
-                "are those of the turned image: the pixels are used as they are stored, here and wherever "
-                "else this is so. If the boxes are those of the turned image, save the turned pixels.",
-                path,
-            )
+    def _warn(self, kind: str, *values: object) -> None:
+        """Log the first case of a kind."""
+        if not self._warned[kind]:
+            self._warned[kind].fill_(True)
+            _log.warning(_WARNINGS[kind], *values)
 
     def _annotation(self, index: int, path: Path, width: int, height: int) -> Annotation:
         """The annotation in pixels of the file, which is right where the image list says otherwise."""
         listed_height, listed_width = self.sizes[index].tolist()
-        if (listed_width, listed_height) != (width, height) and not self._warned_of_size:
-            self._warned_of_size = True
-            _log.warning(
-                "%s has %d x %d pixels, but the image list says %d x %d: the size of the file is used, "
-                "here and wherever else the two differ.",
-                path,
-                width,
-                height,
-                listed_width,
-                listed_height,
-            )
+        if (listed_width, listed_height) != (width, height):
+            self._warn("size", path, width, height, listed_width, listed_height)
         box_rows = slice(*self.box_offsets[index : index + 2])
         boxes = self.boxes[box_rows].astype(np.float64) / self.box_scale * max(width, height)
         if self.clip_boxes:

@@ -3,7 +3,6 @@
 Shape letters: see `speaq.structures`.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -18,11 +17,12 @@ from speaq.evaluation.prediction_format import (
     check_predicate_counts,
     columns,
 )
+from speaq.files import check_stored, parse_json
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
 _BATCH = 64  # images read at once
-_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 """Exceptions that h5py raises on damaged files."""
 
 
@@ -76,7 +76,7 @@ class Predictions:
         )
         counted = "predicate_counts" in self._file
         self.predicate_counts = self._array("predicate_counts")[:] if counted else None
-        self.image_ids: list[int | str] = [json.loads(name) for name in self._texts("image_ids")]
+        self.image_ids: list[int | str] = [parse_json(name) for name in self._texts("image_ids")]
         if not all(type(image_id) in (int, str) for image_id in self.image_ids):
             raise ValueError("an image id is neither a number nor a string")
         self.sources = self._texts("sources")
@@ -97,6 +97,7 @@ class Predictions:
         array = self._file[name]
         if not isinstance(array, h5py.Dataset):
             raise ValueError(f"{name} is not an array")
+        check_stored(array)
         return array
 
     def _texts(self, name: str) -> list[str]:

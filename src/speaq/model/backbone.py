@@ -118,6 +118,7 @@ def _replace_batch_norms(module: nn.Module) -> None:
 
 def _transformers_backbone(config: dict[str, Any]) -> Any:
     """A backbone of transformers, whose output has ``feature_maps``."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import CONFIG_MAPPING, AutoBackbone
 
     values = dict(config)
@@ -127,7 +128,13 @@ def _transformers_backbone(config: dict[str, Any]) -> Any:
             f"a backbone of model_type {model_type!r}: expected one that the installed transformers "
             "knows, such as 'resnet'; update transformers, or correct the backbone in config.json"
         )
-    return AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
+    if "use_pretrained_backbone" in values:  # of timm, which would download weights
+        values["use_pretrained_backbone"] = False
+    try:
+        return AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
+    except StrictDataclassError as error:
+        reason = " ".join(str(error).split())
+        raise SpeaqError(f"a backbone of model_type {model_type!r}: {reason}") from error
 
 
 class Backbone(nn.Module):

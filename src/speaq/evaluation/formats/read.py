@@ -1,6 +1,5 @@
 """Recognise the format of a file of predictions and read it."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from speaq.evaluation.formats import coco, graph_lines, triplets
 from speaq.evaluation.formats.loaded import LoadedPredictions
 from speaq.evaluation.formats.target import Target
 from speaq.evaluation.formats.triplets import BoxScale
+from speaq.files import parse_json, regular
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -21,7 +21,7 @@ def is_saved_by_evaluation(path: Path) -> bool:
         SpeaqError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return file.read(len(_HDF5)) == _HDF5
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
@@ -59,14 +59,14 @@ def read_documents(path: Path) -> Callable[[], Iterator[tuple[str, Any]]]:
         SpeaqError: the file cannot be read; the function raises it for a line that is not JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
     except ValueError as error:
         raise SpeaqError(f"{path}: expected HDF5 or text in UTF-8 ({error})") from error
     try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        whole = parse_json(text)
+    except ValueError as error:
         if not text.lstrip().startswith("{") or "\n" not in text.strip():
             raise SpeaqError(f"{path}: expected JSON or JSON lines ({error})") from error
         return lambda: _lines(path, text)
@@ -80,8 +80,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield f"{path}, line {number}", json.loads(line)
-            except (ValueError, RecursionError) as error:
+                yield f"{path}, line {number}", parse_json(line)
+            except ValueError as error:
                 raise SpeaqError(
                     f"{path}, line {number}: expected one JSON object per line ({error})"
                 ) from error

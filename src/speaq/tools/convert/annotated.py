@@ -5,12 +5,13 @@ I: images, N: boxes, M: relations, all of the whole set.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from speaq.errors import SpeaqError
+from speaq.files import is_inside
 from speaq.structures import Vocabulary
 
 SPLITS = ("train", "val", "test")
@@ -107,7 +108,7 @@ class AnnotatedSet:
         num_relations = [len(image.relations) for image in images]
         first_box = np.cumsum(num_boxes) - num_boxes
         rows = np.repeat(np.arange(len(images)), num_relations)
-        pairs = _integers([(s, o) for image in images for s, o, _ in image.relations]).reshape(-1, 2)
+        pairs = _integers(source, [(s, o) for image in images for s, o, _ in image.relations]).reshape(-1, 2)
         bad = np.flatnonzero(((pairs < 0) | (pairs >= num_boxes[rows][:, None])).any(axis=1))
         if len(bad):
             image, row = images[int(rows[bad[0]])], int(bad[0] - np.searchsorted(rows, rows[bad[0]]))
@@ -130,7 +131,7 @@ class AnnotatedSet:
             vocabulary=Vocabulary(object_names, predicate_names),
             ids=[image.id for image in images],
             files=[image.file for image in images],
-            sizes=_integers([(image.height, image.width) for image in images]).reshape(-1, 2),
+            sizes=_integers(source, [(image.height, image.width) for image in images]).reshape(-1, 2),
             splits=np.array([image.split for image in images], dtype=np.int32),
             box_images=np.repeat(np.arange(len(images)), num_boxes),
             boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
@@ -228,14 +229,26 @@ class AnnotatedSet:
         )
 
 
+def id_of_file(name: str) -> str:
+    """The id of an image that has only a file name: the name without its suffix."""
+    path = PurePosixPath(name)
+    return path.with_suffix("").as_posix() if path.name else name
+
+
 def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
     """The set without boxes that cannot be used: those without area, and wholly outside their image.
 
     Raises:
-        SpeaqError: ids come twice, are of mixed type, or lead out of the folder of images; a size is not
-            positive.
+        SpeaqError: ids come twice or are of mixed type; an id or a file name leads out of the folder of
+            images, or no file can have it; a size is not positive.
     """
     _check_ids(source, data.ids)
+    for name, file in zip(data.ids, data.files, strict=True):
+        if not is_inside(file):
+            raise SpeaqError(
+                f"{source}: image {name!r}: expected the name of a file within the folder of images, found "
+                f"{file!r}. Write the path from that folder, which --images names."
+            )
     bad = np.flatnonzero(((data.sizes < 1) | (data.sizes >= 2**31)).any(axis=1))
     if len(bad):
         height, width = data.sizes[bad[0]].tolist()
@@ -266,8 +279,11 @@ def _of_relations(
     return np.array([value for own in filled for value in own], dtype=kind)
 
 
-def _integers(values: Sequence[Any]) -> np.ndarray:
-    return np.array(values, dtype=np.int64)
+def _integers(source: Path, values: Sequence[Any]) -> np.ndarray:
+    try:
+        return np.array(values, dtype=np.int64)
+    except OverflowError:
+        raise SpeaqError(f"{source}: a size or the position of a box has more than 63 bits.") from None
 
 
 def _numbered(
@@ -296,7 +312,7 @@ def _numbered(
                 raise SpeaqError(
                     f"{place} {position}: expected the {what} to be one of {some}; found {key!r}."
                 )
-    return tuple(names.values()), _integers([numbers[key] for _, used in uses for key in used])
+    return tuple(names.values()), _integers(source, [numbers[key] for _, used in uses for key in used])
 
 
 def _check_ids(source: Path, ids: Sequence[Any]) -> None:
@@ -313,9 +329,7 @@ def _check_ids(source: Path, ids: Sequence[Any]) -> None:
                 f"{source}: the image id {name!r} comes twice; every image needs one of its own."
             )
         seen.add(name)
-        if isinstance(name, str) and (
-            not name or PurePath(name).is_absolute() or ".." in PurePath(name).parts
-        ):
+        if isinstance(name, str) and not is_inside(name):
             raise SpeaqError(f"{source}: expected image ids that can be names of files, found {name!r}.")
         if isinstance(name, int) and abs(name) >= 2**63:
             raise SpeaqError(f"{source}: the image id {name} is too large a number; use strings for all ids.")

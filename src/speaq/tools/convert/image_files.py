@@ -94,11 +94,13 @@ def link_images(data: AnnotatedSet, folder: Path, links: Path) -> AnnotatedSet:
         link = links / f"{image_id}{suffix if suffix in SUFFIXES else SUFFIXES[0]}"
         names.append(link.relative_to(links).as_posix())
         target = (folder / name).resolve()
-        if not target.is_file():
+        if not os.path.isfile(target):  # noqa: PTH113 (False for names that no file can have)
             continue
-        if link.exists() and not link.is_symlink():
-            raise SpeaqError(f"{link}: expected no file here, where a link should be. Name another folder.")
         try:
+            if link.exists() and not link.is_symlink():
+                raise SpeaqError(
+                    f"{link}: expected no file here, where a link should be. Name another folder."
+                )
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(target)

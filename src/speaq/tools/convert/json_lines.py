@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal, NotRequired
 
 import numpy as np
@@ -10,9 +10,9 @@ from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.files import replacing
+from speaq.files import parse_json, regular, replacing
 from speaq.tools.convert import triplets
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.reading import Box, Id, T, describe_error, files_named, split_of
 
 _FILES = "*.jsonl"
@@ -83,7 +83,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             found.append(
                 AnnotatedImage(
                     place=place,
-                    id=line.get("id", PurePosixPath(line["image"]).with_suffix("").as_posix()),
+                    id=line.get("id", id_of_file(line["image"])),
                     file=line["image"],
                     width=line["width"],
                     height=line["height"],
@@ -139,7 +139,7 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file that are not empty, with their numbers."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with regular(path).open(encoding="utf-8-sig") as file:
             for number, text in enumerate(file, start=1):
                 if text.strip():
                     yield number, text
@@ -158,7 +158,7 @@ def _parse(where: str, text: str, layout: TypeAdapter[T]) -> T:
 
 def _is_heading(text: str) -> bool:
     try:
-        line = json.loads(text)
+        line = parse_json(text)
     except ValueError:
         return False
     return isinstance(line, dict) and line.get("format") == _FORMAT

@@ -28,7 +28,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, StrictInt, TypeAdapte
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.files import replacing
+from speaq.files import parse_json, replacing
 from speaq.images import PILLOW_ERRORS
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.coco_images import Category, names_by_id
@@ -245,7 +245,7 @@ def _rows(path: Path, file: Any, columns: Sequence[str]) -> Iterator[tuple[str, 
 def _names(path: Path, metadata: Mapping[bytes, bytes]) -> Sequence[dict[Any, str] | None]:
     """Names of the classes and predicates by number, None where nothing tells them."""
     try:
-        tables = _class_labels(json.loads(metadata.get(b"huggingface", b"null")))
+        tables = _class_labels(parse_json(metadata.get(b"huggingface", b"null").decode()))
     except ValueError:
         tables = _class_labels(None)
     for folder in path.parents[:2]:  # the files may be in data/ or train/

@@ -21,8 +21,9 @@ from speaq.evaluation.formats.triplets import (
     read_records,
     to_pixels,
 )
+from speaq.files import regular
 from speaq.images import SUFFIXES
-from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
 from speaq.tools.convert.reading import files_named, show, split_of
 
@@ -78,7 +79,7 @@ def read(source: Path, images: Path | None = None, *, box_scale: BoxScale = "aut
                 raise SpeaqError(f"{image.place}: source: expected text, found {show(record.source)}.")
             things, relations = find_relations(record, find_object, find_predicate, Counter())
             if PurePosixPath(str(image.id)).suffix.lower() in SUFFIXES:
-                image.id = PurePosixPath(str(image.id)).with_suffix("").as_posix()
+                image.id = id_of_file(str(image.id))
             boxes = np.array([box for _, box in things]).reshape(-1, 4)
             image.boxes = boxes * to_pixels(scale, image.width, image.height)
             image.classes = [name for name, _ in things]
@@ -106,7 +107,7 @@ def _files(source: Path) -> list[Path]:
 
 def _has_triplets(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return b'"triplets"' in file.read(_HEAD)
     except OSError:
         return False

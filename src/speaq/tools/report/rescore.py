@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 from torchmetrics import Metric
 
@@ -34,12 +33,19 @@ from speaq.evaluation.formats.triplets import BoxScale
 from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.results import additional, predicate_table, results_dict, results_table
+from speaq.evaluation.results import (
+    additional,
+    predicate_table,
+    results_dict,
+    results_table,
+    task_text,
+)
 from speaq.files import replacing
 from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
 from speaq.tools.report.run import evaluated_set
 from speaq.training.logs import console as log
+from speaq.training.logs import results_console
 
 
 class Rescored(NamedTuple):
@@ -255,9 +261,7 @@ def _score(
 
 def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
     """Tables on standard output."""
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # tables are not cut in files and pipes
+    console = results_console()
     if comparison is not None:
         first = scored[0].predictions
         console.print(Text(f"{first.dataset}, {_modes(scored)}, {len(first)} images"))
@@ -278,8 +282,9 @@ def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
 
 
 def _modes(scored: Sequence[Rescored]) -> str:
-    """The tasks of the predictions, such as "sgdet"."""
-    return ", ".join(dict.fromkeys(each.results["mode"] for each in scored))
+    """The tasks of the predictions, such as "sgdet", and the convention."""
+    tasks = (task_text(each.results["mode"], each.results["convention"]) for each in scored)
+    return ", ".join(dict.fromkeys(tasks))
 
 
 def _names(files: Sequence[Path]) -> list[str]:

@@ -16,6 +16,7 @@ from speaq.evaluation.bootstrap import recalls
 from speaq.evaluation.ground_truth import PredictedImages
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
+from speaq.evaluation.results import task_text
 from speaq.losses.build import build_groups
 from speaq.tools.report import EvaluatedSet, Report, choose_examples, write_report
 from speaq.tools.training_log.reading import METRICS, read_history
@@ -109,7 +110,7 @@ def _model_report(run: EvaluationRun) -> Report:
         "Backbone": str(model.backbone.get("model_type", "unknown")),
         "Queries": f"{model.num_queries} entity, {predicates} predicate",
         "Decoder layers": str(model.decoder_layers),
-        "Task": config.test.mode,
+        "Task": task_text(config.test.mode, config.test.convention),
     }
     if groups is not None:
         facts["Query groups"] = f"{len(groups.queries_per_group)}"
