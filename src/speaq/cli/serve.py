@@ -5,13 +5,14 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from speaq.cli.predict import Precision, _load
+from speaq.cli.predict import Engine, Precision, default_engine, load_predictor
 from speaq.errors import SpeaqError
 
 
 def serve(
     model: str,
     *,
+    engine: Engine | None = None,
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 8000,
     device: str = "cpu",
@@ -34,6 +35,8 @@ def serve(
     Args:
         model: folder of a saved model, output folder of a training, a model id on the hub, or an ONNX file of
             speaq export.
+        engine: what computes the network: torch, onnx (onnxruntime) or openvino; the last two for an ONNX file
+            or another model, which is exported first. By default onnx for an ONNX file, else torch.
         host: address to listen on; 0.0.0.0 for all of this machine.
         port: port to listen on; 0 for any free one.
         device: cpu, cuda, cuda:1, ...
@@ -70,5 +73,6 @@ def serve(
     key = os.environ.get("SPEAQ_API_KEY") or None
     if key is None and host not in ("127.0.0.1", "localhost", "::1"):
         sys.stderr.write(f"speaq: anyone who reaches {host} can use this server; set SPEAQ_API_KEY\n")
-    app = create_app(_load(model, device, dtype), limits, dtype=dtype, api_key=key, origins=cors or ())
+    predictor = load_predictor(model, engine or default_engine(model), device, dtype)
+    app = create_app(predictor, limits, dtype=dtype, api_key=key, origins=cors or ())
     run(app, host=host, port=port, drain=drain)

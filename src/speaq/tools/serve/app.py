@@ -23,7 +23,7 @@ from prometheus_client import (
 from pydantic import BaseModel
 
 from speaq.data.transforms import resize_shortest_edge
-from speaq.export.predictor import OnnxPredictor
+from speaq.export.predictor import FilePredictor
 from speaq.graph.schema import Document
 from speaq.inference.pipeline import Precision
 from speaq.scene_graph import SceneGraph
@@ -63,11 +63,11 @@ class Service:
         registry: the measurements for Prometheus.
     """
 
-    def __init__(self, model: "Speaq | OnnxPredictor", limits: Limits, dtype: Precision = "float32") -> None:
+    def __init__(self, model: "Speaq | FilePredictor", limits: Limits, dtype: Precision = "float32") -> None:
         self.limits, self.draining, self.accepted = limits, False, 0
         self._model = model
         self._dtype: Precision = dtype
-        self._config = model.description if isinstance(model, OnnxPredictor) else model.config
+        self._config = model.description if isinstance(model, FilePredictor) else model.config
         self._batcher: Batcher[InputImage, SceneGraph] = Batcher(
             self._predict, max_batch=limits.max_batch, max_wait=limits.max_wait
         )
@@ -203,7 +203,7 @@ def _request_body() -> dict[str, Any]:
 
 
 def create_app(
-    model: "Speaq | OnnxPredictor",
+    model: "Speaq | FilePredictor",
     limits: Limits | None = None,
     *,
     dtype: Precision = "float32",
