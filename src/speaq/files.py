@@ -136,7 +136,7 @@ def stored_array(file: "h5py.File", name: str) -> "h5py.Dataset":
             than are in the file.
     """
     import h5py
-    from h5py import h5l
+    from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue]  # not in its stubs
 
     if name in set(file) and file.id.links.get_info(name.encode()).type != h5l.TYPE_HARD:
         raise ValueError("it is a link, which may lead to another file")
@@ -156,7 +156,7 @@ def read_texts(array: "h5py.Dataset") -> list[str]:
     """The texts (rows,) of an HDF5 array in UTF-8, of fixed or variable length.
 
     Raises:
-        ValueError: they are not in UTF-8, or have more characters than the file has bytes (and more than 64 MiB)
+        ValueError: they are not in UTF-8, or have more characters than the file has bytes (or 2^26)
             if all are as long as the longest: rows of variable length may share a text.
     """
     size = array.file.id.get_filesize()
