@@ -210,7 +210,7 @@ def test_logs_with_numbers_of_any_size_are_read(tmp_path):
         '{"iteration": 59, "total_loss": ' + DEEP + "}",
     ]
     (tmp_path / "metrics.json").write_text("\n".join(rows))
-    assert read_history(tmp_path).rows[19] == {"total_loss": 2.5}
+    assert read_history(tmp_path).columns["total_loss"].to_dict() == {19: 2.5}
 
 
 def test_xml_entities_are_not_expanded_without_limit(tmp_path):
