@@ -198,10 +198,12 @@ def test_figures_show_special_characters_of_names():
 
 
 def test_svg_charts_are_valid_xml_whatever_the_names(tmp_path):
-    name = "a\x00\x1b[31m\ufffe<&>"
+    name = "a\x00\x1b[31m\ufffe<&>-->"
     save_charts(comparison_of(**{"<&>\x1b": {name: 90, "b": 3}}), tmp_path, ending="svg")
-    for path in tmp_path.glob("*.svg"):
-        assert "\N{REPLACEMENT CHARACTER}" in "".join(ElementTree.parse(path).getroot().itertext())
+    files = sorted(tmp_path.glob("*.svg"))
+    assert len(files) == 4
+    for file in files:
+        ElementTree.parse(file)
 
 
 def test_tables_show_special_characters_of_names():
