@@ -23,6 +23,7 @@ from speaq.data.build import (
 )
 from speaq.data.mixing import Mixture
 from speaq.data.sources import DataSource, load_training_sources
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.build import EvaluationSets, build_metrics, load_evaluation_sets
 from speaq.inference.build import build_postprocessor
@@ -125,7 +126,17 @@ def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> Scen
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation.datasets and module.evaluated_at != trainer.global_step:
         trainer.validate(module, data, verbose=False)
+    read = [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]
+    _log_truncated(read, trainer)
     return module
+
+
+def _log_truncated(datasets: Sequence[VisualGenome], trainer: L.Trainer) -> None:
+    """Log how many truncated images this process and its data loaders have read."""
+    count = sum(dataset.num_truncated for dataset in datasets)
+    if count:
+        where = " by this process" if trainer.world_size > 1 else ""
+        logger.warning("%d truncated images were read%s", count, where)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,12 +147,14 @@ class EvaluationRun:
         module: the Lightning module, with metrics and results.
         source: the folder or file of the model.
         prediction_files: the saved predictions, one file per data set; empty if they were not saved.
+        suffix: of the names of the files of the evaluation.
         is_main: whether this process writes files.
     """
 
     module: SceneGraphModule
     source: Path
     prediction_files: list[Path]
+    suffix: str
     is_main: bool
 
 
@@ -149,6 +162,8 @@ def evaluate(
     config: Config, *, cluster: Cluster | None = None, resume: bool = False, save_predictions: bool = False
 ) -> EvaluationRun:
     """Evaluate a model on DATASETS.TEST, and write the results to OUTPUT_DIR.
+
+    With a TEST.MODE other than sgdet, it is in the names of the files: ``results_predcls.json``.
 
     Args:
         config: the configuration.
@@ -164,12 +179,13 @@ def evaluate(
         SpeaqError: there is no model, or the configuration or the data cannot be used.
     """
     output_dir = Path(config.output_dir)
+    suffix = "" if config.test.mode == "sgdet" else f"_{config.test.mode}"
     callbacks: list[L.Callback] = [
-        EvaluationLog(output_dir=output_dir),
+        EvaluationLog(output_dir=output_dir, suffix=suffix),
         TrainingProgress(max_iter=0),
         StopSignals(None),
     ]
-    files = PredictionFiles(folder=output_dir / "predictions")
+    files = PredictionFiles(folder=output_dir / "predictions", suffix=suffix)
     trainer = build_trainer(config, cluster or Cluster(), callbacks + [files] * save_predictions)
     with explained(trainer):
         start_log(config, trainer)
@@ -184,7 +200,10 @@ def evaluate(
         module = _build_module(config, model, None, evaluation, load_statistics(config))
         data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
         trainer.validate(module, data, verbose=False)
-    return EvaluationRun(module, source, files.written if save_predictions else [], trainer.is_global_zero)
+        _log_truncated([each.dataset for each in evaluation.datasets], trainer)
+    return EvaluationRun(
+        module, source, files.written if save_predictions else [], suffix, trainer.is_global_zero
+    )
 
 
 def _check_output(output_dir: Path, resume_from: Path | None, *, resume: bool) -> None:
