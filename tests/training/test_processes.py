@@ -92,12 +92,13 @@ def run(config_file, tmp_path):
 
 
 def test_two_processes_with_half_the_batch_each_give_the_same_weights(run):
-    one, two = run("one", 1), run("two", 2)
+    average = {"SOLVER.EMA.ENABLED": True, "SOLVER.EMA.WARMUP_ITERS": 3}
+    one, two = run("one", 1, **average), run("two", 2, **average)
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-6, msg=name)
     # Interrupted after two steps and continued, also exactly.
-    run("stopped", 2, max_iter=2)
-    resumed = run("stopped", 2)
+    run("stopped", 2, max_iter=2, **average)
+    resumed = run("stopped", 2, **average)
     assert all(torch.equal(two[name], resumed[name]) for name in two)
 
 

@@ -12,6 +12,7 @@ from speaq.config.field_types import (
     Flag,
     Natural,
     NonNegative,
+    Number,
     PathText,
     Positive,
     Section,
@@ -41,6 +42,17 @@ class ClipGradients(Section):
     """Maximum norm, or maximum absolute value of an element."""
     norm_type: Positive = 2.0
     """p of the p-norm."""
+
+
+class Ema(Section):
+    """SOLVER.EMA: exponential moving average of the weights."""
+
+    enabled: Flag = False
+    """Evaluate and save averaged weights."""
+    decay: Annotated[Number, Field(ge=0, lt=1)] = 0.9999
+    """Weight of the previous average at every step."""
+    warmup_iters: Natural = 2000
+    """Steps over which the decay rises: it is DECAY * (1 - exp(-step / WARMUP_ITERS)); 0: constant."""
 
 
 class Solver(Section):
@@ -87,6 +99,7 @@ class Solver(Section):
 
     amp: Amp = Amp()
     clip_gradients: ClipGradients = ClipGradients()
+    ema: Ema = Ema()
     checkpoint_period: Count = 5000
     """Steps between checkpoints."""
     max_to_keep: Count = 2

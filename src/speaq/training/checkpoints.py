@@ -1,7 +1,8 @@
 """Checkpoints of a training, which are also saved models.
 
 ``OUTPUT_DIR/checkpoints/iter_0001000/`` contains ``config.json`` and ``model.safetensors``, like every saved
-model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to resume exactly.
+model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to resume exactly. With SOLVER.EMA
+the saved model is the averaged one, and ``trainer.pt`` also contains the trained weights.
 ``OUTPUT_DIR/best/`` is the model with the best mR@100. Lightning's ModelCheckpoint would not save the last
 step, and would add the state of the optimizer to the best model.
 """
@@ -27,10 +28,13 @@ from speaq.checkpoints.saved_models import (
 )
 from speaq.errors import SpeaqError
 from speaq.files import read_tensors, replacing, replacing_folder
+from speaq.training.averaging import AVERAGED_STATE
 
 logger = logging.getLogger(__name__)
 
 TRAINER_FILE = "trainer.pt"
+TRAINED_STATE = "current_model_state"
+"""The trained weights in ``trainer.pt``, where ``model.safetensors`` has averaged ones."""
 BEST_METRIC = "mR@100"
 BEST_FILE = "metric.json"
 """The value of `BEST_METRIC` of the model in ``best/``."""
@@ -48,7 +52,11 @@ class FolderCheckpoint(CheckpointIO):
             SpeaqError: it cannot be written, for instance because the disk is full.
         """
         rest = dict(checkpoint)
-        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in rest.pop("state_dict").items()}
+        trained = rest.pop("state_dict")
+        averaged = rest.pop(AVERAGED_STATE, None)
+        if averaged is not None:
+            rest[TRAINED_STATE] = trained
+        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in (averaged or trained).items()}
         config = rest.pop("model_config")
         try:
             with replacing_folder(Path(path)) as partial:
@@ -69,7 +77,11 @@ class FolderCheckpoint(CheckpointIO):
         folder = Path(path)
         state = read_state(folder)
         weights = read_safetensors(folder / WEIGHTS_FILE, _advice(folder))
-        return state | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
+        state["state_dict"] = {_PREFIX + name: tensor for name, tensor in weights.items()}
+        if TRAINED_STATE in state:
+            state[AVERAGED_STATE] = state["state_dict"]
+            state["state_dict"] = state.pop(TRAINED_STATE)
+        return state
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete the folder ``path``."""
@@ -172,7 +184,7 @@ class Checkpoints(L.Callback):
             return
         self.best = value
         if trainer.is_global_zero:
-            pl_module.model.save_pretrained(self.output_dir / "best")
+            pl_module.evaluated_model.save_pretrained(self.output_dir / "best")
             with replacing(self.output_dir / "best" / BEST_FILE) as temporary:
                 temporary.write_text(json.dumps({BEST_METRIC: value}) + "\n")
         name, iteration = pl_module.evaluation.names[0], trainer.global_step - 1

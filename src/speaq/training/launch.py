@@ -33,6 +33,7 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
+from speaq.training.averaging import WeightAveraging
 from speaq.training.checkpoints import Checkpoints, newest_checkpoint, published_checkpoint
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
@@ -70,7 +71,9 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     _check_output(output_dir, resume_from, resume=resume)
     config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
     checkpoints = Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep)
-    callbacks = [
+    averaging = WeightAveraging(solver.ema) if solver.ema.enabled else None
+    callbacks: list[L.Callback] = [averaging] if averaging else []
+    callbacks += [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
         EvaluationLog(output_dir=output_dir),
         checkpoints,
@@ -80,13 +83,15 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     trainer = build_trainer(config, cluster, callbacks, loggers=build_loggers(config))
     with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
         start_log(config, trainer)
-        module = _train(config, trainer, resume_from)
+        module = _train(config, trainer, resume_from, averaging)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
         return module.results
 
 
-def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneGraphModule:
+def _train(
+    config: Config, trainer: L.Trainer, resume_from: Path | None, averaging: WeightAveraging | None
+) -> SceneGraphModule:
     """Train with a Trainer, evaluate at the end, and return the trained module."""
     if trainer.is_global_zero:
         config.save(Path(config.output_dir) / "config.yaml")
@@ -109,7 +114,7 @@ def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> Scen
     criterion = build_criterion(config, model.config, statistics.predicate_counts, source_names=names)
     _log_start(sources, mixture, model)
     training = build_training_set(sources, mixture, input_settings=config.input, seed=config.seed)
-    module = _build_module(config, model, criterion, evaluation, statistics)
+    module = _build_module(config, model, criterion, evaluation, statistics, averaging)
     data = SceneGraphData(config=config, training=training, evaluation=evaluation.datasets)
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation.datasets and module.evaluated_at != trainer.global_step:
@@ -213,6 +218,7 @@ def _build_module(
     criterion: Criterion | None,
     evaluation: EvaluationSets,
     statistics: TrainingStatistics | None,
+    averaging: WeightAveraging | None = None,
 ) -> SceneGraphModule:
     return SceneGraphModule(
         model=model,
@@ -224,6 +230,7 @@ def _build_module(
             build_metrics(config, model.vocabulary, model.config.predicate_counts or None, statistics)
             for _ in evaluation.names
         ],
+        averaging=averaging,
     )
 
 
