@@ -1,6 +1,7 @@
 """The root of the configuration, `Config`, and the list of all keys that are accepted."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ import yaml
 from pydantic import Field
 
 from speaq.config.data import SOURCE_NAME, DataLoader, Datasets, Input, MixedSource
-from speaq.config.field_types import Choice, Flag, Integer, NonEmptyPathText, Positive, Section
+from speaq.config.field_types import Choice, Conflict, Flag, Integer, NonEmptyPathText, Positive, Section
 from speaq.config.ignored_keys import ignored_defaults
 from speaq.config.model import Model
 from speaq.config.settings import flatten, nest
@@ -47,6 +48,12 @@ class Config(Section):
 
     unused: dict[str, Any] = Field(default_factory=dict, exclude=True)
     """Keys without effect that were set, by dotted key (not a key itself)."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Early stopping without data to evaluate on."""
+        if self.test.early_stopping.patience and not self.datasets.test:
+            keys = ("TEST.EARLY_STOPPING.PATIENCE", "DATASETS.TEST")
+            yield Conflict(keys, "early stopping needs a data set to evaluate on, such as ('VG_val',)")
 
     @property
     def without_effect(self) -> tuple[str, ...]:

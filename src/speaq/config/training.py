@@ -156,6 +156,15 @@ class LongTail(Section):
             yield Conflict((f"{key}COUNTS",), "the minimum of the head must not be below that of the body")
 
 
+class EarlyStopping(Section):
+    """TEST.EARLY_STOPPING: end of a training that no longer improves."""
+
+    patience: Natural = 0
+    """Evaluations without a better mR@100 after which the training ends; 0: never."""
+    min_delta: NonNegative = 0.0
+    """Smallest increase of mR@100 that counts as better, in 0..1."""
+
+
 class Evaluation(Section):
     """TEST: evaluation and post-processing."""
 
@@ -175,6 +184,13 @@ class Evaluation(Section):
     """Clip boxes to the image."""
     relation: EvaluationRelation = EvaluationRelation()
     long_tail: LongTail = LongTail()
+    early_stopping: EarlyStopping = EarlyStopping()
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Early stopping without evaluations during the training."""
+        if self.early_stopping.patience and not self.eval_period:
+            keys = ("TEST.EARLY_STOPPING.PATIENCE", "TEST.EVAL_PERIOD")
+            yield Conflict(keys, "early stopping needs evaluations during the training: set EVAL_PERIOD")
 
 
 class Wandb(Section):

@@ -6,13 +6,11 @@ place when the best model is saved.
 
 import logging
 import math
-from collections.abc import Sequence
 from typing import Any, cast
 
 import lightning as L
-import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from speaq.config.training import Ema
 from speaq.pretrained import Speaq
@@ -61,12 +59,11 @@ class WeightAveraging(L.Callback):
         if pl_module.step_completed and not pl_module.skipped_in_a_row:
             self._average.update_parameters(pl_module.model)
 
-    @torch.no_grad()
-    def _update(self, averaged: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor | int) -> None:
+    def _update(self, averaged: PARAM_LIST, weights: PARAM_LIST, steps: Tensor | int) -> None:
         decay, warmup = self.settings.decay, self.settings.warmup_iters
         if warmup:
             decay *= -math.expm1(-float(steps) / warmup)
-        torch._foreach_lerp_(averaged, weights, 1 - decay)
+        get_ema_multi_avg_fn(decay)(averaged, weights, steps)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -149,12 +149,15 @@ class Checkpoints(L.Callback):
         output_dir: folder to save to.
         period: steps between checkpoints.
         keep: number of newest checkpoints that are kept.
+        with_evaluation: a step that is saved and evaluated is saved again after its evaluation, so that
+            callbacks resume with its results.
     """
 
-    def __init__(self, *, output_dir: Path, period: int, keep: int):
+    def __init__(self, *, output_dir: Path, period: int, keep: int, with_evaluation: bool = False):
         self.output_dir = output_dir
         self.period = period
         self.keep = keep
+        self.with_evaluation = with_evaluation
         self.best: float | None = None
         self._saved_at = -1
 
@@ -179,6 +182,12 @@ class Checkpoints(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Save the model if it is the best so far."""
+        self._save_best(trainer, pl_module)
+        if self.with_evaluation and self._saved_at == trainer.global_step:
+            self._saved_at = -1
+            self.save(trainer)
+
+    def _save_best(self, trainer: L.Trainer, pl_module: Any) -> None:
         value = pl_module.results[0].get(BEST_METRIC, math.nan)
         if math.isnan(value) or (self.best is not None and value <= self.best):
             return

@@ -37,6 +37,7 @@ from speaq.training.averaging import WeightAveraging
 from speaq.training.checkpoints import Checkpoints, newest_checkpoint, published_checkpoint
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
+from speaq.training.early_stopping import EarlyStopping
 from speaq.training.evaluation_log import EvaluationLog
 from speaq.training.failures import explained
 from speaq.training.logs import TrainingLog, build_loggers, start_loggers
@@ -70,9 +71,17 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     resume_from = newest_checkpoint(output_dir)
     _check_output(output_dir, resume_from, resume=resume)
     config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
-    checkpoints = Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep)
+    stopping = config.test.early_stopping
+    checkpoints = Checkpoints(
+        output_dir=output_dir,
+        period=solver.checkpoint_period,
+        keep=solver.max_to_keep,
+        with_evaluation=stopping.patience > 0,
+    )
     averaging = WeightAveraging(solver.ema) if solver.ema.enabled else None
     callbacks: list[L.Callback] = [averaging] if averaging else []
+    if stopping.patience:
+        callbacks.append(EarlyStopping(stopping))
     callbacks += [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
         EvaluationLog(output_dir=output_dir),
