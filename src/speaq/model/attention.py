@@ -46,7 +46,7 @@ class Attention(nn.Module):
         q, k, v = (self._split_heads(x) for x in (self.query(query), self.key(key), self.value(value)))
         mask = None if valid is None else valid[:, None, None, :]
         dropout = self.dropout if self.training else 0.0
-        if dropout and q.device.type == "cpu":
+        if dropout and q.device.type == "cpu" and not torch.compiler.is_compiling():
             attended = DropoutAttention.apply(q, k, v, mask, dropout)
         else:
             attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)

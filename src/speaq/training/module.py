@@ -2,6 +2,9 @@
 
 import logging
 import math
+import os
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -90,6 +93,24 @@ class SceneGraphModule(L.LightningModule):
     def evaluated_model(self) -> Speaq:
         """The model to evaluate and to save as the best one: the averaged one if there is an average."""
         return self.model if self.averaging is None else self.averaging.model
+
+    def setup(self, stage: str) -> None:
+        """Compile the models with MODEL.COMPILE; the names of their weights do not change.
+
+        Raises:
+            SpeaqError: there is no C++ compiler.
+        """
+        if not self.config.model.compile or (stage != "fit" and self.criterion is not None):
+            return
+        compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+        if shutil.which(compiler) is None:
+            raise SpeaqError(
+                f"MODEL.COMPILE True needs a C++ compiler, and there is no {compiler}: install it, name "
+                "another one in the environment variable CXX, or set MODEL.COMPILE False"
+            )
+        self.model.compile(dynamic=True)
+        if self.averaging is not None and stage == "fit":
+            self.averaging.model.compile(dynamic=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimizer and schedule."""
