@@ -11,8 +11,8 @@ import numpy as np
 from golden_dataset import TINY
 from speaq.config.data import DatasetSection
 from speaq.data.visual_genome import VisualGenome
-from speaq.tools.doctor.check import DatasetCheck, check_dataset
-from speaq.tools.doctor.sources import Source
+from speaq.tools.data_check.check import DatasetCheck, check_dataset
+from speaq.tools.data_check.sources import Source
 
 
 class DamagedDataset:

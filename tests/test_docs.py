@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -89,6 +90,9 @@ def test_commands_parse(page):
             import_module(arguments[1])
         elif program == "python":
             assert (ROOT / arguments[0]).is_file(), words
+        elif program in ("torchrun", "srun"):
+            script = next(word for word in arguments if word in SCRIPTS)
+            parse(App(default_command=SCRIPTS[script]), arguments[arguments.index(script) + 1 :])
         else:
             assert program in ("pip", "pre-commit"), words
 
@@ -174,3 +178,21 @@ def test_citation_has_the_paper():
         "Kim",
         "Kim",
     ]
+
+
+def test_dependencies_are_pinned_and_their_licences_listed():
+    project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
+    extras = project["optional-dependencies"]
+
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in requirements}
+
+    def pinned(file: str) -> set[str]:
+        return names(re.findall(r"^\S+==\S+$", read(ROOT / file), re.MULTILINE))
+
+    assert pinned("requirements.txt") == names(project["dependencies"])
+    assert pinned("requirements-dev.txt") == names(extras["dev"])
+    rows = re.findall(r"^\| (\S+) \| \S+ \| (\S.*) \|$", read(ROOT / "docs" / "licences.md"), re.MULTILINE)
+    used = [project["dependencies"], *(extras[extra] for extra in extras if extra != "dev")]
+    listed = {name for name, licence in rows if licence not in ("licence", "---", "unknown")}
+    assert listed == set().union(*map(names, used)), "see .ci/licences.py"

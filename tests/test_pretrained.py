@@ -30,6 +30,8 @@ def test_predict_passes_its_options_on(monkeypatch):
 
     monkeypatch.setattr("speaq.inference.predictor.predict_each", predict_each)
     options = {
+        "boxes": [],
+        "labels": [],
         "batch_size": 2,
         "postprocess": lambda output, sizes: [],
         "min_size": 32,

@@ -3,7 +3,7 @@
 import logging
 import re
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and line feed; surrogates
 
 
 class SpeaqError(Exception):
@@ -16,9 +16,9 @@ class SpeaqError(Exception):
 def printable(text: str) -> str:
     """The text with control characters escaped, such as ESC, which names of files and classes may contain.
 
-    Tabs and line feeds are kept.
+    So are surrogates, which UTF-8 cannot encode. Tabs and line feeds are kept.
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class PrintableFormatter(logging.Formatter):

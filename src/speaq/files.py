@@ -1,16 +1,24 @@
-"""Write files and folders atomically, and read tensors without running code."""
+"""Write files and folders atomically, and read files that may be damaged or hostile."""
 
+import errno
+import json
+import math
 import os
 import pickle
+import re
 import shutil
+import stat
 import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speaq.errors import SpeaqError
+
+if TYPE_CHECKING:
+    import h5py
 
 DAMAGE = (
     pickle.UnpicklingError,
@@ -22,15 +30,76 @@ DAMAGE = (
     AttributeError,
     AssertionError,
     MemoryError,
-    OverflowError,
+    ArithmeticError,
     struct.error,
 )
 """Exceptions that unpickling and torch.load raise for damaged files."""
 
 
+_NOT_INSIDE = re.compile(
+    r"^$|^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|[\0\ud800-\udfff]"  # the last cannot be encoded
+)
+_MAX_COMPRESSION = 1032  # of deflate (gzip), the best that a filter of HDF5 can do
+
+
 def expand(path: str) -> str:
     """The path with ``~`` and environment variables (``$NAME``, ``${NAME}``) replaced."""
     return os.path.expandvars(os.path.expanduser(path))  # noqa: PTH111
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name of a file, which may have folders in it, leads to a file within the folder."""
+    return not _NOT_INSIDE.search(name)
+
+
+CONFIGURATION_BYTES = 4 * 2**20
+"""Size above which a file is not read as a configuration."""
+
+
+def regular(path: Path, limit: int | None = None) -> Path:
+    """The path itself, if it may be read: a device or a pipe may never end.
+
+    Args:
+        path: a file, or a link to one.
+        limit: of its size, in bytes.
+
+    Raises:
+        OSError: there is no such file, it is a device or a pipe, or it is larger.
+    """
+    status = path.stat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # a folder cannot be read anyway
+        raise OSError(errno.EINVAL, "expected a regular file, found a device or a pipe", str(path))
+    if limit is not None and status.st_size > limit:
+        raise OSError(errno.EFBIG, f"expected at most {limit:,} bytes, found {status.st_size:,}", str(path))
+    return path
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def check_stored(array: "h5py.Dataset") -> None:
+    """Refuse an HDF5 array that has its values in other files, or claims many more than are in the file.
+
+    Up to 64 MiB need not be in the file: HDF5 does not store values that were never written.
+
+    Raises:
+        ValueError: this is so.
+    """
+    if array.is_virtual or array.external:
+        raise ValueError("its values are in other files")
+    claimed = math.prod(array.shape or (0,)) * array.dtype.itemsize
+    stored = array.id.get_storage_size()
+    if claimed > max(2**26, _MAX_COMPRESSION * stored):
+        raise ValueError(f"it claims {claimed:,} bytes, but the file has {stored:,} of them")
 
 
 @contextmanager
@@ -90,7 +159,7 @@ def read_tensors(path: Path, advice: str) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(regular(path), map_location="cpu", weights_only=True)
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror}); {advice}") from error
     except DAMAGE as error:

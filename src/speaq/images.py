@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from speaq.errors import SpeaqError
+from speaq.files import regular
 
 if TYPE_CHECKING:
     import torch
@@ -192,6 +193,7 @@ def read_image_file(
     *,
     listed: tuple[int, int] | None = None,
     on_undecided: Callable[[], None] | None = None,
+    on_truncated: Callable[[], None] | None = None,
 ) -> Image.Image:
     """Read an image file, given as path, content or opened image, as RGB; see `to_rgb`.
 
@@ -201,12 +203,26 @@ def read_image_file(
             of the upright image and not also those of the stored pixels; without it always.
         on_undecided: called if there is an orientation and ``listed`` does not tell whether it is to be
             applied: if both sizes are equal, or neither is ``listed``.
+        on_truncated: called if a part of the pixels is missing, which is then grey or black. Without it such
+            a file is not read.
 
     Raises:
         SpeaqError: the file cannot be read.
     """
-    with _opened(file) as image:
-        return to_rgb(image, upright=_is_upright(image, listed, on_undecided))
+    try:
+        with _opened(file) as image:
+            return to_rgb(image, upright=_is_upright(image, listed, on_undecided))
+    except SpeaqError:
+        if on_truncated is None:
+            raise
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        with _opened(file) as image:
+            found = to_rgb(image, upright=_is_upright(image, listed, on_undecided))
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+    on_truncated()
+    return found
 
 
 def read_image_size(
@@ -264,7 +280,9 @@ def _opened(file: Path | bytes | Image.Image) -> Iterator[Image.Image]:
         if isinstance(file, Image.Image):
             yield file
         else:
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else regular(file)) as image:
+                if image.format == "EPS":  # a program, which Pillow has Ghostscript run
+                    raise SpeaqError(f"{_name(file)}: EPS files are not read; convert it to PNG")
                 yield image
     except Image.DecompressionBombError as error:
         raise SpeaqError(

@@ -8,6 +8,7 @@ Examples:
 """
 
 from speaq.evaluation.additional import AdditionalMetrics
+from speaq.evaluation.adjustment import FrequencyBias
 from speaq.evaluation.analysis import named_recalls
 from speaq.evaluation.detection import DetectionAP, average_precision
 from speaq.evaluation.long_tail import LongTail, read_long_tail, split_by_counts, split_by_rank
@@ -27,6 +28,7 @@ from speaq.evaluation.zero_shot import TripletSet, load_zero_shot_triplets, zero
 __all__ = [
     "AdditionalMetrics",
     "DetectionAP",
+    "FrequencyBias",
     "LongTail",
     "PredictionWriter",
     "Predictions",

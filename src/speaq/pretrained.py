@@ -98,6 +98,8 @@ class Speaq(SpeaqModel):
         self,
         images: ImageSource,
         *,
+        boxes: Any = None,
+        labels: Any = None,
         score: float = 0.0,
         top: int | None = None,
         batch_size: int = 8,
@@ -112,6 +114,8 @@ class Speaq(SpeaqModel):
         self,
         images: Iterable[ImageSource],
         *,
+        boxes: Any = None,
+        labels: Any = None,
         score: float = 0.0,
         top: int | None = None,
         batch_size: int = 8,
@@ -125,6 +129,8 @@ class Speaq(SpeaqModel):
         self,
         images: ImageSource | Iterable[ImageSource],
         *,
+        boxes: Any = None,
+        labels: Any = None,
         score: float = 0.0,
         top: int | None = None,
         batch_size: int = 8,
@@ -140,6 +146,12 @@ class Speaq(SpeaqModel):
             images: a path, the bytes of a file, an open binary file, a Pillow image, an array (H, W, C) or a
                 tensor (C, H, W); a folder, a pattern such as "photos/*.jpg", an array or a tensor of several
                 images (B, ...); or an iterable of those.
+            boxes: boxes (N, 4) of the entities, xyxy in pixels of the original image; for several images a
+                list with an entry per image. The entities of the graph are these boxes, in their order, and
+                `speaq.inference.given_boxes` has the rule for the relations. By default the model finds the
+                entities.
+            labels: classes of the boxes, names or numbers from 0; the model classifies those that are None,
+                by default all. For several images a list with an entry per image.
             score: minimum triplet score. With it or ``top``, entities without a relation are removed, too.
             top: maximum number of relations per image, best first.
             batch_size: images per forward pass. Only images of equal resized size share a batch, so the
@@ -156,13 +168,16 @@ class Speaq(SpeaqModel):
             take every path, array and tensor for one image.
 
         Raises:
-            SpeaqError: an image cannot be read, the device does not exist, or its memory is too small.
+            SpeaqError: an image cannot be read, the device does not exist, or its memory is too small; boxes
+                or labels are not as described, or not for as many images.
         """
         from speaq.inference.predictor import predict_each
 
         pairs = predict_each(
             self,
             images,
+            boxes=boxes,
+            labels=labels,
             batch_size=batch_size,
             postprocess=postprocess,
             min_size=min_size,

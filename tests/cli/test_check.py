@@ -137,6 +137,25 @@ def test_check_and_stats_print_special_characters_of_names(capsys, files):
     assert "[red]on$_<b>위에" in run_data_command(capsys, "stats", files.folder)[1]
 
 
+def test_check_and_stats_count_the_sources_of_relations(capsys, tmp_path, files):
+    number = len(files.arrays["predicates"])
+    files.arrays["relation_sources"] = ["human"] * 300 + [""] * (number - 300)
+    files.write()
+    report = tmp_path / "report.json"
+    _, out, _ = run_data_command(capsys, "check", files.folder, "--json", report)
+    assert "2 sources, in train: human 300, (not known) 46" in out
+    splits = json.loads(report.read_text())["sets"][0]["splits"]
+    assert splits["train"]["sources"] == {"": 46, "human": 300}
+    assert splits["test"]["sources"] == {"": 108}
+    run_data_command(capsys, "stats", files.folder, "--csv", tmp_path)
+    rows = list(csv.reader((tmp_path / "sources.csv").open()))
+    assert rows == [
+        ["source", "train", "test", "train %"],
+        ["human", "300", "0", "86.71"],
+        ["(not known)", "46", "108", "13.29"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -296,3 +296,46 @@ def test_every_predicts_frames_of_a_video(predict, tmp_path):
 def test_no_progress_bar_without_a_terminal(predict, tmp_path):
     _, err, _ = predict(save(tmp_path / "a.png"), "--no-draw")
     assert err == ""
+
+
+def test_predict_relates_given_boxes(predict, tmp_path):
+    image, output = save(tmp_path / "photos" / "a.png"), tmp_path / "out"
+    save(tmp_path / "photos" / "sub" / "a.png")
+    file, records = (
+        tmp_path / "boxes.json",
+        [{"box": [5, 5, 30, 40], "label": "cat"}, {"box": [0, 20, 80, 60]}],
+    )
+    file.write_text(json.dumps({"a.png": records, "sub/a.png": []}))
+    assert predict(tmp_path / "photos", "--boxes", file, "--no-draw")[2] == ["a.json", "sub/a.json"]
+    graph = SceneGraph.from_json(output / "a.json")
+    assert graph.boxes.tolist() == [record["box"] for record in records]
+    assert (graph.labels[0], graph.scores[0]) == (0, 1)
+    assert len(graph) > 0
+    assert len(SceneGraph.from_json(output / "sub" / "a.json").boxes) == 0
+    predict(image, "--boxes", output / "a.json", "--no-draw", output=tmp_path / "again")
+    again = SceneGraph.from_json(tmp_path / "again" / "a.json")
+    assert again.boxes.tolist() == graph.boxes.tolist()
+    assert again.labels.tolist() == graph.labels.tolist()
+    predict(image, "--boxes", file, "--format", "jsonl", "--no-draw", output=tmp_path / "lines")
+    lines = tmp_path / "lines" / "predictions.jsonl"
+    predict(image, "--boxes", lines, "--no-draw", output=tmp_path / "third")
+    assert SceneGraph.from_json(tmp_path / "third" / "a.json").labels.tolist() == graph.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "boxes.json: cannot read these boxes"),
+        ("[]", 'boxes.json: expected {"image.jpg": [{"box"'),
+        ('{"a.png": 3}', "boxes.json: a.png: expected"),
+        ('{"a.png": [{"bbox": [1, 2, 3, 4]}]}', "a.png[0]: expected an object with box and optionally label"),
+        ('{"b.png": []}', "boxes.json: no boxes for"),
+        ('{"a.png": [{"box": [1, 2, 3]}]}', "a.png: boxes: expected an array (N, 4)"),
+        ('{"a.png": [{"box": [1, 2, 3, 4], "label": "cut"}]}', "such as 'cat'; found 'cut'"),
+    ],
+)
+def test_mistakes_in_boxes_end_with_a_message(predict, tmp_path, content, message):
+    image, file = save(tmp_path / "a.png"), tmp_path / "boxes.json"
+    file.write_text(content)
+    assert message in predict(image, "--boxes", file, code=2)[1]
+    assert "not for videos" in predict(image, "--boxes", file, "--every", "1", code=2)[1]

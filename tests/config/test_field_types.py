@@ -1,7 +1,9 @@
 import pytest
 
+from speaq.config import load_config
 from speaq.config.field_types import read_flag, read_integer, read_number, read_sequence, read_text
 from speaq.config.ignored_keys import read_like
+from speaq.errors import SpeaqError
 
 
 @pytest.mark.parametrize(
@@ -101,3 +103,13 @@ def test_read_like_follows_the_type_of_the_default():
     assert read_like([], "[['bbox', 'AP', 38.5]]") == [["bbox", "AP", "38.5"]]
     with pytest.raises(ValueError, match="expected a value or a list"):
         read_like([], [{}])
+
+
+@pytest.mark.parametrize("value", ["qwen2.5-vl=0.5, human=1", "('qwen2.5-vl=0.5', 'human=1')"])
+def test_weights_of_relation_sources(value):
+    key = "DATASETS.VISUAL_GENOME.RELATION_SOURCE_WEIGHTS"
+    config = load_config(overrides=[key, value])
+    assert config.datasets.visual_genome.source_weights == {"qwen2.5-vl": 0.5, "human": 1}
+    for wrong in ("human", "human=-1", "=1", "human=x", "human=inf"):
+        with pytest.raises(SpeaqError, match=f"{key} .*: expected NAME=WEIGHT with a weight from 0"):
+            load_config(overrides=[key, wrong])

@@ -54,6 +54,7 @@ def test_named_sources_come_from_files_and_the_command_line(tmp_path):
         (["SOURCES.real.SAMPLING_RATIO", "1"], "choose another name"),
         (["SOURCES.Mix.SAMPLING_RATIO", "1"], "the name Mix is already used"),
         (["SOURCES.a.SAMPLING_RATIO", "1", "SOURCES.A.SAMPLING_RATIO", "1"], "the name a is already used"),
+        (["SOURCES.real.IMAGES", "x"], r"SAMPLING_RATIO 0.0 \(the default\): the name real is already used"),
         (["SOURCES.2nd.IMAGES", "x"], "A name consists of letters, digits"),
         (["SYNTHETIC_LOSS_WEIGHT", "1e39"], "expected at most 1000000"),
         (["REAL_SAMPLING_RATIO", "0", "SYNTHETIC_SAMPLING_RATIO", "0"], "at least one ratio must be above 0"),

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from speaq.config import Config, load_config, log_without_effect
 from speaq.config.data import MixedSource
-from speaq.config.schema import effective_defaults, key_defaults, section_names
+from speaq.config.schema import effective_keys, key_defaults, section_names
 from speaq.config.settings import flatten, nest
 from speaq.errors import SpeaqError
 
@@ -20,6 +20,10 @@ NEW = {
     "DATASETS.VISUAL_GENOME.CORRUPTED_IMAGES": [],
     "DATASETS.VISUAL_GENOME.SYNTHETIC_ATTRIBUTE_H5": "",
     "DATASETS.VISUAL_GENOME_SYNTHETIC.SYNTHETIC_ATTRIBUTE_H5": "",
+    **{
+        f"DATASETS.{name}.RELATION_SOURCE_WEIGHTS": []
+        for name in ("VISUAL_GENOME", "SYNTHETIC_GENOME", "VISUAL_GENOME_SYNTHETIC")
+    },
     "DATASETS.MULTI_DATASET.REAL_SAMPLING_RATIO_END": None,
     "DATASETS.MULTI_DATASET.SYNTHETIC_SAMPLING_RATIO_END": None,
     "DATASETS.MULTI_DATASET.STATISTICS": "mix",
@@ -36,21 +40,33 @@ NEW = {
     "MODEL.DETR.PREDICATE_FREQUENCIES": "train",
     "MODEL.DETR.REFERENCE_POINTS": False,
     "MODEL.WEIGHTS_SYNONYMS": "",
+    "MODEL.COMPILE": False,
     "SOLVER.ACCUMULATE": 1,
     "SOLVER.AMP.PRECISION": "bf16",
+    "SOLVER.EMA.DECAY": 0.9999,
+    "SOLVER.EMA.ENABLED": False,
+    "SOLVER.EMA.WARMUP_ITERS": 2000,
+    "SOLVER.GRADIENT_CHECKPOINTING": False,
     "SOLVER.LOG_PERIOD": 20,
     "SOLVER.MAX_NONFINITE_STEPS": 10,
     "TEST.CLIP_BOXES": False,
+    "TEST.EARLY_STOPPING.MIN_DELTA": 0.0,
+    "TEST.EARLY_STOPPING.PATIENCE": 0,
     "TEST.IMS_PER_BATCH": 8,
     "TEST.LONG_TAIL.COUNTS": [10000, 500],
     "TEST.LONG_TAIL.FILE": "",
     "TEST.LONG_TAIL.SPLIT": "thirds",
     "TEST.METRICS": [],
     "TEST.MODE": "sgdet",
+    "TEST.CONVENTION": "speaq",
     "TEST.RELATION.DISTINCT": False,
     "TEST.RELATION.DROP_SELF": False,
     "TEST.RELATION.PNMS_THRESHOLD": 0.7,
 }
+
+
+def effective_defaults() -> dict[str, object]:
+    return {key.name: key_defaults()[key.name] for key in effective_keys() if "<NAME>" not in key.name}
 
 
 def models(model: type[BaseModel]):
@@ -118,8 +134,8 @@ def test_config_is_immutable():
 
 
 def test_section_names():
-    assert {"MODEL", "MODEL.DETR", "MODEL.RPN", "GLOBAL", "TEST.RELATION"} <= section_names()
-    assert not section_names() & key_defaults().keys()
+    assert {"MODEL", "MODEL.DETR", "MODEL.RPN", "GLOBAL", "TEST.RELATION"} <= set(section_names())
+    assert not set(section_names()) & key_defaults().keys()
 
 
 def test_saved_configuration_loads_back_identically(tmp_path):

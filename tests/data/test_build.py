@@ -107,12 +107,17 @@ def test_build_statistics_weights_counts_by_the_mixture():
     counts = [count_dataset(each.dataset).predicate_counts for each in (real, synthetic)]
     sizes = [len(each.dataset) for each in (real, synthetic)]
     mixture = build_mixture([real, synthetic], Solver(ims_per_batch=8, max_iter=10))
-    mixed = build_statistics([real, synthetic], mixture, of="mix").predicate_counts
+    statistics = build_statistics([real, synthetic], mixture, of="mix")
+    mixed = statistics.predicate_counts
+    sums = np.bincount(statistics.triplets[:, 2], weights=statistics.triplet_counts, minlength=len(mixed))
+    np.testing.assert_allclose(sums, mixed)
     expected = 0.75 / sizes[0] * counts[0] + 0.25 / sizes[1] * counts[1]
     np.testing.assert_allclose(mixed, expected / (0.25 / sizes[1]))
     for of, count in zip(("real", "synthetic"), counts, strict=True):
-        chosen = build_statistics([real, synthetic], mixture, of=of).predicate_counts
-        assert chosen.tolist() == count.tolist()
+        chosen = build_statistics([real, synthetic], mixture, of=of)
+        assert chosen.predicate_counts.tolist() == count.tolist()
+        sums = np.bincount(chosen.triplets[:, 2], weights=chosen.triplet_counts, minlength=len(count))
+        assert sums.tolist() == count.tolist()
     with pytest.raises(
         SpeaqError, match=r"STATISTICS is drawn, which is not trained on; expected mix or one of"
     ):
@@ -126,3 +131,4 @@ def test_build_statistics_of_one_source_are_its_counts():
     found = build_statistics([real], mixture, of="mix")
     assert found.predicate_counts.tolist() == expected.predicate_counts.tolist()
     assert found.triplets.tolist() == expected.triplets.tolist()
+    assert found.triplet_counts.tolist() == expected.triplet_counts.tolist()

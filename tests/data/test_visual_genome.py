@@ -118,6 +118,39 @@ def test_invalid_confidences_are_refused(files, values, found):
         files.open()
 
 
+@pytest.mark.parametrize(
+    "texts", [["human", "", "qwen-vl", "", "눈"], np.array([b"human", b"b", b"", b"b", b"b"])]
+)
+def test_sources_of_relations_weight_the_loss_in_training(files, texts):
+    files.image("11.jpg")
+    files.arrays["relation_sources"] = texts
+    assert files.open().confidences is None
+    other = files.open(relation_source_weights={"human": 0.5})
+    assert other.annotation(0).relation_weights.tolist() == [0.5, 1]
+    files.arrays["relation_confidences"] = np.array([0.25, 0.5, 1, 0, 0.75], dtype=np.float32)
+    weighted = files.open(relation_source_weights={"human": 3})
+    assert weighted.annotation(0).relation_weights.tolist() == [0.75, 0.5]
+    assert weighted.confidences.dtype == np.float32
+    same = files.open(relation_source_weights={"human": 1})
+    assert (same.confidences == files.open().confidences).all()
+    with pytest.raises(SpeaqError, match=r"weight for 'qwen'; expected a source of .* \(.*human"):
+        files.open(relation_source_weights={"qwen": 1})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["human"] * 4, "expected a text for each of the 5 relations, found 4"),
+        ([1, 2, 3, 4, 5], "'relation_sources' cannot be read as texts"),
+        ([b"\xff"] * 5, "'relation_sources' cannot be read as texts"),
+    ],
+)
+def test_invalid_sources_are_refused(files, values, message):
+    files.arrays["relation_sources"] = values
+    with pytest.raises(SpeaqError, match=message):
+        files.open()
+
+
 def test_clip_boxes(files):
     files.image("12.jpg")
     assert files.open(clip_boxes=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]
@@ -174,6 +207,24 @@ def test_corrupted_images_without_a_row(files):
 
 def test_corrupted_images_with_a_row(files):
     assert files.open(corrupted_images=(11, 9999)).image_ids == [12]
+
+
+def test_truncated_images_are_read_with_one_warning(files, caplog):
+    files.image("11.jpg", 64, 32)
+    files.image("12.jpg", 64, 32)
+    for name in ("11.jpg", "12.jpg"):
+        path = files.folder / "images" / name
+        path.write_bytes(path.read_bytes()[:-30])
+    dataset = files.open()
+    with caplog.at_level(logging.WARNING):
+        images = [dataset.read(row)[0] for row in (0, 1, 0)]
+    assert [image.size for image in images] == [(64, 32)] * 3
+    assert len(caplog.messages) == 1
+    assert "11.jpg is truncated: the missing pixels are grey" in caplog.messages[0]
+    assert dataset._warned["truncated"].is_shared()
+    path.write_bytes(b"\xff\xd8")
+    with pytest.raises(SpeaqError, match=r"12\.jpg: the image cannot be read"):
+        dataset.read(1)
 
 
 def test_file_size_takes_precedence_over_the_image_list(files, caplog):
@@ -513,7 +564,7 @@ def test_ids_outside_the_folder_are_refused(files, name):
     for i, entry in enumerate(files.entries):
         entry["image_id"] = f"{name}{i}"
     with pytest.raises(
-        SpeaqError, match=r"images\.json: An 'image_id' points outside the image folder. Found entry 0"
+        SpeaqError, match=r"images\.json: An 'image_id' is not the name of a file in .* Found entry 0"
     ):
         files.open()
 

@@ -91,6 +91,20 @@ def test_predict_has_the_arguments_of_the_model(small_model, predictor, photos):
     assert unreadable == [photos / "gone.png"]
 
 
+def test_given_boxes_have_the_relations_of_the_model(small_model, predictor, photos, monkeypatch):
+    boxes, names = [[5, 5, 40, 50], [10, 0, 70, 30], [0, 30, 80, 60]], small_model.vocabulary.objects
+    for labels in (None, [names[3], None, 7]):
+        options = {"boxes": boxes, "labels": labels}
+        found = predictor.predict(photos / "a.png", **options)
+        assert_equal(found, expected(small_model, photos / "a.png", **options))
+        assert found.boxes.tolist() == boxes
+    outputs = [item for item in predictor.session.get_outputs() if item.name != "object_probs"]
+    monkeypatch.setattr(predictor.session, "get_outputs", lambda: outputs)  # a file of an earlier version
+    assert len(predictor.predict(photos / "a.png")) > 0
+    with pytest.raises(SpeaqError, match=r"exported by an earlier version.*export the model again"):
+        predictor.predict(photos / "a.png", boxes=boxes)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -229,3 +229,23 @@ def test_predict_restores_training_mode():
     next(graphs)
     assert model.training  # between two graphs of an unfinished iteration, too
     assert not torch.is_inference_mode_enabled()
+
+
+def test_predict_with_given_boxes():
+    model, images = FakeModel(), [make_image(20), make_image(90, 50, 40), make_image(160)]
+    boxes = [[[1, 1, 9, 9], [10, 5, 30, 20]], [], [[0, 0, 5, 5]]]
+    first, second, third = predict(model, images, boxes=boxes, labels=[["cup", None], [], None], batch_size=2)
+    assert first.boxes.tolist() == boxes[0]
+    assert first.labels[0] == 0
+    assert first.scores[0] == 1
+    assert set(map(tuple, first.pairs.tolist())) <= {(0, 1), (1, 0)}
+    assert len(first) == 1  # as many as the network has predicate queries
+    assert (len(second.boxes), len(third)) == (0, 0)
+    assert first.vocabulary == model.vocabulary
+    assert predict(model, make_image(20), boxes=boxes[0], labels=["cup", None]) == first
+    with pytest.raises(SpeaqError, match=r"image 0: boxes\[0\]: expected a box in the image of 40x30 pixels"):
+        predict(model, make_image(20), boxes=[[41, 0, 50, 9]])
+    with pytest.raises(SpeaqError, match="expected an entry for each image, found 3 for 2 images"):
+        predict(model, images[:2], boxes=boxes)
+    with pytest.raises(SpeaqError, match="expected an entry for each image, found 2 for more images"):
+        predict(model, images, boxes=boxes[:2])

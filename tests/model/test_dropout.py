@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from speaq.model.dropout import Dropout, DropoutAttention, keep_mask
+from speaq.model.dropout import Dropout, DropoutAttention, DropoutReLU, keep_mask
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
@@ -67,3 +67,19 @@ def test_dropout_attention_equals_the_equation(masked):
     expected = (scores.softmax(-1) * keep * factor) @ v
     torch.testing.assert_close(attend(q, k, v), expected)
     assert torch.autograd.gradcheck(attend, (q, k, v))
+
+
+def test_dropout_relu_equals_relu_and_dropout():
+    torch.manual_seed(0)
+    x = torch.randn(40, 50, dtype=torch.float64, requires_grad=True)
+    module = DropoutReLU(0.3)
+
+    def apply(x):
+        torch.manual_seed(7)
+        return module(x)
+
+    torch.manual_seed(7)
+    keep, factor = keep_mask(x.shape, 0.3)
+    torch.testing.assert_close(apply(x), x.relu() * keep * factor)
+    assert torch.autograd.gradcheck(apply, (x[:3, :4],))
+    assert (module.eval()(x) == x.relu()).all()

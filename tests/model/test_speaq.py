@@ -195,6 +195,20 @@ def test_dropout_acts_in_training_only():
         assert_same(model.eval()(batch()), model(batch()))
 
 
+def test_gradient_checkpointing_changes_nothing():
+    results = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        model = tiny_model(dropout=0.5).train()
+        model.set_gradient_checkpointing(enabled)
+        output = model(batch(), SIZES)
+        (output.predicate_logits.sum() + output.subject_boxes.sum()).backward()
+        gradients = [value.grad for value in model.parameters() if value.grad is not None]
+        results.append([output.predicate_logits.detach(), *gradients])
+    for plain, checkpointed in zip(*results, strict=True):
+        assert torch.equal(plain, checkpointed)
+
+
 def test_reference_points_are_where_boxes_start():
     model = tiny_model(reference_points=True, num_queries=9, query_multiplier=3).eval()
     with torch.no_grad():

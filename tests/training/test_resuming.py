@@ -103,6 +103,20 @@ def test_save_checkpoint_raises_where_it_cannot_write(tmp_path):
         write_checkpoint(tmp_path, 1)
 
 
+def test_resume_deletes_what_a_killed_training_left(copy):
+    config = copy()
+    output = Path(config.output_dir)
+    names = (".writing-x", "best/.saving-x", "best/.writing-x")
+    left = [output / name for name in names]
+    left += [output / "checkpoints" / name for name in (".iter_0000003.part", ".iter_0000001.former")]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").touch()
+    train(config, cluster=CPU, resume=True)
+    assert not list(output.rglob(".*"))
+    assert complete_checkpoints(output)[-1].name == "iter_0000004"
+
+
 def test_train_refuses_the_output_of_another_training(copy):
     config = copy()
     with pytest.raises(SpeaqError, match="iter_0000002: OUTPUT_DIR contains the checkpoints of another"):

@@ -6,6 +6,7 @@
 import logging
 import re
 from pathlib import Path
+from typing import Literal
 
 from speaq.checkpoints.card import CARD_FILE
 from speaq.errors import SpeaqError
@@ -28,25 +29,31 @@ def is_hub_id(source: str | Path) -> bool:
     )
 
 
-def download(repo_id: str, files: list[str], revision: str | None = None) -> Path:
-    """Download files of a model, unless they are in the cache, and return their folder.
+def download(
+    repo_id: str,
+    files: list[str],
+    revision: str | None = None,
+    repo_type: Literal["model", "dataset"] = "model",
+) -> Path:
+    """Download files of a model or a data set, unless they are in the cache, and return their folder.
 
     What is not in the cache may be a misspelled path: a warning says that there is no such folder.
 
     Raises:
-        SpeaqError: there is no such model, or the hub cannot be reached.
+        SpeaqError: there is none on the hub, or the hub cannot be reached.
     """
     from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        if not isinstance(try_to_load_from_cache(repo_id, files[0], revision=revision), str):
-            _log.warning("%s: there is no such folder; looking for this model on the hub", repo_id)
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files))
+        cached = try_to_load_from_cache(repo_id, files[0], revision=revision, repo_type=repo_type)
+        if not isinstance(cached, str):
+            _log.warning("%s: there is no such folder; looking for this %s on the hub", repo_id, repo_type)
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files, repo_type=repo_type))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise SpeaqError(
-            f"{repo_id}: neither a local folder nor a readable model on the hub ({reason})"
+            f"{repo_id}: neither a local folder nor a readable {repo_type} on the hub ({reason})"
         ) from None
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from speaq.errors import SpeaqError
-from speaq.files import DAMAGE
+from speaq.files import DAMAGE, regular
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
             declares more data than it contains.
     """
     try:
+        regular(path)
         content = _read_pickle(path) if path.suffix.lower() == ".pkl" else _read_torch(path)
         keys, state = _find_state(content)
         tensors = _tensors(state)

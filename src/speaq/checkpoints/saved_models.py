@@ -2,18 +2,25 @@
 
 import re
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from speaq.checkpoints.card import CARD_FILE, model_card
 from speaq.checkpoints.hub import CHECKPOINT_SUFFIXES, download, is_hub_id, upload
 from speaq.checkpoints.sources import local_source
 from speaq.errors import SpeaqError
+from speaq.files import DAMAGE
 from speaq.model.config import ModelConfig
 from speaq.model.speaq import SpeaqModel
 
@@ -22,6 +29,7 @@ ModelT = TypeVar("ModelT", bound=SpeaqModel)
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MODEL_FILES = [CONFIG_FILE, WEIGHTS_FILE]
+_REGISTRATIONS = (register_module_parameter_registration_hook, register_module_buffer_registration_hook)
 
 
 def is_saved_model(folder: Path) -> bool:
@@ -29,14 +37,21 @@ def is_saved_model(folder: Path) -> bool:
     return all((folder / name).is_file() for name in MODEL_FILES)
 
 
+def checkpoint_folders(output_dir: Path) -> list[Path]:
+    """The folders of checkpoints in the output folder of a training, from oldest to newest."""
+    folders = (output_dir / "checkpoints").glob("iter_*")
+    numbered = [folder for folder in folders if re.fullmatch(r"iter_\d+", folder.name)]
+    return sorted(numbered, key=iteration_of)
+
+
+def iteration_of(folder: Path) -> int:
+    """The number in the name of a checkpoint, such as 1000 of ``iter_0001000``."""
+    return int(folder.name.removeprefix("iter_"))
+
+
 def models_in_training(output_dir: Path) -> list[Path]:
     """The checkpoints in the output folder of a training that hold a model, from oldest to newest."""
-    folders = [
-        folder
-        for folder in (output_dir / "checkpoints").glob("iter_*")
-        if re.fullmatch(r"iter_\d+", folder.name) and is_saved_model(folder)
-    ]
-    return sorted(folders, key=lambda folder: int(folder.name.removeprefix("iter_")))
+    return [folder for folder in checkpoint_folders(output_dir) if is_saved_model(folder)]
 
 
 def find_model(folder: Path) -> Path:
@@ -91,8 +106,16 @@ def load_pretrained(cls: type[ModelT], source: str | Path, *, revision: str | No
     elif not Path(source).exists():
         raise SpeaqError(f"{source}: no such folder, and not a model id of the form owner/name")
     folder = find_model(Path(source))
-    model = cls(ModelConfig.from_json(folder / CONFIG_FILE))
+    config = ModelConfig.from_json(folder / CONFIG_FILE)
     state = read_safetensors(folder / WEIGHTS_FILE)
+    try:
+        with _limited(sum(tensor.numel() for tensor in state.values())):
+            model = cls(config)
+    except SpeaqError as error:
+        raise SpeaqError(f"{folder / CONFIG_FILE}: {error}") from error
+    except (ImportError, *DAMAGE) as error:  # of transformers and torch, for values that do not fit
+        reason = str(error).strip().partition("\n")[0]
+        raise SpeaqError(f"{folder / CONFIG_FILE}: not a model that can be built ({reason})") from error
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -101,6 +124,30 @@ def load_pretrained(cls: type[ModelT], source: str | Path, *, revision: str | No
             f"{folder / WEIGHTS_FILE}: does not match {CONFIG_FILE} beside it: {' '.join(problems[:3])}"
         ) from None
     return model
+
+
+@contextmanager
+def _limited(elements: int) -> Iterator[None]:
+    """Refuse modules that are much larger than the ``elements`` of the weights for them.
+
+    Raises:
+        ValueError: in the block, before the memory of parameters and buffers is used.
+    """
+    limit, built, thread = 2 * elements + 2**16, 0, threading.get_ident()
+
+    def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        nonlocal built
+        if tensor is not None and thread == threading.get_ident():
+            built += tensor.numel()
+            if built > limit:
+                raise ValueError(f"it has far more than the {elements:,} parameters in {WEIGHTS_FILE}")
+
+    hooks = [register(count) for register in _REGISTRATIONS]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def write_model(folder: Path, config: str, state: Mapping[str, Tensor]) -> None:

@@ -1,6 +1,5 @@
 """Weights for the start of a training: from saved models, published checkpoints and pretrained backbones."""
 
-import json
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from speaq.checkpoints.sources import weights_source
 from speaq.config import Config
 from speaq.data.aliases import read_aliases
 from speaq.errors import SpeaqError
+from speaq.files import CONFIGURATION_BYTES, parse_json, regular
 from speaq.model.build import RESNET
 from speaq.model.speaq import SpeaqModel
 
@@ -213,7 +213,8 @@ def load_initial_weights(model: SpeaqModel, config: Config) -> None:
 def _read_config(folder: Path) -> dict[str, Any]:
     """The values of config.json in a folder; empty if there is none."""
     try:
-        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8-sig"))
+        file = regular(folder / CONFIG_FILE, CONFIGURATION_BYTES)
+        values = parse_json(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -1,27 +1,25 @@
 """``speaq bench``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter, validators
+from cyclopts.types import PositiveInt
 
 from speaq.errors import SpeaqError
-
-AtLeastOne = Parameter(validator=validators.Number(gte=1))
 
 
 def bench(
     model: str | None = None,
     *,
     config_file: Path | None = None,
-    size: Annotated[tuple[int, int], AtLeastOne] = (600, 800),
-    batch: Annotated[int, AtLeastOne] = 1,
-    runs: Annotated[int, AtLeastOne] = 5,
+    size: tuple[PositiveInt, PositiveInt] = (600, 800),
+    batch: PositiveInt = 1,
+    runs: PositiveInt = 5,
     device: str = "cpu",
     dtype: Literal["float32", "bfloat16"] = "float32",
-    threads: Annotated[int | None, AtLeastOne] = None,
-    objects: Annotated[int, AtLeastOne] = 150,
-    predicates: Annotated[int, AtLeastOne] = 50,
+    threads: PositiveInt | None = None,
+    objects: PositiveInt = 150,
+    predicates: PositiveInt = 50,
 ) -> None:
     """Measure the parameters, computation, time and memory of a model.
 
@@ -42,10 +40,10 @@ def bench(
         raise SpeaqError(f"expected a model or --config-file FILE, found {found}; name one of them")
 
     import torch
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from speaq.console import PlainConsole
     from speaq.devices import find_device
     from speaq.pretrained import Speaq
     from speaq.tools.bench import build_model, measure
@@ -72,7 +70,7 @@ def bench(
     table.add_row("post-processing", f"{cost.postprocess_ms:,.1f} ms")
     table.add_row("predict, whole", f"{cost.predict_ms:,.1f} ms")
     table.add_row("peak memory", "unknown" if cost.memory_mb is None else f"{cost.memory_mb:,.0f} MB")
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     console.print(Text(title), soft_wrap=True)
     console.print(table)
 

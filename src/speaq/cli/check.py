@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
+from cyclopts.types import NonNegativeInt
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from speaq.tools.doctor.report import Report
+    from speaq.tools.data_check.report import Report
 
 
 def check(
@@ -22,7 +23,7 @@ def check(
     strict: bool = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     fix: Path | None = None,
-    limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 3,
+    limit: NonNegativeInt = 3,
 ) -> None:
     """Find all problems of a data set.
 
@@ -41,22 +42,23 @@ def check(
         fix: write a repaired copy to this new folder; the images stay where they are.
         limit: maximum number of examples of each finding.
     """
-    from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
-    from speaq.tools.doctor.check import check_dataset
-    from speaq.tools.doctor.repair import find_targets
-    from speaq.tools.doctor.report import Report
-    from speaq.tools.doctor.sources import find_sources
+    from speaq.console import PlainConsole
+    from speaq.tools.data_check.check import check_dataset
+    from speaq.tools.data_check.repair import find_targets
+    from speaq.tools.data_check.report import Report
+    from speaq.tools.data_check.sources import find_sources
 
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
     targets = [] if fix is None else find_targets(fix, sources)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     checks = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=PlainConsole(stderr=True), transient=True) as bar:
         for source in sources:
-            task = bar.add_task(source.name, total=None)
+            task = bar.add_task(escape(source.name), total=None)
             checks.append(
                 check_dataset(
                     source,
@@ -82,14 +84,14 @@ def _fix(
 ) -> "Report":
     """Write the copies, print the changes, check the copies, and return the report on them."""
     from speaq.data.vg_writer import DATASET_FILE
-    from speaq.tools.doctor.check import check_dataset
-    from speaq.tools.doctor.repair import (
+    from speaq.tools.data_check.check import check_dataset
+    from speaq.tools.data_check.repair import (
         describe_size,
         list_changes,
         write_repaired,
         write_settings,
     )
-    from speaq.tools.doctor.report import Report
+    from speaq.tools.data_check.report import Report
 
     written, results = [], []
     for check, target in zip(report.checks, targets, strict=True):

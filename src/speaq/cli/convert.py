@@ -35,14 +35,13 @@ def convert(
         config_file: YAML configuration that the checkpoint was trained with.
         to: format to write.
     """
-    from rich.console import Console
-
     from speaq.checkpoints.convert import convert_checkpoint, write_published
     from speaq.checkpoints.saved_models import save_pretrained
     from speaq.config import load_config
+    from speaq.console import PlainConsole
     from speaq.data.vg_dictionary import read_vocabulary
 
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = PlainConsole()
     if to == "published":
         if mapping or config_file or overrides:
             raise SpeaqError("--to published needs no mapping and no configuration: the model has both")

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
+from cyclopts.types import NonNegativeInt, PositiveInt
+
+from speaq.errors import printable
 
 if TYPE_CHECKING:
     from speaq.tools.convert import ConvertedDataset
 
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lt=1))]
-Limit = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
-Least = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 
 def convert(
@@ -34,12 +35,14 @@ def convert(
             "label-studio",
             "cvat",
             "layout",
+            "triplets",
+            "parquet",
         ]
         | None,
         Parameter(name="--from"),
     ] = None,
     target_format: Annotated[
-        Literal["vg", "jsonl", "coco", "sgg-benchmark", "psg", "layout"], Parameter(name="--to")
+        Literal["vg", "jsonl", "coco", "sgg-benchmark", "psg", "layout", "parquet"], Parameter(name="--to")
     ] = "vg",
     images: Path | None = None,
     link_images: bool = False,
@@ -49,22 +52,26 @@ def convert(
     val_share: Share = 0.0,
     test_share: Share = 0.0,
     seed: int = 0,
-    num_objects: Limit = None,
-    num_predicates: Limit = None,
-    min_object_count: Least = 0,
-    min_predicate_count: Least = 0,
+    num_objects: PositiveInt | None = None,
+    num_predicates: PositiveInt | None = None,
+    min_object_count: NonNegativeInt = 0,
+    min_predicate_count: NonNegativeInt = 0,
     mapping: Path | None = None,
     object_aliases: Path | None = None,
     predicate_aliases: Path | None = None,
+    box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
 ) -> None:
-    """Convert a data set from or to a format of other projects. Images stay where they are.
+    """Convert a data set from or to a format of other projects.
+
+    Images stay where they are. Images in Parquet files are written to OUT/images, if --images is not given.
 
     Args:
-        source: a file or a folder.
+        source: a file, a folder, or the id of a data set in Parquet on the Hugging Face hub.
         out: output folder, created if it does not exist.
         source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
             EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, vrd, gqa, clevr, hoi
-            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), or jsonl (docs/dataset_jsonl.md); by
+            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), triplets (names, from
+            language models), parquet (Hugging Face), or jsonl (docs/dataset_jsonl.md); by
             default recognised from the files.
         target_format: what to write; vg is what training reads.
         images: folder of the images; by default the one beside the annotations, if there is one.
@@ -80,6 +87,7 @@ def convert(
         mapping: JSON dictionary; its classes and their numbers are used, matched by name.
         object_aliases: text file of lines "name, other name, ..."; the others become the first.
         predicate_aliases: the same for predicates.
+        box_scale: unit of the boxes of triplets: 1 (0..1), 1000 (0..1000) or pixels.
     """
     from speaq.tools.convert import convert_dataset
 
@@ -101,8 +109,10 @@ def convert(
         mapping=mapping,
         object_aliases=object_aliases,
         predicate_aliases=predicate_aliases,
+        box_scale=box_scale,
     )
-    sys.stdout.write(_summary(conversion) + (_section(conversion) if target_format == "vg" else ""))
+    section = _section(conversion, out) if target_format == "vg" else ""
+    sys.stdout.write(printable(_summary(conversion)) + section)
 
 
 def _summary(conversion: "ConvertedDataset") -> str:
@@ -128,13 +138,13 @@ def _summary(conversion: "ConvertedDataset") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(conversion: "ConvertedDataset") -> str:
+def _section(conversion: "ConvertedDataset", out: Path) -> str:
     """The settings to train on the set."""
     import yaml
 
     from speaq.tools.convert.vg import settings
 
-    section = settings(conversion.files[:3], conversion.images)
+    section = settings(out, conversion.images)
     text = yaml.safe_dump(
         {"DATASETS": {"VISUAL_GENOME": section}}, sort_keys=False, allow_unicode=True, width=1000
     )

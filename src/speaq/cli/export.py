@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
+from cyclopts.types import PositiveInt
 
 from speaq.errors import SpeaqError
 
@@ -14,7 +15,7 @@ def export(
     *overrides: str,
     format_: Annotated[Literal["onnx", "torch"], Parameter(name="--format")] = "onnx",
     postprocess: bool = True,
-    num_rel: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
+    num_rel: PositiveInt = 1,
     pixels: Literal["uint8", "float32"] = "uint8",
     int8: bool = False,
     opset: int | None = None,
@@ -43,6 +44,8 @@ def export(
     """
     from rich.console import Console
 
+    from speaq.console import PlainConsole
+
     if format_ == "torch" and (int8 or opset is not None):
         raise SpeaqError("--int8 and --opset need --format onnx; leave them out, or use --format onnx")
     if config_file is None and overrides:
@@ -55,7 +58,7 @@ def export(
     from speaq.export.files import export_model
     from speaq.pretrained import Speaq
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     network = Speaq.from_pretrained(model)
     with Console(stderr=True).status("exporting (minutes for a large model)"):
         report = export_model(

@@ -24,8 +24,7 @@ def log(
         smooth: window of the running median in logged points; 1 for none, by default 1/60 of a run.
         dpi: dots per inch of the figures.
     """
-    from rich.console import Console
-
+    from speaq.console import PlainConsole
     from speaq.errors import SpeaqError
     from speaq.tools.training_log.plots import plot_training_logs
     from speaq.tools.training_log.summary import metrics_tables, remarks, training_table
@@ -33,7 +32,7 @@ def log(
     paths = [*logs, *log_file]
     if not paths:
         raise SpeaqError("no log is given; expected, for example, --log-file outputs/my_training/log.txt")
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = PlainConsole()
     with console.status("drawing"):
         plots = plot_training_logs(paths, output_dir, smooth=smooth, dpi=dpi)
     if not console.is_terminal:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, printable
 
 if TYPE_CHECKING:
     from speaq.config.data import DatasetSection
@@ -49,9 +49,8 @@ def predicates(
             "--synthetic-mapping and --synthetic-h5."
         )
 
-    from rich.console import Console
-
     from speaq.config import load_config
+    from speaq.console import PlainConsole
     from speaq.tools.distribution.files import (
         compare_sets,
         save_charts,
@@ -62,13 +61,13 @@ def predicates(
     from speaq.tools.distribution.summary import summary_tables
 
     sets = _named_files(files) if by_files else sets_of(load_config(config_file, overrides))
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = PlainConsole()
     for comparison in compare_sets(sets, kinds, split=split):
         save_charts(comparison, output_dir, ending=format)
         save_statistics(comparison, output_dir / f"{comparison.stem}_statistics.json")
         save_counts(comparison, output_dir / f"{comparison.stem}_counts.csv")
         console.print(summary_tables(comparison))
-    sys.stdout.write(f"written to {output_dir}\n")
+    sys.stdout.write(printable(f"written to {output_dir}\n"))
 
 
 def _kinds(what: str) -> "list[What]":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
+from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
 
 from speaq.errors import SpeaqError, printable
 from speaq.files import expand
@@ -13,10 +14,10 @@ from speaq.files import expand
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from speaq.inference.boxes_file import ListedBoxes
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
 
-AtLeastOne = validators.Number(gte=1)
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -25,10 +26,11 @@ def predict(
     *,
     model: str,
     list_file: Annotated[Path | None, Parameter(name="--list")] = None,
+    boxes: Path | None = None,
     output_dir: Path = Path("predictions"),
-    top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 10,
+    top: NonNegativeInt = 10,
     score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.05,
-    keep: Annotated[int | None, Parameter(validator=AtLeastOne)] = None,
+    keep: PositiveInt | None = None,
     format_: Annotated[Literal["json", "jsonl"], Parameter(name="--format")] = "json",
     draw: bool = True,
     picture: Literal["png", "svg", "jpg"] = "png",
@@ -36,9 +38,9 @@ def predict(
     resume: bool = False,
     device: str = "cpu",
     dtype: Precision = "float32",
-    batch_size: Annotated[int | None, Parameter(validator=AtLeastOne)] = None,
-    max_pixels: Annotated[int, Parameter(validator=AtLeastOne)] = 178_956_970,
-    every: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
+    batch_size: PositiveInt | None = None,
+    max_pixels: PositiveInt = 178_956_970,
+    every: PositiveFloat | None = None,
 ) -> None:
     """Predict the scene graphs of images, print them, and write them as JSON files and drawings.
 
@@ -49,6 +51,9 @@ def predict(
         model: folder of a saved model, output folder of a training, a model id on the hub, or an ONNX file of
             speaq export.
         list_file: a text file with the paths of more images, one per line.
+        boxes: a JSON file with the boxes of each image, and optionally their classes, between which relations
+            are predicted: {"photo.jpg": [{"box": [x1, y1, x2, y2], "label": "cup"}]}, or scene graphs as this
+            command writes them. By default the model finds the boxes.
         output_dir: output folder, which must not contain the images; their subfolders are mirrored in it.
         top: maximum number of triplets per image to print and draw, best first.
         score: minimum score of the triplets to print and draw; the JSON has all of them.
@@ -67,12 +72,15 @@ def predict(
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
     """
     from speaq.images import pixel_limit
+    from speaq.inference.boxes_file import BoxesFile
     from speaq.inference.results import Results, read_list, result_paths
 
     sources = [*(images or []), *(read_list(list_file) if list_file else [])]
     options: dict[str, Any] = {"batch_size": batch_size or (1 if _is_onnx(model) else 8), "dtype": dtype}
     with pixel_limit(max_pixels):
         if every is not None:
+            if boxes is not None:
+                raise SpeaqError("--boxes: boxes are given for images, not for videos (--every)")
             network = _load(model, device, dtype)
             options |= {"every": every, "draw": draw, "top": top, "score": score}
             _predict_videos(network, map(Path, sources), output_dir, **options)
@@ -87,8 +95,12 @@ def predict(
             keep=keep,
             resume=resume,
         )
+        given = None
+        if boxes is not None:
+            file = BoxesFile(boxes)
+            given = {image: file.of(image) for image in results.paths}
         network = _load(model, device, dtype)
-        unreadable = _predict_images(network, results, quiet=quiet, **options)
+        unreadable = _predict_images(network, results, quiet=quiet, given=given, **options)
     if unreadable:
         raise SystemExit(1)
 
@@ -122,9 +134,19 @@ def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Pat
         sys.stdout.write(printable(f"{path}: {number} frames, written to {output_dir}\n"))
 
 
-def _predict_images(network: "Predictor", results: "Results", *, quiet: bool, **options: Any) -> list[Path]:
+def _predict_images(
+    network: "Predictor",
+    results: "Results",
+    *,
+    quiet: bool,
+    given: "dict[Path, ListedBoxes] | None",
+    **options: Any,
+) -> list[Path]:
     """Predict the images that are not done yet, with a progress bar; return the unreadable ones."""
     images, unreadable = results.start(), []
+    if given is not None:
+        options["boxes"] = [given[image].boxes for image in images]
+        options["labels"] = [given[image].labels for image in images]
     with _progress_bar() as progress:
         task = progress.add_task("predicting", total=len(images))
 
@@ -147,10 +169,11 @@ def _predict_images(network: "Predictor", results: "Results", *, quiet: bool, **
 
 
 def _progress_bar() -> "Progress":
-    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    from speaq.console import PlainConsole
+
+    console = PlainConsole(stderr=True)
     return Progress(
         *Progress.get_default_columns()[:-1],
         MofNCompleteColumn(),

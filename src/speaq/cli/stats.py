@@ -1,9 +1,8 @@
 """``speaq data stats``."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts.types import NonNegativeInt
 
 
 def stats(
@@ -14,7 +13,7 @@ def stats(
     mapping: Path | None = None,
     h5: Path | None = None,
     csv: Path | None = None,
-    top: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 20,
+    top: NonNegativeInt = 20,
 ) -> None:
     """Print how often images, boxes, relations, classes and triplets occur in a data set.
 
@@ -30,15 +29,15 @@ def stats(
         csv: also write the complete tables to this folder.
         top: rows of the tables of classes and triplets to print.
     """
-    from rich.console import Console
     from rich.text import Text
 
-    from speaq.tools.doctor.counts import count_source
-    from speaq.tools.doctor.sources import find_sources
+    from speaq.console import PlainConsole
+    from speaq.tools.data_check.counts import count_source
+    from speaq.tools.data_check.sources import find_sources
 
     named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
     sources = find_sources(arguments, config_file, named)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     for source in sources:
         console.print(Text.assemble((source.name, "bold"), f"  {source.annotations}"), soft_wrap=True)
         for table in count_source(source):

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -51,6 +51,8 @@ def evaluate(
     data: Path | None = None,
     box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
     adjust: float | None = None,
+    frequency_bias: float | None = None,
+    convention: Literal["speaq", "scene-graph-benchmark"] | None = None,
     num_gpus: int | None = None,
     dist_url: str = "",
 ) -> None:
@@ -69,6 +71,10 @@ def evaluate(
         data: with --predictions: folder of the data set, instead of --config-file.
         box_scale: with --predictions: unit of the boxes of triplets; 1 and 1000 are the size of the image.
         adjust: with --predictions: strength tau of a logit adjustment by the frequency of predicates.
+        frequency_bias: with --predictions: strength alpha of a bias by the frequency of predicates between
+            the two classes.
+        convention: scene-graph-benchmark compares boxes and averages images as that evaluator does, for
+            comparison with published results; the same as TEST.CONVENTION.
         num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
         dist_url: port that the processes of several GPUs use.
     """
@@ -78,13 +84,16 @@ def evaluate(
     from speaq.tools.report.run import evaluate_with_report
     from speaq.training import launch
 
+    if convention is not None:
+        overrides = (*overrides, "TEST.CONVENTION", convention)
     if predictions is not None:
         files, after = _split(predictions)
         pairs = [*after, *([] if model is None else [str(model)]), *overrides]
-        _rescore(files, pairs, config_file, data, report=report, box_scale=box_scale, adjustment=adjust)
+        options: dict[str, Any] = {"adjustment": adjust, "frequency_bias": frequency_bias}
+        _rescore(files, pairs, config_file, data, report=report, box_scale=box_scale, **options)
         return
-    if data is not None or box_scale != "auto" or adjust is not None:
-        raise SpeaqError("--data, --box-scale and --adjust belong to --predictions FILE")
+    if data is not None or box_scale != "auto" or adjust is not None or frequency_bias is not None:
+        raise SpeaqError("--data, --box-scale, --adjust and --frequency-bias belong to --predictions FILE")
     if model is None:
         raise SpeaqError("nothing to evaluate: give the folder of a model, or --predictions FILE")
     weights = ["MODEL.WEIGHTS", str(find_model(model))]
@@ -117,12 +126,11 @@ def _rescore(
     data: Path | None,
     *,
     report: bool,
-    box_scale: Literal["auto", "1", "1000", "pixels"],
-    adjustment: float | None,
+    **options: Any,
 ) -> None:
     """Score files of predictions on the data set of a configuration or in a folder."""
     from speaq.config import load_config
-    from speaq.tools.doctor.sources import find_sources
+    from speaq.tools.data_check.sources import find_sources
     from speaq.tools.report.rescore import rescore
 
     if data is None:
@@ -136,7 +144,7 @@ def _rescore(
         config = load_config(config_file, [*named, *pairs])
     given = any(item.partition("=")[0] == "OUTPUT_DIR" for item in pairs)
     folder = Path(config.output_dir) if given else None
-    rescore(config, files, folder=folder, report=report, box_scale=box_scale, adjustment=adjustment)
+    rescore(config, files, folder=folder, report=report, **options)
 
 
 def _config_file(given: Path | None, folder: Path) -> Path:

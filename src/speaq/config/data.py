@@ -21,6 +21,8 @@ from speaq.config.field_types import (
     Several,
     Text,
     is_null,
+    read_number,
+    read_text,
 )
 
 DatasetType = Literal["", "VISUAL GENOME", "SYNTHETIC GENOME", "MULTI_DATASET"]
@@ -41,6 +43,21 @@ LossWeight = Annotated[NonNegative, Field(le=1e6)]
 _RESERVED_NAMES = {"real", "synthetic", "mix", "visual_genome", "synthetic_genome", "visual_genome_synthetic"}
 SOURCE_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 SourceName = Annotated[str, Field(pattern=f"^{SOURCE_NAME}$")]
+
+
+def read_source_weight(value: object) -> str:
+    """``name=weight`` with a weight from 0."""
+    name, _, weight = read_text(value).rpartition("=")
+    try:
+        number = read_number(weight)
+    except ValueError:
+        number = -1.0
+    if not name.strip() or not 0 <= number <= 1e6:
+        raise ValueError("expected NAME=WEIGHT with a weight from 0, such as qwen-vl=0.5")
+    return f"{name.strip()}={weight.strip()}"
+
+
+SourceWeight = Annotated[str, BeforeValidator(read_source_weight)]
 
 
 class DataLoader(Section):
@@ -83,10 +100,18 @@ class DatasetSection(Section):
     """Bi-level resampling of the long tail (BGNN, CVPR 2021)."""
     per_class_dataset: Flag = False
     """Class-balanced sampling: first a predicate, then an image."""
+    relation_source_weights: Several[SourceWeight] = ()
+    """Training: NAME=WEIGHT for sources of relations (relation_sources); weight in the loss, 1 for others."""
     oversample_param: NonNegative = 0.07
     """t of the repeat factor sqrt(t / frequency) of an image (BGNN)."""
     undersample_param: NonNegative = 0.7
     """Strength of dropping relations of head predicates (BGNN)."""
+
+    @property
+    def source_weights(self) -> dict[str, float]:
+        """RELATION_SOURCE_WEIGHTS by name."""
+        parts = (item.rpartition("=") for item in self.relation_source_weights)
+        return {name: float(weight) for name, _, weight in parts}
 
 
 class SourceShare(NamedTuple):

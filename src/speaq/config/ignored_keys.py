@@ -12,15 +12,18 @@ from speaq.config.settings import flatten
 
 
 @cache
-def ignored_defaults(group: str) -> dict[str, Any]:
+def ignored_defaults(*groups: str) -> dict[str, Any]:
     """Dotted keys without effect, with their former defaults.
 
     Args:
-        group: REPORTED keys are listed in a warning if they differ from the default, SILENT ones are not.
+        groups: REPORTED keys are listed in a warning if they differ from the default, SILENT ones are not;
+            by default both.
     """
     text = files("speaq.config").joinpath("ignored_keys.yaml").read_text(encoding="utf-8")
-    groups = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return dict(flatten(groups[group]))
+    tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return {
+        key: default for group in groups or ("REPORTED", "SILENT") for key, default in flatten(tree[group])
+    }
 
 
 def read_like(default: Any, value: object) -> Any:

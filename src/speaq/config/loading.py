@@ -13,7 +13,7 @@ from speaq.config.ignored_keys import ignored_defaults, read_like
 from speaq.config.schema import (
     Config,
     canonical_key,
-    effective_defaults,
+    effective_keys,
     general_key,
     key_defaults,
     section_names,
@@ -53,7 +53,7 @@ def load_config(file: Path | str | None = None, overrides: Sequence[object] = ()
     settings: dict[str, Setting] = {}
     for layer in layers:
         settings.update(_known_settings(layer, problems))
-    ignored = {**ignored_defaults("REPORTED"), **ignored_defaults("SILENT")}
+    ignored = ignored_defaults()
     unused: dict[str, Any] = {}
     for key, setting in settings.items():
         if key in ignored:
@@ -119,7 +119,7 @@ def _nearest(key: str) -> str | None:
     """The known key or section most similar to the given one, compared as a whole and by its last part."""
     key = key.upper()[:200]
     name = key.rpartition(".")[2]
-    known = [*key_defaults(), *section_names()]
+    known, effective = [*key_defaults(), *section_names()], {known.name for known in effective_keys()}
     near_names = set(get_close_matches(name, {other.rpartition(".")[2] for other in known}, n=3))
     candidates = {other for other in known if other.rpartition(".")[2] in near_names}
     candidates.update(get_close_matches(key, known, n=3))
@@ -127,7 +127,7 @@ def _nearest(key: str) -> str | None:
     def similarity(other: str) -> tuple[float, bool, str]:
         whole = SequenceMatcher(None, key, other).ratio()
         last = SequenceMatcher(None, name, other.rpartition(".")[2]).ratio()
-        return whole + last, other in effective_defaults(), other
+        return whole + last, other in effective, other
 
     return max(candidates, key=similarity, default=None)
 
@@ -159,7 +159,7 @@ def _with_value(key: str, settings: dict[str, Setting]) -> str:
     """A key with its value and the place where it was set."""
     if key in settings:
         return f"{key} {_shorten(settings[key].value)} ({settings[key].origin})"
-    return f"{key} {_shorten(effective_defaults()[key])} (the default)"
+    return f"{key} {_shorten(key_defaults()[general_key(key)])} (the default)"
 
 
 def _shorten(value: object) -> str:

@@ -4,11 +4,8 @@ python -m speaq.config.reference > docs/configuration.md
 """
 
 import sys
-from collections.abc import Iterator
 
-from speaq.config.data import MixedSource
-from speaq.config.field_types import Section
-from speaq.config.schema import Config
+from speaq.config.schema import effective_keys, section_names
 
 _HEAD = """# Configuration
 
@@ -19,32 +16,21 @@ keys of the published implementation are accepted without effect; one warning na
 
 `configs/` has the published settings.
 """
+_TABLE = "| key | default | description |\n| --- | --- | --- |\n"
 
 
 def reference() -> str:
-    """The page as Markdown."""
-    return _HEAD + "".join(_tables(Config(), ""))
-
-
-def _tables(section: Section, prefix: str) -> Iterator[str]:
-    """A table of the section's own keys, then those of the sections below it."""
-    rows, below = [], []
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        key = (field.alias or name).upper()
-        if isinstance(value, Section):
-            below.append((value, f"{prefix}{key}."))
-        elif value == {} and key == "SOURCES":
-            below.append((MixedSource(), f"{prefix}{key}.<NAME>."))
-        elif not field.exclude:
-            shown = " ".join(repr(value).split())
-            rows.append(f"| `{key}` | `{shown}` | {_escaped(str(field.description))} |\n")
-    if rows:
-        yield f"\n## {_escaped(prefix.rstrip('.')) or 'Top level'}\n"
-        yield "\n| key | default | description |\n| --- | --- | --- |\n"
-        yield from rows
-    for value, longer in below:
-        yield from _tables(value, longer)
+    """The page as Markdown: a table of the keys of each section."""
+    tables: dict[str, list[str]] = {section: [] for section in ("", *section_names())}
+    for key in effective_keys():
+        section, _, name = key.name.rpartition(".")
+        shown = " ".join(repr(key.default).split())
+        tables[section].append(f"| `{name}` | `{shown}` | {_escaped(key.description)} |\n")
+    return _HEAD + "".join(
+        f"\n## {_escaped(section) or 'Top level'}\n\n{_TABLE}{''.join(rows)}"
+        for section, rows in tables.items()
+        if rows
+    )
 
 
 def _escaped(text: str) -> str:

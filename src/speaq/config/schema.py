@@ -4,13 +4,23 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from speaq.config.data import SOURCE_NAME, DataLoader, Datasets, Input, MixedSource
-from speaq.config.field_types import Choice, Conflict, Flag, Integer, NonEmptyPathText, Positive, Section
+from speaq.config.field_types import (
+    Choice,
+    Conflict,
+    Flag,
+    Integer,
+    NonEmptyPathText,
+    Positive,
+    Section,
+    read_folders,
+    read_path,
+)
 from speaq.config.ignored_keys import ignored_defaults
 from speaq.config.model import Model
 from speaq.config.settings import flatten, nest
@@ -94,30 +104,56 @@ _Dumper.add_representer(list, _represent_list)
 _Dumper.add_representer(str, _represent_text)
 
 
+class Key(NamedTuple):
+    """A key that has an effect; ``is_path``: its value is the path of a file or folder, or several of them.
+
+    In ``name``, <NAME> stands for the name of a further source of a mix, see `general_key`.
+    """
+
+    name: str
+    default: Any
+    description: str
+    is_path: bool
+
+
 @cache
-def effective_defaults() -> dict[str, Any]:
-    """Every dotted key that has an effect, with its default (lists for tuples)."""
-    return dict(flatten(Config().model_dump(mode="json", by_alias=True)))
+def effective_keys() -> tuple[Key, ...]:
+    """Every key that has an effect, in the order of the schema."""
+    return tuple(_keys(Config(), ""))
+
+
+def _keys(section: Section, prefix: str) -> Iterator[Key]:
+    for name, field in type(section).model_fields.items():
+        default, key = getattr(section, name), prefix + name.upper()
+        if isinstance(default, Section):
+            yield from _keys(default, f"{key}.")
+        elif f"{key}." == _SOURCES:
+            yield from _keys(MixedSource(), f"{_SOURCES}<NAME>.")
+        elif not field.exclude:
+            readers = {item.func for item in field.metadata if isinstance(item, BeforeValidator)}
+            yield Key(key, default, str(field.description), not readers.isdisjoint((read_path, read_folders)))
 
 
 @cache
 def key_defaults() -> dict[str, Any]:
-    """Every dotted key that is accepted, with its default (lists for tuples).
-
-    Keys of a further source of a mix have <NAME> in the place of its name; see `general_key`.
-    """
-    source = flatten(MixedSource().model_dump(mode="json", by_alias=True), f"{_SOURCES}<NAME>.")
-    keys = {**effective_defaults(), **dict(source)}
-    synonyms = {
-        key.removesuffix(_CANONICAL) + _SYNONYM: default
-        for key, default in keys.items()
-        if key.endswith(_CANONICAL)
+    """Every dotted key that is accepted, with its default (lists for tuples)."""
+    keys = {
+        name: list(default) if isinstance(default, tuple) else default
+        for name, default, *_ in effective_keys()
     }
-    return {**keys, **synonyms, **ignored_defaults("REPORTED"), **ignored_defaults("SILENT")}
+    synonyms = {name.replace(_CANONICAL, _SYNONYM): default for name, default in keys.items()}
+    return {**keys, **synonyms, **ignored_defaults()}
+
+
+@cache
+def section_names() -> tuple[str, ...]:
+    """Dotted names of all sections, such as MODEL and MODEL.DETR, in the order of the keys."""
+    keys = (key.split(".") for key in key_defaults())
+    return tuple(dict.fromkeys(".".join(parts[:i]) for parts in keys for i in range(1, len(parts))))
 
 
 def general_key(key: str) -> str:
-    """A key or section with <NAME> for the name of a further source of a mix, as in `key_defaults`."""
+    """A key or section with <NAME> for the name of a further source of a mix, as in `effective_keys`."""
     if not key.startswith(_SOURCES):
         return key
     name, dot, rest = key.removeprefix(_SOURCES).partition(".")
@@ -127,13 +163,3 @@ def general_key(key: str) -> str:
 def canonical_key(key: str) -> str:
     """The canonical name of a key that has two names."""
     return key.removesuffix(_SYNONYM) + _CANONICAL if key.endswith(_SYNONYM) else key
-
-
-@cache
-def section_names() -> frozenset[str]:
-    """Dotted names of all sections, such as MODEL and MODEL.DETR; see `general_key` for sources of a mix."""
-    return frozenset(
-        ".".join(parts[:depth])
-        for parts in (key.split(".") for key in key_defaults())
-        for depth in range(1, len(parts))
-    )

@@ -5,16 +5,18 @@ Values remain text here; the type of the key decides later how the text is read.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from speaq.errors import SpeaqError
-from speaq.files import expand
+from speaq.files import CONFIGURATION_BYTES, expand, regular
 
 _NULL = "tag:yaml.org,2002:null"
 _MAX_LIST_DEPTH = 4
+_MAX_VALUES = 1_000_000  # of a file; aliases of aliases can stand for any number of values
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def read_file(
     """
     base_of = f"; it is the _BASE_ of {chain[-1]}" if chain else ""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = regular(file, CONFIGURATION_BYTES).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SpeaqError(f"{file}: no such configuration file{base_of}") from None
     except OSError as error:
@@ -61,7 +63,7 @@ def read_file(
         circle = " -> ".join(str(step) for step in (*chain, file))
         raise SpeaqError(f"{file}: the _BASE_ files include each other: {circle}")
 
-    settings = list(_settings(_root(text, file), file, is_section))
+    settings = list(_settings(_root(text, file), file, is_section, count(1)))
     layers = []
     for base in (setting for setting in settings if setting.key == "_BASE_"):
         if not isinstance(base.value, str) or not base.value:
@@ -90,7 +92,11 @@ def _root(text: str, file: Path) -> yaml.MappingNode | None:
 
 
 def _settings(
-    mapping: yaml.MappingNode | None, file: Path, is_section: Callable[[str], bool], prefix: str = ""
+    mapping: yaml.MappingNode | None,
+    file: Path,
+    is_section: Callable[[str], bool],
+    counter: Iterator[int],
+    prefix: str = "",
 ) -> Iterator[Setting]:
     for name, value in mapping.value if mapping else ():
         origin = f"{file}, line {name.start_mark.line + 1}"
@@ -98,20 +104,24 @@ def _settings(
             raise SpeaqError(f"{origin}: expected a key, found a {name.id}")
         key = prefix + name.value
         if not is_section(key):
-            yield Setting(key, _value(value, origin), origin)
+            yield Setting(key, _value(value, origin, counter), origin)
         elif isinstance(value, yaml.MappingNode):
-            yield from _settings(value, file, is_section, key + ".")
+            yield from _settings(value, file, is_section, counter, key + ".")
         elif value.tag != _NULL:  # an empty section has no settings
-            yield Setting(key, _value(value, origin), origin)
+            yield Setting(key, _value(value, origin, counter), origin)
 
 
-def _value(node: yaml.Node, origin: str, depth: int = 0) -> object:
+def _value(node: yaml.Node, origin: str, counter: Iterator[int], depth: int = 0) -> object:
+    if next(counter) > _MAX_VALUES:
+        raise SpeaqError(
+            f"{origin}: more than {_MAX_VALUES:,} values in this file, with those of its aliases"
+        )
     if depth > _MAX_LIST_DEPTH:
         raise SpeaqError(f"{origin}: lists nested more than {_MAX_LIST_DEPTH} deep")
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == _NULL else node.value
     if isinstance(node, yaml.SequenceNode):
-        return [_value(item, origin, depth + 1) for item in node.value]
+        return [_value(item, origin, counter, depth + 1) for item in node.value]
     return {}
 
 

@@ -26,9 +26,9 @@ class Amp(Section):
     """SOLVER.AMP: automatic mixed precision."""
 
     enabled: Flag = False
-    """Use mixed precision (on GPUs only)."""
+    """Use mixed precision. On CPUs it is faster if the processor multiplies bf16 (AVX512_BF16, AMX)."""
     precision: Choice[Literal["bf16", "fp16"]] = "bf16"
-    """The half-precision format."""
+    """The half-precision format; CPUs train in float32 with fp16."""
 
 
 class ClipGradients(Section):
@@ -98,6 +98,8 @@ class Solver(Section):
     """Shape of the warm-up."""
 
     amp: Amp = Amp()
+    gradient_checkpointing: Flag = False
+    """Compute the layers of the transformer again in the backward pass, to save memory."""
     clip_gradients: ClipGradients = ClipGradients()
     ema: Ema = Ema()
     checkpoint_period: Count = 5000
@@ -175,7 +177,9 @@ class Evaluation(Section):
     metrics: Several[Choice[Literal["pooled", "pairs", "relative", "scores", "openimages"]]] = ()
     """Additional groups of metrics: pooled, pairs, relative, scores, openimages."""
     mode: Choice[Literal["sgdet", "sgcls", "predcls", "phrdet"]] = "sgdet"
-    """Task: sgcls and predcls expect ground-truth boxes; phrdet compares the union of both boxes."""
+    """Task: sgcls and predcls give the model the true boxes; phrdet compares the union of both boxes."""
+    convention: Choice[Literal["speaq", "scene-graph-benchmark"]] = "speaq"
+    """Conventions of the evaluation: those of this library, or of Scene-Graph-Benchmark's evaluator."""
     num_rel: Count = 1
     """Predicates kept per query."""
     pnms: Flag = False

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from speaq.errors import SpeaqError
+from speaq.files import regular
 
 
 def read_aliases(path: str | Path | None) -> dict[str, str]:
@@ -16,7 +17,7 @@ def read_aliases(path: str | Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(Path(path)).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise SpeaqError(f"{path}: cannot read these aliases ({error}).") from error
     aliases: dict[str, str] = {}

@@ -47,10 +47,12 @@ class TrainingStatistics:
     Attributes:
         predicate_counts: (R,) training relations of each predicate; float64 of a mix, see `mixed_counts`.
         triplets: (U, 3) int64, the distinct (subject class, object class, predicate) of all sources.
+        triplet_counts: (U,) float64, training relations of each triplet, counted as those of predicates.
     """
 
     predicate_counts: np.ndarray
     triplets: np.ndarray
+    triplet_counts: np.ndarray
 
 
 def build_mixture(sources: Sequence[DataSource], solver: Solver) -> Mixture:
@@ -82,14 +84,19 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
         predicate_counts = mixed_counts([each.predicate_counts for each in statistics.values()], epochs)
     elif of in statistics:
         predicate_counts = statistics[of].predicate_counts
+        epochs = np.array([float(name == of) for name in statistics])
     else:
         raise SpeaqError(
             f"DATASETS.MULTI_DATASET.STATISTICS is {of}, which is not trained on; expected mix or one of "
             f"{names}."
         )
     check_predicate_counts(predicate_counts, f"the training data ({names})" if of == "mix" else of)
-    triplets = np.unique(np.concatenate([each.triplets for each in statistics.values()]), axis=0)
-    return TrainingStatistics(predicate_counts, triplets)
+    rows = np.concatenate([each.triplets for each in statistics.values()])
+    triplets, index = np.unique(rows, axis=0, return_inverse=True)
+    factors = epochs / epochs[epochs > 0].min()
+    counts = [factor * each.triplet_counts for factor, each in zip(factors, statistics.values(), strict=True)]
+    triplet_counts = np.bincount(index.ravel(), weights=np.concatenate(counts), minlength=len(triplets))
+    return TrainingStatistics(predicate_counts, triplets, triplet_counts)
 
 
 def load_statistics(config: Config) -> TrainingStatistics | None:

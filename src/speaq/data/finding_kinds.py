@@ -66,7 +66,7 @@ _ERRORS = {
         "Write the name of the file without its ending. --fix leaves the image out.",
     ),
     "image-id-path": (
-        "An 'image_id' points outside the image folder.",
+        "An 'image_id' is not the name of a file in the image folder.",
         "Use ids of files in the folder. --fix leaves the image out.",
     ),
     "image-id-mixed": (

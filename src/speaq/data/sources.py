@@ -151,6 +151,7 @@ def build_dataset(
         corrupted_images=section.corrupted_images,
         source=source,
         loss_weight=loss_weight,
+        relation_source_weights=section.source_weights,
         max_pixels=max_pixels,
     )
 

@@ -5,7 +5,7 @@ U: distinct triplets.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +28,7 @@ class ClassCounts:
         predicate_counts: (R,) int64, relations of each class.
         triplets: (U, 3) int64, the distinct (subject class, object class, predicate), in ascending order.
         triplet_counts: (U,) int64, relations of each triplet.
+        source_counts: relations of each source, by its name; empty where sources are not known.
     """
 
     boxes_per_image: np.ndarray
@@ -36,6 +37,7 @@ class ClassCounts:
     predicate_counts: np.ndarray
     triplets: np.ndarray
     triplet_counts: np.ndarray
+    source_counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def num_images(self) -> int:
@@ -84,7 +86,7 @@ def count_annotations(
     boxes = annotations.box_ranges.select(images)
     relations = annotations.relation_ranges.select(images)
     rows = relations.rows()
-    return _count(
+    counts = _count(
         vocabulary,
         boxes_per_image=boxes.count,
         relations_per_image=relations.count,
@@ -92,6 +94,10 @@ def count_annotations(
         pair_labels=annotations.labels[annotations.pairs[rows]],
         predicates=annotations.predicates[rows],
     )
+    if annotations.sources is None:
+        return counts
+    names, numbers = np.unique(annotations.sources[rows], return_counts=True)
+    return replace(counts, source_counts=dict(zip(names.tolist(), numbers.tolist(), strict=True)))
 
 
 def _count(

@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import CONFIDENCES, read_arrays
+from speaq.data.vg_arrays import CONFIDENCES, DAMAGE, SOURCES, read_arrays, read_texts
 from speaq.data.vg_ranges import Ranges
 from speaq.errors import SpeaqError
+from speaq.files import check_stored
 from speaq.structures import Vocabulary
 
 
@@ -29,6 +30,8 @@ class AnnotationArrays:
         pairs: (M, 2) int64, rows of ``boxes`` (subject, object), both of the same image.
         predicates: (M,) int32, predicate class from 0.
         confidences: (M,) float32 in 0..1, how certain each relation is; None where the file has none.
+        sources: (M,) str, who or what made each relation, empty where not known; None where the file has
+            none.
     """
 
     split: np.ndarray
@@ -39,6 +42,7 @@ class AnnotationArrays:
     pairs: np.ndarray
     predicates: np.ndarray
     confidences: np.ndarray | None = None
+    sources: np.ndarray | None = None
 
 
 def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> AnnotationArrays:
@@ -77,6 +81,7 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
         pairs=pairs,
         predicates=(predicates - 1).astype(np.int32),
         confidences=_read_confidences(path, len(predicates)),
+        sources=_read_sources(path, len(predicates)),
     )
 
 
@@ -90,8 +95,12 @@ def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
         if CONFIDENCES not in file:
             return None
         try:
-            values = np.asarray(file[CONFIDENCES], dtype=np.float32).reshape(-1)
-        except (OSError, TypeError, ValueError) as error:
+            array = file[CONFIDENCES]
+            if not isinstance(array, h5py.Dataset):
+                raise TypeError("it is not an array")
+            check_stored(array)
+            values = np.asarray(array, dtype=np.float32).reshape(-1)
+        except DAMAGE as error:
             raise SpeaqError(f"{path}: '{CONFIDENCES}' cannot be read as numbers ({error}).") from error
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
     if len(values) != num_relations or len(bad):
@@ -99,6 +108,31 @@ def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
         raise SpeaqError(
             f"{path}: '{CONFIDENCES}': expected a number in 0..1 for each of the {num_relations:,} "
             f"relations, found {found}."
+        )
+    return values
+
+
+def _read_sources(path: Path, num_relations: int) -> np.ndarray | None:
+    """The sources (M,) of a file; None where it has none.
+
+    Raises:
+        SpeaqError: they are not texts, one for each relation.
+    """
+    with h5py.File(path, "r") as file:
+        if SOURCES not in file:
+            return None
+        try:
+            array = file[SOURCES]
+            if not isinstance(array, h5py.Dataset):
+                raise TypeError("it is not an array")
+            check_stored(array)
+            values = read_texts(array).reshape(-1)
+        except DAMAGE as error:
+            raise SpeaqError(f"{path}: '{SOURCES}' cannot be read as texts ({error}).") from error
+    if len(values) != num_relations:
+        raise SpeaqError(
+            f"{path}: '{SOURCES}': expected a text for each of the {num_relations:,} relations, found "
+            f"{len(values):,}."
         )
     return values
 

@@ -13,13 +13,18 @@ import numpy as np
 from speaq.data.finding_kinds import Severity
 from speaq.data.findings import Example, Findings
 from speaq.data.vg_ranges import ImageRows, find_image_rows
+from speaq.files import check_stored, regular
 
-_DAMAGE = (OSError, RuntimeError, KeyError, ValueError)  # what h5py has been seen to raise on damaged files
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
+"""What h5py raises for damaged files."""
 _INTEGERS = "iufb"  # are converted to int64; arrays of other kinds keep their type
 
 
 CONFIDENCES = "relation_confidences"
 """Name of the optional array (M,) that says how certain each relation is, in 0..1."""
+
+SOURCES = "relation_sources"
+"""Name of the optional array (M,) of texts: who or what made each relation; empty where not known."""
 
 
 class _Format(NamedTuple):
@@ -44,6 +49,7 @@ _FORMATS = {
     "other_boxes": _Format("boxes", 4, "iuf", severity="warning"),
     "attributes": _Format("boxes", None, "iu", severity="warning"),
     CONFIDENCES: _Format("relations", kinds="iuf", severity="note"),
+    SOURCES: _Format("relations", kinds="U", severity="note"),
 }
 
 
@@ -94,26 +100,26 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
     ``optional`` arrays are the attributes and the boxes of the frame that is not read.
     """
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
+        file = h5py.File(regular(path), "r")
+        keys = set(file)
+    except (OSError, RuntimeError) as error:
         found = str(error) if path.is_file() else "there is no such file"
         findings.add("h5-unreadable", [Example(None, path.name, found)])
         return None
     values: dict[str, np.ndarray] = {}
     with file:
-        unread = set(file)
         for name in _FORMATS if optional else _required():
             key = _key(name, box_scale)
-            if key not in file and _FORMATS[name].severity == "note":
+            if key not in keys and _FORMATS[name].severity == "note":
                 continue
-            if key not in file and name not in _required():
+            if key not in keys and name not in _required():
                 findings.add("array-absent", [Example(None, key, "no such array")])
             elif (array := _read_array(file, key, _FORMATS[name], findings)) is not None:
                 values[name] = array
     num_images, _ = _compare_lengths("images", values, box_scale, findings)
     boxes = _compare_lengths("boxes", values, box_scale, findings)
     relations = _compare_lengths("relations", values, box_scale, findings)
-    unread -= {_key(name, box_scale) for name in values.keys() | set(_required())}
+    unread = keys - {_key(name, box_scale) for name in values.keys() | set(_required())}
     return RawArrays(
         box_scale=box_scale,
         values=values,
@@ -127,12 +133,17 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
 def count_rows(path: Path) -> int | None:
     """How many images the file has, None where that is not known; nothing is reported."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(regular(path), "r") as file:
             arrays = [file[key] for key in ("split", "img_to_first_box") if key in file]
             shapes = [array.shape for array in arrays if isinstance(array, h5py.Dataset)]
             return next((shape[0] for shape in shapes if shape), None)
-    except _DAMAGE:
+    except DAMAGE:
         return None
+
+
+def read_texts(data: Any) -> np.ndarray:
+    """The texts of an HDF5 array, in UTF-8 and of fixed or variable length."""
+    return np.asarray(data.asstr()[()], dtype=str)
 
 
 def _required() -> list[str]:
@@ -149,10 +160,15 @@ def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings
     try:
         data = file.get(key)
         if isinstance(data, h5py.Dataset):
-            values = np.asarray(data[()])
+            check_stored(data)
+            is_text = h5py.check_string_dtype(data.dtype) is not None
+            if ("U" if is_text else data.dtype.kind) in expected.kinds:
+                values = read_texts(data) if is_text else np.asarray(data[()])
+            else:
+                values = np.empty(0, data.dtype)
         else:
             code, found = "array-missing", f"only {', '.join(file) or 'an empty file'}"
-    except _DAMAGE as error:
+    except DAMAGE as error:
         code, found = "array-unreadable", str(error)
     shape = values.shape if values.ndim != 1 else (len(values), 1)
     if not code and values.dtype.kind not in expected.kinds:

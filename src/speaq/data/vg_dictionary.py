@@ -1,5 +1,6 @@
 """Reading the mapping dictionary of a Visual Genome data set: names and numbers of the classes."""
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ def _inverse(table: Any) -> dict[Any, Any]:
     if not isinstance(table, dict):
         return {}
     return {
-        int(number) if number.isdecimal() and str(int(number)) == number else number: name
+        int(number) if re.fullmatch("0|[1-9][0-9]{0,17}", number) else number: name
         for number, name in table.items()
     }
 

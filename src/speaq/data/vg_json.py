@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from speaq.data.findings import Example, Findings
+from speaq.files import regular
 
 
 class RepeatedNames(dict[str, Any]):
@@ -28,7 +29,7 @@ def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
         return content
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=make_object)
+        content = json.loads(regular(path).read_text(encoding="utf-8-sig"), object_pairs_hook=make_object)
     except (OSError, ValueError, RecursionError) as error:
         findings.add(code, [Example(None, path.name, str(error))])
         return None

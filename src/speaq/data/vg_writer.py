@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import yaml
 
-from speaq.data.vg_arrays import CONFIDENCES
+from speaq.data.vg_arrays import CONFIDENCES, SOURCES
 from speaq.data.vg_ranges import Ranges
 from speaq.files import replacing
 from speaq.structures import Vocabulary
@@ -34,6 +34,7 @@ def write_annotations(
     predicates: np.ndarray,
     attributes: np.ndarray | None = None,
     confidences: np.ndarray | None = None,
+    sources: np.ndarray | None = None,
 ) -> None:
     """Write the HDF5 file from arrays as in `AnnotationArrays`.
 
@@ -57,6 +58,9 @@ def write_annotations(
     arrays["predicates"] = predicates[:, None].astype(np.int64) + 1
     if confidences is not None:
         arrays[CONFIDENCES] = confidences.astype(np.float32)
+    if sources is not None:
+        texts = np.char.encode(sources, "utf-8")
+        arrays[SOURCES] = texts.astype(h5py.string_dtype("utf-8", max(texts.dtype.itemsize, 1)))
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, track_times=False)

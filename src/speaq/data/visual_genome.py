@@ -7,15 +7,16 @@ thousand images load in a second or two and take tens of megabytes.
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from PIL import Image
 
 from speaq.data.image_folders import SUFFIXES, ImageFolders
-from speaq.data.vg_annotations import read_annotations
+from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import load_image_list
 from speaq.data.vg_warnings import warn_of_suspicious_data
@@ -28,6 +29,17 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 """Names of the splits 0, 1 and 2 of the files."""
 
 _log = logging.getLogger(__name__)
+
+_WARNINGS = {
+    "size": "%s has %d x %d pixels, but the image list says %d x %d: the size of the file is used, here and "
+    "wherever else the two differ.",
+    "orientation": "%s has an EXIF orientation, and its size in the image list does not tell whether the "
+    "boxes are those of the turned image: the pixels are used as they are stored, here and wherever else "
+    "this is so. If the boxes are those of the turned image, save the turned pixels.",
+    "truncated": "%s is truncated: the missing pixels are grey or black, here and wherever else this is so. "
+    "'speaq data check --open-images' counts and names all such files; replace them, or name their ids under "
+    "CORRUPTED_IMAGES.",
+}
 
 
 class EmptySplitError(SpeaqError):
@@ -42,6 +54,8 @@ class VisualGenome:
     ``corrupted_images`` (ids) are left out, with ``filter_empty_relations`` also images without relations.
     ``filter_non_overlap`` applies to training only: it leaves out relations whose two boxes do not overlap,
     and then images without relations. ``source`` and ``loss_weight`` are kept in every annotation.
+    In training, the relations of a source (``relation_sources`` in the file) that ``relation_source_weights``
+    names have its weight in the loss, multiplied by their confidence.
     Images with more than ``max_pixels`` pixels are refused.
 
     Attributes:
@@ -52,7 +66,8 @@ class VisualGenome:
         box_offsets: (I + 1,) int64.
         relations: (M, 3) int32, rows (subject, object, predicate), boxes counted within the image.
         relation_offsets: (I + 1,) int64.
-        confidences: (M,) float32, the weights of the relations in the loss; None for 1.
+        confidences: (M,) float32, the weights of the relations in the loss: their confidences multiplied by
+            the weights of their sources; None for 1.
 
     Raises:
         SpeaqError: a file or folder is missing or malformed, or the split has no image.
@@ -74,6 +89,7 @@ class VisualGenome:
         corrupted_images: Sequence[int | str] = (),
         source: str = "real",
         loss_weight: float = 1.0,
+        relation_source_weights: Mapping[str, float] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if split not in SPLITS:
@@ -85,7 +101,8 @@ class VisualGenome:
         self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
         self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
         self.source, self.loss_weight, self.max_pixels = source, loss_weight, max_pixels
-        self._warned_of_size = self._warned_of_orientation = False
+        # Shared with the processes of a data loader, so that one of them warns for all.
+        self._warned = {kind: torch.zeros(1, dtype=torch.bool).share_memory_() for kind in _WARNINGS}
 
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
         listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
@@ -119,7 +136,11 @@ class VisualGenome:
         self.relation_offsets = np.concatenate(([0], np.cumsum(num_relations)))
         pairs = arrays.pairs[relation_rows] - np.repeat(box_ranges.first, num_relations)[:, None]
         self.relations = np.column_stack((pairs, arrays.predicates[relation_rows])).astype(np.int32)
-        self.confidences = None if arrays.confidences is None else arrays.confidences[relation_rows]
+        weights = arrays.confidences
+        if relation_source_weights and split == "train":
+            factors = _weights_of_sources(annotations_path, arrays, relation_source_weights)
+            weights = factors if weights is None else weights * factors
+        self.confidences = None if weights is None else weights[relation_rows]
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -151,7 +172,11 @@ class VisualGenome:
         """
         path = self._path(index)
         with pixel_limit(self.max_pixels):
-            image = read_image_file(path, **self._orientation(index, path))
+            image = read_image_file(
+                path,
+                on_truncated=lambda: self._warn("truncated", path),
+                **self._orientation(index, path),
+            )
         return image, self._annotation(index, path, *image.size)
 
     def check_images(self) -> None:
@@ -177,32 +202,19 @@ class VisualGenome:
     def _orientation(self, index: int, path: Path) -> dict[str, Any]:
         """The arguments of `read_image_file` that choose whether an image is turned."""
         height, width = self.sizes[index].tolist()
-        return {"listed": (width, height), "on_undecided": lambda: self._warn_of_orientation(path)}
+        return {"listed": (width, height), "on_undecided": lambda: self._warn("orientation", path)}
 
-    def _warn_of_orientation(self, path: Path) -> None:
-        if not self._warned_of_orientation:
-            self._warned_of_orientation = True
-            _log.warning(
-                "%s has an EXIF orientation, and its size in the image list does not tell whether the boxes "
-                "are those of the turned image: the pixels are used as they are stored, here and wherever "
-                "else this is so. If the boxes are those of the turned image, save the turned pixels.",
-                path,
-            )
+    def _warn(self, kind: str, *values: object) -> None:
+        """Log the first case of a kind."""
+        if not self._warned[kind]:
+            self._warned[kind].fill_(True)
+            _log.warning(_WARNINGS[kind], *values)
 
     def _annotation(self, index: int, path: Path, width: int, height: int) -> Annotation:
         """The annotation in pixels of the file, which is right where the image list says otherwise."""
         listed_height, listed_width = self.sizes[index].tolist()
-        if (listed_width, listed_height) != (width, height) and not self._warned_of_size:
-            self._warned_of_size = True
-            _log.warning(
-                "%s has %d x %d pixels, but the image list says %d x %d: the size of the file is used, "
-                "here and wherever else the two differ.",
-                path,
-                width,
-                height,
-                listed_width,
-                listed_height,
-            )
+        if (listed_width, listed_height) != (width, height):
+            self._warn("size", path, width, height, listed_width, listed_height)
         box_rows = slice(*self.box_offsets[index : index + 2])
         boxes = self.boxes[box_rows].astype(np.float64) / self.box_scale * max(width, height)
         if self.clip_boxes:
@@ -226,6 +238,23 @@ def boxes_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Whether xyxy boxes (..., 4) share an area (IoU > 0), element by element with broadcasting."""
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     return np.logical_and(high[..., 0] > low[..., 0], high[..., 1] > low[..., 1])
+
+
+def _weights_of_sources(path: Path, arrays: AnnotationArrays, weights: Mapping[str, float]) -> np.ndarray:
+    """The weights (M,) float32 of all relations of a file by their sources.
+
+    Raises:
+        SpeaqError: no relation has a source with a name in ``weights``.
+    """
+    names, numbers = np.unique([] if arrays.sources is None else arrays.sources, return_inverse=True)
+    for name in weights:
+        if name not in names:
+            found = ", ".join(filter(None, names.tolist())) or "none"
+            raise SpeaqError(
+                f"RELATION_SOURCE_WEIGHTS has a weight for {name!r}; expected a source of the relations in "
+                f"{path} ({found})."
+            )
+    return np.array([weights.get(name, 1.0) for name in names.tolist()], dtype=np.float32)[numbers]
 
 
 def _rows_of_split(split: np.ndarray, valid: np.ndarray, name: Split, num_validation: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from speaq.evaluation.analysis import PREFIXES
+from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.metrics import DEPTHS, Mode
 from speaq.evaluation.recall import (
     box_iou,
@@ -61,7 +62,7 @@ class AdditionalMetrics(Metric):
     Args:
         groups: groups to compute.
         num_predicates: R.
-        ks, iou_threshold, mode, distinct: see `SceneGraphMetrics`.
+        ks, iou_threshold, mode, distinct, convention: see `SceneGraphMetrics`.
     """
 
     is_differentiable = False
@@ -79,10 +80,12 @@ class AdditionalMetrics(Metric):
         iou_threshold: float = 0.5,
         mode: Mode = "sgdet",
         distinct: bool = False,
+        convention: Convention = "speaq",
     ):
         super().__init__()
         self.groups, self.num_predicates, self.ks = tuple(groups), num_predicates, tuple(ks)
-        self.iou_threshold, self.phrases, self.distinct = iou_threshold, mode == "phrdet", distinct
+        self.iou_threshold, self.mode, self.distinct = iou_threshold, mode, distinct
+        self.convention: Convention = convention
         shapes = {
             "relations": (),
             "images_with_relations": (),
@@ -102,7 +105,8 @@ class AdditionalMetrics(Metric):
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
         """Add images: predictions, relations sorted best first, and the ground truth of the same images."""
         rows = [np.empty((0, 4))]
-        for graph, annotation in zip(graphs, annotations, strict=True):
+        for image in zip(graphs, annotations, strict=True):
+            graph, annotation = by_convention(*image, self.convention, given_classes=self.mode == "predcls")
             for name, value in self._image(graph, annotation).items():
                 state = getattr(self, name)
                 setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
@@ -116,7 +120,7 @@ class AdditionalMetrics(Metric):
         counts = np.bincount(true_predicates, minlength=self.num_predicates)
         added: dict[str, Any] = {"relations": count, "images_with_relations": int(count > 0)}
         added["predicate_relations"] = counts
-        options: Any = {"iou_threshold": self.iou_threshold, "phrases": self.phrases}
+        options: Any = {"iou_threshold": self.iou_threshold, "phrases": self.mode == "phrdet"}
         if "pooled" in self.groups or "openimages" in self.groups:
             depth = max(*self.ks, _OPEN_IMAGES_DEPTH)
             hits = image_hits(graph, annotation, depth=depth, distinct=self.distinct, **options)

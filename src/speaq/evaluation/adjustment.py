@@ -1,22 +1,97 @@
-"""Logit adjustment of saved predictions by the frequency of predicates in training.
+"""Changes of saved predictions by statistics of the training data.
 
-Menon et al., Long-tail learning via logit adjustment, ICLR 2021: tau times the logarithm of the training
-frequency is subtracted from the logits. The probability of "no relation" is kept. Tau 0 changes nothing;
-larger values favour rare predicates, which raises mean recall and lowers recall.
+Logit adjustment (Menon et al., Long-tail learning via logit adjustment, ICLR 2021): tau times the logarithm
+of the training frequency of each predicate is subtracted from its logit. Larger values of tau favour rare
+predicates, which raises mean recall and lowers recall.
 
-Shape letters: see `speaq.structures`; here M relations of the image.
+Frequency bias (Zellers et al., Neural Motifs, CVPR 2018): the probability of each predicate is multiplied by
+P(predicate | subject class, object class)^alpha, as it was in training. Larger values of alpha favour the
+predicates that are usual for the classes of the pair, which helps models that are not yet good at telling
+predicates apart.
+
+Both keep the probability of "no relation", and change nothing with 0.
+
+Shape letters: see `speaq.structures`; here M relations of the image, and U distinct triplets.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from speaq.errors import SpeaqError
 from speaq.scene_graph import SceneGraph
 
-TAUS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""The values of tau of a curve."""
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""The values of tau or alpha of a curve."""
+
+Change = Callable[[SceneGraph, float], SceneGraph]
+"""Changes the predicates of a graph with this strength."""
+
+
+class Curve(NamedTuple):
+    """Recalls by the strength of a change.
+
+    Attributes:
+        parameter: the name of the strength.
+        recalls: recalls by name for each value of it.
+    """
+
+    parameter: Literal["tau", "alpha"]
+    recalls: Mapping[float, Mapping[str, float]]
+
+    @property
+    def title(self) -> str:
+        """The name of the change."""
+        return "Logit adjustment" if self.parameter == "tau" else "Frequency bias"
+
+
+class FrequencyBias:
+    """P(predicate | subject class, object class) in the training data, smoothed.
+
+    (n(s, p, o) + P(p)) / (n(s, o) + 1), with the numbers n of training relations: the frequency P(p) of the
+    predicate counts as one relation, and is all there is for classes that were never related.
+
+    Args:
+        triplets: (U, 3), the distinct (subject class, object class, predicate) of the training data.
+        triplet_counts: (U,), relations of each.
+        predicate_counts: (R,), relations of each predicate, each at least 1.
+
+    Examples:
+        >>> bias = FrequencyBias(np.array([[0, 1, 0]]), np.array([3]), np.array([3, 1]))
+        >>> bias(np.array([0, 1]), np.array([1, 0])).tolist()
+        [[0.9375, 0.0625], [0.75, 0.25]]
+    """
+
+    def __init__(self, triplets: np.ndarray, triplet_counts: np.ndarray, predicate_counts: np.ndarray):
+        prior = np.maximum(predicate_counts, 1) / np.maximum(predicate_counts, 1).sum()
+        self._stride = triplets[:, :2].max(initial=0) + 1
+        self._pairs, rows = np.unique(self._keys(*triplets[:, :2].T), return_inverse=True)
+        counts = np.zeros((len(self._pairs) + 1, len(prior)))  # the last row is for pairs that do not occur
+        np.add.at(counts, (rows, triplets[:, 2]), triplet_counts)
+        self._table = (counts + prior) / (counts.sum(axis=1, keepdims=True) + 1)
+
+    def _keys(self, subjects: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        known = (subjects < self._stride) & (objects < self._stride)
+        return np.where(known, subjects * self._stride + objects, -1)
+
+    def __call__(self, subjects: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        """The probabilities (M, R) for subject classes (M,) and object classes (M,)."""
+        keys = self._keys(subjects, objects)
+        rows = np.searchsorted(self._pairs, keys)
+        found = np.append(self._pairs, -1)[rows] == keys
+        return self._table[np.where(found, rows, -1)]
+
+    def apply(self, graph: SceneGraph, alpha: float, *, num_rel: int = 1) -> SceneGraph:
+        """The graph with probabilities times P(predicate | subject class, object class)^alpha.
+
+        The arguments and the result are as of `adjust`.
+        """
+        if alpha == 0:
+            return graph
+        frequencies = self(*graph.labels[graph.pairs].T)
+        return _ranked_again(graph, _reweight(graph.predicate_probs, frequencies**alpha), num_rel)
 
 
 def adjust_probabilities(probs: np.ndarray, predicate_counts: np.ndarray, tau: float) -> np.ndarray:
@@ -26,12 +101,8 @@ def adjust_probabilities(probs: np.ndarray, predicate_counts: np.ndarray, tau: f
         >>> adjust_probabilities(np.array([[0.5, 0.25, 0.25]]), np.array([20, 10]), 1.0).tolist()
         [[0.375, 0.375, 0.25]]
     """
-    relations = probs[:, :-1].astype(np.float64)
-    factors = (np.maximum(predicate_counts, 1) / np.maximum(predicate_counts, 1).sum()) ** -tau
-    adjusted = relations * factors
-    totals = adjusted.sum(axis=1, keepdims=True)
-    adjusted *= relations.sum(axis=1, keepdims=True) / np.where(totals > 0, totals, 1)
-    return np.column_stack((adjusted, probs[:, -1])).astype(np.float32)
+    counts = np.maximum(predicate_counts, 1)
+    return _reweight(probs, (counts / counts.sum()) ** -tau)
 
 
 def adjust(graph: SceneGraph, predicate_counts: np.ndarray, tau: float, *, num_rel: int = 1) -> SceneGraph:
@@ -42,7 +113,20 @@ def adjust(graph: SceneGraph, predicate_counts: np.ndarray, tau: float, *, num_r
     """
     if tau == 0:
         return graph
-    probs = adjust_probabilities(graph.predicate_probs, predicate_counts, tau)
+    return _ranked_again(graph, adjust_probabilities(graph.predicate_probs, predicate_counts, tau), num_rel)
+
+
+def _reweight(probs: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Probabilities (M, R + 1) of predicates times factors (R,) or (M, R), with "no relation" as before."""
+    relations = probs[:, :-1].astype(np.float64)
+    changed = relations * factors
+    totals = changed.sum(axis=1, keepdims=True)
+    changed *= relations.sum(axis=1, keepdims=True) / np.where(totals > 0, totals, 1)
+    return np.column_stack((changed, probs[:, -1])).astype(np.float32)
+
+
+def _ranked_again(graph: SceneGraph, probs: np.ndarray, num_rel: int) -> SceneGraph:
+    """The graph with other probabilities (M, R + 1)."""
     ranked = np.argsort(-probs[:, :-1], axis=1, kind="stable")
     predicates = ranked[np.arange(len(graph)), graph.queries % num_rel]
     scores = graph.pair_scores.prod(axis=1) * probs[np.arange(len(graph)), predicates]
@@ -69,5 +153,6 @@ def check_adjustable(graphs: Iterable[SceneGraph], source: str) -> None:
     if single:
         raise SpeaqError(
             f"{source}: expected relations with the scores of all predicates, found {single} with the score "
-            "of one predicate; --adjust needs predictions saved by an evaluation, or predicate_scores"
+            "of one predicate; --adjust and --frequency-bias need predictions saved by an evaluation, or "
+            "predicate_scores"
         )

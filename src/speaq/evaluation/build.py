@@ -131,8 +131,9 @@ def build_metrics(
         long_tail=_build_long_tail(config, vocabulary, predicate_counts),
         mode=config.test.mode,
         distinct=distinct or config.test.relation.distinct or config.test.num_rel > 1,
+        convention=config.test.convention,
     )
-    boxes = DetectionAP(num_objects=num_objects)
+    boxes = DetectionAP(num_objects=num_objects, convention=recalls.convention)
     if not config.test.metrics:
         return recalls, boxes
     additional = AdditionalMetrics(
@@ -142,6 +143,7 @@ def build_metrics(
         iou_threshold=recalls.iou_threshold,
         mode=recalls.mode,
         distinct=recalls.distinct,
+        convention=recalls.convention,
     )
     return recalls, boxes, additional
 

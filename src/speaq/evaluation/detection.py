@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
+from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.unsqueezed import UnsqueezedMetric
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
@@ -37,6 +38,10 @@ class DetectionAP(UnsqueezedMetric):
 
     The states are flat arrays, 24 bytes per box. They are concatenated in the same order over batches and
     ranks, so that images need no ids: ``counts`` has the number of rows of each image.
+
+    Args:
+        num_objects: C.
+        convention: how boxes are compared; see `speaq.evaluation.convention`.
     """
 
     is_differentiable = False
@@ -47,17 +52,19 @@ class DetectionAP(UnsqueezedMetric):
     targets: list[Tensor]
     counts: list[Tensor]
 
-    def __init__(self, *, num_objects: int):
+    def __init__(self, *, num_objects: int, convention: Convention = "speaq"):
         super().__init__()
         self.num_objects = num_objects
+        self.convention: Convention = convention
         self.add_state("detections", [], dist_reduce_fx="cat")  # (N, 6) float32: xyxy, class, score
         self.add_state("targets", [], dist_reduce_fx="cat")  # (N, 5) float32: xyxy, class
         self.add_state("counts", [], dist_reduce_fx="cat")  # (B, 2) int64: detections, targets
 
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
         """Add images: the entities of ``graphs`` and the ground truth of the same images."""
-        detections = [np.column_stack((graph.boxes, graph.labels, graph.scores)) for graph in graphs]
-        targets = [np.column_stack((annotation.boxes, annotation.labels)) for annotation in annotations]
+        images = [by_convention(*image, self.convention) for image in zip(graphs, annotations, strict=True)]
+        detections = [np.column_stack((graph.boxes, graph.labels, graph.scores)) for graph, _ in images]
+        targets = [np.column_stack((annotation.boxes, annotation.labels)) for _, annotation in images]
         counts = [(len(d), len(t)) for d, t in zip(detections, targets, strict=True)]
         for state, rows, width in ((self.detections, detections, 6), (self.targets, targets, 5)):
             array = np.concatenate([np.empty((0, width)), *rows]).astype(np.float32)

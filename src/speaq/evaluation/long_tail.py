@@ -3,7 +3,6 @@
 Shape letters: see `speaq.structures`.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
+from speaq.files import parse_json, regular
 
 Split = Literal["thirds", "published", "counts", "file"]
 
@@ -75,7 +75,7 @@ def read_long_tail(path: str | Path, predicates: tuple[str, ...]) -> LongTail:
     path = Path(path)
     expected = 'expected {"head": [names], "body": [names], "tail": [names]}'
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(regular(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror}); {expected}") from error
     except ValueError as error:

@@ -18,6 +18,7 @@ from speaq.evaluation.analysis import (
     named_recalls,
     sum_by_group,
 )
+from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.long_tail import LongTail, split_in_thirds
 from speaq.evaluation.recall import box_iou, image_hits
 from speaq.evaluation.unsqueezed import UnsqueezedMetric
@@ -53,7 +54,7 @@ class SceneGraphMetrics(UnsqueezedMetric):
     - ``images``, ``images_with_relations``, ``images_with_zero_shot``: counts;
     - ``per_predicate`` and ``ng-per_predicate``: (R, len(ks)) float64 tensors, recall of every predicate, NaN
       where it is absent; ``per_predicate_images``: (R,) int64, images that have it;
-    - ``mode``, and ``long_tail``: how predicates are split, and the predicates of each group.
+    - ``mode`` and ``convention``; ``long_tail``: how predicates are split, and the predicates of each group.
 
     The set of names depends on the settings only; a value to which no image contributes is NaN.
 
@@ -72,6 +73,7 @@ class SceneGraphMetrics(UnsqueezedMetric):
         distinct: without graph constraint, rank each (subject entity, object entity, predicate) once. By
             default it occurs once per query that predicts the pair, as in the published implementation;
             graphs with several predicates per query need True.
+        convention: how boxes are compared and which images count; see `speaq.evaluation.convention`.
 
     Examples:
         >>> boxes, labels = np.array([[0, 0, 9, 9], [20, 0, 29, 9]], np.float32), np.array([4, 7])
@@ -102,6 +104,7 @@ class SceneGraphMetrics(UnsqueezedMetric):
         long_tail: LongTail | None = None,
         mode: Mode = "sgdet",
         distinct: bool = False,
+        convention: Convention = "speaq",
     ):
         super().__init__()
         if zero_shot_triplets is not None and seen_triplets is not None:
@@ -115,6 +118,7 @@ class SceneGraphMetrics(UnsqueezedMetric):
         self.long_tail = long_tail
         self.groups = {} if long_tail is None else long_tail.groups
         self.mode: Mode = mode
+        self.convention: Convention = convention
         self.zero_shot = None if zero_shot_triplets is None else TripletSet(zero_shot_triplets)
         if seen_triplets is not None:
             self.zero_shot = TripletSet(seen_triplets, complement=True)
@@ -166,6 +170,9 @@ class SceneGraphMetrics(UnsqueezedMetric):
         rows = [NO_IMAGE]
         for graph, annotation in pairs:
             self._check(graph, annotation)
+            graph, annotation = by_convention(
+                graph, annotation, self.convention, given_classes=self.mode == "predcls"
+            )
             hits = image_hits(
                 graph,
                 annotation,
@@ -211,7 +218,7 @@ class SceneGraphMetrics(UnsqueezedMetric):
         """The recalls over all images of all ranks; see the class for the names."""
         state = {name: getattr(self, name).cpu().numpy() for name in self._defaults}
         counts = ("images", "images_with_relations", "images_with_zero_shot")
-        results: dict[str, Any] = {"mode": self.mode}
+        results: dict[str, Any] = {"mode": self.mode, "convention": self.convention}
         if self.long_tail is not None:
             groups = {name: members.tolist() for name, members in self.groups.items()}
             results["long_tail"] = {"split": self.long_tail.split, **groups}

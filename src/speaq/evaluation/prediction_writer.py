@@ -37,6 +37,7 @@ class PredictionWriter:
         vocabulary: the classes of the model.
         dataset: name of the data set, such as VG_test.
         predicate_counts: (R,) training relations per predicate, if known.
+        mode: the task, such as "predcls" if the boxes and classes are those of the ground truth.
         max_relations: number of best relations of an image that are kept; all by default. It changes recall
             only beyond this depth, or without graph constraint.
 
@@ -57,13 +58,14 @@ class PredictionWriter:
         vocabulary: Vocabulary,
         dataset: str,
         predicate_counts: Sequence[int] | np.ndarray | None = None,
+        mode: str | None = None,
         max_relations: int | None = None,
     ) -> None:
         self.path, self.vocabulary, self.dataset = Path(path), vocabulary, dataset
         self.predicate_counts = None if predicate_counts is None else np.asarray(predicate_counts, np.int64)
         if self.predicate_counts is not None:
             check_predicate_counts(self.predicate_counts, vocabulary, self.path)
-        self.max_relations = max_relations
+        self.mode, self.max_relations = mode, max_relations
         self._columns = columns(vocabulary)
         self._rows: dict[str, list[Any]] = {name: [] for name in self._columns}  # not yet in the file
         self._num_rows = 0
@@ -142,6 +144,8 @@ class PredictionWriter:
         if self.predicate_counts is not None:
             self._file["predicate_counts"] = self.predicate_counts
         self._file.attrs.update(format=FORMAT, version=VERSION, dataset=self.dataset)
+        if self.mode is not None:
+            self._file.attrs["mode"] = self.mode
 
 
 def merge_predictions(
@@ -178,6 +182,7 @@ def merge_predictions(
             vocabulary=first.vocabulary,
             dataset=first.dataset,
             predicate_counts=first.predicate_counts,
+            mode=first.mode,
         ) as writer:
             for image_id in order:
                 part, index = location[image_id]

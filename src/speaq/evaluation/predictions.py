@@ -3,7 +3,6 @@
 Shape letters: see `speaq.structures`.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -18,11 +17,12 @@ from speaq.evaluation.prediction_format import (
     check_predicate_counts,
     columns,
 )
+from speaq.files import check_stored, parse_json
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
 _BATCH = 64  # images read at once
-_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 """Exceptions that h5py raises on damaged files."""
 
 
@@ -36,6 +36,7 @@ class Predictions:
     Attributes:
         dataset: name of the data set.
         vocabulary: class names.
+        mode: the task, such as "predcls"; None if the file does not name it.
         predicate_counts: (R,) training relations per predicate, or None.
         image_ids: ids of the images, in the order of the graphs.
         sources: source data set of each image.
@@ -69,12 +70,13 @@ class Predictions:
         if (attributes["format"], attributes["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {attributes['format']!r}, version {attributes['version']}")
         self.dataset = str(attributes["dataset"])
+        self.mode = str(attributes["mode"]) if "mode" in attributes else None
         self.vocabulary = Vocabulary(
             tuple(self._texts("object_names")), tuple(self._texts("predicate_names"))
         )
         counted = "predicate_counts" in self._file
         self.predicate_counts = self._array("predicate_counts")[:] if counted else None
-        self.image_ids: list[int | str] = [json.loads(name) for name in self._texts("image_ids")]
+        self.image_ids: list[int | str] = [parse_json(name) for name in self._texts("image_ids")]
         if not all(type(image_id) in (int, str) for image_id in self.image_ids):
             raise ValueError("an image id is neither a number nor a string")
         self.sources = self._texts("sources")
@@ -95,6 +97,7 @@ class Predictions:
         array = self._file[name]
         if not isinstance(array, h5py.Dataset):
             raise ValueError(f"{name} is not an array")
+        check_stored(array)
         return array
 
     def _texts(self, name: str) -> list[str]:

@@ -104,7 +104,9 @@ def results_table(results: Mapping[str, Any]) -> RenderableType:
     caption = f"Images: {results['images']}, with relations: {results['images_with_relations']}"
     if "long_tail" in results:
         caption += f"\nHead, body, tail: {long_tail_text(results['long_tail'])}"
-    recall = Table("", title=f"Scene graphs ({results['mode']}, %)", caption=caption)
+    recall = Table(
+        "", title=f"Scene graphs ({task_text(results['mode'], results['convention'])}, %)", caption=caption
+    )
     for k in ks:
         recall.add_column(f"@{k}", justify="right")
     for name, text in RECALL_NAMES.items():
@@ -125,6 +127,11 @@ def results_table(results: Mapping[str, Any]) -> RenderableType:
         boxes.add_column(name, justify="right")
     boxes.add_row(*(_percent(results[name]) for name in BOX_NAMES))
     return Group(*tables, boxes)
+
+
+def task_text(mode: str, convention: str) -> str:
+    """The task, such as "sgdet", with the convention of the evaluation unless it is that of this library."""
+    return mode if convention == "speaq" else f"{mode}, convention {convention}"
 
 
 def additional(results: Mapping[str, Any]) -> dict[str, float]:
@@ -172,15 +179,17 @@ def predicate_table(
 def results_dict(results: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     """The results in plain Python types, ready for JSON: NaN becomes None.
 
-    ``mode``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``long_tail``, how predicates
-    are split, and the names in each group; ``scene_graph``, the recalls by name; ``additional``, the chosen
-    additional metrics; ``predicates``, by name ``images`` and the recalls ``R@k`` and ``ng-R@k``; and if
-    boxes were evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by name.
+    ``mode``, ``convention``; ``images``, ``images_with_relations``, ``images_with_zero_shot``; ``long_tail``,
+    how predicates are split, and the names in each group; ``scene_graph``, the recalls by name;
+    ``additional``, the chosen additional metrics; ``predicates``, by name ``images`` and the recalls ``R@k``
+    and ``ng-R@k``; and if boxes were evaluated, ``boxes`` with the COCO metrics and ``objects``, the AP by
+    name.
     """
     ks, more = _depths(results), additional(results)
     images = results["per_predicate_images"].tolist()
     content: dict[str, Any] = {
         "mode": results["mode"],
+        "convention": results["convention"],
         **{name: value for name, value in results.items() if name.startswith("images")},
         "scene_graph": {
             name: _plain(value) for name, value in results.items() if "@" in name and name not in more

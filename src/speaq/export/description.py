@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
+from speaq.files import parse_json
 from speaq.structures import Vocabulary
 
 FORMAT = 1
@@ -49,7 +50,7 @@ class Description:
             KeyError: a key is missing.
             ValueError: a value is not JSON, or the format is newer than this speaq.
         """
-        values = {field.name: json.loads(properties[f"{_PREFIX}{field.name}"]) for field in fields(cls)}
+        values = {field.name: parse_json(properties[f"{_PREFIX}{field.name}"]) for field in fields(cls)}
         if values["format"] > FORMAT:
             raise ValueError(
                 f"its format is {values['format']}, this version of speaq reads formats up to {FORMAT}"

@@ -3,6 +3,7 @@
 Shape letters: see `speaq.structures`.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from speaq.errors import SpeaqError
 from speaq.export.description import Description
 from speaq.images import ImageSource, is_one_image
+from speaq.inference.given_boxes import check_given_boxes
 from speaq.inference.graph_builder import GraphBuilder, Reduced
 from speaq.inference.pipeline import OnUnreadable, Precision, predict_images
 from speaq.scene_graph import SceneGraph
@@ -68,6 +70,8 @@ class OnnxPredictor:
         self,
         images: ImageSource | Iterable[ImageSource],
         *,
+        boxes: Any = None,
+        labels: Any = None,
         score: float = 0.0,
         top: int | None = None,
         batch_size: int = 1,
@@ -86,7 +90,13 @@ class OnnxPredictor:
         Raises:
             SpeaqError: an image cannot be read, or an argument cannot be used with an ONNX file.
         """
-        options = {"batch_size": batch_size, "min_size": min_size, "max_size": max_size}
+        options = {
+            "boxes": boxes,
+            "labels": labels,
+            "batch_size": batch_size,
+            "min_size": min_size,
+            "max_size": max_size,
+        }
         options |= {"postprocess": postprocess, "device": device, "dtype": dtype}
         graphs = [graph for _, graph in self.predict_each(images, **options)]
         if score > 0 or top is not None:
@@ -97,6 +107,8 @@ class OnnxPredictor:
         self,
         images: ImageSource | Iterable[ImageSource],
         *,
+        boxes: Any = None,
+        labels: Any = None,
         batch_size: int = 1,
         postprocess: None = None,
         min_size: int | None = None,
@@ -116,9 +128,15 @@ class OnnxPredictor:
         if batch_size < 1:
             raise SpeaqError(f"batch_size {batch_size}: expected at least 1")
         self._check_options(postprocess, device, dtype)
+        if boxes is not None and "object_probs" not in [item.name for item in self.session.get_outputs()]:
+            raise SpeaqError(
+                f"{self.path}: was exported by an earlier version, without the class probabilities that "
+                "given boxes need; export the model again"
+            )
         return predict_images(
-            lambda pixels, sizes: self.postprocess.build(Reduced(**self.run(pixels)), sizes),
+            lambda pixels, *rest: self.postprocess.build(Reduced(**self.run(pixels)), *rest),
             images,
+            given=check_given_boxes(images, boxes, labels, self.description.vocabulary),
             min_size=self.description.min_size if min_size is None else min_size,
             max_size=self.description.max_size if max_size is None else max_size,
             batch_size=batch_size,
@@ -151,9 +169,13 @@ class OnnxPredictor:
 def require(name: str) -> Any:
     """Import a module of the extra "onnx".
 
+    From 1.29 on, onnxruntime writes an identifier to the home folder and reports its use to Microsoft unless
+    ORT_DISABLE_TELEMETRY is set before it is imported, and so it is set to 1 if it has no value yet.
+
     Raises:
         SpeaqError: it is not installed.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return import_module(name)
     except ImportError as error:
@@ -169,6 +191,8 @@ def open_session(
         SpeaqError: onnxruntime is not installed, or cannot read the file.
     """
     runtime = require("onnxruntime")
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        runtime.disable_telemetry_events()  # Windows does not read the variable
     if not path.is_file():
         raise SpeaqError(f"{path}: no such ONNX file; write one with speaq export")
     options = runtime.SessionOptions()

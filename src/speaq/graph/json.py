@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from speaq.errors import SpeaqError
-from speaq.files import replacing
+from speaq.files import parse_json, regular, replacing
 from speaq.graph.data import GraphData
 from speaq.graph.schema import FORMAT, VERSION, parse_document
 from speaq.structures import Vocabulary
@@ -92,14 +92,13 @@ class JsonGraph(GraphData):
         else:
             name = str(source)
             try:
-                text = Path(source).read_text(encoding="utf-8-sig")
+                text = regular(Path(source)).read_text(encoding="utf-8-sig")
             except (OSError, ValueError) as error:
                 raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
         try:
-            document = parse_document(json.loads(text))
-        except (RecursionError, ValueError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else error
-            raise SpeaqError(f"{name}: not a scene graph written by to_json: {reason}") from error
+            document = parse_document(parse_json(text))
+        except ValueError as error:
+            raise SpeaqError(f"{name}: not a scene graph written by to_json: {error}") from error
         entities, relations, names = document.entities, document.relations, document.vocabulary
         probabilities = np.array([relation.predicate_probs for relation in relations])
         return cls(

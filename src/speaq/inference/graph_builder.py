@@ -1,7 +1,9 @@
 """From the predictions of one image to its scene graph, in NumPy and without torch.
 
 The subject and object boxes of all queries are pooled and merged by class-wise NMS. The kept boxes are the
-entities of the graph. Shape letters: see `speaq.structures`; K: predicates kept per query (TEST.NUM_REL).
+entities of the graph. If boxes are given, they are the entities: see `speaq.inference.given_boxes`.
+
+Shape letters: see `speaq.structures`; K: predicates kept per query (TEST.NUM_REL).
 """
 
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from speaq.inference.given_boxes import GivenBoxes, relate
 from speaq.inference.nms import classwise_nms, triplet_nms
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
@@ -26,6 +29,7 @@ class Reduced(NamedTuple):
         boxes: (B, 2, Q, 4), xyxy relative to the image size.
         predicate_probs: (B, P, R + 1); the last column is "no relation".
         predicates: (B, P, K) int64, the best predicates of each query, best first.
+        object_probs: (B, 2, Q, C), probabilities of the object classes, for given boxes; may be None without.
     """
 
     scores: Any
@@ -33,6 +37,7 @@ class Reduced(NamedTuple):
     boxes: Any
     predicate_probs: Any
     predicates: Any
+    object_probs: Any = None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -55,9 +60,37 @@ class GraphBuilder:
     drop_self_relations: bool = False
     vocabulary: Vocabulary | None = None
 
-    def build(self, output: Reduced, sizes: Sequence[Sequence[int]]) -> list[SceneGraph]:
-        """The scene graphs of the B images; ``sizes`` are their original heights and widths in pixels."""
-        return [self._build(*image) for image in zip(*output, sizes, strict=True)]
+    def build(
+        self, output: Reduced, sizes: Sequence[Sequence[int]], given: Sequence[GivenBoxes] | None = None
+    ) -> list[SceneGraph]:
+        """The scene graphs of the B images; ``sizes`` are their original heights and widths in pixels.
+
+        ``given`` are the boxes of each image, if the entities of the graphs are to be given boxes. NMS and
+        the other settings are then not used, and no entity has a relation with itself.
+        """
+        if given is None:
+            return [self._build(*image) for image in zip(*output[:5], sizes, strict=True)]
+        return [self._relate(*image) for image in zip(*output[2:], sizes, given, strict=True)]
+
+    def _relate(
+        self,
+        boxes: np.ndarray,
+        predicate_probs: np.ndarray,
+        predicates: np.ndarray,
+        object_probs: np.ndarray,
+        size: Sequence[int],
+        given: GivenBoxes,
+    ) -> SceneGraph:
+        height, width = size
+        return relate(
+            given,
+            boxes=boxes * np.array((width, height, width, height), np.float32),
+            object_probs=object_probs,
+            predicate_probs=predicate_probs,
+            predicates=predicates,
+            size=size,
+            vocabulary=self.vocabulary,
+        )
 
     def _build(
         self,

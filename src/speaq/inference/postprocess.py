@@ -13,6 +13,7 @@ from torch import Tensor
 
 from speaq.boxes import cxcywh_to_xyxy
 from speaq.errors import SpeaqError
+from speaq.inference.given_boxes import GivenBoxes
 from speaq.inference.graph_builder import GraphBuilder, Reduced
 from speaq.scene_graph import SceneGraph
 from speaq.structures import RawOutput
@@ -36,10 +37,11 @@ def reduce_output(output: RawOutput, num_rel: int) -> Reduced:
         )
     logits = torch.stack((output.subject_logits[-1], output.object_logits[-1]), dim=1).float()
     boxes = torch.stack((output.subject_boxes[-1], output.object_boxes[-1]), dim=1).float()
-    scores, labels = logits.softmax(dim=-1)[..., :-1].max(dim=-1)
+    object_probs = logits.softmax(dim=-1)[..., :-1]
+    scores, labels = object_probs.max(dim=-1)
     probs = output.predicate_logits[-1].float().softmax(dim=-1)
     predicates = probs[..., :-1].topk(num_rel, dim=-1).indices
-    return Reduced(scores, labels, cxcywh_to_xyxy(boxes), probs, predicates)
+    return Reduced(scores, labels, cxcywh_to_xyxy(boxes), probs, predicates, object_probs)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -53,14 +55,23 @@ class PostProcessor(GraphBuilder):
     num_rel: int = 1
 
     @torch.no_grad()
-    def __call__(self, output: RawOutput, sizes: Tensor | Sequence[tuple[int, int]]) -> list[SceneGraph]:
+    def __call__(
+        self,
+        output: RawOutput,
+        sizes: Tensor | Sequence[tuple[int, int]],
+        given: Sequence[GivenBoxes] | None = None,
+    ) -> list[SceneGraph]:
         """One scene graph per image; ``sizes`` (B, 2) are height and width of the original images in pixels.
+
+        ``given`` are the boxes of each image, if they are to be the entities; see `GraphBuilder.build`.
 
         Raises:
             SpeaqError, ValueError: see `reduce_output`.
         """
-        host = _to_host(reduce_output(output, self.num_rel))
-        return self.build(host, torch.as_tensor(sizes).tolist())
+        reduced = reduce_output(output, self.num_rel)
+        if given is None:
+            reduced = reduced._replace(object_probs=None)
+        return self.build(_to_host(reduced), torch.as_tensor(sizes).tolist(), given)
 
 
 def _to_host(reduced: Reduced) -> Reduced:
@@ -68,11 +79,12 @@ def _to_host(reduced: Reduced) -> Reduced:
 
     Integers are transferred as float32, which is exact up to 2^24.
     """
-    rows = [tensor.flatten(1).float() for tensor in reduced]
+    tensors = [tensor for tensor in reduced if tensor is not None]
+    rows = [tensor.flatten(1).float() for tensor in tensors]
     packed = torch.cat(rows, dim=1).cpu().numpy()
     ends = np.cumsum([row.shape[1] for row in rows])
     arrays = (
         part.reshape(tensor.shape).astype(np.float32 if tensor.is_floating_point() else np.int64)
-        for part, tensor in zip(np.split(packed, ends[:-1], axis=1), reduced, strict=True)
+        for part, tensor in zip(np.split(packed, ends[:-1], axis=1), tensors, strict=True)
     )
     return Reduced(*arrays)

@@ -6,26 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from speaq.devices import find_device
 from speaq.errors import SpeaqError
 from speaq.images import ImageSource
+from speaq.inference.given_boxes import GivenBoxes, check_given_boxes
 from speaq.inference.pipeline import OnUnreadable, Precision, predict_images
 from speaq.inference.postprocess import PostProcessor
 from speaq.scene_graph import SceneGraph
-from speaq.structures import RawOutput
 
 if TYPE_CHECKING:
     from speaq.model.speaq import SpeaqModel
 
-PostProcess = Callable[[RawOutput, Tensor], list[SceneGraph]]
+PostProcess = Callable[..., list[SceneGraph]]
+"""From a `RawOutput`, the original sizes (B, 2), and given boxes (only if there are any) to scene graphs."""
 
 
 def predict_each(
     model: "SpeaqModel",
     images: ImageSource | Iterable[ImageSource],
     *,
+    boxes: Any = None,
+    labels: Any = None,
     batch_size: int = 8,
     postprocess: PostProcess | None = None,
     min_size: int | None = None,
@@ -51,14 +53,16 @@ def predict_each(
     if device is not None:
         model.to(find_device(device) if isinstance(device, str) else device)
 
-    def predict_batch(pixels: np.ndarray, sizes: Sequence[tuple[int, int]]) -> list[SceneGraph]:
+    def predict_batch(
+        pixels: np.ndarray, sizes: Sequence[tuple[int, int]], given: Sequence[GivenBoxes] | None
+    ) -> list[SceneGraph]:
         number, _, height, width = pixels.shape
         resized = torch.tensor([(height, width)] * number)
         autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=dtype == "bfloat16")
         try:
             with _evaluation_mode(model), torch.inference_mode(), autocast:
                 output = model(torch.from_numpy(pixels).to(model.device), resized)
-            graphs = process(output, torch.tensor(sizes))
+            graphs = process(output, torch.tensor(sizes), *([] if given is None else [given]))
         except torch.OutOfMemoryError as error:
             raise SpeaqError(
                 f"{model.device}: its memory is too small for {number} images of {width}x{height} at once; "
@@ -73,6 +77,7 @@ def predict_each(
         images,
         min_size=config.min_size if min_size is None else min_size,
         max_size=config.max_size if max_size is None else max_size,
+        given=check_given_boxes(images, boxes, labels, model.vocabulary),
         batch_size=batch_size,
         on_unreadable=on_unreadable,
     )

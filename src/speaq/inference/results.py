@@ -1,6 +1,5 @@
 """Write the scene graphs of many images to files, and resume where a run was interrupted."""
 
-import json
 import os
 import re
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from speaq.errors import SpeaqError
+from speaq.files import parse_json, regular
 from speaq.images import image_files, is_one_image, is_pattern, split_pattern
 from speaq.scene_graph import SceneGraph
 
@@ -24,7 +24,7 @@ def read_list(file: Path) -> list[Path]:
         SpeaqError: the file cannot be read, or has no path.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SpeaqError(f"{file}: cannot read this list of images: {error}") from error
     paths = [Path(line.strip()) for line in lines if line.strip()]
@@ -171,12 +171,12 @@ def _lines_in(path: Path) -> set[str]:
     """
     images, size = set(), 0
     try:
-        with path.open("rb+") as file:
+        with regular(path).open("rb+") as file:
             for line in file:
                 match = _IMAGE_OF_LINE.match(line[:20_000].decode("utf-8", errors="replace"))
                 if not line.endswith(b"\n") or match is None:
                     break
-                images.add(json.loads(match[1]))
+                images.add(parse_json(match[1]))
                 size += len(line)
             file.truncate(size)
     except (OSError, ValueError) as error:

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speaq.model.dropout import Dropout, DropoutAttention
+from speaq.model.dropout import DropoutAttention, DropoutReLU
+from speaq.model.linear import Linear, can_use_onednn, convolutional_attention
 
 
 class Attention(nn.Module):
@@ -26,10 +27,10 @@ class Attention(nn.Module):
         key_dim = key_dim or hidden_dim
         self.num_heads = num_heads
         self.dropout = dropout
-        self.query = nn.Linear(hidden_dim, hidden_dim)
-        self.key = nn.Linear(key_dim, hidden_dim)
-        self.value = nn.Linear(key_dim, hidden_dim)
-        self.output = nn.Linear(hidden_dim, hidden_dim)
+        self.query = Linear(hidden_dim, hidden_dim)
+        self.key = Linear(key_dim, hidden_dim)
+        self.value = Linear(key_dim, hidden_dim)
+        self.output = Linear(hidden_dim, hidden_dim)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, valid: Tensor | None = None) -> Tensor:
         """Attend to the keys.
@@ -43,11 +44,19 @@ class Attention(nn.Module):
         Returns:
             (B, n, D).
         """
-        q, k, v = (self._split_heads(x) for x in (self.query(query), self.key(key), self.value(value)))
-        mask = None if valid is None else valid[:, None, None, :]
+        q, k, v = self.query(query), self.key(key), self.value(value)
         dropout = self.dropout if self.training else 0.0
+        if dropout == 0 and can_use_onednn(q):
+            return self.output(convolutional_attention(q, k, v, valid, self.num_heads))
+        q, k, v = (self._split_heads(x) for x in (q, k, v))
+        mask = None if valid is None else valid[:, None, None, :]
         if dropout and q.device.type == "cpu" and not torch.compiler.is_compiling():
             attended = DropoutAttention.apply(q, k, v, mask, dropout)
+        elif q.device.type == "cpu" and q.dtype == torch.bfloat16:
+            # scaled_dot_product_attention multiplies bfloat16 at the speed of float32 on CPUs.
+            scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+            scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+            attended = scores.softmax(-1) @ v
         else:
             attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.output(attended.transpose(1, 2).flatten(2))
@@ -62,10 +71,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, *, hidden_dim: int, feedforward_dim: int, dropout: float = 0.0):
         super().__init__()
-        self.expand = nn.Linear(hidden_dim, feedforward_dim)
-        self.contract = nn.Linear(feedforward_dim, hidden_dim)
-        self.dropout = Dropout(dropout)
+        self.expand = Linear(hidden_dim, feedforward_dim)
+        self.contract = Linear(feedforward_dim, hidden_dim)
+        self.relu = DropoutReLU(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to x (..., D)."""
-        return self.contract(self.dropout(torch.relu(self.expand(x))))
+        return self.contract(self.relu(self.expand(x)))

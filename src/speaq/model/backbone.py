@@ -1,6 +1,5 @@
-"""Backbones: ResNets and other backbones of the transformers library, of which the last stage is used."""
+"""Backbones: ResNets, and others of the transformers library, of which the last stage is used."""
 
-import copy
 import json
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from speaq.errors import SpeaqError
+from speaq.model.resnet import ResNet
 
 _RESNET_DEPTHS = {
     18: ("basic", (2, 2, 2, 2)),
@@ -116,6 +116,27 @@ def _replace_batch_norms(module: nn.Module) -> None:
             _replace_batch_norms(child)
 
 
+def _transformers_backbone(config: dict[str, Any]) -> Any:
+    """A backbone of transformers, whose output has ``feature_maps``."""
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import CONFIG_MAPPING, AutoBackbone
+
+    values = dict(config)
+    model_type = values.pop("model_type", None)
+    if model_type not in CONFIG_MAPPING:
+        raise SpeaqError(
+            f"a backbone of model_type {model_type!r}: expected one that the installed transformers "
+            "knows, such as 'resnet'; update transformers, or correct the backbone in config.json"
+        )
+    if "use_pretrained_backbone" in values:  # of timm, which would download weights
+        values["use_pretrained_backbone"] = False
+    try:
+        return AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
+    except StrictDataclassError as error:
+        reason = " ".join(str(error).split())
+        raise SpeaqError(f"a backbone of model_type {model_type!r}: {reason}") from error
+
+
 class Backbone(nn.Module):
     """The feature map of an image, from the last stage of a transformers backbone.
 
@@ -135,16 +156,8 @@ class Backbone(nn.Module):
 
     def __init__(self, config: dict[str, Any], *, frozen_norm: bool = True, freeze_at: int = 2):
         super().__init__()
-        from transformers import CONFIG_MAPPING, AutoBackbone
-
-        values = dict(config)
-        model_type = values.pop("model_type", None)
-        if model_type not in CONFIG_MAPPING:
-            raise SpeaqError(
-                f"a backbone of model_type {model_type!r}: expected one that the installed transformers "
-                "knows, such as 'resnet'; update transformers, or correct the backbone in config.json"
-            )
-        self.body = AutoBackbone.from_config(CONFIG_MAPPING[model_type](**values))
+        self.config = config
+        self.body = ResNet(config) if ResNet.can_build(config) else _transformers_backbone(config)
         self.channels, self.stride = self._probe()
         if frozen_norm:
             _replace_batch_norms(self.body)
@@ -160,8 +173,9 @@ class Backbone(nn.Module):
         """
         try:
             # Not AutoBackbone.from_pretrained: it asks the hub whether the name exists, even for a folder.
-            pretrained, report = type(self.body).from_pretrained(
-                name, config=copy.deepcopy(self.body.config), dtype=torch.float32, output_loading_info=True
+            template = _transformers_backbone(self.config)
+            pretrained, report = type(template).from_pretrained(
+                name, config=template.config, dtype=torch.float32, output_loading_info=True
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise SpeaqError(
@@ -196,7 +210,7 @@ class Backbone(nn.Module):
         )
         if number > 1 and not stages:
             raise SpeaqError(
-                f"MODEL.BACKBONE.FREEZE_AT {number}: the stages of a {self.body.config.model_type} backbone "
+                f"MODEL.BACKBONE.FREEZE_AT {number}: the stages of a {self.config['model_type']} backbone "
                 "are unknown; set it to 0 to train it whole"
             )
         return [stem, *stages][:number]
@@ -207,10 +221,11 @@ class Backbone(nn.Module):
         side = 256
         training = self.body.training
         try:
-            features = self.body.eval()(torch.zeros(1, 3, side, side)).feature_maps[-1]
+            self.body.eval()
+            features = self.forward(torch.zeros(1, 3, side, side))
         except (RuntimeError, ValueError) as error:
             raise SpeaqError(
-                f"a {self.body.config.model_type} backbone that does not take RGB images of {side} x {side} "
+                f"a {self.config['model_type']} backbone that does not take RGB images of {side} x {side} "
                 f"pixels ({_first_line(error)}); choose one that takes any size"
             ) from error
         self.body.train(training)
@@ -224,4 +239,5 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature map (B, channels, h, w) of normalised images (B, 3, H, W)."""
-        return self.body(images).feature_maps[-1]
+        features = self.body(images)
+        return features if isinstance(self.body, ResNet) else features.feature_maps[-1]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError, with_config
 
 from speaq.errors import SpeaqError
+from speaq.files import CONFIGURATION_BYTES, parse_json, regular
 from speaq.structures import Vocabulary
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -85,7 +86,7 @@ class ModelConfig:
         """
         advice = "save the model again, or use the version that wrote it"
         try:
-            values = json.loads(path.read_text(encoding="utf-8-sig"))
+            values = parse_json(regular(path, CONFIGURATION_BYTES).read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise SpeaqError(f"{path}: cannot read the config.json of a model ({error.strerror})") from None
         except ValueError as error:
@@ -94,6 +95,8 @@ class ModelConfig:
             raise SpeaqError(f'{path}: expected the configuration of a speaq model ("model_type": "speaq")')
         try:
             config = TypeAdapter(cls).validate_json(json.dumps(values))
+        except RecursionError:
+            raise SpeaqError(f"{path}: not valid JSON (nested too deeply); {advice}") from None
         except ValidationError as error:
             problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
             raise SpeaqError(f"{path}: {'; '.join(problems[:3])}; {advice}") from None

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from speaq.model.attention import Attention, FeedForward
+from speaq.model.checkpointing import run
 from speaq.model.dropout import Dropout
+from speaq.model.linear import Linear
 
 
 class Memory(NamedTuple):
@@ -25,6 +27,10 @@ class Memory(NamedTuple):
     value: Tensor
     key: Tensor
     valid: Tensor | None
+
+
+States = tuple[Tensor, Tensor, Tensor]
+"""Subject (B, Q, D), object (B, Q, D) and predicate (B, P, D) states."""
 
 
 class DecoderLayer(nn.Module):
@@ -59,7 +65,7 @@ class Conditioning(nn.Module):
         self.attention = Attention(
             hidden_dim=hidden_dim, num_heads=num_heads, key_dim=key_dim, dropout=dropout
         )
-        self.linear = nn.Linear(hidden_dim, hidden_dim)
+        self.linear = Linear(hidden_dim, hidden_dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -89,6 +95,7 @@ class Decoder(nn.Module):
     ):
         super().__init__()
         self.query_multiplier = query_multiplier
+        self.gradient_checkpointing = False
 
         def layers() -> nn.ModuleList:
             return nn.ModuleList(
@@ -152,34 +159,50 @@ class Decoder(nn.Module):
             )
         e_s, e_o, e_r = (e.expand(batch, -1, -1) for e in (e_s, e_o, e_r))
 
-        subject, object_, relation = torch.zeros_like(e_s), torch.zeros_like(e_o), torch.zeros_like(e_r)
-        states: list[tuple[Tensor, Tensor, Tensor]] = []
-        last = len(self.subject_layers) - 1
-        for i in range(last + 1):
-            subject = self.subject_layers[i](subject, e_s, memory)
-            subject_key = subject + e_s
-
-            p_o = e_o + self.object_position[i](e_o, subject_key, subject)
-            object_ = self.object_layers[i](object_, p_o, memory)
-            object_key = object_ + p_o
-
-            pair = torch.cat((subject, object_), -1)
-            pair_key = torch.cat((subject_key, object_key), -1)
-            p_r = e_r + self.relation_position[i](e_r, pair_key, pair)
-            relation = self.relation_layers[i](relation, p_r, memory)
-            states.append((subject, object_, relation))
-
-            if i < last:
-                relation_key = relation + p_r
-                graph = torch.cat((pair.repeat_interleave(m, dim=1), relation), -1)
-                graph_key = torch.cat((pair_key.repeat_interleave(m, dim=1), relation_key), -1)
-                # All three updates are computed from the states of this layer, before any is applied.
-                update_s = self.subject_graph[i](subject_key, graph_key, graph)
-                update_o = self.object_graph[i](object_key, graph_key, graph)
-                update_r = self.relation_graph[i](relation_key, graph_key, graph)
-                subject = subject + self.subject_graph_norm[i](update_s)
-                object_ = object_ + self.object_graph_norm[i](update_o)
-                relation = relation + self.relation_graph_norm[i](update_r)
-
-        subjects, objects, relations = (torch.stack(layers) for layers in zip(*states, strict=True))
+        states = (torch.zeros_like(e_s), torch.zeros_like(e_o), torch.zeros_like(e_r))
+        decoded: list[States] = []
+        for i in range(len(self.subject_layers)):
+            layer, states = run(self, self._iteration, i, states, (e_s, e_o, e_r), memory)
+            decoded.append(layer)
+        subjects, objects, relations = (torch.stack(layers) for layers in zip(*decoded, strict=True))
         return self.entity_norm(subjects), self.entity_norm(objects), self.relation_norm(relations)
+
+    def _iteration(self, i: int, states: States, embeddings: States, memory: Memory) -> tuple[States, States]:
+        """The states that iteration i decodes, and those that the next one starts from.
+
+        Args:
+            i: iteration.
+            states: subject (B, Q, D), object (B, Q, D) and predicate (B, P, D) states to start from.
+            embeddings: e_s, e_o and e_r, of the same sizes.
+            memory: encoded tokens of B images.
+        """
+        m = self.query_multiplier
+        subject, object_, relation = states
+        e_s, e_o, e_r = embeddings
+        subject = self.subject_layers[i](subject, e_s, memory)
+        subject_key = subject + e_s
+
+        p_o = e_o + self.object_position[i](e_o, subject_key, subject)
+        object_ = self.object_layers[i](object_, p_o, memory)
+        object_key = object_ + p_o
+
+        pair = torch.cat((subject, object_), -1)
+        pair_key = torch.cat((subject_key, object_key), -1)
+        p_r = e_r + self.relation_position[i](e_r, pair_key, pair)
+        relation = self.relation_layers[i](relation, p_r, memory)
+        decoded = (subject, object_, relation)
+        if i == len(self.subject_graph):  # the last iteration
+            return decoded, decoded
+
+        relation_key = relation + p_r
+        graph = torch.cat((pair.repeat_interleave(m, dim=1), relation), -1)
+        graph_key = torch.cat((pair_key.repeat_interleave(m, dim=1), relation_key), -1)
+        # All three updates are computed from the states of this layer, before any is applied.
+        update_s = self.subject_graph[i](subject_key, graph_key, graph)
+        update_o = self.object_graph[i](object_key, graph_key, graph)
+        update_r = self.relation_graph[i](relation_key, graph_key, graph)
+        return decoded, (
+            subject + self.subject_graph_norm[i](update_s),
+            object_ + self.object_graph_norm[i](update_o),
+            relation + self.relation_graph_norm[i](update_r),
+        )

@@ -12,6 +12,14 @@ from torch import Tensor, nn
 _STEPS = 2**16  # probabilities are multiples of 1 / 65536
 
 
+def _draw(shape: torch.Size, probability: float) -> tuple[Tensor, int, float]:
+    """Random numbers (int16) on the CPU, the least of them to keep, and the factor of what is kept."""
+    drop = min(round(probability * _STEPS), _STEPS - 1)
+    count = shape.numel()
+    numbers = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    return numbers.view(torch.int16)[:count].view(shape), drop - _STEPS // 2, _STEPS / (_STEPS - drop)
+
+
 def keep_mask(shape: torch.Size, probability: float) -> tuple[Tensor, float]:
     """Elements to keep, on the CPU.
 
@@ -22,11 +30,8 @@ def keep_mask(shape: torch.Size, probability: float) -> tuple[Tensor, float]:
     Returns:
         Mask of the shape, bool; and the factor that keeps the expectation of what is left.
     """
-    drop = min(round(probability * _STEPS), _STEPS - 1)
-    count = shape.numel()
-    numbers = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    keep = numbers.view(torch.int16)[:count].view(shape) >= drop - _STEPS // 2
-    return keep, _STEPS / (_STEPS - drop)
+    numbers, least, factor = _draw(shape, probability)
+    return numbers >= least, factor
 
 
 class Dropout(nn.Module):
@@ -50,11 +55,40 @@ class Dropout(nn.Module):
         return x * keep * factor
 
 
+class DropoutReLU(Dropout):
+    """A ReLU, then dropout. Training on the CPU keeps the result only, without the mask."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to x (...)."""
+        fused = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        if self.training and self.probability > 0 and fused:
+            return _DropoutReLU.apply(x, self.probability)
+        return super().forward(torch.relu(x))
+
+
+class _DropoutReLU(torch.autograd.Function):
+    """The result is positive exactly where the gradient passes."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, probability: float) -> Tensor:
+        numbers, least, factor = _draw(x.shape, probability)
+        scale = torch.ge(numbers, least, out=torch.empty_like(x)).mul_(factor)
+        y = scale.mul_(torch.relu(x))
+        ctx.save_for_backward(y)
+        ctx.factor = factor
+        return y
+
+    @staticmethod
+    def backward(ctx, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(grad_outputs[0], y, 0).mul_(ctx.factor), None
+
+
 class DropoutAttention(torch.autograd.Function):
     """softmax(q k^T / sqrt(d)) with dropout, times v, on the CPU.
 
-    The backward pass recomputes what it needs from the probabilities and the mask, so that five bytes are
-    kept for each probability instead of twelve.
+    The backward pass needs the probabilities and the mask, which are one tensor: what is dropped has a
+    negative sign.
     """
 
     @staticmethod
@@ -76,18 +110,20 @@ class DropoutAttention(torch.autograd.Function):
         if valid is not None:
             scores.masked_fill_(~valid, -torch.inf)
         weights = scores.softmax(-1)
-        keep, factor = keep_mask(weights.shape, probability)
-        ctx.save_for_backward(q, k, v, weights, keep)
+        numbers, least, factor = _draw(weights.shape, probability)
+        weights.copysign_(numbers.to(torch.float32).add_(0.5 - least))
+        ctx.save_for_backward(q, k, v, weights)
         ctx.factor = factor
-        return (weights * keep) @ (v * factor)
+        return weights.clamp_min(0) @ (v * factor)
 
     @staticmethod
     def backward(ctx, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of q, k and v."""
-        q, k, v, weights, keep = ctx.saved_tensors
+        q, k, v, weights = ctx.saved_tensors
         grad = grad_outputs[0] * ctx.factor
-        grad_v = (weights * keep).transpose(-1, -2) @ grad
-        grad_scores = (grad @ v.transpose(-1, -2)).mul_(keep).mul_(weights)
-        grad_scores.addcmul_(weights, grad_scores.sum(-1, keepdim=True), value=-1)
-        grad_scores.mul_(q.shape[-1] ** -0.5)
+        kept = weights.clamp_min(0)
+        grad_v = kept.transpose(-1, -2) @ grad
+        grad_scores = (grad @ v.transpose(-1, -2)).mul_(kept)
+        total = grad_scores.sum(-1, keepdim=True)
+        grad_scores.addcmul_(torch.abs(weights, out=kept), total, value=-1).mul_(q.shape[-1] ** -0.5)
         return grad_scores @ k, grad_scores.transpose(-1, -2) @ q, grad_v, None, None

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from speaq.model.attention import Attention, FeedForward
+from speaq.model.checkpointing import run
 from speaq.model.dropout import Dropout
 
 
@@ -34,6 +35,7 @@ class Encoder(nn.Module):
         self, *, num_layers: int, hidden_dim: int, num_heads: int, feedforward_dim: int, dropout: float
     ):
         super().__init__()
+        self.gradient_checkpointing = False
         self.layers = nn.ModuleList(
             EncoderLayer(
                 hidden_dim=hidden_dim, num_heads=num_heads, feedforward_dim=feedforward_dim, dropout=dropout
@@ -44,5 +46,5 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, position: Tensor, valid: Tensor | None) -> Tensor:
         """Encode tokens x (B, T, D) with position embeddings (B, T, D); ``valid`` (B, T) bool or None."""
         for layer in self.layers:
-            x = layer(x, position, valid)
+            x = run(self, layer, x, position, valid)
         return x

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speaq.model.linear import Linear
+
 
 class BoxHead(nn.Module):
     """A three-layer perceptron and a sigmoid: (cx, cy, w, h) in 0..1.
@@ -16,7 +18,7 @@ class BoxHead(nn.Module):
 
     def __init__(self, *, hidden_dim: int, relative: bool = False):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(hidden_dim, width) for width in (hidden_dim, hidden_dim, 4))
+        self.layers = nn.ModuleList(Linear(hidden_dim, width) for width in (hidden_dim, hidden_dim, 4))
         self.relative = relative
 
     def reset_parameters(self) -> None:
@@ -47,6 +49,6 @@ class Heads(nn.Module):
 
     def __init__(self, *, hidden_dim: int, num_objects: int, num_predicates: int, relative_boxes: bool):
         super().__init__()
-        self.entity_class = nn.Linear(hidden_dim, num_objects + 1)
-        self.predicate_class = nn.Linear(hidden_dim, num_predicates + 1)
+        self.entity_class = Linear(hidden_dim, num_objects + 1)
+        self.predicate_class = Linear(hidden_dim, num_predicates + 1)
         self.box = BoxHead(hidden_dim=hidden_dim, relative=relative_boxes)

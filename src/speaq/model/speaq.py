@@ -14,6 +14,7 @@ from speaq.model.config import ModelConfig
 from speaq.model.decoder import Conditioning, Decoder, Memory
 from speaq.model.encoder import Encoder
 from speaq.model.heads import BoxHead, Heads
+from speaq.model.linear import Linear, PointwiseConv2d
 from speaq.model.position import grid_embedding, point_embedding
 from speaq.structures import RawOutput, Vocabulary
 
@@ -54,7 +55,7 @@ class SpeaqModel(nn.Module):
         self.backbone = Backbone(
             config.backbone, frozen_norm=config.frozen_norm, freeze_at=config.freeze_at
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.projection = nn.Conv2d(self.backbone.channels, dim, kernel_size=1)
+        self.projection = PointwiseConv2d(self.backbone.channels, dim, kernel_size=1)
         self.encoder = Encoder(num_layers=config.encoder_layers, **layer)
         self.decoder = Decoder(
             num_layers=config.decoder_layers,
@@ -72,7 +73,7 @@ class SpeaqModel(nn.Module):
         self.point_logits = (
             nn.Parameter(_grid_logits(config.num_queries)) if config.reference_points else None
         )
-        self.token_class = nn.Linear(dim, len(config.objects) + 1) if config.dense_head else None
+        self.token_class = Linear(dim, len(config.objects) + 1) if config.dense_head else None
         self.token_box = BoxHead(hidden_dim=dim, relative=True) if config.dense_head else None
 
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(3, 1, 1), persistent=False)
@@ -103,6 +104,10 @@ class SpeaqModel(nn.Module):
                 nn.init.zeros_(module.linear.weight)
                 nn.init.zeros_(module.linear.bias)
 
+    def set_gradient_checkpointing(self, enabled: bool) -> None:
+        """Save memory in training: compute the layers of the transformer again in the backward pass."""
+        self.encoder.gradient_checkpointing = self.decoder.gradient_checkpointing = enabled
+
     @property
     def vocabulary(self) -> Vocabulary:
         """Names of object classes and predicates."""
@@ -128,7 +133,7 @@ class SpeaqModel(nn.Module):
         Returns:
             Logits and boxes in float32.
         """
-        if sizes is not None and not _is_padded(images, sizes):
+        if sizes is not None and not _is_padded(images, sizes):  # type: ignore[call-arg]
             sizes = None
         tokens, position, valid, grid = self._tokens(images, sizes)
         memory = self.encoder(tokens, position, valid)

@@ -2,15 +2,18 @@
 
 ``OUTPUT_DIR/checkpoints/iter_0001000/`` contains ``config.json`` and ``model.safetensors``, like every saved
 model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to resume exactly. With SOLVER.EMA
-the saved model is the averaged one, and ``trainer.pt`` also contains the trained weights.
+the saved model is the averaged one, and ``trainer.pt`` also contains the trained weights. ``sha256.json`` has
+the hashes of these files, by which `find_checkpoint` recognizes damaged ones.
 ``OUTPUT_DIR/best/`` is the model with the best mR@100. Lightning's ModelCheckpoint would not save the last
 step, and would add the state of the optimizer to the best model.
 """
 
+import hashlib
 import json
 import logging
 import math
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +23,18 @@ from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
 
 from speaq.checkpoints.saved_models import (
+    CONFIG_FILE,
     WEIGHTS_FILE,
+    checkpoint_folders,
     is_saved_model,
+    iteration_of,
     models_in_training,
     read_safetensors,
     write_model,
 )
 from speaq.errors import SpeaqError
-from speaq.files import read_tensors, replacing, replacing_folder
+from speaq.files import CONFIGURATION_BYTES, parse_json, read_tensors, regular, replacing, replacing_folder
+from speaq.model.config import ModelConfig
 from speaq.training.averaging import AVERAGED_STATE
 
 logger = logging.getLogger(__name__)
@@ -35,9 +42,11 @@ logger = logging.getLogger(__name__)
 TRAINER_FILE = "trainer.pt"
 TRAINED_STATE = "current_model_state"
 """The trained weights in ``trainer.pt``, where ``model.safetensors`` has averaged ones."""
+HASHES_FILE = "sha256.json"
 BEST_METRIC = "mR@100"
 BEST_FILE = "metric.json"
 """The value of `BEST_METRIC` of the model in ``best/``."""
+_FILES = (CONFIG_FILE, WEIGHTS_FILE, TRAINER_FILE)
 _PREFIX = "model."
 _STATE = {"global_step", "lr_schedulers", "optimizer_states", "samples", "seed", "skipped_steps"}
 
@@ -62,6 +71,8 @@ class FolderCheckpoint(CheckpointIO):
             with replacing_folder(Path(path)) as partial:
                 write_model(partial, config, weights)
                 torch.save(rest, partial / TRAINER_FILE)
+                hashes = {name: _hash(partial / name) for name in _FILES}
+                (partial / HASHES_FILE).write_text(json.dumps(hashes, indent=2) + "\n")
         except (SafetensorError, RuntimeError) as error:  # what safetensors and torch raise for a full disk
             reason = str(error).partition("\n")[0]
             raise SpeaqError(f"{path}: cannot write this checkpoint: {reason}") from error
@@ -84,8 +95,12 @@ class FolderCheckpoint(CheckpointIO):
         return state
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Delete the folder ``path``."""
-        shutil.rmtree(path, ignore_errors=True)
+        """Delete the folder ``path``, which no reader finds half deleted."""
+        folder = Path(path)
+        hidden = folder.with_name(f".{folder.name}.former")
+        with suppress(OSError):
+            folder.replace(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -109,9 +124,64 @@ def complete_checkpoints(output_dir: Path) -> list[Path]:
     return [folder for folder in models_in_training(output_dir) if (folder / TRAINER_FILE).is_file()]
 
 
+def remove_unfinished(output_dir: Path) -> None:
+    """Delete the temporary files and folders of a training that was killed; to be called under its lock."""
+    patterns = (".writing-*", "best/.writing-*", "best/.saving-*", "checkpoints/.iter_*")
+    for path in [path for pattern in patterns for path in output_dir.glob(pattern)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def newest_checkpoint(output_dir: Path) -> Path | None:
     """The newest checkpoint from which a training can be resumed, if there is one."""
     return next(reversed(complete_checkpoints(output_dir)), None)
+
+
+def find_checkpoint(output_dir: Path) -> tuple[Path | None, str]:
+    """The newest checkpoint that is not damaged, if there is one, and a warning of newer ones that are.
+
+    Files are compared with their hashes; checkpoints of earlier versions have none.
+
+    Raises:
+        SpeaqError: all checkpoints are damaged.
+    """
+    damages: list[str] = []
+    for folder in reversed(checkpoint_folders(output_dir)):
+        damage = _find_damage(folder)
+        if damage is None:
+            return folder, "; ".join(damages) + f"; using the older checkpoint {folder}" if damages else ""
+        damages.append(damage)
+    if damages:
+        raise SpeaqError(
+            f"{'; '.join(damages)}; no older checkpoint is left. Restore one from a copy, or start again in "
+            f"another OUTPUT_DIR, with MODEL.WEIGHTS {output_dir / 'best'} if that model exists"
+        )
+    return None, ""
+
+
+def _find_damage(folder: Path) -> str | None:
+    """Which file of a checkpoint is missing or damaged, and how; None if none is."""
+    file = folder / HASHES_FILE
+    try:
+        hashes = None
+        if file.exists():
+            hashes = parse_json(regular(file, CONFIGURATION_BYTES).read_text())
+        for file in (folder / name for name in _FILES):
+            found = _hash(file) if hashes is not None else regular(file).stat().st_size
+            if hashes is not None and found != hashes[file.name]:
+                return f"{file}: damaged; its SHA-256 hash is not the one in {HASHES_FILE}"
+        ModelConfig.from_json(folder / CONFIG_FILE)
+    except OSError as error:
+        return f"{file}: cannot be read ({error.strerror})"
+    except (ValueError, KeyError, TypeError) as error:
+        return f"{folder / HASHES_FILE}: not the hashes of this checkpoint ({error})"
+    except SpeaqError as error:
+        return str(error).partition(";")[0]
+    return None
+
+
+def _hash(file: Path) -> str:
+    with regular(file).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def published_checkpoint(output_dir: Path) -> Path | None:
@@ -137,7 +207,7 @@ def _read_best(folder: Path, saved: float | None) -> float | None:
     if not (file.is_file() and is_saved_model(folder)):
         return saved
     try:
-        return float(json.loads(file.read_text())[BEST_METRIC])
+        return float(parse_json(file.read_text())[BEST_METRIC])
     except (ValueError, KeyError, TypeError) as error:
         raise SpeaqError(f"{file}: not the metric of the best model; delete {folder}") from error
 
@@ -207,5 +277,7 @@ class Checkpoints(L.Callback):
         trainer.save_checkpoint(folder / f"iter_{trainer.global_step:07d}")
         self._saved_at = trainer.global_step
         if trainer.is_global_zero:
-            for old in complete_checkpoints(self.output_dir)[: -self.keep]:
-                shutil.rmtree(old, ignore_errors=True)
+            # A newer one was damaged when this training was resumed, and is replaced when it gets there.
+            saved = complete_checkpoints(self.output_dir)
+            for old in [each for each in saved if iteration_of(each) <= trainer.global_step][: -self.keep]:
+                trainer.strategy.remove_checkpoint(old)

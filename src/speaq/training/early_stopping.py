@@ -41,7 +41,7 @@ class EarlyStopping(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Compare the evaluation with the earlier ones, and stop after this step if they were better."""
-        if trainer.state.fn != "fit":
+        if trainer.state.fn != "fit" or self._iteration == trainer.global_step - 1:  # a repeated evaluation
             return
         value = trainer.strategy.broadcast(pl_module.results[0].get(BEST_METRIC, math.nan))
         self._iteration = trainer.global_step - 1

@@ -18,7 +18,7 @@ from speaq.evaluation.results import (
 )
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-from speaq.training.logs import FOR_FILES, console, write_metrics
+from speaq.training.logs import FOR_FILES, results_console, write_metrics
 from speaq.training.module import SceneGraphModule
 
 logger = logging.getLogger("speaq.training")
@@ -27,12 +27,33 @@ logger = logging.getLogger("speaq.training")
 class EvaluationLog(L.Callback):
     """Writes the results of every evaluation to the log, ``results.json``, ``metrics.json`` and the terminal.
 
+    A resumed training first repeats the evaluation of its checkpoint, if that was interrupted.
+
     Args:
         output_dir: folder of the files.
     """
 
     def __init__(self, *, output_dir: Path):
         self.output_dir = output_dir
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Evaluate the checkpoint of a resumed training, if there are no results of it yet."""
+        batches = trainer.global_step * trainer.accumulate_grad_batches
+        due = batches > 0 and batches % trainer.val_check_interval == 0 and pl_module.evaluation.datasets
+        if due and trainer.strategy.broadcast(self._evaluated_iteration() != trainer.global_step - 1):
+            logger.info("repeating the interrupted evaluation of iteration %d", trainer.global_step - 1)
+            loop = trainer.fit_loop.epoch_loop.val_loop
+            loop.restarting = False
+            trainer.validating = True
+            loop.run()
+            trainer.training = True
+
+    def _evaluated_iteration(self) -> int | None:
+        """The iteration of ``results.json``."""
+        try:
+            return json.loads((self.output_dir / "results.json").read_text())["iteration"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Write the results."""
@@ -66,7 +87,7 @@ class EvaluationLog(L.Callback):
 def print_results(
     name: str, results: dict[str, Any], vocabulary: Vocabulary, predicate_counts: Sequence[int] | np.ndarray
 ) -> None:
-    """Print the results on a data set as tables on the terminal.
+    """Print the results on a data set as tables on the standard output.
 
     Args:
         name: name of the data set.
@@ -75,6 +96,7 @@ def print_results(
         predicate_counts: (R,) relations in the training data, or empty.
     """
     counts = np.array(predicate_counts) if len(predicate_counts) else None
+    console = results_console()
     console.rule(name)
     console.print(results_table(results))
     console.print(predicate_table(results, vocabulary.predicates, predicate_counts=counts))

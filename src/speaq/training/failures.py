@@ -66,10 +66,10 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
     size = "INPUT.MAX_SIZE_TRAIN" if is_training else "INPUT.MAX_SIZE_TEST"
     if not is_training:
         return f"out of memory on {device} in the evaluation. Lower TEST.IMS_PER_BATCH or {size}"
-    amp = " or set SOLVER.AMP.ENABLED True" if torch.device(device).type == "cuda" else ""
+    amp = ", SOLVER.AMP.ENABLED True" if torch.device(device).type == "cuda" else ""
     return (
         f"out of memory on {device} in training. Raise SOLVER.ACCUMULATE (the same batch in more parts), "
-        f"lower SOLVER.IMS_PER_BATCH or {size}{amp}"
+        f"set SOLVER.GRADIENT_CHECKPOINTING True{amp}, or lower SOLVER.IMS_PER_BATCH or {size}"
     )
 
 

@@ -34,7 +34,13 @@ from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
 from speaq.training.averaging import WeightAveraging
-from speaq.training.checkpoints import Checkpoints, newest_checkpoint, published_checkpoint
+from speaq.training.checkpoints import (
+    Checkpoints,
+    find_checkpoint,
+    newest_checkpoint,
+    published_checkpoint,
+    remove_unfinished,
+)
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
 from speaq.training.early_stopping import EarlyStopping
@@ -68,7 +74,7 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     """
     cluster = cluster or Cluster()
     output_dir, solver = Path(config.output_dir), config.solver
-    resume_from = newest_checkpoint(output_dir)
+    resume_from, damage = find_checkpoint(output_dir) if resume else (newest_checkpoint(output_dir), "")
     _check_output(output_dir, resume_from, resume=resume)
     config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
     stopping = config.test.early_stopping
@@ -84,14 +90,18 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         callbacks.append(EarlyStopping(stopping))
     callbacks += [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
-        EvaluationLog(output_dir=output_dir),
         checkpoints,
+        EvaluationLog(output_dir=output_dir),  # after the best model is saved
         TrainingProgress(max_iter=solver.max_iter),
         StopSignals(checkpoints),
     ]
     trainer = build_trainer(config, cluster, callbacks, loggers=build_loggers(config))
     with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
         start_log(config, trainer)
+        if trainer.is_global_zero:
+            remove_unfinished(output_dir)
+        if damage:
+            logger.warning("%s", damage)
         module = _train(config, trainer, resume_from, averaging)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
@@ -114,6 +124,7 @@ def _train(
     for dataset in [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]:
         dataset.check_images()
     model = Speaq(model_config(config, vocabulary, statistics.predicate_counts))
+    model.set_gradient_checkpointing(config.solver.gradient_checkpointing)
     if resume_from is None:
         load_initial_weights(model, config)
     else:
@@ -248,7 +259,10 @@ def _find_source(config: Config, *, resume: bool) -> Path:
     output_dir = Path(config.output_dir)
     if resume:
         saved = output_dir if is_saved_model(output_dir) else published_checkpoint(output_dir)
-        found = newest_checkpoint(output_dir) or saved
+        checkpoint, damage = find_checkpoint(output_dir)
+        if damage:
+            logger.warning("%s", damage)
+        found = checkpoint or saved
         if found is not None:
             return found
     if not config.model.weights:

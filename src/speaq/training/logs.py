@@ -15,15 +15,24 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from rich.console import Console
 from rich.logging import RichHandler
 
 from speaq.config import Config
+from speaq.console import PlainConsole
 from speaq.errors import PrintableFormatter, SpeaqError
 from speaq.training.recorder import Recorder
 
 logger = logging.getLogger("speaq.training")
-console = Console(stderr=True, markup=False, emoji=False)  # names of classes may contain [ and :
+console = PlainConsole(stderr=True, highlight=True)
+
+
+def results_console() -> PlainConsole:
+    """The standard output, on which tables are not cut where it is a file or a pipe."""
+    results = PlainConsole()
+    if not results.is_terminal:
+        results.width = 200
+    return results
+
 
 FOR_FILES = {"for_files": True}
 """Pass this as ``extra`` to a logging call for a line that is not shown on a terminal."""

@@ -19,6 +19,7 @@ from speaq.config import Config
 from speaq.data.randomness import Purpose, generator
 from speaq.errors import SpeaqError
 from speaq.evaluation.build import EvaluationSets
+from speaq.inference.given_boxes import GivenBoxes
 from speaq.inference.postprocess import PostProcessor
 from speaq.losses.criterion import Criterion, Losses
 from speaq.pretrained import Speaq
@@ -230,6 +231,8 @@ class SceneGraphModule(L.LightningModule):
     ) -> dict[str, list[tuple[SceneGraph, Annotation]]]:
         """Predict scene graphs, in float32 whatever the precision of training, and update the metrics.
 
+        With TEST.MODE sgcls and predcls the entities of the graphs are the ground-truth boxes.
+
         Returns:
             "predictions": the predicted graph and the annotation of every image.
         """
@@ -238,12 +241,20 @@ class SceneGraphModule(L.LightningModule):
             sizes = [(annotation.height, annotation.width) for annotation in batch.annotations]
             with torch.autocast(self.device.type, enabled=False):
                 output = self.evaluated_model(batch.images, batch.sizes).last_layer()
-                graphs = self.postprocess(self._checked(output, batch), sizes)
+                given = self._given_boxes(batch.annotations)
+                graphs = self.postprocess(self._checked(output, batch), sizes, given)
             for result in self.evaluation.results_of_dataset[dataloader_idx]:
                 for metric in self.metrics[result]:  # type: ignore[attr-defined]
                     metric.update(graphs, batch.annotations)
             predictions += zip(graphs, batch.annotations, strict=True)
         return {"predictions": predictions}
+
+    def _given_boxes(self, annotations: Sequence[Annotation]) -> list[GivenBoxes] | None:
+        """The ground-truth boxes that the task gives, with classes in predcls; None in other tasks."""
+        mode = self.config.test.mode
+        if mode not in ("sgcls", "predcls"):
+            return None
+        return [GivenBoxes.of_annotation(each, classes=mode == "predcls") for each in annotations]
 
     def _checked(self, output: RawOutput, batch: Batch) -> RawOutput:
         """The output with 0 for numbers that are not finite; the first image that has some is logged."""

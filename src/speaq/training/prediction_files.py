@@ -41,6 +41,7 @@ class PredictionFiles(L.Callback):
                     vocabulary=module.model.vocabulary,
                     dataset=name,
                     predicate_counts=module.model.config.predicate_counts or None,
+                    mode=module.config.test.mode,
                     max_relations=max(DEPTHS) * module.config.test.num_rel,
                 )
             )

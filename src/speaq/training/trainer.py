@@ -30,8 +30,10 @@ def build_trainer(
     options = cluster.trainer_options(config)
     plugins = options.pop("plugins")
     precision = "32-true"
-    if solver.amp.enabled and options["accelerator"] == "gpu":
-        precision = "16-mixed" if solver.amp.precision == "fp16" else "bf16-mixed"
+    if solver.amp.enabled and solver.amp.precision == "bf16":
+        precision = "bf16-mixed"
+    elif solver.amp.enabled and options["accelerator"] == "gpu":
+        precision = "16-mixed"
     period = config.test.eval_period or solver.max_iter + 1
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")

@@ -172,7 +172,7 @@ def test_mistakes_are_located(tmp_path, target, documents, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected predictions as JSON or JSON lines"),
+        ("", "expected JSON or JSON lines"),
         ('{"image_id": 1, "triplets": []}\n{"image_id"', "line 2: expected one JSON object per line"),
         ("[]", "found none"),
         ('[{"image_id": 1, "triplets": []}, {"image_id": 9, "triplets": []}]', r"\[1\]: image_id"),

@@ -233,3 +233,77 @@ def test_invalid_cvat_files_are_refused(tmp_path, change, message):
     source = write(tmp_path / "cvat/annotations.xml", CVAT.replace(*change))
     with pytest.raises(SpeaqError, match=message):
         convert_dataset(source, tmp_path / "out")
+
+
+MAN, HORSE = [100, 100, 500, 900], [50, 300, 900, 1000]
+TRIPLETS = [
+    {
+        "subject": "Man",
+        "subject_box": MAN,
+        "predicate": ["riding", "on top-of"],
+        "object": "horse",
+        "object_box": HORSE,
+    },
+    {"subject": "horse", "subject_box": HORSE, "predicate": "near", "object": "man", "object_box": MAN},
+    {"subject": "man", "subject_box": MAN, "predicate": "near", "object": "man", "object_box": MAN},
+]
+
+
+def test_read_triplets(tmp_path):
+    image(tmp_path / "images/1.png")
+    image(tmp_path / "images/2.png")
+    scored = [{**TRIPLETS[0], "score": [1, 0.5]}, *TRIPLETS[1:]]
+    records = [
+        {"image_id": 1, "source": "qwen-vl", "triplets": scored},
+        {"image_id": 2, "triplets": TRIPLETS},
+    ]
+    records += [{"image_id": 3, "triplets": TRIPLETS}]
+    source = write(tmp_path / "set/train.jsonl", "\n".join(map(json.dumps, records)))
+    data = read(source, "triplets", images=tmp_path / "images")
+    assert (data.ids, data.files) == ([1, 2], ["1.png", "2.png"])
+    assert data.vocabulary.objects == ("Man", "horse")
+    assert data.vocabulary.predicates == ("near", "on top-of", "riding")
+    assert np.allclose(data.boxes, [[10, 5, 50, 45], [5, 15, 90, 50]] * 2)
+    assert data.labels.tolist() == [0, 1] * 2
+    assert data.relations.tolist() == [[0, 1, 2], [0, 1, 1], [1, 0, 0], [2, 3, 2], [2, 3, 1], [3, 2, 0]]
+    assert data.confidences.tolist() == [1, 0.5, 1, 1, 1, 1]
+    assert data.sources.tolist() == ["qwen-vl"] * 3 + [""] * 3
+    assert data.changes == {
+        "relations between a box and itself left out": 2,
+        "boxes in 0..1000; --box-scale sets another unit": 4,
+        "images without a file left out": 1,
+    }
+
+
+@pytest.mark.parametrize(("unit", "size"), [("1", (1, 1)), ("pixels", (100, 50))])
+def test_units_of_triplets(tmp_path, unit, size):
+    image(tmp_path / "images/a.jpg")
+    box = (np.array([0.1, 0.2, 0.5, 0.6]) * np.tile(size, 2)).tolist()
+    triplet = {**TRIPLETS[0], "subject_box": box, "object_box": box}
+    source = write(tmp_path / "set/one.json", [{"image_id": "a.jpg", "triplets": [triplet]}])
+    for box_scale in ("auto", unit):
+        out = tmp_path / box_scale
+        data = convert_dataset(source, out, images=tmp_path / "images", box_scale=box_scale).data
+        assert data.ids == ["a"]
+        assert np.allclose(data.boxes[0], [10, 10, 50, 30])
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"triplets": []}, r"set.json: \[0\]: image_id"),
+        ({"image_id": 1, "triplets": [{"subject": "man"}]}, r"set.json: \[0\]: triplets\[0\].subject_box"),
+        ({"image_id": 1, "triplets": TRIPLETS, "source": 3}, "source: expected text, found 3"),
+    ],
+)
+def test_invalid_triplets_are_refused(tmp_path, record, message):
+    image(tmp_path / "images/1.jpg")
+    source = write(tmp_path / "set/set.json", [record])
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(source, tmp_path / "out", images=tmp_path / "images")
+
+
+def test_box_scale_is_for_triplets(tmp_path):
+    source = write(tmp_path / "a.jsonl", '{"image": "a.jpg", "width": 9, "height": 9, "objects": []}')
+    with pytest.raises(SpeaqError, match="--box-scale is for triplets; boxes of jsonl have a fixed unit"):
+        convert_dataset(source, tmp_path / "out", box_scale="1")

@@ -153,6 +153,19 @@ def test_page_escapes_names(page):
     )
 
 
+def test_page_escapes_ids_and_control_characters(report, evaluated, tmp_path):
+    names = ('"><script>alert(3)</script>\x1b[31m', "cup", "\x00")
+    best = [replace(evaluated.best[0], image_id='"><script>\x1b]0;title\x07')]
+    sets = [replace(evaluated, best=best, vocabulary=Vocabulary(names, VOCABULARY.predicates), name=names[0])]
+    write_report(tmp_path / "a.html", replace(report, title=names[0], sets=sets))
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+    page = Page(text)
+    assert len(page.find("script")) == 1
+    assert page.find("h1")[0]["text"] == '"><script>alert(3)</script>\\x1b[31m'
+    assert 'Image "><script>\\x1b]0;title\\x07' in "".join(e["text"] for e in page.find("figcaption"))
+
+
 def test_page_shows_the_values_of_the_metrics(page, evaluated):
     results = evaluated.results
     figures = [e["text"] for e in page.find("span", **{"class": "figure"})]

@@ -143,6 +143,19 @@ def test_adjustment_of_saved_predictions(config_file, files, tmp_path, capsys):
     assert "with the score of one predicate" in capsys.readouterr().err
 
 
+def test_frequency_bias_of_saved_predictions(config_file, files, tmp_path, capsys):
+    plain = evaluated(config_file, files, tmp_path / "plain", "a.h5")["VG_val"]
+    found = evaluated(config_file, files, tmp_path, "a.h5", "--frequency-bias", "0.6", "--report")["VG_val"]
+    curve = {point["alpha"]: point for point in found["frequency_bias"]}
+    assert list(curve) == [0, 0.25, 0.5, 0.6, 0.75, 1]
+    assert curve[0]["R@20"] == plain["scene_graph"]["R@20"]
+    assert curve[0.6]["mR@50"] == found["scene_graph"]["mR@50"] != plain["scene_graph"]["mR@50"]
+    assert "adjustment" not in found
+    assert "alpha 0.6: R@20" in capsys.readouterr().out
+    page = (tmp_path / "a.html").read_text()
+    assert "Frequency bias" in page and "Recalls by alpha" in page and "Logit adjustment" not in page
+
+
 def test_data_set_in_a_folder(tmp_path, capsys):
     overrides = [f"DATASETS.VISUAL_GENOME.{key}" for key in ("IMAGES", "IMAGE_DATA", "MAPPING_DICTIONARY")]
     paths = [TINY / "images", TINY / "image_data.json", TINY / "dicts.json"]
@@ -171,7 +184,13 @@ def test_true_boxes_are_scored_as_predcls(config_file, files, tmp_path):
     ("arguments", "message"),
     [
         (["--predictions", "A", "--config-file", "CONFIG", "--adjust", "nan"], "finite number from 0"),
+        (
+            ["--predictions", "A", "--config-file", "CONFIG", "--frequency-bias", "-1"],
+            "--frequency-bias: exp",
+        ),
+        (["--predictions", "A", "--adjust", "1", "--frequency-bias", "1", "--config-file", "CONFIG"], "both"),
         (["--adjust", "1", "somewhere"], "belong to --predictions"),
+        (["--frequency-bias", "1", "somewhere"], "belong to --predictions"),
         (["--predictions", "TEST.MODE", "sgdet"], "expected one or more files"),
         (["--predictions", "nowhere.json", "--config-file", "CONFIG"], "nowhere.json: cannot read"),
         (["--predictions", "A", "A", "--config-file", "CONFIG"], "expected different files"),

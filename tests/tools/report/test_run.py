@@ -12,6 +12,7 @@ import pytest
 
 from speaq.cli import app, run
 from speaq.config import load_config
+from speaq.evaluation.build import load_evaluation_sets
 from speaq.evaluation.predictions import Predictions
 from speaq.tools.report.rescore import rescore
 from speaq.tools.report.run import evaluate_with_report
@@ -73,6 +74,7 @@ def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
     again = rescore(config, [file])[0]
     assert direct.keys() == again.keys()
     assert again.pop("mode") == direct.pop("mode") == "sgdet"
+    assert again.pop("convention") == direct.pop("convention") == "speaq"
     assert again.pop("long_tail") == direct.pop("long_tail")
     for name in direct:
         np.testing.assert_allclose(again[name], direct[name], rtol=1e-9, atol=1e-12, err_msg=name)
@@ -82,6 +84,38 @@ def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
     evaluated = json.loads((trained / "results.json").read_text())["VG_val"]
     assert written["scene_graph"] == pytest.approx(evaluated["scene_graph"], abs=1e-9)
     assert (written["mode"], written["predictions"]) == ("sgdet", "VG_val.h5")
+
+
+def test_models_are_given_the_true_boxes(trained, tmp_path, capsys):
+    recalls = []
+    for mode in ("sgcls", "predcls"):
+        folder = tmp_path / mode
+        words = ["evaluate", str(trained), "--num-gpus", "0", "OUTPUT_DIR", str(folder), "TEST.MODE", mode]
+        run(app, [*words, "--report"] if mode == "predcls" else words)
+        results = json.loads((folder / "results.json").read_text())["VG_val"]
+        recalls.append(results["scene_graph"]["ng-R@100"])
+        assert (results["mode"], results["images"]) == (mode, 10)
+    assert "Scene graphs (predcls, %)" in capsys.readouterr().out
+    assert recalls[0] < recalls[1]
+    assert results["boxes"]["AP"] == pytest.approx(1)
+    assert "predcls" in (folder / "report.html").read_text()
+    files = [folder / "predictions" / "VG_val.h5", trained / "predictions" / "VG_val.h5"]
+    dataset = load_evaluation_sets(load_config(trained / "config.yaml"), None).datasets[0].dataset
+    with Predictions(files[0]) as predictions:
+        assert predictions.mode == "predcls"
+        for index, graph in enumerate(predictions):
+            annotation = dataset.annotation(index)
+            np.testing.assert_array_equal(graph.boxes, annotation.boxes)
+            np.testing.assert_array_equal(graph.labels, annotation.labels)
+    options = ["--config-file", str(trained / "config.yaml"), "OUTPUT_DIR", str(tmp_path)]
+    run(app, ["evaluate", *options, "--predictions", str(files[0])])
+    again = json.loads((tmp_path / "results.json").read_text())["VG_val"]
+    assert again["mode"] == "predcls"
+    assert again["scene_graph"]["R@100"] == pytest.approx(results["scene_graph"]["R@100"], abs=1e-9)
+    run(app, ["evaluate", *options, "--predictions", *map(str, files)])
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert [content[str(file)]["mode"] for file in files] == ["predcls", "sgdet"]
+    assert "VG_val, predcls, sgdet, 10 images" in capsys.readouterr().out
 
 
 def test_evaluate_scores_saved_predictions_without_a_model(trained, tmp_path):

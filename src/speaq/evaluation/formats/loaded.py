@@ -27,6 +27,7 @@ class LoadedPredictions:
         sources: source data set of each image.
         graphs: the predictions.
         distinct: without graph constraint, each relation is ranked once.
+        mode: not known.
         predicate_counts: not known.
         notes: what a reader of the results should know about the file.
     """
@@ -38,6 +39,7 @@ class LoadedPredictions:
     sources: list[str]
     graphs: Sequence[SceneGraph]
     distinct: bool = True
+    mode: str | None = None
     predicate_counts: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
 

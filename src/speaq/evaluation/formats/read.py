@@ -1,6 +1,5 @@
 """Recognise the format of a file of predictions and read it."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from speaq.evaluation.formats import coco, graph_lines, triplets
 from speaq.evaluation.formats.loaded import LoadedPredictions
 from speaq.evaluation.formats.target import Target
 from speaq.evaluation.formats.triplets import BoxScale
+from speaq.files import parse_json, regular
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -21,10 +21,10 @@ def is_saved_by_evaluation(path: Path) -> bool:
         SpeaqError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             return file.read(len(_HDF5)) == _HDF5
     except OSError as error:
-        raise SpeaqError(f"{path}: cannot read these predictions ({error.strerror})") from error
+        raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
 
 
 def read_predictions(path: Path, target: Target, *, box_scale: BoxScale = "auto") -> LoadedPredictions:
@@ -36,7 +36,7 @@ def read_predictions(path: Path, target: Target, *, box_scale: BoxScale = "auto"
         SpeaqError: the file cannot be read, is none of the formats, or does not fit the data set. The message
             has the line or position, the key, what was expected and what was found.
     """
-    documents = _documents(path)
+    documents = read_documents(path)
     first = next(documents(), ("", None))[1]
     if coco.recognises(first):
         return coco.read(path, first, target)
@@ -52,19 +52,23 @@ def read_predictions(path: Path, target: Target, *, box_scale: BoxScale = "auto"
     )
 
 
-def _documents(path: Path) -> Callable[[], Iterator[tuple[str, Any]]]:
-    """A function that gives the place and content of each document: of a list, of lines, or one object."""
+def read_documents(path: Path) -> Callable[[], Iterator[tuple[str, Any]]]:
+    """A function that gives the place and content of each document: of a list, of lines, or one object.
+
+    Raises:
+        SpeaqError: the file cannot be read; the function raises it for a line that is not JSON.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SpeaqError(f"{path}: cannot read these predictions ({error.strerror})") from error
+        raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
     except ValueError as error:
-        raise SpeaqError(f"{path}: expected predictions as HDF5 or as text in UTF-8 ({error})") from error
+        raise SpeaqError(f"{path}: expected HDF5 or text in UTF-8 ({error})") from error
     try:
-        whole = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        whole = parse_json(text)
+    except ValueError as error:
         if not text.lstrip().startswith("{") or "\n" not in text.strip():
-            raise SpeaqError(f"{path}: expected predictions as JSON or JSON lines ({error})") from error
+            raise SpeaqError(f"{path}: expected JSON or JSON lines ({error})") from error
         return lambda: _lines(path, text)
     if isinstance(whole, list):
         return lambda: ((f"{path}: [{index}]", item) for index, item in enumerate(whole))
@@ -76,8 +80,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield f"{path}, line {number}", json.loads(line)
-            except (ValueError, RecursionError) as error:
+                yield f"{path}, line {number}", parse_json(line)
+            except ValueError as error:
                 raise SpeaqError(
                     f"{path}, line {number}: expected one JSON object per line ({error})"
                 ) from error

@@ -7,9 +7,9 @@ a number or one number per predicate, 1 by default.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -20,7 +20,11 @@ from speaq.evaluation.formats.target import Box, ImageId, Score, Target, checked
 from speaq.scene_graph import SceneGraph
 
 BoxScale = Literal["auto", "1", "1000", "pixels"]
+UNITS = {"1": "0..1", "1000": "0..1000", "pixels": "pixels"}
+"""What boxes of each scale are in."""
+
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _TOLERANCE = 1.02  # boxes may extend a little beyond the image
 
@@ -50,6 +54,7 @@ class ImageRecord(BaseModel):
 
     image_id: ImageId
     triplets: list[TripletRecord]
+    source: Any = None  # who or what made them, for speaq data convert
 
 
 def recognises(first: Any) -> bool:
@@ -75,20 +80,12 @@ def read(
     Raises:
         SpeaqError: a document has another layout or is of an unknown image, or the unit is not clear.
     """
-    records: dict[ImageId, ImageRecord] = {}
-    for place, content in documents:
-        record = checked(ImageRecord, content, place)
-        image_id = target.image_id(record.image_id, f"{place}: image_id")
-        if image_id in records:
-            raise SpeaqError(f"{place}: expected each image once, found image {image_id} again")
-        for index, triplet in enumerate(record.triplets):
-            _check(triplet, f"{place}: triplets[{index}]")
-        records[image_id] = record
+    records = read_records(documents, target.image_id)
     notes = []
     if box_scale == "auto":
-        box_scale = _find_scale(path, records, target)
-        units = {"1": "0..1", "1000": "0..1000", "pixels": "pixels"}
-        notes.append(f"boxes are taken to be in {units[box_scale]}; --box-scale sets another unit")
+        sizes = {key: (target.images[key].width, target.images[key].height) for key in records}
+        box_scale = find_scale(path, records, sizes)
+        notes.append(f"boxes are taken to be in {UNITS[box_scale]}; --box-scale sets another unit")
     unknown: Counter[str] = Counter()
     graphs = {
         image_id: _graph(target, image_id, record, box_scale, unknown) for image_id, record in records.items()
@@ -102,6 +99,30 @@ def read(
     return LoadedPredictions.of(path, target, graphs, notes=notes)
 
 
+def read_records(
+    documents: Iterable[tuple[str, Any]], find_image: Callable[[ImageId, str], ImageId]
+) -> dict[ImageId, ImageRecord]:
+    """The records by image id.
+
+    Args:
+        documents: place and content of each.
+        find_image: the id of an image from that of a record and its place, for messages.
+
+    Raises:
+        SpeaqError: a document has another layout, or an image comes twice.
+    """
+    records: dict[ImageId, ImageRecord] = {}
+    for place, content in documents:
+        record = checked(ImageRecord, content, place)
+        image_id = find_image(record.image_id, f"{place}: image_id")
+        if image_id in records:
+            raise SpeaqError(f"{place}: expected each image once, found image {image_id} again")
+        for index, triplet in enumerate(record.triplets):
+            _check(triplet, f"{place}: triplets[{index}]")
+        records[image_id] = record
+    return records
+
+
 def _check(triplet: TripletRecord, place: str) -> None:
     """Check boxes and the number of scores."""
     for key in ("subject_box", "object_box"):
@@ -113,15 +134,20 @@ def _check(triplet: TripletRecord, place: str) -> None:
         raise SpeaqError(f"{place}.score: expected {expected}, found {len(triplet.score)}")
 
 
-def _find_scale(path: Path, records: dict[ImageId, ImageRecord], target: Target) -> BoxScale:
-    """The unit of the boxes of a file."""
-    corners, sizes = [np.empty((0, 2))], [np.empty((0, 2))]
+def find_scale(
+    path: Path, records: Mapping[ImageId, ImageRecord], sizes: Mapping[ImageId, tuple[int, int]]
+) -> BoxScale:
+    """The unit of the boxes of a file, from the sizes (width, height) of its images; see `read`.
+
+    Raises:
+        SpeaqError: a box fits none.
+    """
+    corners, image_sizes = [np.empty((0, 2))], [np.empty((0, 2))]
     for image_id, record in records.items():
-        image = target.images[image_id]
         for triplet in record.triplets:
             corners.append(np.array((triplet.subject_box[2:], triplet.object_box[2:])))
-            sizes.append(np.full((2, 2), (image.width, image.height)))
-    largest, limits = np.concatenate(corners), np.concatenate(sizes)
+            image_sizes.append(np.full((2, 2), sizes[image_id]))
+    largest, limits = np.concatenate(corners), np.concatenate(image_sizes)
     if largest.max(initial=0) <= 1:
         return "1"
     if (largest <= limits * _TOLERANCE).all():
@@ -136,39 +162,62 @@ def _find_scale(path: Path, records: dict[ImageId, ImageRecord], target: Target)
     )
 
 
+def to_pixels(box_scale: BoxScale, width: int, height: int) -> np.ndarray:
+    """Factors (4,) from boxes xyxy of a scale to pixels of an image."""
+    unit = {"1": 1.0, "1000": 1000.0}.get(box_scale)
+    return np.ones(4) if unit is None else np.tile((width, height), 2) / unit
+
+
+def find_relations(
+    record: ImageRecord,
+    find_object: Callable[[str], T | None],
+    find_predicate: Callable[[str], T | None],
+    unknown: Counter[str],
+) -> tuple[dict[tuple[T, tuple[float, ...]], int], list[tuple[int, int, T, float]]]:
+    """The entities of an image and their relations (subject, object, predicate, score).
+
+    Args:
+        record: the triplets of the image.
+        find_object: class of a name, None if there is none; the triplet is then left out.
+        find_predicate: likewise for predicates.
+        unknown: counts the names without a class.
+
+    Returns:
+        The position of each entity by class and box, as in the file, and the relations between positions.
+    """
+    entities: dict[tuple[T, tuple[float, ...]], int] = {}
+    relations = []
+    for triplet in record.triplets:
+        subject, object_ = find_object(triplet.subject), find_object(triplet.object)
+        if subject is None or object_ is None:
+            found = ((triplet.subject, subject), (triplet.object, object_))
+            unknown.update(name for name, label in found if label is None)
+            continue
+        pair = [
+            entities.setdefault((label, tuple(box)), len(entities))
+            for label, box in ((subject, triplet.subject_box), (object_, triplet.object_box))
+        ]
+        scores = triplet.score if len(triplet.score) > 1 else triplet.score * len(triplet.predicate)
+        for name, score in zip(triplet.predicate, scores, strict=True):
+            predicate = find_predicate(name)
+            if predicate is None:
+                unknown[name] += 1
+            else:
+                relations.append((pair[0], pair[1], predicate, score))
+    return entities, relations
+
+
 def _graph(
     target: Target, image_id: ImageId, record: ImageRecord, box_scale: BoxScale, unknown: Counter[str]
 ) -> SceneGraph:
     image = target.images[image_id]
-    unit = {"1": 1.0, "1000": 1000.0}.get(box_scale)
-    scale = np.ones(4) if unit is None else np.tile((image.width, image.height), 2) / unit
-    entities: dict[tuple[int, tuple[float, ...]], int] = {}
-    relations = []
-    for triplet in record.triplets:
-        labels = target.object_label(triplet.subject), target.object_label(triplet.object)
-        unknown.update(
-            name
-            for name, label in zip((triplet.subject, triplet.object), labels, strict=True)
-            if label is None
-        )
-        if None in labels:
-            continue
-        subject, object_ = (
-            entities.setdefault((label or 0, tuple(box)), len(entities))
-            for label, box in zip(labels, (triplet.subject_box, triplet.object_box), strict=True)
-        )
-        scores = triplet.score if len(triplet.score) > 1 else triplet.score * len(triplet.predicate)
-        for name, score in zip(triplet.predicate, scores, strict=True):
-            predicate = target.predicate_label(name)
-            if predicate is None:
-                unknown[name] += 1
-            else:
-                relations.append(Relation(subject, object_, predicate, score))
+    entities, relations = find_relations(record, target.object_label, target.predicate_label, unknown)
+    scale = to_pixels(box_scale, image.width, image.height)
     return build_graph(
         target,
         image_id,
         boxes=np.array([box for _, box in entities]).reshape(-1, 4) * scale,
         labels=[label for label, _ in entities],
         scores=np.ones(len(entities)).tolist(),
-        relations=relations,
+        relations=[Relation(*relation) for relation in relations],
     )

@@ -5,12 +5,13 @@ I: images, N: boxes, M: relations, all of the whole set.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from speaq.errors import SpeaqError
+from speaq.files import is_inside
 from speaq.structures import Vocabulary
 
 SPLITS = ("train", "val", "test")
@@ -34,6 +35,7 @@ class AnnotatedImage:
         classes: class of each box: a key of the format's table of classes, or a name if it has none.
         relations: triplets (subject, object, predicate): positions in ``boxes``, and a key or a name.
         confidences: one in 0..1 for each relation, or none.
+        sources: who or what made each relation, empty where not known, or none.
     """
 
     place: str
@@ -47,6 +49,7 @@ class AnnotatedImage:
     classes: list[Any] = field(default_factory=list)
     relations: list[tuple[int, int, Any]] = field(default_factory=list)
     confidences: list[float] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ class AnnotatedSet:
         labels: (N,) int64, object class from 0.
         relations: (M, 3) int64, rows (subject, object, predicate from 0), boxes counted over the whole set.
         confidences: (M,) float32 in 0..1, how certain each relation is; None if the source has none.
+        sources: (M,) str, who or what made each relation, empty where not known; None likewise.
         changes: how often something of the source was left out or changed, by description.
     """
 
@@ -77,6 +81,7 @@ class AnnotatedSet:
     labels: np.ndarray
     relations: np.ndarray
     confidences: np.ndarray | None = None
+    sources: np.ndarray | None = None
     changes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -103,7 +108,7 @@ class AnnotatedSet:
         num_relations = [len(image.relations) for image in images]
         first_box = np.cumsum(num_boxes) - num_boxes
         rows = np.repeat(np.arange(len(images)), num_relations)
-        pairs = _integers([(s, o) for image in images for s, o, _ in image.relations]).reshape(-1, 2)
+        pairs = _integers(source, [(s, o) for image in images for s, o, _ in image.relations]).reshape(-1, 2)
         bad = np.flatnonzero(((pairs < 0) | (pairs >= num_boxes[rows][:, None])).any(axis=1))
         if len(bad):
             image, row = images[int(rows[bad[0]])], int(bad[0] - np.searchsorted(rows, rows[bad[0]]))
@@ -126,13 +131,14 @@ class AnnotatedSet:
             vocabulary=Vocabulary(object_names, predicate_names),
             ids=[image.id for image in images],
             files=[image.file for image in images],
-            sizes=_integers([(image.height, image.width) for image in images]).reshape(-1, 2),
+            sizes=_integers(source, [(image.height, image.width) for image in images]).reshape(-1, 2),
             splits=np.array([image.split for image in images], dtype=np.int32),
             box_images=np.repeat(np.arange(len(images)), num_boxes),
             boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
             labels=labels,
             relations=np.column_stack((pairs + first_box[rows][:, None], numbers)),
-            confidences=_confidences(images),
+            confidences=_of_relations(images, "confidence", [image.confidences for image in images], 1.0),
+            sources=_of_relations(images, "source", [image.sources for image in images], ""),
         )
         data = data.keep_relations(numbers >= 0, "relations of the background class")
         return validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
@@ -143,6 +149,7 @@ class AnnotatedSet:
         relation_ends = np.searchsorted(self.relation_images, np.arange(1, len(self.ids) + 1)).tolist()
         labels, relations = self.labels.tolist(), self.relations.tolist()
         confidences = [] if self.confidences is None else np.round(self.confidences.astype(float), 6).tolist()
+        sources = [] if self.sources is None else self.sources.tolist()
         box, relation = 0, 0
         for row, (height, width) in enumerate(self.sizes.tolist()):
             yield AnnotatedImage(
@@ -156,6 +163,7 @@ class AnnotatedSet:
                 classes=labels[box : box_ends[row]],
                 relations=[(s - box, o - box, p) for s, o, p in relations[relation : relation_ends[row]]],
                 confidences=confidences[relation : relation_ends[row]],
+                sources=sources[relation : relation_ends[row]],
             )
             box, relation = box_ends[row], relation_ends[row]
 
@@ -189,6 +197,7 @@ class AnnotatedSet:
             labels=self.labels[kept],
             relations=relations,
             confidences=None if self.confidences is None else self.confidences[related],
+            sources=None if self.sources is None else self.sources[related],
         )
         return fewer.noting(f"{others} left out", (~kept).sum()).noting(
             f"relations of {others} left out", (~related).sum()
@@ -196,8 +205,12 @@ class AnnotatedSet:
 
     def keep_relations(self, kept: np.ndarray, others: str) -> "AnnotatedSet":
         """The set without the relations that are not ``kept`` (M,) bool; ``others`` says what they are."""
-        confidences = None if self.confidences is None else self.confidences[kept]
-        fewer = replace(self, relations=self.relations[kept], confidences=confidences)
+        fewer = replace(
+            self,
+            relations=self.relations[kept],
+            confidences=None if self.confidences is None else self.confidences[kept],
+            sources=None if self.sources is None else self.sources[kept],
+        )
         return fewer.noting(f"{others} left out", (~kept).sum())
 
     def keep_images(self, kept: np.ndarray) -> "AnnotatedSet":
@@ -216,14 +229,26 @@ class AnnotatedSet:
         )
 
 
+def id_of_file(name: str) -> str:
+    """The id of an image that has only a file name: the name without its suffix."""
+    path = PurePosixPath(name)
+    return path.with_suffix("").as_posix() if path.name else name
+
+
 def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
     """The set without boxes that cannot be used: those without area, and wholly outside their image.
 
     Raises:
-        SpeaqError: ids come twice, are of mixed type, or lead out of the folder of images; a size is not
-            positive.
+        SpeaqError: ids come twice or are of mixed type; an id or a file name leads out of the folder of
+            images, or no file can have it; a size is not positive.
     """
     _check_ids(source, data.ids)
+    for name, file in zip(data.ids, data.files, strict=True):
+        if not is_inside(file):
+            raise SpeaqError(
+                f"{source}: image {name!r}: expected the name of a file within the folder of images, found "
+                f"{file!r}. Write the path from that folder, which --images names."
+            )
     bad = np.flatnonzero(((data.sizes < 1) | (data.sizes >= 2**31)).any(axis=1))
     if len(bad):
         height, width = data.sizes[bad[0]].tolist()
@@ -237,22 +262,28 @@ def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
     return data.keep_boxes(np.all((high > 0) & (low < limits), axis=1), "boxes wholly outside their image")
 
 
-def _confidences(images: Sequence[AnnotatedImage]) -> np.ndarray | None:
-    """Confidences (M,) of all relations, 1 in images without; None if no image has any."""
-    if not any(image.confidences for image in images):
+def _of_relations(
+    images: Sequence[AnnotatedImage], what: str, values: Sequence[list[Any]], default: Any
+) -> np.ndarray | None:
+    """One value (M,) for each relation, the default in images without; None if no image has any."""
+    if not any(values):
         return None
-    for image in images:
-        if image.confidences and len(image.confidences) != len(image.relations):
+    for image, own in zip(images, values, strict=True):
+        if own and len(own) != len(image.relations):
             raise SpeaqError(
-                f"{image.place}: expected a confidence for each of the {len(image.relations)} relations, "
-                f"found {len(image.confidences)}."
+                f"{image.place}: expected a {what} for each of the {len(image.relations)} relations, "
+                f"found {len(own)}."
             )
-    values = [image.confidences or [1.0] * len(image.relations) for image in images]
-    return np.array([value for own in values for value in own], dtype=np.float32)
+    filled = [own or [default] * len(image.relations) for image, own in zip(images, values, strict=True)]
+    kind = np.float32 if isinstance(default, float) else str
+    return np.array([value for own in filled for value in own], dtype=kind)
 
 
-def _integers(values: Sequence[Any]) -> np.ndarray:
-    return np.array(values, dtype=np.int64)
+def _integers(source: Path, values: Sequence[Any]) -> np.ndarray:
+    try:
+        return np.array(values, dtype=np.int64)
+    except OverflowError:
+        raise SpeaqError(f"{source}: a size or the position of a box has more than 63 bits.") from None
 
 
 def _numbered(
@@ -281,7 +312,7 @@ def _numbered(
                 raise SpeaqError(
                     f"{place} {position}: expected the {what} to be one of {some}; found {key!r}."
                 )
-    return tuple(names.values()), _integers([numbers[key] for _, used in uses for key in used])
+    return tuple(names.values()), _integers(source, [numbers[key] for _, used in uses for key in used])
 
 
 def _check_ids(source: Path, ids: Sequence[Any]) -> None:
@@ -298,9 +329,7 @@ def _check_ids(source: Path, ids: Sequence[Any]) -> None:
                 f"{source}: the image id {name!r} comes twice; every image needs one of its own."
             )
         seen.add(name)
-        if isinstance(name, str) and (
-            not name or PurePath(name).is_absolute() or ".." in PurePath(name).parts
-        ):
+        if isinstance(name, str) and not is_inside(name):
             raise SpeaqError(f"{source}: expected image ids that can be names of files, found {name!r}.")
         if isinstance(name, int) and abs(name) >= 2**63:
             raise SpeaqError(f"{source}: the image id {name} is too large a number; use strings for all ids.")

@@ -77,7 +77,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return join_coco_files(source, parts, dict(enumerate(names, start=start)))
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write the four files; all three splits are written, empty ones too, and every image has its relations.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Generic, NotRequired, TypeVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.reading import Box, Id, Rows, read_json, split_of
 
 
@@ -38,6 +38,17 @@ class Category(TypedDict):
 
     id: Id
     name: str
+
+
+def names_by_id(items: list[str] | list[Category]) -> dict[Any, str]:
+    """Names by the number that annotations have; names without numbers count from 0."""
+    table: dict[Id, str] = {}
+    for number, item in enumerate(items):
+        if isinstance(item, str):
+            table[number] = item
+        else:
+            table[item["id"]] = item["name"]
+    return table
 
 
 class CocoContent(TypedDict):
@@ -149,7 +160,7 @@ def join_coco_files(source: Path, parts: Sequence[CocoFile[Any]], predicates: di
     images = [image for part in parts for image in part.images.values()]
     renamed = len({image.id for image in images}) < len(images)
     if renamed:
-        images = [replace(image, id=str(PurePosixPath(image.file).with_suffix(""))) for image in images]
+        images = [replace(image, id=id_of_file(image.file)) for image in images]
     data = AnnotatedSet.from_images(source, images, first, predicates)
     data = data.noting("crowd regions left out", sum(part.num_crowds for part in parts))
     what = "images named after their files, since ids come in several files"

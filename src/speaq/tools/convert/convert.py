@@ -6,15 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from speaq.checkpoints.hub import download, is_hub_id
 from speaq.data.aliases import read_aliases
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
+from speaq.evaluation.formats.triplets import BoxScale
+from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import AnnotatedSet
 from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes
 from speaq.tools.convert.formats import FORMATS, format_named, format_of
 from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
 from speaq.tools.convert.splits import draw_splits, keep_splits
 from speaq.tools.convert.vg import write_settings
+
+_HUB_FILES = ["README.md", "categories.json", "*.parquet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +63,15 @@ def convert_dataset(
     mapping: str | Path | None = None,
     object_aliases: str | Path | None = None,
     predicate_aliases: str | Path | None = None,
+    box_scale: BoxScale = "auto",
 ) -> ConvertedDataset:
-    """Convert the annotations of a data set; images stay where they are.
+    """Convert the annotations of a data set.
+
+    Images stay where they are. Those that are part of the source are written to ``<out>/images``, unless
+    ``images`` names a folder.
 
     Args:
-        source: a file or a folder.
+        source: a file, a folder, or the id of a data set in Parquet on the Hugging Face hub.
         out: folder to write to; made if missing. It must not be the source.
         source_format: name of one of `FORMATS`; None: recognised by the files.
         target_format: name of a format that can be written.
@@ -79,13 +88,16 @@ def convert_dataset(
         mapping: dictionary whose classes the result is to have; those of the source are found by name.
         object_aliases: file of object names to merge before classes are chosen (`read_aliases`).
         predicate_aliases: file of predicates to merge, likewise.
+        box_scale: unit of the boxes of triplets.
 
     Raises:
         SpeaqError: the source is damaged, an option does not fit it, or a file cannot be written.
     """
     source, out = Path(source), Path(out)
+    if source_format in (None, "parquet") and is_hub_id(source):
+        source = download(str(source), _HUB_FILES, repo_type="dataset")
+    _check_folders(source, out, None if images is None else Path(images))
     folder = guess_folder(source) if images is None else Path(images)
-    _check_folders(source, out, folder)
     reader = format_of(source) if source_format is None else format_named(source_format)
     writer = format_named(target_format)
     if writer.write is None:
@@ -95,7 +107,12 @@ def convert_dataset(
         raise SpeaqError("links to the images need their folder: name it with --images.")
 
     with _no_garbage_collection():
-        data = reader.read(source, folder)
+        if box_scale == "auto":
+            data = reader.read(source, folder)
+        elif reader.name == "triplets":
+            data = triplets.read(source, folder, box_scale=box_scale)
+        else:
+            raise SpeaqError(f"--box-scale is for triplets; boxes of {reader.name} have a fixed unit.")
     if splits:
         data = keep_splits(data, splits)
     data = draw_splits(data, val_share=val_share, test_share=test_share, seed=seed)
@@ -111,14 +128,18 @@ def convert_dataset(
     )
     _check_not_empty(source, data)
 
+    if images is None and reader.extract_images is not None:
+        extracted = reader.extract_images(source, data, out / "images")
+        if extracted is not None:
+            data, folder = extracted, out / "images"
     num_missing = 0
     if folder is not None:
         data, num_missing = find_images(data, folder)
         if link and count_other_names(data):
             data, folder = link_images(data, folder, out / "images"), out / "images"
-    files = writer.write(data, out)
+    files = writer.write(data, out, folder)
     if writer.name == "vg" and folder is not None:
-        files.append(write_settings(data, files, folder))
+        files.append(write_settings(data, out, folder))
     return ConvertedDataset(
         data=data,
         source_format=reader.name,

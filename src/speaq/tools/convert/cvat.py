@@ -6,11 +6,12 @@ image's ``subset`` is its split.
 """
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from xml.etree import ElementTree
 
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.files import regular
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
 
 
 def recognises(source: Path) -> bool:
@@ -30,7 +31,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     found = []
     for path in paths:
         try:
-            root = ElementTree.parse(path).getroot()
+            root = ElementTree.parse(regular(path)).getroot()
         except (OSError, ElementTree.ParseError) as error:
             raise SpeaqError(f"{path}: cannot read this XML file ({error}).") from error
         for element in root.iter("image"):
@@ -49,7 +50,7 @@ def _read_image(place: str, element: ElementTree.Element) -> AnnotatedImage:
     name, subset = element.attrib["name"], element.get("subset", "").lower()
     image = AnnotatedImage(
         place=place,
-        id=PurePosixPath(name).with_suffix("").as_posix(),
+        id=id_of_file(name),
         file=name,
         width=int(element.attrib["width"]),
         height=int(element.attrib["height"]),
@@ -77,4 +78,9 @@ def _read_image(place: str, element: ElementTree.Element) -> AnnotatedImage:
 
 def _paths(source: Path) -> list[Path]:
     paths = sorted(source.glob("*.xml")) if source.is_dir() else [source]
-    return [path for path in paths if path.suffix == ".xml" and b"<annotations>" in path.read_bytes()[:1000]]
+    return [path for path in paths if path.suffix == ".xml" and path.is_file() and _is_cvat(path)]
+
+
+def _is_cvat(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"<annotations>" in file.read(1000)

@@ -15,8 +15,10 @@ from speaq.tools.convert import (
     label_studio,
     layouts,
     open_images,
+    parquet,
     psg,
     sgg_benchmark,
+    triplets,
     vg,
     vg_raw,
     vrd,
@@ -33,7 +35,10 @@ class Format:
         layout: description of the files.
         recognises: whether a path holds it.
         read: the set at a path; the second argument is the folder of images, where it is known.
-        write: writes a set to a folder and names the files; None where there is no exporter.
+        write: writes a set to a folder and names the files; the last argument is the folder of images, where
+            it is known. None where there is no exporter.
+        extract_images: writes the images that are part of the files to a folder (the last argument), and
+            returns the set with their names, or None if there are none.
         by_content: the names of files do not identify it, so that files must be searched.
     """
 
@@ -41,7 +46,8 @@ class Format:
     layout: str
     recognises: Callable[[Path], bool]
     read: Callable[[Path, Path | None], AnnotatedSet]
-    write: Callable[[AnnotatedSet, Path], list[Path]] | None = None
+    write: Callable[[AnnotatedSet, Path, Path | None], list[Path]] | None = None
+    extract_images: Callable[[Path, AnnotatedSet, Path], AnnotatedSet | None] | None = None
     by_content: bool = False
 
 
@@ -85,6 +91,14 @@ FORMATS = (
         vrd.recognises,
         vrd.read,
     ),
+    Format(
+        "parquet",
+        "Hugging Face data sets: *.parquet, one image per row",
+        parquet.recognises,
+        parquet.read,
+        parquet.write,
+        parquet.extract_images,
+    ),
     Format("gqa", "GQA: *sceneGraphs.json", gqa.recognises, gqa.read),
     Format("clevr", "CLEVR: *_scenes.json", clevr.recognises, clevr.read),
     Format("layout", "layouts for GLIGEN: *layout*.json", layouts.recognises, layouts.read, layouts.write),
@@ -94,6 +108,13 @@ FORMATS = (
         "HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
         hoi.recognises,
         hoi.read,
+        by_content=True,
+    ),
+    Format(
+        "triplets",
+        "triplets with names, of language models: JSON or JSON lines with 'triplets'",
+        triplets.recognises,
+        triplets.read,
         by_content=True,
     ),
     Format(

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
+from speaq.files import regular
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import sized_images
 from speaq.tools.convert.reading import Box, Rows, files_with, read_json, split_of
@@ -92,7 +93,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
 def _names(path: Path) -> dict[int, str]:
     """Names by number, from lines of ``number name``; other lines are headings."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise SpeaqError(
             f"{path}: cannot read this file ({error}); the annotations have no names: write 'number name' on "

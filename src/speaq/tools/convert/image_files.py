@@ -30,7 +30,7 @@ def sized_images(
     """The images that have a file in a folder (or below it), with their sizes, and how many have none.
 
     Args:
-        found: images without sizes.
+        found: images without sizes; the names of their files may lack the suffix.
         folder: of the image files.
         what: name of the format, for messages.
 
@@ -39,7 +39,8 @@ def sized_images(
     """
     if folder is None:
         raise SpeaqError(f"{what} has no sizes of images: name the folder of images with --images.")
-    files = {path.name: path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES]
+    files = {path.stem: path for path in paths} | {path.name: path for path in paths}
     there = []
     for image in found:
         path = files.get(PurePosixPath(image.file).name)
@@ -93,11 +94,13 @@ def link_images(data: AnnotatedSet, folder: Path, links: Path) -> AnnotatedSet:
         link = links / f"{image_id}{suffix if suffix in SUFFIXES else SUFFIXES[0]}"
         names.append(link.relative_to(links).as_posix())
         target = (folder / name).resolve()
-        if not target.is_file():
+        if not os.path.isfile(target):  # noqa: PTH113 (False for names that no file can have)
             continue
-        if link.exists() and not link.is_symlink():
-            raise SpeaqError(f"{link}: expected no file here, where a link should be. Name another folder.")
         try:
+            if link.exists() and not link.is_symlink():
+                raise SpeaqError(
+                    f"{link}: expected no file here, where a link should be. Name another folder."
+                )
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(target)

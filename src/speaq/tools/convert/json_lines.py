@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal, NotRequired
 
 import numpy as np
@@ -10,8 +10,9 @@ from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.files import replacing
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.files import parse_json, regular, replacing
+from speaq.tools.convert import triplets
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.reading import Box, Id, T, describe_error, files_named, split_of
 
 _FILES = "*.jsonl"
@@ -37,6 +38,7 @@ class ImageLine(TypedDict):
     objects: list[Object]
     relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
     confidences: NotRequired[list[Annotated[float, Field(ge=0, le=1)]]]
+    sources: NotRequired[list[str]]
 
 
 class Heading(TypedDict):
@@ -52,8 +54,8 @@ _HEADING = TypeAdapter(Heading)
 
 
 def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(files_named(source, _FILES))
+    """Whether this is such a file, or a folder of them; lines of triplets are another format."""
+    return bool(files_named(source, _FILES)) and not triplets.recognises(source)
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -81,7 +83,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             found.append(
                 AnnotatedImage(
                     place=place,
-                    id=line.get("id", PurePosixPath(line["image"]).with_suffix("").as_posix()),
+                    id=line.get("id", id_of_file(line["image"])),
                     file=line["image"],
                     width=line["width"],
                     height=line["height"],
@@ -92,6 +94,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                     classes=[item["name"] for item in line["objects"]],
                     relations=[(s, o, p) for s, p, o in line.get("relations", ())],
                     confidences=line.get("confidences", []),
+                    sources=line.get("sources", []),
                 )
             )
     if heading is None:
@@ -100,7 +103,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return AnnotatedSet.from_images(source, found, *tables)
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write ``annotations.jsonl``, with a heading of the class names. Boxes have four decimals.
 
     Raises:
@@ -127,6 +130,8 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
             }
             if image.confidences:
                 line["confidences"] = image.confidences
+            if image.sources:
+                line["sources"] = image.sources
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return [path]
 
@@ -134,7 +139,7 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file that are not empty, with their numbers."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with regular(path).open(encoding="utf-8-sig") as file:
             for number, text in enumerate(file, start=1):
                 if text.strip():
                     yield number, text
@@ -153,7 +158,7 @@ def _parse(where: str, text: str, layout: TypeAdapter[T]) -> T:
 
 def _is_heading(text: str) -> bool:
     try:
-        line = json.loads(text)
+        line = parse_json(text)
     except ValueError:
         return False
     return isinstance(line, dict) and line.get("format") == _FORMAT

@@ -14,7 +14,7 @@ from pydantic import FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.reading import Id, Rows, files_with, read_json
 
 _KEY = "rectanglelabels"
@@ -92,7 +92,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             name = _file_name(place, task["data"])
             image = AnnotatedImage(
                 place=place,
-                id=str(PurePosixPath(name).with_suffix("")),
+                id=id_of_file(name),
                 file=name,
                 width=boxes[0].get("original_width", 0),
                 height=boxes[0].get("original_height", 0),

@@ -5,7 +5,7 @@ A file ``*layout*.json`` is a list of ``{"image", "width", "height", "caption", 
 ``phrases``.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, NotRequired
 
 import numpy as np
@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.reading import Box, Id, Rows, files_named, read_json, split_of
 
 _FILES = "*layout*.json"
@@ -64,7 +64,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             found.append(
                 AnnotatedImage(
                     place=f"{path}: [{row}]",
-                    id=item.get("id", PurePosixPath(item["image"]).with_suffix("").as_posix()),
+                    id=item.get("id", id_of_file(item["image"])),
                     file=item["image"],
                     width=item["width"],
                     height=item["height"],
@@ -77,7 +77,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return AnnotatedSet.from_images(source, found)
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write ``layouts.json``; the caption lists the relations, and boxes have eight decimals.
 
     Raises:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from speaq.errors import SpeaqError
+from speaq.files import regular
 from speaq.images import read_image_size
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import find_file
@@ -79,7 +80,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
 
 def _lines(path: Path) -> Iterator[list[str]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with regular(path).open(newline="", encoding="utf-8-sig") as file:
             yield from csv.reader(file)
     except (OSError, ValueError, csv.Error) as error:
         raise SpeaqError(f"{path}: cannot read this CSV file ({error}).") from error

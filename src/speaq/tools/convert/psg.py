@@ -97,7 +97,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return AnnotatedSet.from_images(path, found, dict(enumerate(objects)), dict(enumerate(content[_KEY])))
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write ``psg.json``: all classes are things, and there are no masks (``pan_seg_file_name`` is empty).
 
     Boxes have four decimals.
@@ -105,11 +105,11 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     Raises:
         SpeaqError: the file cannot be written.
     """
-    images = []
+    entries = []
     for image in data.images():
         areas = np.prod(image.boxes[:, 2:] - image.boxes[:, :2], axis=1).astype(np.int64).tolist()
         boxes = np.round(image.boxes, 4).tolist()
-        images.append(
+        entries.append(
             {
                 "file_name": image.file,
                 "image_id": image.id,
@@ -128,7 +128,7 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
             }
         )
     content: dict[str, Any] = {
-        "data": images,
+        "data": entries,
         "thing_classes": list(data.vocabulary.objects),
         "stuff_classes": [],
         _KEY: list(data.vocabulary.predicates),

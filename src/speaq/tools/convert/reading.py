@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import FailFast, Field, FiniteFloat, StrictInt, TypeAdapter, ValidationError
 
 from speaq.errors import SpeaqError
+from speaq.files import regular
 from speaq.tools.convert.annotated import SPLITS
 
 T = TypeVar("T")
@@ -34,7 +35,9 @@ def files_with(source: Path, key: str) -> list[Path]:
     """The source itself, or the JSON files of a folder, with this key in it."""
     paths = sorted(source.glob("*.json")) if source.is_dir() else [source]
     quoted = f'"{key}"'.encode()
-    return [path for path in paths if path.suffix == ".json" and quoted in path.read_bytes()]
+    return [
+        path for path in paths if path.suffix == ".json" and path.is_file() and quoted in path.read_bytes()
+    ]
 
 
 def one_of(source: Path, pattern: str, what: str) -> Path:
@@ -60,7 +63,7 @@ def read_json(path: Path, layout: TypeAdapter[T]) -> T:
         SpeaqError: the file cannot be read, is not JSON, or does not have this layout.
     """
     try:
-        return layout.validate_json(path.read_bytes().removeprefix(BOM_UTF8))
+        return layout.validate_json(regular(path).read_bytes().removeprefix(BOM_UTF8))
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror}). Check the path.") from error
     except ValidationError as error:

@@ -20,6 +20,7 @@ from speaq.tools.convert.coco_images import (
     CocoFile,
     coco_content,
     join_coco_files,
+    names_by_id,
     read_coco_file,
 )
 from speaq.tools.convert.reading import Id, Rows, files_with
@@ -63,7 +64,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     if len({part.split for part in parts}) < len(parts):
         names = ", ".join(path.name for path in paths)
         raise SpeaqError(f"{source}: expected one file for each of train, val and test, found {names}.")
-    tables = [_predicates(part) for part in parts]
+    tables = [names_by_id(part.content["rel_categories"]) for part in parts]
     for part, table in zip(parts, tables, strict=True):
         if table != tables[0]:
             raise SpeaqError(
@@ -73,7 +74,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return join_coco_files(source, parts, tables[0])
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write one file per split that has images.
 
     Raises:
@@ -102,17 +103,6 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
         written.append(out / f"{SPLITS[split]}.json")
         write_json(written[-1], content)
     return written
-
-
-def _predicates(part: CocoFile[Content]) -> dict[Id, str]:
-    """Names by the number that relations have."""
-    table: dict[Id, str] = {}
-    for number, item in enumerate(part.content["rel_categories"]):
-        if isinstance(item, str):
-            table[number] = item
-        else:
-            table[item["id"]] = item["name"]
-    return table
 
 
 def _add_relations(part: CocoFile[Content]) -> None:

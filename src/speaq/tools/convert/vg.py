@@ -1,6 +1,5 @@
 """The scene graph format of Visual Genome, which training reads: HDF5, image list, dictionary of classes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +60,12 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
         labels=arrays.labels[box_rows].astype(np.int64),
         relations=np.column_stack((place[arrays.pairs[relation_rows]], arrays.predicates[relation_rows])),
         confidences=None if arrays.confidences is None else arrays.confidences[relation_rows],
+        sources=None if arrays.sources is None else arrays.sources[relation_rows],
     )
     return validated(annotations_path, data)
 
 
-def write(data: AnnotatedSet, out: Path) -> list[Path]:
+def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
     """Write the three files.
 
     Boxes are float32, which readers do not round: in pixels they are exact to 1e-3 up to a long side of
@@ -89,6 +89,7 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
         predicates=data.relations[:, 2],
         attributes=np.zeros((len(data.labels), 10), dtype=np.int64),
         confidences=data.confidences,
+        sources=data.sources,
     )
     entries = [
         {"image_id": image_id, "width": width, "height": height, "file_name": name}
@@ -99,14 +100,14 @@ def write(data: AnnotatedSet, out: Path) -> list[Path]:
     return paths
 
 
-def settings(files: Sequence[Path], images: Path | None) -> dict[str, str]:
+def settings(folder: Path, images: Path | None) -> dict[str, str]:
     """The keys of a data set's section in the configuration.
 
     Args:
-        files: what `write` returned.
+        folder: where `write` wrote.
         images: folder of the images, None if not known.
     """
-    annotations, image_data, dictionary = map(str, files)
+    annotations, image_data, dictionary = (str(folder / name) for name in _NAMES)
     return {
         "IMAGES": "<folder of the images>" if images is None else str(images),
         "IMAGE_DATA": image_data,
@@ -115,15 +116,15 @@ def settings(files: Sequence[Path], images: Path | None) -> dict[str, str]:
     }
 
 
-def write_settings(data: AnnotatedSet, files: Sequence[Path], images: Path) -> Path:
-    """Write ``dataset.yaml``, a configuration to train on a data set and to check it; return its path.
+def write_settings(data: AnnotatedSet, folder: Path, images: Path) -> Path:
+    """Write ``dataset.yaml`` beside what `write` wrote: a configuration to train on it and to check it.
 
-    Without validation images, training does not evaluate.
+    Without validation images, training does not evaluate. Returns the path.
 
     Raises:
         SpeaqError: the file cannot be written.
     """
-    section: dict[str, Any] = settings([path.resolve() for path in files], images.resolve())
+    section: dict[str, Any] = settings(folder.resolve(), images.resolve())
     has_validation = bool((data.splits == 1).any())
     if not has_validation:
         section["NUMBER_OF_VALIDATION_IMAGES"] = 0
@@ -140,6 +141,6 @@ def write_settings(data: AnnotatedSet, files: Sequence[Path], images: Path) -> P
             }
         },
     }
-    path = files[0].parent / DATASET_FILE
+    path = folder / DATASET_FILE
     write_configuration(path, content)
     return path

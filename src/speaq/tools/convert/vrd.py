@@ -6,13 +6,13 @@ object. ``objects.json`` and ``predicates.json`` are lists of names, by number f
 image files.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
 from speaq.tools.convert.reading import Box, Rows, read_json, split_of
 
@@ -57,7 +57,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
         for name, relations in read_json(path, _LAYOUT).items():
             image = AnnotatedImage(
                 place=f"{path}: {name}",
-                id=str(PurePosixPath(name).with_suffix("")),
+                id=id_of_file(name),
                 file=name,
                 width=0,
                 height=0,

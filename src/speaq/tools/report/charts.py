@@ -4,7 +4,7 @@ Shape letters: see `speaq.structures`; G query groups.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -15,6 +15,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from speaq.evaluation.adjustment import Curve
 
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _GRID = "#dfe3e7"
@@ -69,19 +71,22 @@ def query_bars(uses: np.ndarray, group_of_query: Sequence[int], k: int) -> Chart
     return Chart(_svg(axes), label, names if len(group_of_query) else ())
 
 
-def adjustment_lines(curve: Mapping[float, Mapping[str, float]], k: int) -> Chart:
-    """Mean recall against recall at k, in percent, by the strength tau of a logit adjustment."""
-    recalls = [100 * found[f"R@{k}"] for found in curve.values()]
-    means = [100 * found[f"mR@{k}"] for found in curve.values()]
+def curve_lines(curve: Curve, k: int) -> Chart:
+    """Mean recall against recall at k, in percent, by the strength of a change."""
+    name = curve.parameter
+    recalls = [100 * found[f"R@{k}"] for found in curve.recalls.values()]
+    means = [100 * found[f"mR@{k}"] for found in curve.recalls.values()]
     axes = _axes(560, 226, f"R@{k}, %", f"mR@{k}, %", y_max=1.15 * float(np.nan_to_num(max(means))))
     axes.plot(recalls, means, color=_COLORS[0], linewidth=2)
-    for tau, x, y in zip(curve, recalls, means, strict=True):
-        axes.plot([x], [y], "o", color=_COLORS[0], gid=f"{_TIP}tau {tau:g}: R@{k} {x:.2f}, mR@{k} {y:.2f}")
-        axes.annotate(f"{tau:g}", (x, y), xytext=(4, 5), textcoords="offset points", fontsize=9)
+    for value, x, y in zip(curve.recalls, recalls, means, strict=True):
+        tip = f"{_TIP}{name} {value:g}: R@{k} {x:.2f}, mR@{k} {y:.2f}"
+        axes.plot([x], [y], "o", color=_COLORS[0], gid=tip)
+        axes.annotate(f"{value:g}", (x, y), xytext=(4, 5), textcoords="offset points", fontsize=9)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
     axes.margins(x=0.08)
-    label = f"Mean recall at {k} against recall at {k}, by tau: " + "; ".join(
-        f"tau {tau:g}: {x:.2f} and {y:.2f}" for tau, x, y in zip(curve, recalls, means, strict=True)
+    label = f"Mean recall at {k} against recall at {k}, by {name}: " + "; ".join(
+        f"{name} {value:g}: {x:.2f} and {y:.2f}"
+        for value, x, y in zip(curve.recalls, recalls, means, strict=True)
     )
     return Chart(_svg(axes), label)
 

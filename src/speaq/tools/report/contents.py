@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from speaq.evaluation.adjustment import Curve
 from speaq.evaluation.analysis import Analysis
 from speaq.evaluation.comparison import Comparison
 from speaq.evaluation.ground_truth import PredictedImages
@@ -36,7 +37,7 @@ class EvaluatedSet:
     Attributes:
         name: name of the data set, such as VG_test.
         vocabulary: class names.
-        curve: recalls by the strength tau of a logit adjustment, if predictions were adjusted.
+        curve: recalls by the strength of a change by training statistics, if there was one.
         results: values of the metrics, see `speaq.evaluation.results`.
         analysis: analysis of the same predictions.
         predicate_counts: (R,) training relations per predicate, if known; the order of the predicates.
@@ -50,7 +51,7 @@ class EvaluatedSet:
     analysis: Analysis
     predicate_counts: Sequence[int] | np.ndarray | None = None
     variants: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    curve: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+    curve: Curve | None = None
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from speaq.errors import printable
 from speaq.evaluation.bootstrap import intervals
 from speaq.evaluation.results import BOX_NAMES, RECALL_NAMES, long_tail_text
 from speaq.files import replacing
@@ -31,7 +32,7 @@ def write_report(path: str | Path, report: Report) -> None:
         assignment=charts.assignment_lines(report.assignment) if report.assignment is not None else None,
     )
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(printable(page), encoding="utf-8")
 
 
 def environment() -> Environment:
@@ -87,7 +88,7 @@ def _set_context(report: Report, evaluated: EvaluatedSet) -> dict[str, Any]:
             for title, examples in (("Best", evaluated.best), ("Worst", evaluated.worst))
         },
         "additional": tables.additional_table(evaluated),
-        "adjustment": charts.adjustment_lines(evaluated.curve, analysis.ks[-1]) if evaluated.curve else None,
+        "curve": charts.curve_lines(evaluated.curve, analysis.ks[-1]) if evaluated.curve else None,
         "queries": _query_context(report, evaluated, order) if analysis.query_uses.any() else None,
         "objects": tables.object_table(evaluated) if "AP" in results else None,
     }

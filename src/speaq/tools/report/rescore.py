@@ -5,10 +5,9 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 from torchmetrics import Metric
 
@@ -17,7 +16,14 @@ from speaq.data.build import TrainingStatistics, load_statistics
 from speaq.data.sources import load_sources, places
 from speaq.data.visual_genome import EmptySplitError, VisualGenome
 from speaq.errors import SpeaqError
-from speaq.evaluation.adjustment import TAUS, adjust, check_adjustable
+from speaq.evaluation.adjustment import (
+    STRENGTHS,
+    Change,
+    Curve,
+    FrequencyBias,
+    adjust,
+    check_adjustable,
+)
 from speaq.evaluation.build import build_metrics, load_evaluation_sets
 from speaq.evaluation.comparison import Comparison, compare
 from speaq.evaluation.formats.loaded import LoadedPredictions
@@ -27,12 +33,19 @@ from speaq.evaluation.formats.triplets import BoxScale
 from speaq.evaluation.ground_truth import PredictedImages, score
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
-from speaq.evaluation.results import additional, predicate_table, results_dict, results_table
+from speaq.evaluation.results import (
+    additional,
+    predicate_table,
+    results_dict,
+    results_table,
+    task_text,
+)
 from speaq.files import replacing
 from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
 from speaq.tools.report.run import evaluated_set
 from speaq.training.logs import console as log
+from speaq.training.logs import results_console
 
 
 class Rescored(NamedTuple):
@@ -45,7 +58,7 @@ class Rescored(NamedTuple):
         metrics: with the settings of the results.
         results: values of the metrics.
         predicate_counts: (R,) training relations per predicate, or None.
-        curve: recalls by tau; empty without adjustment.
+        curve: recalls by the strength of a change by training statistics, or None.
     """
 
     name: str
@@ -54,15 +67,17 @@ class Rescored(NamedTuple):
     metrics: SceneGraphMetrics
     results: dict[str, Any]
     predicate_counts: np.ndarray | None
-    curve: dict[float, dict[str, float]]
+    curve: Curve | None
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of results.json."""
         content: dict[str, Any] = {"predictions": self.predictions.path.name}
         if self.predictions.notes:
             content["notes"] = list(self.predictions.notes)
-        if self.curve:
-            content["adjustment"] = [{"tau": tau, **recalls} for tau, recalls in self.curve.items()]
+        if self.curve is not None:
+            key = "adjustment" if self.curve.parameter == "tau" else "frequency_bias"
+            points = self.curve.recalls.items()
+            content[key] = [{self.curve.parameter: strength, **recalls} for strength, recalls in points]
         return content | results_dict(self.results, self.predictions.vocabulary)
 
     def evaluated(self, num_rel: int) -> EvaluatedSet:
@@ -86,6 +101,7 @@ def rescore(
     report: bool = False,
     box_scale: BoxScale = "auto",
     adjustment: float | None = None,
+    frequency_bias: float | None = None,
 ) -> list[dict[str, Any]]:
     """Score files of predictions on one data set with the TEST settings of a configuration.
 
@@ -99,6 +115,8 @@ def rescore(
         report: write the report, named as the file, or ``comparison.html`` for several.
         box_scale: unit of the boxes of triplets; see `speaq.evaluation.formats.triplets.read`.
         adjustment: tau of a logit adjustment by predicate frequency; see `speaq.evaluation.adjustment`.
+        frequency_bias: alpha of a bias by the frequency of predicates between classes, see the same; at most
+            one of the two.
 
     Returns:
         The results of each file.
@@ -106,8 +124,11 @@ def rescore(
     Raises:
         SpeaqError: a file or the data set cannot be read, or do not match.
     """
-    if adjustment is not None and not (math.isfinite(adjustment) and adjustment >= 0):
-        raise SpeaqError(f"--adjust: expected a finite number from 0, found {adjustment:g}")
+    for option, strength in (("--adjust", adjustment), ("--frequency-bias", frequency_bias)):
+        if strength is not None and not (math.isfinite(strength) and strength >= 0):
+            raise SpeaqError(f"{option}: expected a finite number from 0, found {strength:g}")
+    if adjustment is not None and frequency_bias is not None:
+        raise SpeaqError("--adjust and --frequency-bias: expected at most one of the two, found both")
     opened, annotations = _open(config, files, box_scale)
     for predictions in opened:
         for note in predictions.notes:
@@ -119,15 +140,22 @@ def rescore(
         known.append(statistics.predicate_counts)
     counts = known[0] if known else None  # head, body and tail are the same for all
     distinct = any(predictions.distinct for predictions in opened)  # the same ranking for all
+    change = _change(files[0], config.test.num_rel, adjustment, frequency_bias, counts, statistics)
     scored = [
         _score(
             name,
             predictions,
             annotations,
-            partial(build_metrics, config, predictions.vocabulary, counts, statistics, distinct=distinct),
-            num_rel=config.test.num_rel,
+            partial(
+                build_metrics,
+                _with_mode(config, predictions),
+                predictions.vocabulary,
+                counts,
+                statistics,
+                distinct=distinct,
+            ),
             predicate_counts=counts,
-            adjustment=adjustment,
+            change=change,
         )
         for name, predictions in zip(names, opened, strict=True)
     ]
@@ -148,7 +176,7 @@ def rescore(
         several = comparison is not None
         path = folder / ("comparison.html" if several else f"{files[0].stem}.html")
         title = f"Predictions for {opened[0].dataset}" if several else f"Predictions of {files[0].name}"
-        facts = {"Task": config.test.mode}
+        facts = {"Task": _modes(scored)}
         notes = [
             f"{each.predictions.path.name}: {note}" for each in scored for note in each.predictions.notes
         ]
@@ -159,48 +187,84 @@ def rescore(
     return [each.results for each in scored]
 
 
+class _Strength(NamedTuple):
+    """A change by training statistics: the name of its strength, the strength, and the function."""
+
+    parameter: Literal["tau", "alpha"]
+    value: float
+    apply: Change
+
+
+def _change(
+    file: Path,
+    num_rel: int,
+    adjustment: float | None,
+    frequency_bias: float | None,
+    predicate_counts: np.ndarray | None,
+    statistics: TrainingStatistics | None,
+) -> _Strength | None:
+    """The change of the predictions that was asked for, if any."""
+    if adjustment is not None:
+        if predicate_counts is None:
+            raise SpeaqError(
+                f"{file}: --adjust needs the number of training relations of each predicate; set "
+                "DATASETS.TRAIN"
+            )
+        return _Strength(
+            "tau", adjustment, lambda graph, tau: adjust(graph, predicate_counts, tau, num_rel=num_rel)
+        )
+    if frequency_bias is None:
+        return None
+    if statistics is None:
+        raise SpeaqError(f"{file}: --frequency-bias needs the training data; set DATASETS.TRAIN")
+    bias = FrequencyBias(statistics.triplets, statistics.triplet_counts, statistics.predicate_counts)
+    return _Strength("alpha", frequency_bias, partial(bias.apply, num_rel=num_rel))
+
+
+def _with_mode(config: Config, predictions: Predictions | LoadedPredictions) -> Config:
+    """The configuration with the task of predictions for given boxes, which their file names."""
+    if predictions.mode not in ("sgcls", "predcls") or config.test.mode != "sgdet":
+        return config
+    test = config.test.model_copy(update={"mode": predictions.mode})
+    return config.model_copy(update={"test": test})
+
+
 def _score(
     name: str,
     predictions: Predictions | LoadedPredictions,
     annotations: Sequence[Annotation],
     build: Callable[[], tuple[SceneGraphMetrics, *tuple[Metric, ...]]],
     *,
-    num_rel: int,
     predicate_counts: np.ndarray | None,
-    adjustment: float | None,
+    change: _Strength | None,
 ) -> Rescored:
-    """Score a file with new metrics; ``adjustment`` is the tau of its logit adjustment, if any."""
-    metrics, curve = build(), {}
+    """Score a file with new metrics, after a ``change`` of its predictions, if any."""
+    metrics, curve = build(), None
     images = PredictedImages(predictions, annotations)
-    if adjustment is not None:
-        if predicate_counts is None:
-            raise SpeaqError(
-                f"{predictions.path}: --adjust needs the number of training relations of each predicate; "
-                "set DATASETS.TRAIN"
-            )
+    if change is not None:
         check_adjustable(predictions, str(predictions.path))
 
-        def adjusted(tau: float) -> PredictedImages:
-            change = partial(adjust, predicate_counts=predicate_counts, tau=tau, num_rel=num_rel)
-            return PredictedImages(predictions, annotations, transform=change)
+        def changed(strength: float) -> PredictedImages:
+            return PredictedImages(
+                predictions, annotations, transform=lambda graph: change.apply(graph, strength)
+            )
 
-        for tau in sorted({*TAUS, adjustment}):
-            found = score(adjusted(tau), build()[:1])
-            curve[tau] = {
+        recalls = {}
+        for strength in sorted({*STRENGTHS, change.value}):
+            found = score(changed(strength), build()[:1])
+            recalls[strength] = {
                 f"{kind}@{k}": found[f"{kind}@{k}"] for kind in ("R", "mR", "F") for k in metrics[0].ks
             }
-        images = adjusted(adjustment)
+        curve, images = Curve(change.parameter, recalls), changed(change.value)
     return Rescored(name, predictions, images, metrics[0], score(images, metrics), predicate_counts, curve)
 
 
 def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
     """Tables on standard output."""
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # tables are not cut in files and pipes
+    console = results_console()
     if comparison is not None:
-        mode = scored[0].results["mode"]
-        console.print(Text(f"{scored[0].predictions.dataset}, {mode}, {len(scored[0].predictions)} images"))
+        first = scored[0].predictions
+        console.print(Text(f"{first.dataset}, {_modes(scored)}, {len(first)} images"))
         console.print(comparison.table())
         return
     console.rule(scored[0].name)
@@ -209,11 +273,18 @@ def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
     console.print(
         predicate_table(results, vocabulary.predicates, predicate_counts=scored[0].predicate_counts)
     )
-    if scored[0].curve:
-        console.print(Text("Logit adjustment, in percent"))
-        for tau, recalls in scored[0].curve.items():
+    curve = scored[0].curve
+    if curve is not None:
+        console.print(Text(f"{curve.title}, in percent"))
+        for strength, recalls in curve.recalls.items():
             shown = ", ".join(f"{key} {100 * value:.2f}" for key, value in recalls.items())
-            console.print(Text(f"tau {tau:g}: {shown}"))
+            console.print(Text(f"{curve.parameter} {strength:g}: {shown}"))
+
+
+def _modes(scored: Sequence[Rescored]) -> str:
+    """The tasks of the predictions, such as "sgdet", and the convention."""
+    tasks = (task_text(each.results["mode"], each.results["convention"]) for each in scored)
+    return ", ".join(dict.fromkeys(tasks))
 
 
 def _names(files: Sequence[Path]) -> list[str]:

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from speaq.config import Config
+from speaq.evaluation.adjustment import Curve
 from speaq.evaluation.bootstrap import recalls
 from speaq.evaluation.ground_truth import PredictedImages
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.predictions import Predictions
+from speaq.evaluation.results import task_text
 from speaq.losses.build import build_groups
 from speaq.tools.report import EvaluatedSet, Report, choose_examples, write_report
 from speaq.tools.training_log.reading import METRICS, read_history
@@ -32,7 +34,7 @@ def evaluated_set(
     metrics: SceneGraphMetrics,
     num_rel: int,
     predicate_counts: np.ndarray | None = None,
-    curve: Mapping[float, Mapping[str, float]] | None = None,
+    curve: Curve | None = None,
 ) -> EvaluatedSet:
     """Analyse the predictions that contribute to a result, those on one data set or on the sources of a mix.
 
@@ -48,7 +50,7 @@ def evaluated_set(
         results=results,
         analysis=analysis,
         predicate_counts=first.predicate_counts if predicate_counts is None else predicate_counts,
-        curve=curve or {},
+        curve=curve,
         variants=_other_ranking(images, metrics) if num_rel == 1 else {},
         best=best,
         worst=worst,
@@ -108,7 +110,7 @@ def _model_report(run: EvaluationRun) -> Report:
         "Backbone": str(model.backbone.get("model_type", "unknown")),
         "Queries": f"{model.num_queries} entity, {predicates} predicate",
         "Decoder layers": str(model.decoder_layers),
-        "Task": config.test.mode,
+        "Task": task_text(config.test.mode, config.test.convention),
     }
     if groups is not None:
         facts["Query groups"] = f"{len(groups.queries_per_group)}"

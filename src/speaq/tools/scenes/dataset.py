@@ -1,6 +1,5 @@
 """Many generated scenes on disk, in the Visual Genome scene graph format."""
 
-import json
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,7 +20,7 @@ from speaq.data.vg_writer import (
     write_json,
 )
 from speaq.errors import SpeaqError
-from speaq.files import replacing
+from speaq.files import parse_json, regular, replacing
 from speaq.structures import Vocabulary
 from speaq.tools.scenes.kinds import KINDS
 from speaq.tools.scenes.scene import check_options, class_names, generate_scene
@@ -156,7 +155,7 @@ def _is_complete(files: GeneratedDataset, expected: dict[str, Any], ids: Sequenc
             "Name a new or an empty folder."
         )
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = parse_json(regular(record).read_text(encoding="utf-8"))
         complete = found.pop("complete")
     except (OSError, ValueError, AttributeError, KeyError) as error:
         raise SpeaqError(f"{record}: cannot read this record ({error}). Delete the folder.") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from speaq.data.findings import Example, Finding, Findings
-from speaq.tools.doctor.check import DatasetCheck
+from speaq.tools.data_check.check import DatasetCheck
 
 
 def check_mix(checks: Sequence[DatasetCheck], *, limit: int) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from speaq.data.findings import Findings
 from speaq.data.vg_annotations import corners
 from speaq.data.vg_arrays import RawArrays
 from speaq.data.vg_dictionary import ClassNames, Dictionary
-from speaq.tools.doctor.annotations import (
+from speaq.tools.data_check.annotations import (
     ROUNDING,
     find_box_faults,
     find_misplaced_relations,

@@ -4,7 +4,7 @@ import pytest
 
 from speaq.config import load_config
 from speaq.errors import SpeaqError
-from speaq.tools.doctor.sources import find_sources, sources_of_config
+from speaq.tools.data_check.sources import find_sources, sources_of_config
 
 
 def test_sources_of_config_reads_and_validates_paths(damaged, tmp_path):

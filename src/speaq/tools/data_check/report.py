@@ -16,8 +16,8 @@ from speaq.data.findings import SEVERITIES, Finding
 from speaq.data.visual_genome import SPLITS
 from speaq.errors import printable
 from speaq.files import replacing
-from speaq.tools.doctor.check import DatasetCheck
-from speaq.tools.doctor.mix import check_mix
+from speaq.tools.data_check.check import DatasetCheck
+from speaq.tools.data_check.mix import check_mix
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _MAX_CLASSES = 8  # classes that are shown
@@ -107,6 +107,7 @@ def _splits(check: DatasetCheck) -> dict[str, dict[str, Any]]:
             "relations": counts.num_relations,
             "objects": dict(zip(names.objects, counts.object_counts.tolist(), strict=True)),
             "predicates": dict(zip(names.predicates, counts.predicate_counts.tolist(), strict=True)),
+            **({"sources": counts.source_counts} if counts.source_counts else {}),
         }
         for split, counts in check.counts.items()
     }
@@ -129,9 +130,11 @@ def _frequent_classes(splits: dict[str, dict[str, Any]]) -> Text:
     """The most frequent classes of the training split, or of the first split that is not empty."""
     split, counts = next(iter(splits.items()))
     text = Text()
-    for kind in ("objects", "predicates"):
+    for kind in ("objects", "predicates", "sources"):
+        if kind not in counts:
+            continue
         classes = sorted(counts[kind].items(), key=lambda item: -item[1])[:_MAX_CLASSES]
-        listed = ", ".join(f"{name} {count:,}" for name, count in classes if count)
+        listed = ", ".join(f"{name or '(not known)'} {count:,}" for name, count in classes if count)
         text.append(f"{len(counts[kind])} {kind}, in {split}: ", "bold")
         text.append(f"{listed}{', ...' if len(counts[kind]) > _MAX_CLASSES else ''}\n")
     text.rstrip()

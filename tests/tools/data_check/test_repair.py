@@ -11,9 +11,9 @@ from damaged_dataset import error_counts, open_strictly
 from dataset_damages import DAMAGES
 from speaq.config import load_config
 from speaq.errors import SpeaqError
-from speaq.tools.doctor.check import check_dataset
-from speaq.tools.doctor.repair import list_changes, write_repaired, write_settings
-from speaq.tools.doctor.sources import sources_of_config
+from speaq.tools.data_check.check import check_dataset
+from speaq.tools.data_check.repair import list_changes, write_repaired, write_settings
+from speaq.tools.data_check.sources import sources_of_config
 
 
 def repaired(damaged, tmp_path, **options):
@@ -86,15 +86,18 @@ def test_invalid_images_are_removed(damaged, tmp_path):
     assert after[21].labels.tolist() == before[111].labels.tolist()  # the test image stays
 
 
-def test_confidences_stay_with_their_relations(damaged, tmp_path):
+def test_confidences_and_sources_stay_with_their_relations(damaged, tmp_path):
     DAMAGES["box_not_there"](damaged)
     relations = damaged.arrays["relationships"]
     damaged.arrays["relation_confidences"] = np.linspace(0, 1, len(relations), dtype=np.float32)
+    damaged.arrays["relation_sources"] = [f"source {row}" for row in range(len(relations))]
     check, copy = repaired(damaged, tmp_path)
-    assert not any("relation_confidences" in change for change in list_changes(check))
+    assert not any("array 'relation_" in change for change in list_changes(check))
     with h5py.File(copy.annotations) as file:
         kept = np.isin(damaged.arrays["relation_confidences"], file["relation_confidences"][()])
         assert (damaged.arrays["predicates"][kept] == file["predicates"][()]).all()
+        sources = file["relation_sources"].asstr()[()].tolist()
+        assert sources == [f"source {row}" for row in np.flatnonzero(kept)]
     assert 0 < (~kept).sum() < 20
 
 

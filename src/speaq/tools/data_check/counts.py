@@ -18,7 +18,7 @@ from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing
 from speaq.structures import Vocabulary
-from speaq.tools.doctor.sources import Source
+from speaq.tools.data_check.sources import Source
 
 
 def count_splits(annotations: AnnotationArrays, vocabulary: Vocabulary) -> dict[str, ClassCounts]:
@@ -119,9 +119,16 @@ def count_source(source: Source) -> list[CountTable]:
     objects = _classes("object", vocabulary.objects, frequencies)
     names = [_triplet_name(triplet, vocabulary) for triplet in counts[first].triplets]
     triplets = _classes("triplet", names, {first: counts[first].triplet_counts})
+    names = sorted({name for split in counts.values() for name in split.source_counts})
+    frequencies = {
+        name: np.array([split.source_counts.get(source, 0) for source in names], dtype=np.int64)
+        for name, split in counts.items()
+    }
+    sources = _classes("source", [name or "(not known)" for name in names], frequencies)
     return [
         CountTable("splits", "Splits (triplets: distinct ones)", _splits(counts)),
         CountTable("per_image", "Boxes and relations per image", _per_image(counts)),
+        *([CountTable("sources", "Sources of relations", sources)] if names else []),
         CountTable("predicates", f"Predicates (relations; group by {first})", predicates, per_class=True),
         CountTable("objects", "Object classes (boxes)", objects, per_class=True),
         CountTable("triplets", f"Triplets of {first}", triplets, per_class=True),

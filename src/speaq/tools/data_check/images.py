@@ -16,7 +16,7 @@ from speaq.data.image_folders import SUFFIXES, ImageFolders
 from speaq.data.vg_image_list import ImageList
 from speaq.data.visual_genome import SPLITS
 from speaq.errors import SpeaqError
-from speaq.images import read_image_size
+from speaq.images import read_image_file, read_image_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ def read_image_files(
         try:
             listed_height, listed_width = listed.sizes[row].tolist()
             width, height = read_image_size(path, listed=(listed_width, listed_height))
+            if _may_be_truncated(path):
+                read_image_file(path)
             sizes[row] = height, width
             by_length.setdefault(path.stat().st_size, []).append(row)
         except (SpeaqError, OSError):
@@ -78,6 +80,14 @@ def read_image_files(
                 with Path(str(paths[row])).open("rb") as file:
                     contents[row] = hashlib.file_digest(file, "blake2b").digest()
     return ImageFiles(paths, missing, unreadable, sizes, contents)
+
+
+def _may_be_truncated(path: Path) -> bool:
+    """Whether the marker at the end of a JPEG is not near its end; such files are decoded."""
+    with path.open("rb") as file:
+        is_jpeg = file.read(2) == b"\xff\xd8"
+        file.seek(max(0, path.stat().st_size - 1024))
+        return is_jpeg and b"\xff\xd9" not in file.read()
 
 
 def are_none(values: Sequence[Any]) -> np.ndarray:

@@ -14,8 +14,8 @@ from speaq.data.vg_writer import (
     write_json,
 )
 from speaq.errors import SpeaqError
-from speaq.tools.doctor.check import DatasetCheck
-from speaq.tools.doctor.sources import Source
+from speaq.tools.data_check.check import DatasetCheck
+from speaq.tools.data_check.sources import Source
 
 _ANNOTATIONS, _IMAGE_LIST, _DICTIONARY = "annotations.h5", "image_data.json", "dicts.json"
 
@@ -78,6 +78,7 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
         predicates=annotations.predicates,
         attributes=valid.attributes,
         confidences=annotations.confidences,
+        sources=annotations.sources,
     )
     write_json(repaired.image_data, _image_entries(check))
     write_dictionary(repaired.dictionary, valid.vocabulary, other=check.dictionary.content)

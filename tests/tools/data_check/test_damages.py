@@ -9,9 +9,9 @@ from PIL import Image
 from damaged_dataset import error_counts, open_strictly
 from dataset_damages import DAMAGES, EXPECTED, OPENING
 from speaq.errors import SpeaqError
-from speaq.tools.doctor.check import check_dataset
-from speaq.tools.doctor.repair import write_repaired
-from speaq.tools.doctor.sources import find_sources
+from speaq.tools.data_check.check import check_dataset
+from speaq.tools.data_check.repair import write_repaired
+from speaq.tools.data_check.sources import find_sources
 from speaq.tools.scenes import generate_dataset
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from speaq.data.vg_annotations import AnnotationArrays, corners
-from speaq.data.vg_arrays import CONFIDENCES, RawArrays
+from speaq.data.vg_arrays import CONFIDENCES, SOURCES, RawArrays
 from speaq.data.vg_dictionary import Dictionary
 from speaq.data.vg_ranges import Ranges
 from speaq.structures import Vocabulary
-from speaq.tools.doctor.annotations import Faults, frames_disagree
+from speaq.tools.data_check.annotations import Faults, frames_disagree
 
 Reasons = dict[str, np.ndarray]
 """Why rows are left out, in words, and which (rows,) bool; only the first reason of a row is counted."""
@@ -91,6 +91,7 @@ def find_valid_part(
             pairs=new_pairs[relation_rows],
             predicates=predicates.indices(values["predicates"][relation_rows]).astype(np.int32),
             confidences=values[CONFIDENCES][relation_rows, 0] if CONFIDENCES in values else None,
+            sources=values[SOURCES][relation_rows, 0] if SOURCES in values else None,
         ),
         boxes=frames,
         attributes=values["attributes"][box_rows] if "attributes" in values else None,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from damaged_dataset import DamagedDataset
-from speaq.tools.doctor.mix import check_mix
+from speaq.tools.data_check.mix import check_mix
 
 
 @pytest.fixture

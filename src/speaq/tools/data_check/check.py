@@ -14,10 +14,10 @@ from speaq.data.vg_arrays import RawArrays, count_rows, read_arrays
 from speaq.data.vg_dictionary import Dictionary, read_dictionary
 from speaq.data.vg_image_list import ImageList, align_images, read_image_list
 from speaq.images import pixel_limit
-from speaq.tools.doctor.annotations import check_boxes, check_relations, frame_limits
-from speaq.tools.doctor.array_format import check_array_format
-from speaq.tools.doctor.counts import check_class_counts, count_splits
-from speaq.tools.doctor.images import (
+from speaq.tools.data_check.annotations import check_boxes, check_relations, frame_limits
+from speaq.tools.data_check.array_format import check_array_format
+from speaq.tools.data_check.counts import check_class_counts, count_splits
+from speaq.tools.data_check.images import (
     ImageFiles,
     are_none,
     check_duplicates,
@@ -25,8 +25,8 @@ from speaq.tools.doctor.images import (
     read_image_files,
     surplus,
 )
-from speaq.tools.doctor.sources import Source
-from speaq.tools.doctor.valid_part import Reasons, ValidPart, find_valid_part
+from speaq.tools.data_check.sources import Source
+from speaq.tools.data_check.valid_part import Reasons, ValidPart, find_valid_part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
