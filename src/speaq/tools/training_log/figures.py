@@ -116,13 +116,21 @@ def draw_metrics(histories: Histories) -> Figure | None:
     panels = []
     for dataset in _datasets(histories):
         panels += _recall_panels(histories, dataset)
-        k = max((metric.k for metric in metrics_on(histories, dataset)), default=0)
-        boxes = [(name, colour, [Metric(dataset, name)]) for name, colour in _BOX_COLOURS.items()]
+        metrics = metrics_on(histories, dataset)
+        k = max((metric.k for metric in metrics), default=0)
+        any_size, by_size = (
+            [
+                (name, _BOX_COLOURS[name], [metric])
+                for name in kinds
+                if (metric := Metric(dataset, name)) in metrics
+            ]
+            for kinds in (names.BOX_METRICS[:3], names.BOX_METRICS[3:])
+        )
         groups = [(name, c, [Metric(dataset, f"mR-{name}@{k}")]) for name, c in _GROUP_COLOURS.items()]
         panels += [
             _metric_panel(histories, dataset, f"mR@{k} of head, body and tail", groups),
-            _metric_panel(histories, dataset, "entity boxes", boxes[:3]),
-            _metric_panel(histories, dataset, "small, medium, large boxes", boxes[3:]),
+            _metric_panel(histories, dataset, "entity boxes", any_size),
+            _metric_panel(histories, dataset, "small, medium, large boxes", by_size),
         ]
     return charts.draw_panels("Evaluations", histories, panels)
 
