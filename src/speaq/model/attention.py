@@ -50,7 +50,7 @@ class Attention(nn.Module):
             return self.output(convolutional_attention(q, k, v, valid, self.num_heads))
         q, k, v = (self._split_heads(x) for x in (q, k, v))
         mask = None if valid is None else valid[:, None, None, :]
-        if dropout and q.device.type == "cpu":
+        if dropout and q.device.type == "cpu" and not torch.compiler.is_compiling():
             attended = DropoutAttention.apply(q, k, v, mask, dropout)
         elif q.device.type == "cpu" and q.dtype == torch.bfloat16:
             # scaled_dot_product_attention multiplies bfloat16 at the speed of float32 on CPUs.

@@ -82,7 +82,7 @@ class EvaluationLog(L.Callback):
                 metrics = {f"{prefix}SG/{key}": value for key, value in results.items() if "@" in key}
                 metrics |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
                 write_metrics(self.output_dir, metrics | {"iteration": iteration}, trainer.loggers)
-            if not in_training or trainer.global_step == trainer.max_steps:
+            if not in_training or trainer.should_stop or trainer.global_step == trainer.max_steps:
                 print_results(name, results, model.vocabulary, model.config.predicate_counts)
 
 

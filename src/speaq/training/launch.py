@@ -34,6 +34,7 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
+from speaq.training.averaging import WeightAveraging
 from speaq.training.checkpoints import (
     Checkpoints,
     find_checkpoint,
@@ -43,6 +44,7 @@ from speaq.training.checkpoints import (
 )
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
+from speaq.training.early_stopping import EarlyStopping
 from speaq.training.evaluation_log import EvaluationLog
 from speaq.training.failures import explained
 from speaq.training.logs import TrainingLog, build_loggers, start_loggers
@@ -76,8 +78,18 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     resume_from, damage = find_checkpoint(output_dir) if resume else (newest_checkpoint(output_dir), "")
     _check_output(output_dir, resume_from, resume=resume)
     config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
-    checkpoints = Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep)
-    callbacks = [
+    stopping = config.test.early_stopping
+    checkpoints = Checkpoints(
+        output_dir=output_dir,
+        period=solver.checkpoint_period,
+        keep=solver.max_to_keep,
+        with_evaluation=stopping.patience > 0,
+    )
+    averaging = WeightAveraging(solver.ema) if solver.ema.enabled else None
+    callbacks: list[L.Callback] = [averaging] if averaging else []
+    if stopping.patience:
+        callbacks.append(EarlyStopping(stopping))
+    callbacks += [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
         checkpoints,
         EvaluationLog(output_dir=output_dir),  # after the best model is saved
@@ -91,13 +103,15 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
             remove_unfinished(output_dir)
         if damage:
             logger.warning("%s", damage)
-        module = _train(config, trainer, resume_from)
+        module = _train(config, trainer, resume_from, averaging)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
         return module.results
 
 
-def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneGraphModule:
+def _train(
+    config: Config, trainer: L.Trainer, resume_from: Path | None, averaging: WeightAveraging | None
+) -> SceneGraphModule:
     """Train with a Trainer, evaluate at the end, and return the trained module."""
     if trainer.is_global_zero:
         config.save(Path(config.output_dir) / "config.yaml")
@@ -121,7 +135,7 @@ def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> Scen
     criterion = build_criterion(config, model.config, statistics.predicate_counts, source_names=names)
     _log_start(sources, mixture, model)
     training = build_training_set(sources, mixture, input_settings=config.input, seed=config.seed)
-    module = _build_module(config, model, criterion, evaluation, statistics)
+    module = _build_module(config, model, criterion, evaluation, statistics, averaging)
     data = SceneGraphData(config=config, training=training, evaluation=evaluation.datasets)
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation.datasets and module.evaluated_at != trainer.global_step:
@@ -243,6 +257,7 @@ def _build_module(
     criterion: Criterion | None,
     evaluation: EvaluationSets,
     statistics: TrainingStatistics | None,
+    averaging: WeightAveraging | None = None,
 ) -> SceneGraphModule:
     return SceneGraphModule(
         model=model,
@@ -254,6 +269,7 @@ def _build_module(
             build_metrics(config, model.vocabulary, model.config.predicate_counts or None, statistics)
             for _ in evaluation.names
         ],
+        averaging=averaging,
     )
 
 
