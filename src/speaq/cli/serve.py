@@ -35,8 +35,8 @@ def serve(
     Args:
         model: folder of a saved model, output folder of a training, a model id on the hub, or an ONNX file of
             speaq export.
-        engine: what computes the network: torch, onnx (onnxruntime) or openvino; the last two take an ONNX file,
-            or export another model first. By default onnx for an ONNX file, else torch.
+        engine: what computes the network: torch, onnx (onnxruntime) or openvino; the last two take an ONNX
+            file, or export another model first. By default onnx for an ONNX file, else torch.
         host: address to listen on; 0.0.0.0 for all of this machine.
         port: port to listen on; 0 for any free one.
         device: cpu, cuda, cuda:1, ...
