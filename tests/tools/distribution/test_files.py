@@ -126,7 +126,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def test_written_tables_have_the_statistics(tmp_path):
-    comparison = comparison_of(real={"on": 3, 'with, "x"': 1, "사람": 0}, none={"on": 0, "\ud800": 0})
+    comparison = comparison_of(real={"on": 3, 'with, "x"': 1, "사람": 0}, none={"on": 0, "a\tb": 0})
     save_statistics(comparison, tmp_path / "predicate_statistics.json")
     save_counts(comparison, tmp_path / "predicate_counts.csv")
     content = json.loads((tmp_path / "predicate_statistics.json").read_text(encoding="utf-8"))
@@ -139,7 +139,7 @@ def test_written_tables_have_the_statistics(tmp_path):
     assert content["divergences"][0]["sets"] == ["real", "none"]
     assert content["divergences"][0]["jensen_shannon_bits"] is None
     rows = read_table(tmp_path / "predicate_counts.csv")
-    assert [row["predicate"] for row in rows] == ["on", 'with, "x"', "사람", "\\ud800"]
+    assert [row["predicate"] for row in rows] == ["on", 'with, "x"', "사람", "a\tb"]
     assert [row["group in real"] for row in rows] == ["head", "body", "tail", "none"]
     assert [row["real count"] for row in rows] == ["3", "1", "0", ""]
     assert [row["real share"] for row in rows] == ["0.75", "0.25", "0.0", ""]
