@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from cyclopts import App
 
+from speaq.cli.app import app as serve_app
 from speaq.cli.bench import bench
 from speaq.cli.convert import convert
 from speaq.cli.data import app as data_app
@@ -34,7 +35,7 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for command in (demo, train, evaluate, predict, bench, convert, export, doctor):
+for command in (demo, train, evaluate, predict, bench, convert, export, serve_app, doctor):
     app.command(command)
 app.command(data_app)
 app.command(plot_app)
