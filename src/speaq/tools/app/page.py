@@ -1,6 +1,7 @@
 """The page of the app, made with gradio: the tabs Use and Browse."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from html import escape
@@ -20,6 +21,10 @@ from speaq.tools.app.view import MAX_RELATIONS, page_head
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 import gradio as gr  # noqa: E402
 
+_CARD = """element.addEventListener("click", (event) => {
+  const card = event.target.closest(".sg-card");
+  if (card) trigger("click", {image: card.dataset.image});
+});"""
 _SCROLL = "() => document.getElementById('sg-image').scrollIntoView({behavior: 'smooth'})"
 _DRAW = "(on) => { document.body.classList.toggle('sg-drawing', on); }"
 _FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # none from another host
@@ -37,9 +42,9 @@ def build(models: Mapping[str, Speaq], index: DataIndex | None = None) -> gr.Blo
     return page
 
 
-def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None, **options: Any) -> Any:
-    """Serve the page until it is stopped, by default where GRADIO_SERVER_NAME and _PORT say, never shared."""
-    return page.launch(
+def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None) -> str:
+    """Start to serve the page, by default where GRADIO_SERVER_NAME and _PORT say, and return its address."""
+    _, address, _ = page.launch(
         server_name=host,
         server_port=port,
         share=False,
@@ -48,8 +53,10 @@ def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None,
         footer_links=[],
         head=page_head(),
         theme=gr.themes.Default(font=_FONTS[0], font_mono=_FONTS[1]),
-        **options,
+        quiet=True,
+        prevent_thread_lock=True,
     )
+    return address
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,7 +100,7 @@ def _use_tab(models: Mapping[str, Speaq]) -> None:
                 object_ = gr.Dropdown(objects, multiselect=True, label="Objects", min_width=150)
                 predicate = gr.Dropdown(predicates, multiselect=True, label="Predicates", min_width=150)
             frame = gr.Slider(1, 2, value=1, step=1, label="Frame", visible=False)
-            view = gr.HTML('<p class="sg-note">Drop, paste or take a photo.</p>', elem_id="sg-result")
+            view = gr.HTML('<p class="sg-note">Drop, paste or take a photo.</p>', elem_id="sg-result", apply_default_css=False)
             make = gr.Button("Make files of this graph", elem_id="sg-make")
             files = gr.Files(label="JSON, GraphML and SVG", visible=False, elem_id="sg-files", interactive=False)
 
@@ -152,15 +159,14 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
         orders = [("as listed", ""), *((f"lowest recall of {each.name}", each.name) for each in index.compared)]
         worst = gr.Dropdown(orders, value="", label="Order", min_width=160, visible=len(orders) > 1)
         finding = gr.Dropdown([("any", "")], value="", label="Found by the data checker", min_width=160)
-    check = gr.Button("Check the data set", size="sm")
-    count = gr.HTML(elem_id="sg-count")
-    wall = gr.HTML(elem_id="sg-images")
+        check = gr.Button("Check the data set", min_width=120, elem_id="sg-check")
+    count = gr.HTML(elem_id="sg-count", apply_default_css=False)
+    wall = gr.HTML(elem_id="sg-images", js_on_load=_CARD, apply_default_css=False)
     with gr.Row():
         back = gr.Button("Previous page", min_width=100)
         number = gr.Number(1, label="Page", precision=0, minimum=1, min_width=100)
         forward = gr.Button("Next page", min_width=100, elem_id="sg-next")
-    chosen = gr.Textbox(visible="hidden", elem_id="sg-chosen")
-    view = gr.HTML(elem_id="sg-image")
+    view = gr.HTML(elem_id="sg-image", apply_default_css=False)
 
     @_told
     def search(query: str, names: list[str], order: str, code: str) -> tuple[np.ndarray, int]:
@@ -182,8 +188,8 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
         return gr.Dropdown([("any", ""), *found], label=f"Found by the data checker ({len(found)} kinds)")
 
     @_told
-    def choose(choice: str) -> str:
-        return browse.image_html(index, int(choice.partition(":")[0]))
+    def choose(event: gr.EventData) -> str:
+        return browse.image_html(index, int(event.image))  # of the card, see _CARD
 
     shown: dict[str, Any] = {"fn": show, "inputs": [images, number, worst], "outputs": [count, wall]}
     asked = [text, parts, worst, finding]
@@ -193,7 +199,7 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
         button.click(turn(step), [images, number], number).then(**shown)
     number.submit(**shown)
     check.click(check_data, None, finding)
-    chosen.input(choose, chosen, view).success(None, js=_SCROLL)
+    wall.click(choose, None, view).success(None, js=_SCROLL)
     page.load(**shown)
 
 
@@ -221,7 +227,11 @@ def serve(
     """
     loaded = {name: Speaq.from_pretrained(name, device=device) for name in models}
     index = None if data is None else DataIndex(data, predictions)
+    page = build(loaded, index)
     try:
-        launch(build(loaded, index), host=host, port=port)
+        address = launch(page, host=host, port=port)
     except OSError as error:
         raise SpeaqError(f"cannot serve at {host or 'this machine'}, port {port or 'any'}: {error}") from error
+    sys.stdout.write(f"open {address} in a browser; Ctrl+C stops the server\n")
+    sys.stdout.flush()
+    page.block_thread()

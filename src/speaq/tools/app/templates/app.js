@@ -38,8 +38,6 @@
   };
 
   const choose = (target) => {
-    const card = target instanceof Element ? target.closest(".sg-card") : null;
-    if (card) type("sg-chosen", () => `${card.dataset.image}:${Date.now()}`);
     const found = part(target);
     if (!found || document.body.classList.contains("sg-drawing")) return;
     const view = found.closest(".sg-view");
