@@ -63,7 +63,10 @@ def image_html(index: DataIndex, image: int) -> str:
             hits = image_hits(graph, annotation, depth=DEPTH)
             found = hits_at(hits.ranks[0], [DEPTH])[0]
             recall = f"R@{DEPTH} {100 * found.mean():.1f} %" if found.size else "no annotated relation"
-            missed = [str(truth[r].subject) + f" {truth[r].predicate} {truth[r].object}" for r in np.flatnonzero(~found)]
+            missed = [
+                str(truth[r].subject) + f" {truth[r].predicate} {truth[r].object}"
+                for r in np.flatnonzero(~found)
+            ]
             note = f"{recall}; missed: {', '.join(missed[:10])}" if missed else recall
             marks = ["hit" if hit else "" for hit in hits.correct.any(axis=1)[:_SHOWN]]
             views.append(view_html(graph[:_SHOWN], picture, title=name, marks=marks, note=note))

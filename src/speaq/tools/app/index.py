@@ -83,7 +83,9 @@ class Part:
 class Compared:
     """A file of predictions for images of the index; ``rows`` (I,) are their positions in it, -1 for none."""
 
-    def __init__(self, name: str, predictions: Predictions | LoadedPredictions, parts: Sequence[Part]) -> None:
+    def __init__(
+        self, name: str, predictions: Predictions | LoadedPredictions, parts: Sequence[Part]
+    ) -> None:
         self.name, self._predictions, self._parts = name, predictions, parts
         found = zip(predictions.sources, predictions.image_ids, strict=True)
         positions = {key: position for position, key in enumerate(found)}
@@ -205,7 +207,11 @@ class DataIndex:
     @cached_property
     def findings(self) -> dict[str, np.ndarray]:
         """The images of each kind of finding, by its code; kinds without an image are left out."""
-        numbers = {(part.source, image_id): part.start + i for part in self.parts for i, image_id in enumerate(part.ids)}
+        numbers = {
+            (part.source, image_id): part.start + i
+            for part in self.parts
+            for i, image_id in enumerate(part.ids)
+        }
         found: dict[str, list[int]] = {}
         for source, finding in self._checked:
             images = [numbers[source, image] for image in finding.images if (source, image) in numbers]
@@ -235,7 +241,9 @@ class DataIndex:
             opened = read_predictions(file, Target("the data set", self.vocabulary, images))
         compared = Compared(name, opened, self.parts)
         if not (compared.rows >= 0).any():
-            raise SpeaqError(f"{file}: expected predictions for images of the data set, found none of its ids")
+            raise SpeaqError(
+                f"{file}: expected predictions for images of the data set, found none of its ids"
+            )
         return compared
 
     @staticmethod

@@ -67,7 +67,9 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments)
         except SpeaqError as error:
-            raise gr.Error(escape(printable(str(error))), title="Not possible", print_exception=False) from error
+            raise gr.Error(
+                escape(printable(str(error))), title="Not possible", print_exception=False
+            ) from error
 
     return wrapper
 
@@ -100,9 +102,15 @@ def _use_tab(models: Mapping[str, Speaq]) -> None:
                 object_ = gr.Dropdown(objects, multiselect=True, label="Objects", min_width=150)
                 predicate = gr.Dropdown(predicates, multiselect=True, label="Predicates", min_width=150)
             frame = gr.Slider(1, 2, value=1, step=1, label="Frame", visible=False)
-            view = gr.HTML('<p class="sg-note">Drop, paste or take a photo.</p>', elem_id="sg-result", apply_default_css=False)
+            view = gr.HTML(
+                '<p class="sg-note">Drop, paste or take a photo.</p>',
+                elem_id="sg-result",
+                apply_default_css=False,
+            )
             make = gr.Button("Make files of this graph", elem_id="sg-make")
-            files = gr.Files(label="JSON, GraphML and SVG", visible=False, elem_id="sg-files", interactive=False)
+            files = gr.Files(
+                label="JSON, GraphML and SVG", visible=False, elem_id="sg-files", interactive=False
+            )
 
     def predicted(found: list[Shot]) -> tuple[list[Shot], Any]:
         several = len(found) > 1
@@ -136,7 +144,12 @@ def _use_tab(models: Mapping[str, Speaq]) -> None:
         return gr.Files([str(path) for path in write_files(shot, folder, **filters(*settings))], visible=True)
 
     settings = [shots, frame, score, top, object_, predicate]
-    shown: dict[str, Any] = {"fn": show, "inputs": settings, "outputs": [view, files], "show_progress": "hidden"}
+    shown: dict[str, Any] = {
+        "fn": show,
+        "inputs": settings,
+        "outputs": [view, files],
+        "show_progress": "hidden",
+    }
     result = [shots, frame]
     photo.change(lambda: "", outputs=boxes).then(on_photo, [photo, boxes], result).success(**shown)
     again.click(on_photo, [photo, boxes], result).success(**shown)
@@ -156,7 +169,10 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
         parts = gr.Dropdown(
             [part.name for part in index.parts], multiselect=True, label="Sources and splits", min_width=160
         )
-        orders = [("as listed", ""), *((f"lowest recall of {each.name}", each.name) for each in index.compared)]
+        orders = [
+            ("as listed", ""),
+            *((f"lowest recall of {each.name}", each.name) for each in index.compared),
+        ]
         worst = gr.Dropdown(orders, value="", label="Order", min_width=160, visible=len(orders) > 1)
         finding = gr.Dropdown([("any", "")], value="", label="Found by the data checker", min_width=160)
         check = gr.Button("Check the data set", min_width=120, elem_id="sg-check")
@@ -176,7 +192,9 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
     def show(found: np.ndarray, position: float | None, order: str) -> tuple[str, str]:
         pages = browse.number_of_pages(found)
         position = min(max(int(position or 1), 1), pages)
-        line = f'<p class="sg-note">{len(found):,} of {len(index):,} images, page {position:,} of {pages:,}</p>'
+        line = (
+            f'<p class="sg-note">{len(found):,} of {len(index):,} images, page {position:,} of {pages:,}</p>'
+        )
         return line, browse.wall_page(index, found, position, order)
 
     def turn(step: int) -> Callable[..., int]:
@@ -231,7 +249,9 @@ def serve(
     try:
         address = launch(page, host=host, port=port)
     except OSError as error:
-        raise SpeaqError(f"cannot serve at {host or 'this machine'}, port {port or 'any'}: {error}") from error
+        raise SpeaqError(
+            f"cannot serve at {host or 'this machine'}, port {port or 'any'}: {error}"
+        ) from error
     sys.stdout.write(f"open {address} in a browser; Ctrl+C stops the server\n")
     sys.stdout.flush()
     page.block_thread()

@@ -49,7 +49,9 @@ def parse_boxes(text: str) -> GivenBoxes | None:
         except ValueError:
             corners = []
         if len(corners) != 4:
-            raise SpeaqError(f"boxes, line {number}: expected x1, y1, x2, y2 and a class or none, found {line!r}")
+            raise SpeaqError(
+                f"boxes, line {number}: expected x1, y1, x2, y2 and a class or none, found {line!r}"
+            )
         given.labels.append(label.strip() or None)
     return given if given.boxes else None
 

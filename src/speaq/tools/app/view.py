@@ -78,8 +78,11 @@ def view_html(
         relations=[
             {
                 "lit": f"r{edge.index} e{edge.subject.index} e{edge.object.index}",
-                "words": (edge.subject.name + edge.subject.number, edge.predicate,
-                          edge.object.name + edge.object.number),
+                "words": (
+                    edge.subject.name + edge.subject.number,
+                    edge.predicate,
+                    edge.object.name + edge.object.number,
+                ),
                 "score": edge.score,
                 "colour": _hex(edge.mark.colour),
                 "line": round(1.2 + 2.3 * emphasis(edge.score), 2),
@@ -132,7 +135,9 @@ def _diagram(styled: StyledGraph, pairs: list[tuple[int, int]]) -> dict[str, Any
 
 def _boxes(centres: np.ndarray, sizes: np.ndarray, texts: list[str]) -> list[dict[str, Any]]:
     rows = np.round(np.hstack((centres, sizes)), 1).tolist()
-    return [{"x": x, "y": y, "w": w, "h": h, "text": text} for (x, y, w, h), text in zip(rows, texts, strict=True)]
+    return [
+        {"x": x, "y": y, "w": w, "h": h, "text": text} for (x, y, w, h), text in zip(rows, texts, strict=True)
+    ]
 
 
 def _paths(layout: GraphLayout) -> list[str]:
