@@ -24,7 +24,7 @@ def wall_page(index: DataIndex, images: np.ndarray, page: int, worst: str = "") 
     recalls = next((each.recalls for each in index.compared if each.name == worst), None)
     return wall_html(
         [
-            _card(index, image, None if recalls is None else recalls[image])
+            _card(index, image, None if recalls is None else float(recalls[image]))
             for image in images[PAGE * (page - 1) : PAGE * page].tolist()
         ]
     )
@@ -61,7 +61,7 @@ def image_html(index: DataIndex, image: int) -> str:
             if graph is None:
                 continue
             hits = image_hits(graph, annotation, depth=DEPTH)
-            found = hits_at(hits.ranks[0], [DEPTH])[0]
+            found = np.asarray(hits_at(hits.ranks[0], [DEPTH]))[0]
             recall = f"R@{DEPTH} {100 * found.mean():.1f} %" if found.size else "no annotated relation"
             missed = [
                 str(truth[r].subject) + f" {truth[r].predicate} {truth[r].object}"

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from speaq.data.findings import Finding
-from speaq.data.visual_genome import SPLITS, EmptySplitError, Split, VisualGenome
 from speaq.data.sources import build_dataset
+from speaq.data.visual_genome import SPLITS, EmptySplitError, Split, VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.loaded import LoadedPredictions
 from speaq.evaluation.formats.read import is_saved_by_evaluation, read_predictions
@@ -241,9 +241,7 @@ class DataIndex:
             opened = read_predictions(file, Target("the data set", self.vocabulary, images))
         compared = Compared(name, opened, self.parts)
         if not (compared.rows >= 0).any():
-            raise SpeaqError(
-                f"{file}: expected predictions for images of the data set, found none of its ids"
-            )
+            raise SpeaqError(f"{file}: expected predictions for the data set, found none of its ids")
         return compared
 
     @staticmethod

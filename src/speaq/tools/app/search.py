@@ -16,7 +16,7 @@ from speaq.structures import Vocabulary
 
 
 class Condition(NamedTuple):
-    """Classes (C,) and (R,) bool that an image must have; a relation of three, or else a box of ``object``."""
+    """Classes (C,) and (R,) bool of a relation, or of a box (``object`` alone), that an image must have."""
 
     object: np.ndarray | None
     predicate: np.ndarray | None = None
@@ -59,8 +59,8 @@ def _condition(text: str, vocabulary: Vocabulary) -> Condition:
     near = [name for word in (text, *words) for name in difflib.get_close_matches(word, known, n=2)]
     hint = f" Similar names: {', '.join(dict.fromkeys(near))}." if near else ""
     raise SpeaqError(
-        f"{text}: expected a class, a predicate, or subject, predicate and object such as 'person holding *', "
-        f"found no such names.{hint}"
+        f"{text}: expected a class, a predicate, or subject, predicate and object such as "
+        f"'person holding *', found no such names.{hint}"
     )
 
 

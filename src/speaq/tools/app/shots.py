@@ -19,7 +19,7 @@ MAX_FRAMES = 60
 
 
 class Shot(NamedTuple):
-    """An RGB image, its time in seconds in a video (0 for a photo), and the prediction of each model by name."""
+    """An RGB image, its seconds in a video (0 for a photo), and the prediction of each model by name."""
 
     image: Image.Image
     time: float

@@ -31,8 +31,8 @@ app_file: app.py
 pinned: false
 {models}---
 
-Upload or take a photo: the objects in it, and the relations between them as *subject, predicate, object*, found by
-{names} with speaq. Photos are not stored.
+Upload or take a photo: the objects in it, and the relations between them as *subject, predicate, object*,
+found by {names} with speaq. Photos are not stored.
 """
 
 

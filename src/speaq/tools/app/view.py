@@ -1,6 +1,6 @@
-"""HTML of scene graphs, in which the photo, the diagram and the list of triplets are linked, and of thumbnails.
+"""HTML of thumbnails, and of scene graphs whose photo, diagram and list of triplets are linked.
 
-The templates escape every name. ``templates/app.js`` lights up what belongs together, in any page that has it.
+The templates escape every name. ``templates/app.js`` lights up what belongs together.
 """
 
 import base64
@@ -26,7 +26,7 @@ _FONT, _LENGTH = 15.0, 24  # of the diagram: size, and characters of a name
 
 
 class Card(NamedTuple):
-    """A thumbnail: number and name of its image, the picture as data URL (empty: no file), and a line below."""
+    """A thumbnail: number and name of its image, its data URL (empty: no file), and a line below."""
 
     number: int
     name: str
@@ -48,8 +48,9 @@ def view_html(
     """
     if len(graph) > MAX_RELATIONS:
         note = " ".join(filter(None, (note, f"The best {MAX_RELATIONS} of {len(graph)} relations.")))
-        best = np.argsort(-graph.triplet_scores, kind="stable")[:MAX_RELATIONS]
-        graph, marks = graph.filter(top=MAX_RELATIONS), [marks[row] for row in np.sort(best)] if marks else ()
+        best = np.sort(np.argsort(-graph.triplet_scores, kind="stable")[:MAX_RELATIONS])
+        marks = [marks[row] for row in best.tolist()] if marks else ()
+        graph = graph.filter(top=MAX_RELATIONS)
     styled = style_graph(graph)
     pairs = [(edge.subject.index, edge.object.index) for edge in styled.edges]
     related: list[dict[str, None]] = [{f"e{node.index}": None} for node in styled.nodes]
