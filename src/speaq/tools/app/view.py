@@ -49,7 +49,7 @@ def view_html(
     if len(graph) > MAX_RELATIONS:
         note = " ".join(filter(None, (note, f"The best {MAX_RELATIONS} of {len(graph)} relations.")))
         best = np.sort(np.argsort(-graph.triplet_scores, kind="stable")[:MAX_RELATIONS])
-        marks = [marks[row] for row in best.tolist()] if marks else ()
+        marks = [str(marks[row]) for row in best.tolist()] if marks else []
         graph = graph.filter(top=MAX_RELATIONS)
     styled = style_graph(graph)
     pairs = [(edge.subject.index, edge.object.index) for edge in styled.edges]
