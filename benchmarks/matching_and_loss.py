@@ -24,10 +24,12 @@ from speaq.matching.matcher import OUT_OF_GROUP_COST, Matcher
 from speaq.matching.published import VG_PREDICATE_COUNTS
 from speaq.structures import RawOutput, Target
 
-LAYERS, QUERIES, MULTIPLIER, OBJECTS, PREDICATES = 6, 300, 2, 150, 50
+LAYERS, MULTIPLIER, OBJECTS, PREDICATES = 6, 2, 150, 50
 
 
-def random_batch(images: int, relations: int, seed: int = 0) -> tuple[RawOutput, list[Target]]:
+def random_batch(
+    images: int, relations: int, queries: int = 300, seed: int = 0
+) -> tuple[RawOutput, list[Target]]:
     """Outputs that find some of the boxes, and targets."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -37,12 +39,12 @@ def random_batch(images: int, relations: int, seed: int = 0) -> tuple[RawOutput,
     def boxes(*shape: int) -> Tensor:
         return torch.cat((0.2 + 0.6 * rand(*shape, 2), 0.05 + 0.3 * rand(*shape, 2)), -1)
 
-    p = QUERIES * MULTIPLIER
+    p = queries * MULTIPLIER
     output = RawOutput(
-        subject_logits=3 * rand(LAYERS, images, QUERIES, OBJECTS + 1),
-        object_logits=3 * rand(LAYERS, images, QUERIES, OBJECTS + 1),
-        subject_boxes=boxes(LAYERS, images, QUERIES),
-        object_boxes=boxes(LAYERS, images, QUERIES),
+        subject_logits=3 * rand(LAYERS, images, queries, OBJECTS + 1),
+        object_logits=3 * rand(LAYERS, images, queries, OBJECTS + 1),
+        subject_boxes=boxes(LAYERS, images, queries),
+        object_boxes=boxes(LAYERS, images, queries),
         predicate_logits=3 * rand(LAYERS, images, p, PREDICATES + 1),
         predicate_boxes=boxes(LAYERS, images, p),
     )
@@ -129,13 +131,14 @@ def plain(output: RawOutput, targets: list[Target], groups: QueryGroups, weights
 
 
 def median_seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median time of a call, after one to warm up."""
+    """Median time of a call, after one to warm up; with one thread that of the CPU."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     call()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times)
 
 
@@ -146,14 +149,15 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--relations", type=int, default=8)
+    parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    output, targets = random_batch(options.images, options.relations)
+    output, targets = random_batch(options.images, options.relations, options.queries)
     groups = group_queries(
-        counts=VG_PREDICATE_COUNTS, num_groups=4, num_queries=QUERIES, multiplier=MULTIPLIER
+        counts=VG_PREDICATE_COUNTS, num_groups=4, num_queries=options.queries, multiplier=MULTIPLIER
     )
     weights = torch.ones(PREDICATES + 1)
     weights[-1] = 0.1
@@ -186,13 +190,18 @@ def main() -> None:
 
     for value in (output.subject_logits, output.object_boxes, output.predicate_logits):
         value.requires_grad_(True)
-    fast = median_seconds(lambda: criterion(output, targets).total.backward(), options.repeats)
-    slow = median_seconds(lambda: plain(output, targets, groups, weights).backward(), options.repeats)
     print(
         f"{options.images} images, {options.relations} relations each, {LAYERS} layers, "
-        f"{QUERIES} x {MULTIPLIER} queries, {options.threads} threads, forward and backward:"
+        f"{options.queries} x {MULTIPLIER} queries, {options.threads} threads:"
     )
-    print(f"ours {1000 * fast:.0f} ms, plain {1000 * slow:.0f} ms, ratio {slow / fast:.1f}")
+    for name, back in (("forward", False), ("forward and backward", True)):
+
+        def seconds(loss: Callable[[], Tensor], back: bool = back) -> float:
+            return median_seconds(lambda: loss().backward() if back else loss(), options.repeats)
+
+        fast = seconds(lambda: criterion(output, targets).total)
+        slow = seconds(lambda: plain(output, targets, groups, weights))
+        print(f"{name}: ours {1000 * fast:.0f} ms, plain {1000 * slow:.0f} ms, ratio {slow / fast:.1f}")
 
 
 if __name__ == "__main__":

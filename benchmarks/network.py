@@ -5,7 +5,8 @@
 
 Each measurement runs in a process of its own, in which one version is imported; versions alternate, so that
 other work on the machine meets both. The minimum and the median over the rounds are printed, and U, the time
-of one product of two 1536 x 1536 float32 matrices, by which machines can be compared.
+of one product of two 1536 x 1536 float32 matrices, by which machines can be compared. With one thread, times
+are those of the CPU, which other work on the machine disturbs less.
 
 The model is that of the paper with a ResNet-50 (D 256, 6 + 6 layers, 300 x 2 queries) and random weights. A
 step has two images of 320 x 320 pixels, a sum of squares as loss, and AdamW. A prediction has images of 480 x
@@ -27,14 +28,15 @@ STEP = ("step float32", "step float32, checkpointing", "step bf16")
 PREDICT = ("predict, batch 1", "predict, batch 4", "predict, batch 1, bf16")
 
 
-def best(function: Callable[[], object], times: int) -> float:
+def best(function: Callable[[], object], times: int, threads: int) -> float:
     """The shortest time of a call in milliseconds, after one to warm up."""
+    clock = time.process_time if threads == 1 else time.perf_counter
     function()
     durations = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = clock()
         function()
-        durations.append(time.perf_counter() - start)
+        durations.append(clock() - start)
     return 1e3 * min(durations)
 
 
@@ -79,16 +81,16 @@ def measure(name: str, threads: int) -> dict[str, float]:
             torch.stack([part.square().mean() for part in (*parts, *boxes)]).sum().backward()
             optimizer.step()
 
-        duration = best(step, 3)
+        duration = best(step, 3, threads)
     else:
         batch = 4 if "4" in name else 1
         generator = np.random.default_rng(0)
         images = [generator.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(batch)]
         dtype = "bfloat16" if "bf16" in name else "float32"
-        duration = best(lambda: model.predict(images, batch_size=batch, dtype=dtype), 5) / batch
+        duration = best(lambda: model.predict(images, batch_size=batch, dtype=dtype), 5, threads) / batch
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     matrix = torch.randn(1536, 1536)
-    return {"ms": duration, "GB": memory / 1e9, "U": best(lambda: matrix @ matrix, 10)}
+    return {"ms": duration, "GB": memory / 1e9, "U": best(lambda: matrix @ matrix, 10, threads)}
 
 
 def main() -> None:

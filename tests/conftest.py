@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from golden_dataset import TINY
 from speaq.data.visual_genome import VisualGenome
+
+settings.register_profile("speaq", deadline=None)  # time decides nothing
+settings.load_profile("speaq")
 
 CONFIG = f"""
 DATASETS:

@@ -7,6 +7,7 @@ damage and a function that reads them.
 import json
 import math
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from speaq.evaluation.prediction_writer import PredictionWriter
 from speaq.evaluation.predictions import Predictions
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
 from speaq.images import read_image
+from speaq.inference.boxes_file import BoxesFile
+from speaq.inference.given_boxes import check_given_boxes
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
@@ -38,6 +41,7 @@ from speaq.tools.convert import convert_dataset
 from speaq.tools.data_check.check import check_dataset
 from speaq.tools.data_check.sources import find_sources
 from speaq.tools.training_log.reading import read_history
+from speaq.training.checkpoints import FolderCheckpoint, find_checkpoint
 from tiny_model import tiny_config
 
 Prepared = tuple[list[Path], Callable[[Path], object]]
@@ -55,6 +59,8 @@ def damage(file: Path, rng: random.Random) -> None:
         change = damage_json
     elif file.suffix == ".h5" and rng.random() < 0.7:
         change = damage_hdf5
+    elif file.suffix == ".parquet" and rng.random() < 0.7:
+        change = damage_parquet
     for _ in range(rng.choice((1, 1, 1, 2, 5))):
         change(file, rng)
 
@@ -146,6 +152,29 @@ def damage_hdf5(file: Path, rng: random.Random) -> None:
                 content[name] = values
     except (OSError, RuntimeError, KeyError, ValueError, OverflowError, TypeError):  # it is damaged already
         damage_bytes(file, rng)
+
+
+def damage_parquet(file: Path, rng: random.Random) -> None:
+    """Replace a column by one of another type or of null, or remove it."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        table = parquet.read_table(file)
+        column = rng.randrange(table.num_columns)
+    except (OSError, ValueError, pa.ArrowException):  # it is damaged already, or has no column left
+        return damage_bytes(file, rng)
+    if rng.random() < 0.2:
+        table = table.remove_column(column)
+    else:
+        value = rng.choice(
+            [None, "../a.jpg", "", -1, 2**40, math.nan, b"\xff\xd8", [], [None], [{"id": 1}], {"a": 1}]
+        )
+        values = pa.array([value] * len(table))
+        if rng.random() < 0.2:
+            values = pa.array([b"\xed\xa0\x80"] * len(table), pa.binary()).view(pa.string())
+        table = table.set_column(column, table.column_names[column], values)
+    parquet.write_table(table, file)
 
 
 def outcome(read: Callable[[Path], object], folder: Path) -> str:
@@ -302,6 +331,59 @@ def scene_graph(folder: Path) -> Prepared:
     return _files(folder), read
 
 
+def given_boxes(folder: Path) -> Prepared:
+    """Boxes between which relations are predicted: by names of images, and of scene graphs."""
+    boxes = [
+        {"box": [1, 2, 30, 20], "label": "cup"},
+        {"box": [5, 2, 20.5, 20]},
+        {"box": [0, 0, 9, 9], "label": 1},
+    ]
+    _write(folder / "boxes.json", {"a.jpg": boxes, "b/c.jpg": []})
+    graph = {**json.loads(small_graph().to_json()), "image": "a.jpg"}
+    _write(
+        folder / "graphs.jsonl", json.dumps(graph) + "\n" + json.dumps({**graph, "image": "b/c.jpg"}) + "\n"
+    )
+
+    def read(copy: Path) -> object:
+        refusals = []
+        for file in sorted(copy.iterdir()):
+            try:
+                images = [Path("photos/a.jpg"), Path("b/c.jpg")]
+                listed = [BoxesFile(file).of(image) for image in images]
+                boxes, labels = [each.boxes for each in listed], [each.labels for each in listed]
+                for given in check_given_boxes(images, boxes, labels, VOCABULARY) or ():
+                    given.check_inside((30, 50), "image")
+            except SpeaqError as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        return None
+
+    return _files(folder), read
+
+
+def checkpoint(folder: Path) -> Prepared:
+    """A checkpoint of a training, with its hashes."""
+    state = {
+        "global_step": 1,
+        "lr_schedulers": [],
+        "optimizer_states": [],
+        "seed": 0,
+        "skipped_steps": 0,
+        "samples": {},
+    }
+    state |= {"state_dict": {"model.w": torch.ones(3)}, "model_config": tiny_config().to_json()}
+    FolderCheckpoint().save_checkpoint(state, folder / "checkpoints" / "iter_0000001")
+
+    def read(copy: Path) -> object:
+        if find_checkpoint(copy)[0] is not None:
+            (copy / "checkpoints" / "iter_0000001" / "sha256.json").unlink(missing_ok=True)
+        return FolderCheckpoint().load_checkpoint(copy / "checkpoints" / "iter_0000001")
+
+    files = _files(folder)
+    return [*files, *[file for file in files if file.name == "sha256.json"] * 3], read
+
+
 def training_log(folder: Path) -> Prepared:
     """The files of a run that ``speaq plot log`` reads."""
     rows = [
@@ -385,6 +467,19 @@ def _converted(name: str) -> Callable[[Path], Prepared]:
     return prepare
 
 
+def parquet(folder: Path) -> Prepared:
+    """A data set in Parquet, with its images."""
+    _write_images(folder / "images")
+    _write(folder / "lines.jsonl", "\n".join(map(json.dumps, LINES)) + "\n")
+    convert_dataset(folder / "lines.jsonl", folder / "set", target_format="parquet")
+    shutil.rmtree(folder / "images")
+
+    def read(copy: Path) -> object:
+        return convert_dataset(copy / "set", copy / "out", source_format="parquet")
+
+    return [file for file in _files(folder) if file.parts[0] == "set"], read
+
+
 def _written(name: str) -> Callable[[Path], Prepared]:
     """The files of a format that can only be read."""
 
@@ -396,10 +491,14 @@ def _written(name: str) -> Callable[[Path], Prepared]:
     return prepare
 
 
-def _prepared(folder: Path, name: str) -> Prepared:
+def _write_images(folder: Path) -> None:
+    folder.mkdir()
     for line in LINES:
-        (folder / "images").mkdir(exist_ok=True)
-        Image.new("RGB", (40, 30)).save(folder / "images" / line["image"])
+        Image.new("RGB", (40, 30)).save(folder / line["image"])
+
+
+def _prepared(folder: Path, name: str) -> Prepared:
+    _write_images(folder / "images")
 
     def read(copy: Path) -> object:
         options = {"images": copy / "images", "link": True}
@@ -502,6 +601,18 @@ FILES: dict[str, dict[str, Any]] = {
         "train-vrd.csv": "ImageID,LabelName1,LabelName2,XMin1,XMax1,YMin1,YMax1,XMin2,XMax2,YMin2,YMax2,"
         "RelationshipLabel\na,/m/1,/m/2,0.1,0.5,0.1,0.5,0.2,0.6,0.2,0.6,on\n",
     },
+    "triplets": {
+        "triplets.json": [
+            {
+                "image_id": "a",
+                "source": "vlm",
+                "triplets": [
+                    {"subject": "man", "predicate": "has", "object": "hat", "score": 0.5,
+                     "subject_box": [1, 2, 30, 20], "object_box": [5, 2, 20.5, 20]},
+                ],
+            }
+        ]
+    },
     "vg-raw": {
         "image_data.json": [{"image_id": 1, "width": 40, "height": 30, "url": "https://x/VG_100K/1.jpg"}],
         "objects.json": [
@@ -537,9 +648,12 @@ INPUTS: dict[str, Callable[[Path], Prepared]] = {
     "saved-predictions": saved_predictions,
     "text-predictions": text_predictions,
     "scene-graph": scene_graph,
+    "given-boxes": given_boxes,
+    "checkpoint": checkpoint,
     "training-log": training_log,
     "images": images,
     "small-files": small_files,
     **{name: _converted(name) for name in ("vg", "jsonl", "coco", "sgg-benchmark", "psg", "layout")},
+    "parquet": parquet,
     **{name: _written(name) for name in FILES},
 }

@@ -65,6 +65,54 @@ def test_arrays_in_other_files_are_not_read(annotations, tmp_path):
         read_annotations(annotations, box_scale=1024, vocabulary=read_vocabulary(TINY / "dicts.json"))
 
 
+@pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "labels"), h5py.SoftLink("/boxes_512")])
+@pytest.mark.parametrize("name", ["relationships", "relation_confidences"])
+def test_links_of_hdf5_files_are_not_followed(annotations, tmp_path, link, name):
+    os.mkfifo(tmp_path / "other.h5")
+    with h5py.File(annotations, "a") as content:
+        if name in content:
+            del content[name]
+        content[name] = link
+    with pytest.raises(SpeaqError, match=f"Found {name}: it is a link, which may lead to another file"):
+        read_annotations(annotations, box_scale=1024, vocabulary=read_vocabulary(TINY / "dicts.json"))
+
+
+def test_long_texts_of_hdf5_files_are_not_repeated(annotations):
+    with h5py.File(annotations, "a") as content:
+        content["relation_sources"] = ["x"] * (len(content["predicates"]) - 1) + ["x" * 10**6]
+    with pytest.raises(SpeaqError, match="a text of 1,000,000 characters is too long for an array of"):
+        read_annotations(annotations, box_scale=1024, vocabulary=read_vocabulary(TINY / "dicts.json"))
+
+
+def surrogate_in(file: Path, old: str) -> None:
+    file.write_text(file.read_text().replace(f'"{old}"', '"\\ud800"', 1))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "message"),
+    [
+        ("dicts.json", "has", "predicate_to_idx: expected text that UTF-8 can encode, found '.ud800'"),
+        ("image_data.json", "a.jpg", r"\[0\].file_name: expected text that UTF-8"),
+    ],
+)
+def test_names_that_utf8_cannot_encode_are_refused(tmp_path, file, old, message):
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, LINES)))
+    convert_dataset(tmp_path / "a.jsonl", tmp_path / "set")
+    surrogate_in(tmp_path / "set" / file, old)
+    with pytest.raises(SpeaqError, match=f"{file}.*{message}"):
+        convert_dataset(tmp_path / "set", tmp_path / "out", target_format="jsonl")
+
+
+def test_models_and_json_lines_with_names_that_utf8_cannot_encode_are_refused(model, tmp_path):
+    config = Path(shutil.copy(model / "config.json", tmp_path))
+    surrogate_in(config, ModelConfig.from_json(config).objects[1])
+    with pytest.raises(SpeaqError, match=r"config.json: not valid JSON \(objects\[1\]: expected text that"):
+        ModelConfig.from_json(config)
+    (tmp_path / "a.jsonl").write_text(json.dumps(LINES[0]).replace('"has"', '"\\ud800"'))
+    with pytest.raises(SpeaqError, match=r"a.jsonl: line 1: Invalid JSON: .* at line 1 column"):
+        convert_dataset(tmp_path / "a.jsonl", tmp_path / "out")
+
+
 def test_compressed_arrays_are_read(annotations):
     with h5py.File(annotations) as content:
         values = content["relationships"][()]
@@ -162,7 +210,7 @@ def test_logs_with_numbers_of_any_size_are_read(tmp_path):
         '{"iteration": 59, "total_loss": ' + DEEP + "}",
     ]
     (tmp_path / "metrics.json").write_text("\n".join(rows))
-    assert read_history(tmp_path).rows[19] == {"total_loss": 2.5}
+    assert read_history(tmp_path).columns["total_loss"].to_dict() == {19: 2.5}
 
 
 def test_xml_entities_are_not_expanded_without_limit(tmp_path):

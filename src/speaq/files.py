@@ -10,7 +10,7 @@ import shutil
 import stat
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,8 @@ DAMAGE = (
 _NOT_INSIDE = re.compile(
     r"^$|^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)|[\0\ud800-\udfff]"  # the last cannot be encoded
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89abABc-fC-F]")
 _MAX_COMPRESSION = 1032  # of deflate (gzip), the best that a filter of HDF5 can do
 
 
@@ -74,32 +76,99 @@ def regular(path: Path, limit: int | None = None) -> Path:
     return path
 
 
-def parse_json(text: str) -> Any:
+def parse_json(
+    text: str,
+    *,
+    file_names: Collection[str] = (),
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     """The value of a JSON text.
 
+    Args:
+        text: JSON.
+        file_names: keys of the outermost object for names of files, which may have any characters.
+        object_pairs_hook: as in json.loads.
+
     Raises:
-        ValueError: it is not JSON, or nested too deeply.
+        ValueError: it is not JSON, nested too deeply, or has texts that UTF-8 cannot encode.
     """
     try:
-        return json.loads(text)
+        content = json.loads(text, object_pairs_hook=object_pairs_hook)
+        if _SURROGATE_ESCAPE.search(text):
+            checked = content
+            if isinstance(content, dict):
+                checked = {key: value for key, value in content.items() if key not in file_names}
+            check_texts(checked)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    return content
 
 
-def check_stored(array: "h5py.Dataset") -> None:
-    """Refuse an HDF5 array that has its values in other files, or claims many more than are in the file.
+def check_texts(content: Any, place: str = "") -> None:
+    """Refuse texts with single surrogates, such as U+D800: UTF-8 cannot encode them.
 
-    Up to 64 MiB need not be in the file: HDF5 does not store values that were never written.
+    Args:
+        content: a value of JSON.
+        place: where it is, for the message.
 
     Raises:
-        ValueError: this is so.
+        ValueError: there is one.
     """
+    if isinstance(content, str) and _SURROGATE.search(content):
+        start = f"{place}: " if place else ""
+        raise ValueError(f"{start}expected text that UTF-8 can encode, found {content!a:.60}")
+    if isinstance(content, dict):
+        for key, value in content.items():
+            check_texts(key, place)
+            check_texts(value, f"{place}.{key}" if place else key)
+    elif isinstance(content, list):
+        for index, value in enumerate(content):
+            check_texts(value, f"{place}[{index}]")
+
+
+def stored_array(file: "h5py.File", name: str) -> "h5py.Dataset":
+    """An array of an HDF5 file with all of its values in that file.
+
+    It may claim 64 MiB more than there are: HDF5 does not store values that were never written.
+
+    Raises:
+        ValueError: there is no such array, it or its values are in other files, or it claims many more values
+            than are in the file.
+    """
+    import h5py
+    from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue]  # not in its stubs
+
+    if name in set(file) and file.id.links.get_info(name.encode()).type != h5l.TYPE_HARD:
+        raise ValueError("it is a link, which may lead to another file")
+    array = file.get(name)
+    if not isinstance(array, h5py.Dataset):
+        raise ValueError("it is not an array")
     if array.is_virtual or array.external:
         raise ValueError("its values are in other files")
     claimed = math.prod(array.shape or (0,)) * array.dtype.itemsize
     stored = array.id.get_storage_size()
     if claimed > max(2**26, _MAX_COMPRESSION * stored):
         raise ValueError(f"it claims {claimed:,} bytes, but the file has {stored:,} of them")
+    return array
+
+
+def read_texts(array: "h5py.Dataset") -> list[str]:
+    """The texts (rows,) of an HDF5 array in UTF-8, of fixed or variable length.
+
+    Raises:
+        ValueError: they are not in UTF-8, or have more characters than the file has bytes (or 2^26)
+            if all are as long as the longest: rows of variable length may share a text.
+    """
+    size = array.file.id.get_filesize()
+    step = min(max(2**30 // size, 16), 2**16)  # rows read at once, at most a GiB or 16 times the file
+    texts, longest = [], 0
+    for start in range(0, len(array), step):
+        part = [text.decode() for text in array[start : start + step]]
+        longest = max(longest, *map(len, part))
+        if longest * len(array) > max(2**26, size):
+            raise ValueError(f"a text of {longest:,} characters is too long for an array of {len(array):,}")
+        texts += part
+    return texts
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from speaq.cli import app, run
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
-from speaq.tools.bench import _gflops, measure
+from speaq.tools.bench import _gflops, measure, measure_stages
 from tiny_model import tiny_config
 
 TINY = """\
@@ -69,7 +70,26 @@ def test_bench_prints_a_table(tmp_path, capsys):
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("words", [[], ["model", "--config-file", "x.yaml"], ["--size", "0", "5", "m"]])
+def test_bench_prints_the_steps_of_the_prediction_of_images(tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (60, 40)).save(tmp_path / name)
+    model = Speaq(tiny_config(min_size=64, max_size=96)).eval()
+    number, stages = measure_stages(model, tmp_path)
+    assert number == 2
+    names = ["read", "resize", "backbone", "encoder", "decoder", "heads", "post-processing", "draw"]
+    assert list(stages) == names and min(stages.values()) > 0
+    assert not model.encoder._forward_pre_hooks and not model.decoder._forward_hooks
+    model.save_pretrained(tmp_path / "model")
+    run(app, ["bench", str(tmp_path / "model"), "--images", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert f"2 images of {tmp_path}, torch, float32, cpu" in printed
+    assert all(name in printed for name in [*names, "whole", "100 %"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["model", "--config-file", "x.yaml"], ["--size", "0", "5", "m"], ["m", "--engine", "openvino"]],
+)
 def test_bench_rejects_wrong_options(capsys, words):
     with pytest.raises(SystemExit) as stop:
         run(app, ["bench", *words])

@@ -139,4 +139,4 @@ def test_control_characters_in_logs_are_escaped():
     record = logging.LogRecord(
         "speaq", logging.WARNING, "file", 1, "%s\nis damaged", ("a\x1b[31m\r.png",), None
     )
-    assert PrintableFormatter().format(record) == "a\\x1b[31m\\x0d.png\nis damaged"
+    assert PrintableFormatter().format(record) == "a\\x1b[31m\\r.png\nis damaged"

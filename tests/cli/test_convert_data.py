@@ -87,7 +87,7 @@ def test_convert_prints_what_is_left_out(capsys, tmp_path):
     code, out, _ = run_data_command(capsys, "convert", source, tmp_path / "out", "--images", tmp_path)
     assert code == 0
     assert "  2  boxes without area left out\n  3  relations of boxes without area left out\n" in out
-    assert "  1  image files are not named <image_id>.jpg" in out
+    assert "  1  image files are not named after their image ids" in out
     assert "No image is marked for validation" in out
     code, out, _ = run_data_command(
         capsys, "convert", source, tmp_path / "out", "--images", tmp_path, "--link-images"
@@ -98,6 +98,16 @@ def test_convert_prints_what_is_left_out(capsys, tmp_path):
     assert run_data_command(capsys, "check", tmp_path / "out")[0] == 0
     code, out, _ = run_data_command(capsys, "convert", source, tmp_path / "other")
     assert "IMAGES: <folder of the images>\n" in out
+
+
+def test_convert_says_that_a_format_has_no_confidences(capsys, caplog, tmp_path):
+    things = [{"name": name, "box": [0, 0, 9, 9]} for name in ("cat", "dog")]
+    content = {"image": "a.jpg", "width": 9, "height": 9, "objects": things, "relations": [[0, "on", 1]]}
+    (tmp_path / "a.jsonl").write_text(json.dumps({**content, "confidences": [0.5]}))
+    for target in ("coco", "psg", "jsonl", "vg"):
+        run_data_command(capsys, "convert", tmp_path / "a.jsonl", tmp_path / target, "--to", target)
+    text = "has no place for confidences and sources of relations: they are left out"
+    assert caplog.messages == [f"coco {text}", f"psg {text}"]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_export_model_does_not_write_a_file_that_differs(monkeypatch, small_mode
 @pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
 def test_export_model_names_the_extra_of_a_library(monkeypatch, small_model, onnx_file, tmp_path, library):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(SpeaqError, match=rf"{library} is not installed: pip install speaq\[onnx\]"):
+    with pytest.raises(SpeaqError, match=rf'{library} is not installed: pip install "speaq\[onnx\]"'):
         export_model(small_model, tmp_path / "x.onnx")
 
 

@@ -220,5 +220,5 @@ def test_predictor_rejects_other_files(onnx_file, tmp_path):
 
 def test_predictor_names_the_extra_of_onnxruntime(monkeypatch, onnx_file):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(SpeaqError, match=r"onnxruntime is not installed: pip install speaq\[onnx\]"):
+    with pytest.raises(SpeaqError, match=r'onnxruntime is not installed: pip install "speaq\[onnx\]"'):
         OnnxPredictor(onnx_file)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +21,7 @@ NASTY = (
     "two\nlines",
     "<b>&lt;$x$</b>",
     "컵",
-    "bell\x07\ud800",
+    "bell\x07",
     "ends with \\",
 )
 NAMED = {"vocabulary": Vocabulary(NASTY, NASTY[3:5])}
@@ -297,6 +298,19 @@ def test_models_agree_with_the_documented_schema():
 def test_json_keeps_any_name(tmp_path):
     small_graph(**NAMED).to_json(tmp_path / "a.json")
     assert SceneGraph.from_json(tmp_path / "a.json").vocabulary == NAMED["vocabulary"]
+
+
+def test_json_keeps_names_of_files_that_are_not_in_utf8():
+    graph = small_graph(image=Path(os.fsdecode(b"caf\xe9.jpg")))
+    assert SceneGraph.from_json(graph.to_json()).image == graph.image
+
+
+def test_names_that_utf8_cannot_encode_are_refused():
+    message = r"vocabulary.objects\[0\]: expected text that UTF-8 can encode, found '.ud800'"
+    with pytest.raises(SpeaqError, match=message):
+        small_graph(vocabulary=Vocabulary(("\ud800", "b", "c"), ("d", "e"))).to_json()
+    with pytest.raises(SpeaqError, match=message):
+        SceneGraph.from_json(small_graph().to_json().replace('"objects": ["cup"', '"objects": ["\\ud800"'))
 
 
 def test_json_is_strict():

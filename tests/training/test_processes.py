@@ -58,6 +58,8 @@ def mix(settings, tmp_path_factory) -> dict[str, object]:
         "DATASETS.TEST": "('MULTI_val',)",
         "DATASETS.MULTI_DATASET.ENABLED": True,
         "DATASETS.MULTI_DATASET.SYNTHETIC_LOSS_WEIGHT": 0.5,
+        "SOLVER.EMA.ENABLED": True,
+        "SOLVER.EMA.WARMUP_ITERS": 3,
         "SOLVER.MAX_ITER": 6,
         "SOLVER.CHECKPOINT_PERIOD": 1,
         "SOLVER.MAX_TO_KEEP": 9,

@@ -53,6 +53,15 @@ def texts(path):
     ]
 
 
+def test_svg_is_valid_xml_whatever_the_names(tmp_path):
+    name = "a\x00\x1b[31m\ufffe<&>\ud800"
+    graph = make_graph(vocabulary=Vocabulary((name, "table"), (name, "near")))
+    draw_graph(graph, path=tmp_path / "a.svg", title=name)
+    shown = "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}<&>"
+    found = [text for text in texts(tmp_path / "a.svg") if text and text.startswith(shown)]
+    assert len(found) >= 3
+
+
 @pytest.mark.parametrize(
     ("size", "drawn"),
     [

@@ -19,6 +19,7 @@ from speaq.cli.doctor import doctor
 from speaq.cli.export import export
 from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
+from speaq.cli.serve import serve
 from speaq.cli.train import evaluate, train
 from speaq.errors import PrintableFormatter, SpeaqError, printable
 
@@ -35,7 +36,7 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for command in (demo, train, evaluate, predict, bench, convert, export, serve_app, doctor):
+for command in (demo, train, evaluate, predict, serve, serve_app, bench, convert, export, doctor):
     app.command(command)
 app.command(data_app)
 app.command(plot_app)

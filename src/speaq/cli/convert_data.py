@@ -131,8 +131,8 @@ def _summary(conversion: "ConvertedDataset") -> str:
         lines.append(f"  {conversion.num_missing:,}  images have no file in {conversion.images}")
     if conversion.target_format == "vg" and conversion.num_other_names:
         lines.append(
-            f"  {conversion.num_other_names:,}  image files are not named <image_id>.jpg, .png or .jpeg, as "
-            "training needs: convert again with --images and --link-images"
+            f"  {conversion.num_other_names:,}  image files are not named after their image ids: training "
+            "finds them by the image list; --link-images makes links for other programs"
         )
     lines += [f"wrote {path}" for path in conversion.files]
     return "\n".join(lines) + "\n"

@@ -14,11 +14,14 @@ from speaq.files import expand
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from speaq.export.predictor import FilePredictor
     from speaq.inference.boxes_file import ListedBoxes
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
+    from speaq.pretrained import Speaq
 
 Precision = Literal["float32", "bfloat16"]
+Engine = Literal["torch", "onnx", "openvino"]
 
 
 def predict(
@@ -36,6 +39,7 @@ def predict(
     picture: Literal["png", "svg", "jpg"] = "png",
     quiet: bool = False,
     resume: bool = False,
+    engine: Engine | None = None,
     device: str = "cpu",
     dtype: Precision = "float32",
     batch_size: PositiveInt | None = None,
@@ -63,10 +67,13 @@ def predict(
         picture: file format of the drawings.
         quiet: print no triplets.
         resume: skip images whose results exist and are not older than the image (jsonl: whose line exists).
+        engine: what computes the network: torch, onnx (onnxruntime) or openvino; the last two for an ONNX
+            file, or a folder, to which exported.onnx is added for the next time. By default onnx for an ONNX
+            file, and otherwise torch.
         device: cpu, cuda, cuda:1, ...
-        dtype: bfloat16 is faster on a GPU and slightly less accurate.
-        batch_size: images per forward pass; by default 8, with an ONNX file 1. The results do not depend on
-            it, but for 8-bit ONNX files slightly.
+        dtype: bfloat16 is slightly less accurate, and faster on a GPU, or in openvino on a CPU that has it.
+        batch_size: images per forward pass; by default 8 in torch, 1 in the other engines. The results do not
+            depend on it, but for 8-bit ONNX files slightly.
         max_pixels: refuse images with more pixels; each pixel needs 4 bytes.
         every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
@@ -76,12 +83,13 @@ def predict(
     from speaq.inference.results import Results, read_list, result_paths
 
     sources = [*(images or []), *(read_list(list_file) if list_file else [])]
-    options: dict[str, Any] = {"batch_size": batch_size or (1 if _is_onnx(model) else 8), "dtype": dtype}
+    engine = engine or default_engine(model)
+    options: dict[str, Any] = {"batch_size": batch_size or (8 if engine == "torch" else 1), "dtype": dtype}
     with pixel_limit(max_pixels):
         if every is not None:
             if boxes is not None:
                 raise SpeaqError("--boxes: boxes are given for images, not for videos (--every)")
-            network = _load(model, device, dtype)
+            network = load_predictor(model, engine, device, dtype)
             options |= {"every": every, "draw": draw, "top": top, "score": score}
             _predict_videos(network, map(Path, sources), output_dir, **options)
             return
@@ -99,7 +107,7 @@ def predict(
         if boxes is not None:
             file = BoxesFile(boxes)
             given = {image: file.of(image) for image in results.paths}
-        network = _load(model, device, dtype)
+        network = load_predictor(model, engine, device, dtype)
         unreadable = _predict_images(network, results, quiet=quiet, given=given, **options)
     if unreadable:
         raise SystemExit(1)
@@ -109,21 +117,44 @@ def _is_onnx(model: str) -> bool:
     return Path(model).suffix.lower() == ".onnx"
 
 
-def _load(model: str, device: str, dtype: Precision) -> "Predictor":
-    """The model in a folder, on the hub or in an ONNX file."""
-    if _is_onnx(model):
-        from speaq.export.predictor import OnnxPredictor
+def default_engine(model: str) -> Engine:
+    """The engine for an ONNX file or another model."""
+    return "onnx" if _is_onnx(model) else "torch"
 
-        if device != "cpu" or dtype != "float32":
+
+def load_predictor(
+    model: str, engine: Engine, device: str, dtype: Precision, threads: int = 0
+) -> "Speaq | FilePredictor":
+    """The model in a folder, on the hub or in an ONNX file, to be computed by this engine.
+
+    ``threads`` are those of onnxruntime or OpenVINO; 0 for the number of cores.
+    """
+    if engine == "torch":
+        from speaq.devices import find_device
+        from speaq.pretrained import Speaq
+
+        if _is_onnx(model):
             raise SpeaqError(
-                f"{model}: an ONNX file is computed on the cpu in float32, found --device {device} "
-                f"--dtype {dtype}"
+                f"{model}: an ONNX file cannot be computed with --engine torch; give the folder of the "
+                "model, or --engine onnx or openvino"
             )
-        return OnnxPredictor(expand(model))
-    from speaq.devices import find_device
-    from speaq.pretrained import Speaq
+        return Speaq.from_pretrained(model, device=find_device(device))
+    from speaq.export.predictor import OnnxPredictor, OpenVinoPredictor
 
-    return Speaq.from_pretrained(model, device=find_device(device))
+    kind = OnnxPredictor if engine == "onnx" else OpenVinoPredictor
+    if device != "cpu" or dtype not in kind.dtypes:
+        raise SpeaqError(
+            f"{model}: an ONNX file is computed on the cpu in {' or '.join(kind.dtypes)}, found "
+            f"--device {device} --dtype {dtype}"
+        )
+    if _is_onnx(model):
+        return kind(expand(model), threads=threads)
+    from speaq.console import PlainConsole
+    from speaq.export.files import exported_file
+
+    with PlainConsole(stderr=True).status("exporting, if not done before (minutes for a large model)"):
+        file = exported_file(model)
+    return kind(file, threads=threads)
 
 
 def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:

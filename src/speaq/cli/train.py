@@ -59,8 +59,9 @@ def evaluate(
     """Evaluate a model on DATASETS.TEST, or score saved predictions without a model.
 
     Writes results.json, and with --report also predictions/<data set>.h5 and report.html, to the folder of
-    the training, or to OUTPUT_DIR if it or a configuration file is given. With --predictions, files are
-    written beside the first file, or to OUTPUT_DIR if that is given.
+    the training, or to OUTPUT_DIR if it or a configuration file is given; with a TEST.MODE other than sgdet
+    results_<mode>.json and so on. With --predictions, files are written beside the first file, or to
+    OUTPUT_DIR if that is given.
 
     Args:
         model: folder of a saved model, or output folder of a training, of which the best model is used.

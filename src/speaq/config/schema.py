@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 from speaq.config.data import SOURCE_NAME, DataLoader, Datasets, Input, MixedSource
 from speaq.config.field_types import (
     Choice,
+    Conflict,
     Flag,
     Integer,
     NonEmptyPathText,
@@ -57,6 +58,12 @@ class Config(Section):
 
     unused: dict[str, Any] = Field(default_factory=dict, exclude=True)
     """Keys without effect that were set, by dotted key (not a key itself)."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Early stopping without data to evaluate on."""
+        if self.test.early_stopping.patience and not self.datasets.test:
+            keys = ("TEST.EARLY_STOPPING.PATIENCE", "DATASETS.TEST")
+            yield Conflict(keys, "early stopping needs a data set to evaluate on, such as ('VG_val',)")
 
     @property
     def without_effect(self) -> tuple[str, ...]:

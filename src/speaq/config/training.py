@@ -12,6 +12,7 @@ from speaq.config.field_types import (
     Flag,
     Natural,
     NonNegative,
+    Number,
     PathText,
     Positive,
     Section,
@@ -41,6 +42,17 @@ class ClipGradients(Section):
     """Maximum norm, or maximum absolute value of an element."""
     norm_type: Positive = 2.0
     """p of the p-norm."""
+
+
+class Ema(Section):
+    """SOLVER.EMA: exponential moving average of the weights."""
+
+    enabled: Flag = False
+    """Evaluate and save averaged weights."""
+    decay: Annotated[Number, Field(ge=0, lt=1)] = 0.9999
+    """Weight of the previous average at every step."""
+    warmup_iters: Natural = 2000
+    """Steps over which the decay rises: it is DECAY * (1 - exp(-step / WARMUP_ITERS)); 0: constant."""
 
 
 class Solver(Section):
@@ -89,6 +101,7 @@ class Solver(Section):
     gradient_checkpointing: Flag = False
     """Compute the layers of the transformer again in the backward pass, to save memory."""
     clip_gradients: ClipGradients = ClipGradients()
+    ema: Ema = Ema()
     checkpoint_period: Count = 5000
     """Steps between checkpoints."""
     max_to_keep: Count = 2
@@ -145,6 +158,15 @@ class LongTail(Section):
             yield Conflict((f"{key}COUNTS",), "the minimum of the head must not be below that of the body")
 
 
+class EarlyStopping(Section):
+    """TEST.EARLY_STOPPING: end of a training that no longer improves."""
+
+    patience: Natural = 0
+    """Evaluations without a better mR@100 after which the training ends; 0: never."""
+    min_delta: NonNegative = 0.0
+    """Smallest increase of mR@100 that counts as better, in 0..1."""
+
+
 class Evaluation(Section):
     """TEST: evaluation and post-processing."""
 
@@ -166,6 +188,13 @@ class Evaluation(Section):
     """Clip boxes to the image."""
     relation: EvaluationRelation = EvaluationRelation()
     long_tail: LongTail = LongTail()
+    early_stopping: EarlyStopping = EarlyStopping()
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Early stopping without evaluations during the training."""
+        if self.early_stopping.patience and not self.eval_period:
+            keys = ("TEST.EARLY_STOPPING.PATIENCE", "TEST.EVAL_PERIOD")
+            yield Conflict(keys, "early stopping needs evaluations during the training: set EVAL_PERIOD")
 
 
 class Wandb(Section):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -39,7 +40,9 @@ class Sample:
     @classmethod
     def of(cls, scene: Scene, annotation: Annotation) -> "Sample":
         """The sample of an augmented scene with this original annotation."""
-        image = torch.from_numpy(np.array(scene.image)).permute(2, 0, 1).contiguous()
+        image = scene.image
+        if isinstance(image, Image.Image):
+            image = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
         return cls(image, build_target(scene, annotation), annotation)
 
 

@@ -115,8 +115,9 @@ _ERRORS = {
     ),
     "array-shape": ("An array has the wrong shape.", "Write it in the documented shape; it was not checked."),
     "array-type": (
-        "An array has the wrong type of numbers.",
-        "Write integers (boxes may be floating-point). --fix converts whole numbers.",
+        "An array has the wrong type.",
+        "Write integers; boxes and confidences may be floating-point, sources are texts. --fix converts "
+        "whole numbers.",
     ),
     "array-length": (
         "Arrays that belong together have different numbers of rows.",
@@ -134,6 +135,10 @@ _ERRORS = {
     "label-unknown": ("A label is not in the dictionary.", _WRONG_DICTIONARY.format("boxes")),
     "relation-box-unknown": ("A relation refers to a box that does not exist.", _PAIRS),
     "relation-box-of-other-image": ("A relation refers to a box of another image.", _PAIRS),
+    "relation-confidence": (
+        "A confidence is not a number in 0..1.",
+        "Correct it, or remove 'relation_confidences'. --fix leaves these relations out.",
+    ),
     "predicate-unknown": ("A predicate is not in the dictionary.", _WRONG_DICTIONARY.format("relations")),
     # two data sets of a mix
     "vocabulary-missing": ("{second} lacks {kind} that {first} has.", _SAME_CLASSES),

@@ -19,7 +19,7 @@ def build_target(scene: Scene, annotation: Annotation) -> Target:
     boxes = xyxy_to_cxcywh(torch.from_numpy(scene.boxes.astype(np.float32)))
     relations = torch.from_numpy(scene.relations[:, :3].astype(np.int64))
     weights = annotation.relation_weights
-    scale = torch.tensor(scene.image.size * 2, dtype=torch.float32)
+    scale = torch.tensor(scene.size * 2, dtype=torch.float32)
     return Target(
         image_id=annotation.image_id,
         boxes=boxes / scale,

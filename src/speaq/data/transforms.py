@@ -6,42 +6,53 @@ Boxes are xyxy in pixels of the current image. Shape letters: see `speaq.structu
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from speaq.structures import Annotation, Vocabulary
 
-if TYPE_CHECKING:  # prediction with ONNX files uses this module without the configuration and its libraries
+if TYPE_CHECKING:  # prediction with ONNX files uses this module without torch and the configuration
+    from torch import Tensor
+
     from speaq.config.data import Crop, Input
 
 _CROP_BRANCH_SIZES = (400, 500, 600)  # shortest edges before the crop (DETR, Carion et al., ECCV 2020)
 _EMPTY = 1e-5  # pixels: boxes with a side of at most this length are dropped
 
+ImageT = TypeVar("ImageT", "Image.Image", "Tensor")
+
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Generic[ImageT]):
     """An image and its annotations.
 
     Attributes:
-        image: RGB.
+        image: RGB; a Pillow image, or a tensor (3, H, W) uint8.
         boxes: (N, 4), xyxy.
         labels: (N,) object class.
         relations: (M, 4), rows (subject, object, predicate, row of the relation in the annotation).
     """
 
-    image: Image.Image
+    image: ImageT
     boxes: np.ndarray
     labels: np.ndarray
     relations: np.ndarray
 
     @classmethod
-    def of(cls, image: Image.Image, annotation: Annotation) -> "Scene":
+    def of(cls, image: ImageT, annotation: Annotation) -> "Scene[ImageT]":
         """An original image with its annotation."""
         rows = np.arange(len(annotation.relations))
         relations = np.column_stack((annotation.relations, rows))
         return cls(image, annotation.boxes, annotation.labels, relations)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image in pixels."""
+        if isinstance(self.image, Image.Image):
+            return self.image.size
+        return self.image.shape[2], self.image.shape[1]
 
 
 class TrainTransform:
@@ -58,7 +69,7 @@ class TrainTransform:
     def __init__(self, settings: "Input", vocabulary: Vocabulary) -> None:
         self.settings, self.mirrored = settings, mirrored_predicates(vocabulary.predicates)
 
-    def __call__(self, scene: Scene, rng: np.random.Generator) -> Scene:
+    def __call__(self, scene: "Scene[Image.Image]", rng: np.random.Generator) -> "Scene[Tensor]":
         """An augmented scene, which depends on the scene and the state of ``rng`` only."""
         settings = self.settings
         if rng.random() < 0.5 and settings.random_flip == "horizontal":
@@ -66,8 +77,7 @@ class TrainTransform:
         if settings.crop.enabled and rng.random() < 0.5:
             scene = resize(scene, int(rng.choice(_CROP_BRANCH_SIZES)))
             scene = crop(scene, draw_region(settings.crop, scene.image.height, scene.image.width, rng))
-        scene = resize(scene, draw_edge(settings, rng), settings.max_size_train)
-        return drop_empty_boxes(scene)
+        return drop_empty_boxes(resize_to_tensor(scene, draw_edge(settings, rng), settings.max_size_train))
 
 
 def draw_edge(settings: "Input", rng: np.random.Generator) -> int:
@@ -119,19 +129,33 @@ def resize_image(image: Image.Image, edge: int, max_size: int | None = None) -> 
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def resize(scene: Scene, edge: int, max_size: int | None = None) -> Scene:
+def resize(scene: Scene[Image.Image], edge: int, max_size: int | None = None) -> Scene[Image.Image]:
     """Resize a scene, see `resize_image`."""
     image = resize_image(scene.image, edge, max_size)
     ratios = image.width / scene.image.width, image.height / scene.image.height
     return replace(scene, image=image, boxes=scene.boxes * (ratios * 2))
 
 
-def crop(scene: Scene, region: tuple[int, int, int, int]) -> Scene:
+def resize_to_tensor(scene: "Scene[Image.Image]", edge: int, max_size: int | None = None) -> "Scene[Tensor]":
+    """As `resize`, but with PyTorch, several times as fast and rounded differently.
+
+    Both values of a pixel are within 1 of the exact one.
+    """
+    import torch
+
+    height, width = resize_shortest_edge(scene.image.height, scene.image.width, edge, max_size)
+    pixels = torch.from_numpy(np.array(scene.image)).permute(2, 0, 1)[None]
+    pixels = torch.nn.functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
+    ratios = width / scene.image.width, height / scene.image.height
+    return Scene(pixels[0].contiguous(), scene.boxes * (ratios * 2), scene.labels, scene.relations)
+
+
+def crop(scene: Scene[Image.Image], region: tuple[int, int, int, int]) -> Scene[Image.Image]:
     """Crop a scene to ``region`` (left, top, right, bottom); boxes may extend beyond it."""
     return replace(scene, image=scene.image.crop(region), boxes=scene.boxes - (region[:2] * 2))
 
 
-def flip(scene: Scene, mirrored: np.ndarray) -> Scene:
+def flip(scene: Scene[Image.Image], mirrored: np.ndarray) -> Scene[Image.Image]:
     """Flip a scene horizontally, with the predicates ``mirrored`` (R,) of `mirrored_predicates`."""
     boxes, relations = scene.boxes.copy(), scene.relations.copy()
     boxes[:, [0, 2]] = scene.image.width - scene.boxes[:, [2, 0]]
@@ -167,14 +191,14 @@ def _swap_sides(name: str) -> str:
     return re.sub("left|right", lambda found: "right" if found[0] == "left" else "left", name)
 
 
-def drop_empty_boxes(scene: Scene) -> Scene:
+def drop_empty_boxes(scene: Scene[ImageT]) -> Scene[ImageT]:
     """Clip the boxes of a scene to the image, and drop those that are empty."""
-    boxes = scene.boxes.clip(0, scene.image.size * 2)
+    boxes = scene.boxes.clip(0, scene.size * 2)
     kept = np.min(boxes[:, 2:] - boxes[:, :2], axis=1) > _EMPTY
     return keep_boxes(replace(scene, boxes=boxes), kept)
 
 
-def keep_boxes(scene: Scene, kept: np.ndarray) -> Scene:
+def keep_boxes(scene: Scene[ImageT], kept: np.ndarray) -> Scene[ImageT]:
     """The scene with the boxes where ``kept`` (N,) is true, and the relations between them."""
     new_index = np.cumsum(kept) - 1
     relations = scene.relations[kept[scene.relations[:, :2]].all(axis=1)]

@@ -7,14 +7,11 @@ Class numbers count from 1 in the file and from 0 in `AnnotationArrays`.
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from speaq.data.findings import FirstError
-from speaq.data.vg_arrays import CONFIDENCES, DAMAGE, SOURCES, read_arrays, read_texts
+from speaq.data.vg_arrays import CONFIDENCES, SOURCES, read_arrays
 from speaq.data.vg_ranges import Ranges
-from speaq.errors import SpeaqError
-from speaq.files import check_stored
 from speaq.structures import Vocabulary
 
 
@@ -54,7 +51,7 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     """
     # Ranges that overlap can be read: the images share their boxes or relations.
     findings = FirstError(path, accepted=("box-range-overlap", "relation-range-overlap"))
-    arrays = read_arrays(path, box_scale, findings, optional=False)
+    arrays = read_arrays(path, box_scale, findings, unused=False)
     assert arrays is not None
     values, box_ranges, relation_ranges = arrays.values, arrays.boxes.ranges, arrays.relations.ranges
     boxes, labels, pairs, predicates = (
@@ -66,6 +63,9 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     arrays.report("label-unknown", "labels", unknown, findings)
     unknown = (predicates < 1) | (predicates > len(vocabulary.predicates))
     arrays.report("predicate-unknown", "predicates", unknown, findings)
+    confidences = values.get(CONFIDENCES)
+    if confidences is not None:
+        arrays.report("relation-confidence", CONFIDENCES, invalid_confidences(confidences), findings)
     rows = relation_ranges.rows()
     outside = np.zeros(len(pairs), dtype=bool)
     outside[rows[outside_image(pairs[rows], relation_ranges.images(), box_ranges)]] = True
@@ -80,61 +80,9 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
         labels=(labels - 1).astype(np.int32),
         pairs=pairs,
         predicates=(predicates - 1).astype(np.int32),
-        confidences=_read_confidences(path, len(predicates)),
-        sources=_read_sources(path, len(predicates)),
+        confidences=None if confidences is None else confidences[:, 0].astype(np.float32),
+        sources=values[SOURCES][:, 0] if SOURCES in values else None,
     )
-
-
-def _read_confidences(path: Path, num_relations: int) -> np.ndarray | None:
-    """The confidences (M,) of a file; None where it has none.
-
-    Raises:
-        SpeaqError: they are not numbers in 0..1, one for each relation.
-    """
-    with h5py.File(path, "r") as file:
-        if CONFIDENCES not in file:
-            return None
-        try:
-            array = file[CONFIDENCES]
-            if not isinstance(array, h5py.Dataset):
-                raise TypeError("it is not an array")
-            check_stored(array)
-            values = np.asarray(array, dtype=np.float32).reshape(-1)
-        except DAMAGE as error:
-            raise SpeaqError(f"{path}: '{CONFIDENCES}' cannot be read as numbers ({error}).") from error
-    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
-    if len(values) != num_relations or len(bad):
-        found = f"{values[bad[0]]:g} in row {bad[0]}" if len(bad) else f"{len(values):,} numbers"
-        raise SpeaqError(
-            f"{path}: '{CONFIDENCES}': expected a number in 0..1 for each of the {num_relations:,} "
-            f"relations, found {found}."
-        )
-    return values
-
-
-def _read_sources(path: Path, num_relations: int) -> np.ndarray | None:
-    """The sources (M,) of a file; None where it has none.
-
-    Raises:
-        SpeaqError: they are not texts, one for each relation.
-    """
-    with h5py.File(path, "r") as file:
-        if SOURCES not in file:
-            return None
-        try:
-            array = file[SOURCES]
-            if not isinstance(array, h5py.Dataset):
-                raise TypeError("it is not an array")
-            check_stored(array)
-            values = read_texts(array).reshape(-1)
-        except DAMAGE as error:
-            raise SpeaqError(f"{path}: '{SOURCES}' cannot be read as texts ({error}).") from error
-    if len(values) != num_relations:
-        raise SpeaqError(
-            f"{path}: '{SOURCES}': expected a text for each of the {num_relations:,} relations, found "
-            f"{len(values):,}."
-        )
-    return values
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:
@@ -158,6 +106,11 @@ def malformed_boxes(boxes: np.ndarray) -> dict[str, np.ndarray]:
         finite = np.all(np.isfinite(boxes), axis=1)
     negative = np.any(boxes[:, 2:] < 0, axis=1)
     return {"box-not-finite": ~finite, "box-negative-size": finite & negative}
+
+
+def invalid_confidences(confidences: np.ndarray) -> np.ndarray:
+    """Which confidences (M, 1) are not numbers in 0..1; (M,) bool."""
+    return ~((confidences[:, 0] >= 0) & (confidences[:, 0] <= 1))
 
 
 def outside_image(pairs: np.ndarray, images: np.ndarray, box_ranges: Ranges) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from speaq.data.finding_kinds import Severity
 from speaq.data.findings import Example, Findings
 from speaq.data.vg_ranges import ImageRows, find_image_rows
-from speaq.files import check_stored, regular
+from speaq.files import read_texts, regular, stored_array
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 """What h5py raises for damaged files."""
@@ -34,6 +34,7 @@ class _Format(NamedTuple):
     columns: int | None = 1
     kinds: str = _INTEGERS
     severity: Severity = "error"  # where the array cannot be used
+    required: bool = True
 
 
 _FORMATS = {
@@ -46,10 +47,10 @@ _FORMATS = {
     "labels": _Format("boxes"),
     "relationships": _Format("relations", 2),
     "predicates": _Format("relations"),
-    "other_boxes": _Format("boxes", 4, "iuf", severity="warning"),
-    "attributes": _Format("boxes", None, "iu", severity="warning"),
-    CONFIDENCES: _Format("relations", kinds="iuf", severity="note"),
-    SOURCES: _Format("relations", kinds="U", severity="note"),
+    "other_boxes": _Format("boxes", 4, "iuf", severity="warning", required=False),
+    "attributes": _Format("boxes", None, "iu", severity="warning", required=False),
+    CONFIDENCES: _Format("relations", kinds="iuf", required=False),
+    SOURCES: _Format("relations", kinds="U", required=False),
 }
 
 
@@ -94,10 +95,10 @@ class RawArrays:
         findings.add_rows(code, self.key(name), bad, self.values[name], owners=owners, **fields)
 
 
-def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: bool = True) -> RawArrays | None:
+def read_arrays(path: Path, box_scale: int, findings: Findings, *, unused: bool = True) -> RawArrays | None:
     """Read as much of the file as possible, and report its mistakes; None where it cannot be opened.
 
-    ``optional`` arrays are the attributes and the boxes of the frame that is not read.
+    The arrays that training does not use are the attributes and the boxes of the other frame.
     """
     try:
         file = h5py.File(regular(path), "r")
@@ -108,13 +109,13 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, optional: boo
         return None
     values: dict[str, np.ndarray] = {}
     with file:
-        for name in _FORMATS if optional else _required():
-            key = _key(name, box_scale)
-            if key not in keys and _FORMATS[name].severity == "note":
+        for name, expected in _FORMATS.items():
+            key, is_used = _key(name, box_scale), expected.severity == "error"
+            if not (unused or is_used) or (key not in keys and is_used and not expected.required):
                 continue
-            if key not in keys and name not in _required():
+            if key not in keys and not expected.required:
                 findings.add("array-absent", [Example(None, key, "no such array")])
-            elif (array := _read_array(file, key, _FORMATS[name], findings)) is not None:
+            elif (array := _read_array(file, key, expected, findings)) is not None:
                 values[name] = array
     num_images, _ = _compare_lengths("images", values, box_scale, findings)
     boxes = _compare_lengths("boxes", values, box_scale, findings)
@@ -134,20 +135,14 @@ def count_rows(path: Path) -> int | None:
     """How many images the file has, None where that is not known; nothing is reported."""
     try:
         with h5py.File(regular(path), "r") as file:
-            arrays = [file[key] for key in ("split", "img_to_first_box") if key in file]
-            shapes = [array.shape for array in arrays if isinstance(array, h5py.Dataset)]
-            return next((shape[0] for shape in shapes if shape), None)
+            keys = [key for key in ("split", "img_to_first_box") if key in set(file)]
+            return next((len(stored_array(file, key)) for key in keys), None)
     except DAMAGE:
         return None
 
 
-def read_texts(data: Any) -> np.ndarray:
-    """The texts of an HDF5 array, in UTF-8 and of fixed or variable length."""
-    return np.asarray(data.asstr()[()], dtype=str)
-
-
 def _required() -> list[str]:
-    return [name for name, array in _FORMATS.items() if array.severity == "error"]
+    return [name for name, array in _FORMATS.items() if array.required]
 
 
 def _key(name: str, box_scale: int) -> str:
@@ -158,12 +153,11 @@ def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings
     """The values (rows, columns), or (rows,) of integers in one column; None where they cannot be used."""
     code, found, values = "", "", np.empty(0)
     try:
-        data = file.get(key)
-        if isinstance(data, h5py.Dataset):
-            check_stored(data)
+        if key in set(file):
+            data = stored_array(file, key)
             is_text = h5py.check_string_dtype(data.dtype) is not None
             if ("U" if is_text else data.dtype.kind) in expected.kinds:
-                values = read_texts(data) if is_text else np.asarray(data[()])
+                values = np.array(read_texts(data), dtype=str) if is_text else np.asarray(data[()])
             else:
                 values = np.empty(0, data.dtype)
         else:
@@ -205,5 +199,5 @@ def _compare_lengths(
             severity, key = _FORMATS[name].severity, _key(name, box_scale)
             found = {key: len(values.pop(name)), _key(names[0], box_scale): num_rows}
             findings.add("array-length", [Example(None, key, found)], severity=severity)
-            agreed &= severity != "error"
+            agreed &= not _FORMATS[name].required
     return num_rows, agreed

@@ -1,11 +1,10 @@
 """Reading a JSON file that may be damaged."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from speaq.data.findings import Example, Findings
-from speaq.files import regular
+from speaq.files import parse_json, regular
 
 
 class RepeatedNames(dict[str, Any]):
@@ -29,8 +28,8 @@ def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
         return content
 
     try:
-        content = json.loads(regular(path).read_text(encoding="utf-8-sig"), object_pairs_hook=make_object)
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(regular(path).read_text(encoding="utf-8-sig"), object_pairs_hook=make_object)
+    except (OSError, ValueError) as error:
         findings.add(code, [Example(None, path.name, str(error))])
         return None
     findings.add("json-name-twice", repeated, file=path.name)

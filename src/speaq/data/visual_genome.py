@@ -101,9 +101,6 @@ class VisualGenome:
         self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
         self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
         self.source, self.loss_weight, self.max_pixels = source, loss_weight, max_pixels
-        # Shared with the processes of a data loader, so that one of them warns for all.
-        self._warned = {kind: torch.zeros(1, dtype=torch.bool).share_memory_() for kind in _WARNINGS}
-
         arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
         listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
         if split == "train":
@@ -127,6 +124,9 @@ class VisualGenome:
                 "settings."
             )
 
+        # Which images these warnings are about; shared with the processes of a data loader, so that one of
+        # them warns for all.
+        self._cases = {kind: torch.zeros(len(rows), dtype=torch.bool).share_memory_() for kind in _WARNINGS}
         names = listed.file_names
         self._file_names = np.array(names, dtype=object)[rows] if any(names) else None
         self._ids, self.sizes = np.array(listed.ids)[rows], listed.sizes[rows].astype(np.int32)
@@ -174,7 +174,7 @@ class VisualGenome:
         with pixel_limit(self.max_pixels):
             image = read_image_file(
                 path,
-                on_truncated=lambda: self._warn("truncated", path),
+                on_truncated=lambda: self._warn("truncated", index, path),
                 **self._orientation(index, path),
             )
         return image, self._annotation(index, path, *image.size)
@@ -202,19 +202,25 @@ class VisualGenome:
     def _orientation(self, index: int, path: Path) -> dict[str, Any]:
         """The arguments of `read_image_file` that choose whether an image is turned."""
         height, width = self.sizes[index].tolist()
-        return {"listed": (width, height), "on_undecided": lambda: self._warn("orientation", path)}
+        return {"listed": (width, height), "on_undecided": lambda: self._warn("orientation", index, path)}
 
-    def _warn(self, kind: str, *values: object) -> None:
+    @property
+    def num_truncated(self) -> int:
+        """How many of the images that were read, by all processes of a data loader, were truncated."""
+        return int(self._cases["truncated"].sum())
+
+    def _warn(self, kind: str, index: int, *values: object) -> None:
         """Log the first case of a kind."""
-        if not self._warned[kind]:
-            self._warned[kind].fill_(True)
+        is_first = not self._cases[kind].any()
+        self._cases[kind][index] = True
+        if is_first:
             _log.warning(_WARNINGS[kind], *values)
 
     def _annotation(self, index: int, path: Path, width: int, height: int) -> Annotation:
         """The annotation in pixels of the file, which is right where the image list says otherwise."""
         listed_height, listed_width = self.sizes[index].tolist()
         if (listed_width, listed_height) != (width, height):
-            self._warn("size", path, width, height, listed_width, listed_height)
+            self._warn("size", index, path, width, height, listed_width, listed_height)
         box_rows = slice(*self.box_offsets[index : index + 2])
         boxes = self.boxes[box_rows].astype(np.float64) / self.box_scale * max(width, height)
         if self.clip_boxes:

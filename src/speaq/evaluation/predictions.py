@@ -17,7 +17,7 @@ from speaq.evaluation.prediction_format import (
     check_predicate_counts,
     columns,
 )
-from speaq.files import check_stored, parse_json
+from speaq.files import check_texts, parse_json, read_texts, stored_array
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -71,10 +71,11 @@ class Predictions:
             raise ValueError(f"format {attributes['format']!r}, version {attributes['version']}")
         self.dataset = str(attributes["dataset"])
         self.mode = str(attributes["mode"]) if "mode" in attributes else None
+        check_texts({"dataset": self.dataset, "mode": self.mode})
         self.vocabulary = Vocabulary(
             tuple(self._texts("object_names")), tuple(self._texts("predicate_names"))
         )
-        counted = "predicate_counts" in self._file
+        counted = "predicate_counts" in set(self._file)
         self.predicate_counts = self._array("predicate_counts")[:] if counted else None
         self.image_ids: list[int | str] = [parse_json(name) for name in self._texts("image_ids")]
         if not all(type(image_id) in (int, str) for image_id in self.image_ids):
@@ -94,14 +95,13 @@ class Predictions:
                 )
 
     def _array(self, name: str) -> h5py.Dataset:
-        array = self._file[name]
-        if not isinstance(array, h5py.Dataset):
-            raise ValueError(f"{name} is not an array")
-        check_stored(array)
-        return array
+        try:
+            return stored_array(self._file, name)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
     def _texts(self, name: str) -> list[str]:
-        return [text.decode() for text in self._array(name)[:]]
+        return read_texts(self._array(name))
 
     def _sums(self, name: str) -> np.ndarray:
         """The first row of every image, and the number of all rows, from the numbers of rows."""

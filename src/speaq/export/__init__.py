@@ -4,6 +4,6 @@
 compare them with the model, ``predictor`` (which needs no torch) predicts with them.
 """
 
-from speaq.export.predictor import OnnxPredictor
+from speaq.export.predictor import OnnxPredictor, OpenVinoPredictor
 
-__all__ = ["OnnxPredictor"]
+__all__ = ["OnnxPredictor", "OpenVinoPredictor"]

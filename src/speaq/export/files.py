@@ -1,11 +1,14 @@
 """Write models as ONNX files or torch.export programs (.pt2)."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch.export import ExportedProgram
 
+from speaq.checkpoints.hub import is_hub_id
+from speaq.checkpoints.saved_models import MODEL_FILES, find_model
 from speaq.errors import SpeaqError
 from speaq.export.network import ExportNetwork, Pixels, silenced, trace
 from speaq.export.parity import Report, Run, compare, require_parity
@@ -14,6 +17,7 @@ from speaq.files import replacing
 from speaq.pretrained import Speaq
 
 Format = Literal["onnx", "torch"]
+EXPORTED_FILE = "exported.onnx"
 _MIN_OPSET = 18  # of torch.onnx.export with dynamo
 
 
@@ -69,6 +73,31 @@ def export_model(
             _quantize(temporary)
             report.quantization.extend(compare(network, load(temporary, network.output_names), pixels))
     return report
+
+
+def exported_file(source: str | Path) -> Path:
+    """The ONNX file of a saved model in its folder, which is written if there is none of this model.
+
+    Its time of modification is that of the model, by which a file of former weights is recognized.
+
+    Args:
+        source: folder of a saved model, or output folder of a training.
+
+    Raises:
+        SpeaqError: there is no saved model, it is on the hub, or it cannot be exported.
+    """
+    if is_hub_id(source):
+        raise SpeaqError(
+            f"{source}: a model on the hub; write an ONNX file first with "
+            f"`speaq export {source} model.onnx`, and give the file"
+        )
+    folder = find_model(Path(source).expanduser())
+    path = folder / EXPORTED_FILE
+    modified = max((folder / name).stat().st_mtime_ns for name in MODEL_FILES)
+    if not path.is_file() or path.stat().st_mtime_ns != modified:
+        export_model(Speaq.from_pretrained(folder), path)
+        os.utime(path, ns=(modified, modified))
+    return path
 
 
 def _check_opset(opset: int | None) -> None:

@@ -1,13 +1,16 @@
-"""Predict scene graphs with an ONNX file and onnxruntime, without torch.
+"""Predict scene graphs with an ONNX file, in onnxruntime or OpenVINO, without torch.
 
 Shape letters: see `speaq.structures`.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,41 +22,31 @@ from speaq.inference.graph_builder import GraphBuilder, Reduced
 from speaq.inference.pipeline import OnUnreadable, Precision, predict_images
 from speaq.scene_graph import SceneGraph
 
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}  # of OpenVINO
 
-class OnnxPredictor:
+
+class FilePredictor(ABC):
     """Predicts scene graphs with an ONNX file that ``speaq export`` wrote.
-
-    It imports NumPy, Pillow and onnxruntime only; JSON files also need pydantic, and ``SceneGraph.draw``
-    needs Matplotlib and SciPy. torch is a dependency of the package, so an installation without it takes two
-    commands::
-
-        pip install --no-deps speaq
-        pip install numpy pillow pydantic onnxruntime matplotlib scipy
 
     Args:
         path: the file.
-        providers: execution providers of onnxruntime by preference, such as "CUDAExecutionProvider".
-        threads: number of threads of onnxruntime; 0 for the number of cores.
+        properties: its metadata.
 
     Attributes:
         description: the metadata of the file: class names, image sizes, NMS threshold.
         postprocess: builds the graphs from the outputs; its attributes may be changed.
 
     Raises:
-        SpeaqError: onnxruntime is not installed, or ``speaq export`` did not write the file.
-
-    Examples:
-        >>> predictor = OnnxPredictor("model.onnx")  # doctest: +SKIP
-        >>> predictor.predict("photo.jpg").triplets[:3]  # doctest: +SKIP
+        SpeaqError: ``speaq export`` did not write the file.
     """
 
-    def __init__(
-        self, path: str | Path, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0
-    ):
-        self.path = Path(path)
-        self.session = open_session(self.path, providers=providers, threads=threads)
+    dtypes: ClassVar[Sequence[Precision]] = ("float32",)
+    """In which the network can be computed."""
+
+    def __init__(self, path: Path, properties: Mapping[str, str]):
+        self.path = path
         try:
-            self.description = Description.from_properties(self.session.get_modelmeta().custom_metadata_map)
+            self.description = Description.from_properties(properties)
         except (KeyError, ValueError) as error:
             raise SpeaqError(f"{path}: not written by this version of speaq export ({error})") from error
         if self.description.num_rel is None:
@@ -64,7 +57,19 @@ class OnnxPredictor:
         self.postprocess = GraphBuilder(
             nms_threshold=self.description.nms_threshold, vocabulary=self.description.vocabulary
         )
-        self._pixels = np.uint8 if "uint8" in self.session.get_inputs()[0].type else np.float32
+
+    @property
+    @abstractmethod
+    def output_names(self) -> list[str]:
+        """Names of the outputs of the network."""
+
+    @abstractmethod
+    def run(self, images: np.ndarray, dtype: Precision = "float32") -> dict[str, np.ndarray]:
+        """The outputs of the network by name, for images (B, 3, H, W) RGB in 0..255, without padding."""
+
+    @abstractmethod
+    def is_on(self, device: Any) -> bool:
+        """Whether the network is computed on this device, such as "cpu"."""
 
     def predict(
         self,
@@ -84,7 +89,7 @@ class OnnxPredictor:
         """Predict the scene graph of an image, or those of several images in their order.
 
         The arguments are those of `speaq.pretrained.Speaq.predict`; the sizes are by default those of the
-        file. ``postprocess``, a device other than that of the providers, and bfloat16 cannot be chosen here.
+        file. ``postprocess`` and another device cannot be chosen here, nor bfloat16 in onnxruntime.
         The graphs of an 8-bit file depend slightly on the batch size.
 
         Raises:
@@ -128,13 +133,13 @@ class OnnxPredictor:
         if batch_size < 1:
             raise SpeaqError(f"batch_size {batch_size}: expected at least 1")
         self._check_options(postprocess, device, dtype)
-        if boxes is not None and "object_probs" not in [item.name for item in self.session.get_outputs()]:
+        if boxes is not None and "object_probs" not in self.output_names:
             raise SpeaqError(
                 f"{self.path}: was exported by an earlier version, without the class probabilities that "
                 "given boxes need; export the model again"
             )
         return predict_images(
-            lambda pixels, *rest: self.postprocess.build(Reduced(**self.run(pixels)), *rest),
+            lambda pixels, *rest: self.postprocess.build(Reduced(**self.run(pixels, dtype)), *rest),
             images,
             given=check_given_boxes(images, boxes, labels, self.description.vocabulary),
             min_size=self.description.min_size if min_size is None else min_size,
@@ -144,42 +149,161 @@ class OnnxPredictor:
         )
 
     def _check_options(self, postprocess: Any, device: Any, dtype: str) -> None:
-        """Refuse what `speaq.pretrained.Speaq.predict` has and an ONNX file cannot do."""
+        """Refuse what `speaq.pretrained.Speaq.predict` has and a file cannot do."""
+        name = type(self).__name__
         if postprocess is not None:
             raise SpeaqError(
                 f"{self.path}: an ONNX file takes no postprocess; change the attributes of "
-                "OnnxPredictor.postprocess instead"
+                f"{name}.postprocess instead"
             )
-        on_cpu = self.session.get_providers() == ["CPUExecutionProvider"]
-        if device is not None and not (on_cpu and str(device) == "cpu"):
+        if device is not None and not self.is_on(device):
+            advice = "; choose it with OnnxPredictor(path, providers=...)" if name == "OnnxPredictor" else ""
+            raise SpeaqError(f"{self.path}: the device of an ONNX file cannot be set to {device}{advice}")
+        if dtype not in self.dtypes:
             raise SpeaqError(
-                f"{self.path}: the device of an ONNX file cannot be set to {device}; choose it with "
-                "OnnxPredictor(path, providers=...)"
+                f"{self.path}: an ONNX file is computed in {' or '.join(self.dtypes)}, found dtype {dtype}"
             )
-        if dtype != "float32":
-            raise SpeaqError(f"{self.path}: an ONNX file is computed in float32, found dtype {dtype}")
 
-    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+
+class OnnxPredictor(FilePredictor):
+    """Predicts scene graphs in onnxruntime with an ONNX file that ``speaq export`` wrote.
+
+    It imports NumPy, Pillow and onnxruntime only; JSON files also need pydantic, and ``SceneGraph.draw``
+    needs Matplotlib and SciPy. torch is a dependency of the package, so an installation without it takes two
+    commands::
+
+        pip install --no-deps speaq
+        pip install numpy pillow pydantic onnxruntime matplotlib scipy
+
+    Args:
+        path: the file.
+        providers: execution providers of onnxruntime by preference, such as "CUDAExecutionProvider".
+        threads: number of threads of onnxruntime; 0 for the number of cores.
+
+    Attributes:
+        description: the metadata of the file: class names, image sizes, NMS threshold.
+        postprocess: builds the graphs from the outputs; its attributes may be changed.
+
+    Raises:
+        SpeaqError: onnxruntime is not installed, or ``speaq export`` did not write the file.
+
+    Examples:
+        >>> predictor = OnnxPredictor("model.onnx")  # doctest: +SKIP
+        >>> predictor.predict("photo.jpg").triplets[:3]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, path: str | Path, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0
+    ):
+        self.session = open_session(Path(path), providers=providers, threads=threads)
+        super().__init__(Path(path), self.session.get_modelmeta().custom_metadata_map)
+        self._pixels = np.uint8 if "uint8" in self.session.get_inputs()[0].type else np.float32
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs of the network."""
+        return [output.name for output in self.session.get_outputs()]
+
+    def run(self, images: np.ndarray, dtype: Precision = "float32") -> dict[str, np.ndarray]:
         """The outputs of the network by name, for images (B, 3, H, W) RGB in 0..255, without padding."""
-        names = [output.name for output in self.session.get_outputs()]
+        names = self.output_names
         pixels = np.ascontiguousarray(images, self._pixels)
         return dict(zip(names, self.session.run(names, {"images": pixels}), strict=True))
 
+    def is_on(self, device: Any) -> bool:
+        """Whether the network is computed on this device: "cpu", where that is the only provider."""
+        return str(device) == "cpu" and self.session.get_providers() == ["CPUExecutionProvider"]
+
+
+class OpenVinoPredictor(FilePredictor):
+    """Predicts scene graphs in OpenVINO, on the CPU, with an ONNX file that ``speaq export`` wrote.
+
+    It needs the packages that `OnnxPredictor` needs, with openvino instead of onnxruntime. The network is
+    compiled when it is first used in float32 and in bfloat16, which takes seconds.
+
+    Args:
+        path: the file.
+        threads: number of threads of OpenVINO; 0 for the number of cores.
+
+    Attributes:
+        description: the metadata of the file: class names, image sizes, NMS threshold.
+        postprocess: builds the graphs from the outputs; its attributes may be changed.
+
+    Raises:
+        SpeaqError: OpenVINO is not installed, or ``speaq export`` did not write the file.
+
+    Examples:
+        >>> predictor = OpenVinoPredictor("model.onnx")  # doctest: +SKIP
+        >>> predictor.predict("photo.jpg", dtype="bfloat16").triplets[:3]  # doctest: +SKIP
+    """
+
+    dtypes = ("float32", "bfloat16")
+
+    def __init__(self, path: str | Path, *, threads: int = 0):
+        core = require("openvino").Core()
+        path = _existing(Path(path))
+        try:
+            self._network = core.read_model(path)
+        except RuntimeError as error:
+            reason = str(error).strip().rpartition("\n")[2]
+            raise SpeaqError(f"{path}: OpenVINO cannot use this file ({reason})") from error
+        known = self._network.has_rt_info(["framework"])
+        metadata = self._network.get_rt_info(["framework"]).astype(dict) if known else {}
+        super().__init__(path, {key: str(value.value) for key, value in metadata.items()})
+        options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+        self._compile = cache(
+            lambda dtype: core.compile_model(
+                self._network, "CPU", options | {"INFERENCE_PRECISION_HINT": _HINTS[dtype]}
+            )
+        )
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs of the network."""
+        return [output.any_name for output in self._network.outputs]
+
+    def run(self, images: np.ndarray, dtype: Precision = "float32") -> dict[str, np.ndarray]:
+        """The outputs of the network by name, for images (B, 3, H, W) RGB in 0..255, without padding."""
+        network = self._compile(dtype)
+        pixels = np.ascontiguousarray(images, network.inputs[0].element_type.to_dtype())
+        return {output.any_name: array for output, array in network({"images": pixels}).items()}
+
+    def is_on(self, device: Any) -> bool:
+        """Whether the network is computed on this device: only "cpu"."""
+        return str(device) == "cpu"
+
 
 def require(name: str) -> Any:
-    """Import a module of the extra "onnx".
+    """Import a module of the extra "onnx" or "openvino".
 
     From 1.29 on, onnxruntime writes an identifier to the home folder and reports its use to Microsoft unless
-    ORT_DISABLE_TELEMETRY is set before it is imported, and so it is set to 1 if it has no value yet.
+    ORT_DISABLE_TELEMETRY is set before it is imported, and so it is set to 1 if it has no value yet. OpenVINO
+    reports its import with openvino_telemetry, and so that is made missing, which it allows.
 
     Raises:
         SpeaqError: it is not installed.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if name == "openvino":
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return import_module(name)
     except ImportError as error:
-        raise SpeaqError(f"{name.partition('.')[0]} is not installed: pip install speaq[onnx]") from error
+        extra = "openvino" if name == "openvino" else "onnx"
+        raise SpeaqError(
+            f'{name.partition(".")[0]} is not installed: pip install "speaq[{extra}]"'
+        ) from error
+
+
+def _existing(path: Path) -> Path:
+    """The path of a file that exists.
+
+    Raises:
+        SpeaqError: it does not.
+    """
+    if not path.is_file():
+        raise SpeaqError(f"{path}: no such ONNX file; write one with speaq export")
+    return path
 
 
 def open_session(
@@ -193,14 +317,12 @@ def open_session(
     runtime = require("onnxruntime")
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
         runtime.disable_telemetry_events()  # Windows does not read the variable
-    if not path.is_file():
-        raise SpeaqError(f"{path}: no such ONNX file; write one with speaq export")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only
     errors = runtime.capi.onnxruntime_pybind11_state
     try:
-        return runtime.InferenceSession(path, options, providers=list(providers))
+        return runtime.InferenceSession(_existing(path), options, providers=list(providers))
     except (
         errors.Fail,
         errors.InvalidProtobuf,

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from speaq.errors import SpeaqError
-from speaq.files import parse_json, regular, replacing
+from speaq.files import check_texts, parse_json, regular, replacing
 from speaq.graph.data import GraphData
 from speaq.graph.schema import FORMAT, VERSION, parse_document
 from speaq.structures import Vocabulary
@@ -64,6 +64,7 @@ class JsonGraph(GraphData):
         content, parts = self.to_dict(), []
         try:
             parse_document(content)
+            check_texts({"vocabulary": content["vocabulary"]})
         except ValueError as error:
             raise SpeaqError(f"{self!r}: cannot be written as JSON: {error}") from error
         for key, value in content.items():
@@ -96,7 +97,7 @@ class JsonGraph(GraphData):
             except (OSError, ValueError) as error:
                 raise SpeaqError(f"{name}: cannot read this scene graph: {error}") from error
         try:
-            document = parse_document(parse_json(text))
+            document = parse_document(parse_json(text, file_names=("image",)))
         except ValueError as error:
             raise SpeaqError(f"{name}: not a scene graph written by to_json: {error}") from error
         entities, relations, names = document.entities, document.relations, document.vocabulary

@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from speaq.errors import SpeaqError
+from speaq.files import regular
 from speaq.graph.schema import FORMAT
 from speaq.scene_graph import SceneGraph
 
@@ -35,7 +36,7 @@ class BoxesFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = regular(path).read_text(encoding="utf-8-sig")
             documents = text.splitlines() if path.suffix.lower() == ".jsonl" else [text]
             contents = [json.loads(document) for document in documents if document.strip()]
         except (OSError, ValueError, RecursionError) as error:

@@ -108,7 +108,7 @@ def _checked(boxes: Any, labels: Any, names: Sequence[str], place: str) -> Given
     """
     try:
         array = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise SpeaqError(f"{place}: boxes: expected an array (N, 4) of numbers ({error})") from error
     array = array.reshape(-1, 4) if array.size == 0 else array
     if array.ndim != 2 or array.shape[1] != 4:

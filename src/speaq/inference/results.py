@@ -1,5 +1,6 @@
 """Write the scene graphs of many images to files, and resume where a run was interrupted."""
 
+import json
 import os
 import re
 from collections import Counter
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from speaq.errors import SpeaqError
-from speaq.files import parse_json, regular
+from speaq.files import regular
 from speaq.images import image_files, is_one_image, is_pattern, split_pattern
 from speaq.scene_graph import SceneGraph
 
@@ -176,7 +177,7 @@ def _lines_in(path: Path) -> set[str]:
                 match = _IMAGE_OF_LINE.match(line[:20_000].decode("utf-8", errors="replace"))
                 if not line.endswith(b"\n") or match is None:
                     break
-                images.add(parse_json(match[1]))
+                images.add(json.loads(match[1]))  # names of files may have any characters
                 size += len(line)
             file.truncate(size)
     except (OSError, ValueError) as error:

@@ -46,11 +46,11 @@ class Attention(nn.Module):
         """
         q, k, v = self.query(query), self.key(key), self.value(value)
         dropout = self.dropout if self.training else 0.0
-        if dropout == 0 and can_use_onednn(q):
+        if dropout == 0 and can_use_onednn(q, q[0].numel() * k.shape[1]):
             return self.output(convolutional_attention(q, k, v, valid, self.num_heads))
         q, k, v = (self._split_heads(x) for x in (q, k, v))
         mask = None if valid is None else valid[:, None, None, :]
-        if dropout and q.device.type == "cpu":
+        if dropout and q.device.type == "cpu" and not torch.compiler.is_compiling():
             attended = DropoutAttention.apply(q, k, v, mask, dropout)
         elif q.device.type == "cpu" and q.dtype == torch.bfloat16:
             # scaled_dot_product_attention multiplies bfloat16 at the speed of float32 on CPUs.

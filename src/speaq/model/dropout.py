@@ -1,7 +1,8 @@
 """Dropout (Srivastava et al., JMLR 2014) that is fast on CPUs.
 
 PyTorch draws one random number for every element. A GPU does so within other work, but a CPU spends a large
-part of a training step on it. Here one number of 64 bits decides about four elements.
+part of a training step on it. Here one number of 64 bits decides about four elements. Compiled models
+(`torch.compile`) use PyTorch's own dropout, which needs no break in the graph.
 """
 
 import torch
@@ -48,7 +49,7 @@ class Dropout(nn.Module):
         """Apply to x (...)."""
         if not self.training or self.probability == 0:
             return x
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
             return F.dropout(x, self.probability)
         keep, factor = keep_mask(x.shape, self.probability)
         return x * keep * factor
@@ -59,7 +60,8 @@ class DropoutReLU(Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to x (...)."""
-        if self.training and self.probability > 0 and x.device.type == "cpu":
+        fused = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        if self.training and self.probability > 0 and fused:
             return _DropoutReLU.apply(x, self.probability)
         return super().forward(torch.relu(x))
 

@@ -11,21 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _ONEDNN = torch.backends.mkldnn.is_available() and platform.machine().lower() in ("x86_64", "amd64")
-_SMALL = 20480  # elements of the input up to which PyTorch does not convolve with oneDNN
+_LARGE = 10_000_000  # products from which oneDNN is faster in spite of its longer preparation
 
 # PyTorch convolves with oneDNN in one thread only if the convolution has a stride or dilation. In a kernel of
 # one pixel, there is nothing to dilate.
 _DILATION = 2
 
 
-def can_use_onednn(x: Tensor) -> bool:
-    """Whether a product with x (...) is computed by oneDNN if it is written as a convolution."""
+def can_use_onednn(x: Tensor, products: int) -> bool:
+    """Whether to write ``products`` multiplications with elements of x (...) as a convolution."""
     return (
         _ONEDNN
         and not torch.compiler.is_compiling()  # nor exporting
         and x.device.type == "cpu"
         and x.dtype == torch.float32
-        and x.numel() > _SMALL
+        and products >= _LARGE
         and not torch.is_autocast_enabled("cpu")
     )
 
@@ -35,7 +35,7 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to an input (..., in_features)."""
-        if not can_use_onednn(input):
+        if not can_use_onednn(input, input.numel() * self.out_features):
             return super().forward(input)
         # (1, in_features, 1, n) with the channels last in memory.
         pixels = input.reshape(1, 1, -1, self.in_features).permute(0, 3, 1, 2)
@@ -48,7 +48,8 @@ class PointwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to an input (B, channels, h, w)."""
-        dilation = _DILATION if can_use_onednn(input) else 1
+        products = input.numel() * self.out_channels
+        dilation = _DILATION if self.stride == (1, 1) and can_use_onednn(input, products) else 1
         return F.conv2d(input, self.weight, self.bias, self.stride, 0, dilation, self.groups)
 
 

@@ -133,7 +133,7 @@ class SpeaqModel(nn.Module):
         Returns:
             Logits and boxes in float32.
         """
-        if sizes is not None and bool((sizes == sizes.new_tensor(images.shape[-2:])).all()):
+        if sizes is not None and not _is_padded(images, sizes):  # type: ignore[call-arg]
             sizes = None
         tokens, position, valid, grid = self._tokens(images, sizes)
         memory = self.encoder(tokens, position, valid)
@@ -204,6 +204,12 @@ class SpeaqModel(nn.Module):
             predicate_logits=heads.predicate_class(relations).float(),
             predicate_boxes=heads.box(relations, relation_centres),
         )
+
+
+@torch.compiler.disable  # it reads values, which a compiled graph cannot contain
+def _is_padded(images: Tensor, sizes: Tensor) -> bool:
+    """Whether any image is smaller than its batch; see `SpeaqModel.forward` for the arguments."""
+    return not bool((sizes == sizes.new_tensor(images.shape[-2:])).all())
 
 
 def _inside(sizes: Tensor, height: int, width: int) -> Tensor:

@@ -1,10 +1,12 @@
 """Measure the parameters, computation, time and memory of a model."""
 
 import copy
+import io
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from speaq.config import load_config
+from speaq.data.transforms import resize_image
+from speaq.export.predictor import FilePredictor
+from speaq.images import ImageSource, iterate_sources, read_image
+from speaq.inference.graph_builder import Reduced
 from speaq.inference.postprocess import PostProcessor
 from speaq.inference.predictor import Precision
 from speaq.model.speaq import parameter_count
@@ -104,6 +110,86 @@ def measure(
         postprocess_ms=postprocess_ms,
         predict_ms=predict_ms,
     )
+
+
+def measure_stages(
+    network: Speaq | FilePredictor,
+    images: ImageSource | Iterable[ImageSource],
+    *,
+    dtype: Precision = "float32",
+    top: int = 10,
+    score: float = 0.05,
+) -> tuple[int, dict[str, float]]:
+    """Measure each step of the prediction of images, one by one, after the first one to warm up.
+
+    Args:
+        network: a model on its current device, or an ONNX file.
+        images: as of :meth:`speaq.pretrained.Speaq.predict`.
+        dtype: see there.
+        top: maximum number of relations that are drawn.
+        score: their minimum score.
+
+    Returns:
+        The number of images, and the mean time of each step in ms per image, in their order: read, resize,
+        backbone (with normalization and projection), encoder, decoder and heads of a model or network of an
+        ONNX file, post-processing, and draw (as PNG).
+
+    Raises:
+        SpeaqError: an image cannot be read.
+    """
+    device = network.device if isinstance(network, Speaq) else torch.device("cpu")
+    config = network.config if isinstance(network, Speaq) else network.description
+    postprocess = PostProcessor(nms_threshold=config.nms_threshold, vocabulary=config.vocabulary)
+    times: dict[str, float] = {}
+    last = 0.0
+
+    def lap(name: str) -> None:
+        """Add the time since the last lap to this step."""
+        nonlocal last
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        now = time.perf_counter()
+        times[name] = times.get(name, 0) + now - last
+        last = now
+
+    def predict(source: ImageSource) -> None:
+        nonlocal last
+        last = time.perf_counter()
+        image = read_image(source)
+        lap("read")
+        pixels = np.array(resize_image(image, config.min_size, config.max_size)).transpose(2, 0, 1)[None]
+        lap("resize")
+        size = (image.height, image.width)
+        if isinstance(network, Speaq):
+            with torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+                output = network(torch.from_numpy(pixels).to(device), all_layers=False)
+            lap("heads")
+            (graph,) = postprocess(output, [size])
+        else:
+            reduced = Reduced(**network.run(pixels, dtype))
+            lap("network")
+            (graph,) = network.postprocess.build(reduced, [size])
+        lap("post-processing")
+        graph.draw(image=image, top=top, score=score).save(io.BytesIO(), "PNG")
+        lap("draw")
+
+    with torch.inference_mode(), ExitStack() as hooks:
+        if isinstance(network, Speaq):
+            network.eval()
+            for hook in (
+                network.encoder.register_forward_pre_hook(lambda *_: lap("backbone")),
+                network.decoder.register_forward_pre_hook(lambda *_: lap("encoder")),
+                network.decoder.register_forward_hook(lambda *_: lap("decoder")),
+            ):
+                hooks.callback(hook.remove)
+        number = 0
+        for source in iterate_sources(images):
+            if number == 0:
+                predict(source)
+                times.clear()
+            predict(source)
+            number += 1
+    return number, {name: 1000 * value / number for name, value in times.items()}
 
 
 def _gflops(model: Speaq, images: torch.Tensor, sizes: torch.Tensor) -> float:

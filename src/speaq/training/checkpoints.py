@@ -1,8 +1,9 @@
 """Checkpoints of a training, which are also saved models.
 
 ``OUTPUT_DIR/checkpoints/iter_0001000/`` contains ``config.json`` and ``model.safetensors``, like every saved
-model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to resume exactly. ``sha256.json``
-has the hashes of these files, by which `find_checkpoint` recognizes damaged ones.
+model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to resume exactly. With SOLVER.EMA
+the saved model is the averaged one, and ``trainer.pt`` also contains the trained weights. ``sha256.json`` has
+the hashes of these files, by which `find_checkpoint` recognizes damaged ones.
 ``OUTPUT_DIR/best/`` is the model with the best mR@100. Lightning's ModelCheckpoint would not save the last
 step, and would add the state of the optimizer to the best model.
 """
@@ -34,10 +35,13 @@ from speaq.checkpoints.saved_models import (
 from speaq.errors import SpeaqError
 from speaq.files import CONFIGURATION_BYTES, parse_json, read_tensors, regular, replacing, replacing_folder
 from speaq.model.config import ModelConfig
+from speaq.training.averaging import AVERAGED_STATE
 
 logger = logging.getLogger(__name__)
 
 TRAINER_FILE = "trainer.pt"
+TRAINED_STATE = "current_model_state"
+"""The trained weights in ``trainer.pt``, where ``model.safetensors`` has averaged ones."""
 HASHES_FILE = "sha256.json"
 BEST_METRIC = "mR@100"
 BEST_FILE = "metric.json"
@@ -57,7 +61,11 @@ class FolderCheckpoint(CheckpointIO):
             SpeaqError: it cannot be written, for instance because the disk is full.
         """
         rest = dict(checkpoint)
-        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in rest.pop("state_dict").items()}
+        trained = rest.pop("state_dict")
+        averaged = rest.pop(AVERAGED_STATE, None)
+        if averaged is not None:
+            rest[TRAINED_STATE] = trained
+        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in (averaged or trained).items()}
         config = rest.pop("model_config")
         try:
             with replacing_folder(Path(path)) as partial:
@@ -80,7 +88,11 @@ class FolderCheckpoint(CheckpointIO):
         folder = Path(path)
         state = read_state(folder)
         weights = read_safetensors(folder / WEIGHTS_FILE, _advice(folder))
-        return state | {"state_dict": {_PREFIX + name: tensor for name, tensor in weights.items()}}
+        state["state_dict"] = {_PREFIX + name: tensor for name, tensor in weights.items()}
+        if TRAINED_STATE in state:
+            state[AVERAGED_STATE] = state["state_dict"]
+            state["state_dict"] = state.pop(TRAINED_STATE)
+        return state
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete the folder ``path``, which no reader finds half deleted."""
@@ -207,12 +219,15 @@ class Checkpoints(L.Callback):
         output_dir: folder to save to.
         period: steps between checkpoints.
         keep: number of newest checkpoints that are kept.
+        with_evaluation: a step that is saved and evaluated is saved again after its evaluation, so that
+            callbacks resume with its results.
     """
 
-    def __init__(self, *, output_dir: Path, period: int, keep: int):
+    def __init__(self, *, output_dir: Path, period: int, keep: int, with_evaluation: bool = False):
         self.output_dir = output_dir
         self.period = period
         self.keep = keep
+        self.with_evaluation = with_evaluation
         self.best: float | None = None
         self._saved_at = -1
 
@@ -237,12 +252,18 @@ class Checkpoints(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Save the model if it is the best so far."""
+        self._save_best(trainer, pl_module)
+        if self.with_evaluation and self._saved_at == trainer.global_step:
+            self._saved_at = -1
+            self.save(trainer)
+
+    def _save_best(self, trainer: L.Trainer, pl_module: Any) -> None:
         value = pl_module.results[0].get(BEST_METRIC, math.nan)
         if math.isnan(value) or (self.best is not None and value <= self.best):
             return
         self.best = value
         if trainer.is_global_zero:
-            pl_module.model.save_pretrained(self.output_dir / "best")
+            pl_module.evaluated_model.save_pretrained(self.output_dir / "best")
             with replacing(self.output_dir / "best" / BEST_FILE) as temporary:
                 temporary.write_text(json.dumps({BEST_METRIC: value}) + "\n")
         name, iteration = pl_module.evaluation.names[0], trainer.global_step - 1

@@ -31,10 +31,12 @@ class EvaluationLog(L.Callback):
 
     Args:
         output_dir: folder of the files.
+        suffix: of the name of ``results.json``.
     """
 
-    def __init__(self, *, output_dir: Path):
+    def __init__(self, *, output_dir: Path, suffix: str = ""):
         self.output_dir = output_dir
+        self.results_file = output_dir / f"results{suffix}.json"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Evaluate the checkpoint of a resumed training, if there are no results of it yet."""
@@ -51,7 +53,7 @@ class EvaluationLog(L.Callback):
     def _evaluated_iteration(self) -> int | None:
         """The iteration of ``results.json``."""
         try:
-            return json.loads((self.output_dir / "results.json").read_text())["iteration"]
+            return json.loads(self.results_file.read_text())["iteration"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -71,7 +73,7 @@ class EvaluationLog(L.Callback):
         content: dict[str, Any] = {"iteration": iteration}
         for name, results in zip(names, module.results, strict=True):
             content[name] = results_dict(results, model.vocabulary)
-        with replacing(self.output_dir / "results.json") as temporary:
+        with replacing(self.results_file) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
         for name, results in zip(names, module.results, strict=True):
             if in_training:
@@ -80,7 +82,7 @@ class EvaluationLog(L.Callback):
                 metrics = {f"{prefix}SG/{key}": value for key, value in results.items() if "@" in key}
                 metrics |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
                 write_metrics(self.output_dir, metrics | {"iteration": iteration}, trainer.loggers)
-            if not in_training or trainer.global_step == trainer.max_steps:
+            if not in_training or trainer.should_stop or trainer.global_step == trainer.max_steps:
                 print_results(name, results, model.vocabulary, model.config.predicate_counts)
 
 

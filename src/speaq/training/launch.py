@@ -23,6 +23,7 @@ from speaq.data.build import (
 )
 from speaq.data.mixing import Mixture
 from speaq.data.sources import DataSource, load_training_sources
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.build import EvaluationSets, build_metrics, load_evaluation_sets
 from speaq.inference.build import build_postprocessor
@@ -33,6 +34,7 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
+from speaq.training.averaging import WeightAveraging
 from speaq.training.checkpoints import (
     Checkpoints,
     find_checkpoint,
@@ -42,6 +44,7 @@ from speaq.training.checkpoints import (
 )
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
+from speaq.training.early_stopping import EarlyStopping
 from speaq.training.evaluation_log import EvaluationLog
 from speaq.training.failures import explained
 from speaq.training.logs import TrainingLog, build_loggers, start_loggers
@@ -75,8 +78,18 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
     resume_from, damage = find_checkpoint(output_dir) if resume else (newest_checkpoint(output_dir), "")
     _check_output(output_dir, resume_from, resume=resume)
     config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
-    checkpoints = Checkpoints(output_dir=output_dir, period=solver.checkpoint_period, keep=solver.max_to_keep)
-    callbacks = [
+    stopping = config.test.early_stopping
+    checkpoints = Checkpoints(
+        output_dir=output_dir,
+        period=solver.checkpoint_period,
+        keep=solver.max_to_keep,
+        with_evaluation=stopping.patience > 0,
+    )
+    averaging = WeightAveraging(solver.ema) if solver.ema.enabled else None
+    callbacks: list[L.Callback] = [averaging] if averaging else []
+    if stopping.patience:
+        callbacks.append(EarlyStopping(stopping))
+    callbacks += [
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
         checkpoints,
         EvaluationLog(output_dir=output_dir),  # after the best model is saved
@@ -90,13 +103,15 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
             remove_unfinished(output_dir)
         if damage:
             logger.warning("%s", damage)
-        module = _train(config, trainer, resume_from)
+        module = _train(config, trainer, resume_from, averaging)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
         return module.results
 
 
-def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneGraphModule:
+def _train(
+    config: Config, trainer: L.Trainer, resume_from: Path | None, averaging: WeightAveraging | None
+) -> SceneGraphModule:
     """Train with a Trainer, evaluate at the end, and return the trained module."""
     if trainer.is_global_zero:
         config.save(Path(config.output_dir) / "config.yaml")
@@ -120,12 +135,22 @@ def _train(config: Config, trainer: L.Trainer, resume_from: Path | None) -> Scen
     criterion = build_criterion(config, model.config, statistics.predicate_counts, source_names=names)
     _log_start(sources, mixture, model)
     training = build_training_set(sources, mixture, input_settings=config.input, seed=config.seed)
-    module = _build_module(config, model, criterion, evaluation, statistics)
+    module = _build_module(config, model, criterion, evaluation, statistics, averaging)
     data = SceneGraphData(config=config, training=training, evaluation=evaluation.datasets)
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation.datasets and module.evaluated_at != trainer.global_step:
         trainer.validate(module, data, verbose=False)
+    read = [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]
+    _log_truncated(read, trainer)
     return module
+
+
+def _log_truncated(datasets: Sequence[VisualGenome], trainer: L.Trainer) -> None:
+    """Log how many truncated images this process and its data loaders have read."""
+    count = sum(dataset.num_truncated for dataset in datasets)
+    if count:
+        where = " by this process" if trainer.world_size > 1 else ""
+        logger.warning("%d truncated images were read%s", count, where)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,12 +161,14 @@ class EvaluationRun:
         module: the Lightning module, with metrics and results.
         source: the folder or file of the model.
         prediction_files: the saved predictions, one file per data set; empty if they were not saved.
+        suffix: of the names of the files of the evaluation.
         is_main: whether this process writes files.
     """
 
     module: SceneGraphModule
     source: Path
     prediction_files: list[Path]
+    suffix: str
     is_main: bool
 
 
@@ -149,6 +176,8 @@ def evaluate(
     config: Config, *, cluster: Cluster | None = None, resume: bool = False, save_predictions: bool = False
 ) -> EvaluationRun:
     """Evaluate a model on DATASETS.TEST, and write the results to OUTPUT_DIR.
+
+    With a TEST.MODE other than sgdet, it is in the names of the files: ``results_predcls.json``.
 
     Args:
         config: the configuration.
@@ -164,12 +193,13 @@ def evaluate(
         SpeaqError: there is no model, or the configuration or the data cannot be used.
     """
     output_dir = Path(config.output_dir)
+    suffix = "" if config.test.mode == "sgdet" else f"_{config.test.mode}"
     callbacks: list[L.Callback] = [
-        EvaluationLog(output_dir=output_dir),
+        EvaluationLog(output_dir=output_dir, suffix=suffix),
         TrainingProgress(max_iter=0),
         StopSignals(None),
     ]
-    files = PredictionFiles(folder=output_dir / "predictions")
+    files = PredictionFiles(folder=output_dir / "predictions", suffix=suffix)
     trainer = build_trainer(config, cluster or Cluster(), callbacks + [files] * save_predictions)
     with explained(trainer):
         start_log(config, trainer)
@@ -184,7 +214,10 @@ def evaluate(
         module = _build_module(config, model, None, evaluation, load_statistics(config))
         data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
         trainer.validate(module, data, verbose=False)
-    return EvaluationRun(module, source, files.written if save_predictions else [], trainer.is_global_zero)
+        _log_truncated([each.dataset for each in evaluation.datasets], trainer)
+    return EvaluationRun(
+        module, source, files.written if save_predictions else [], suffix, trainer.is_global_zero
+    )
 
 
 def _check_output(output_dir: Path, resume_from: Path | None, *, resume: bool) -> None:
@@ -224,6 +257,7 @@ def _build_module(
     criterion: Criterion | None,
     evaluation: EvaluationSets,
     statistics: TrainingStatistics | None,
+    averaging: WeightAveraging | None = None,
 ) -> SceneGraphModule:
     return SceneGraphModule(
         model=model,
@@ -235,6 +269,7 @@ def _build_module(
             build_metrics(config, model.vocabulary, model.config.predicate_counts or None, statistics)
             for _ in evaluation.names
         ],
+        averaging=averaging,
     )
 
 

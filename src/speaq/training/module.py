@@ -2,6 +2,9 @@
 
 import logging
 import math
+import os
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -22,6 +25,7 @@ from speaq.losses.criterion import Criterion, Losses
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Batch, RawOutput, Target
+from speaq.training.averaging import WeightAveraging
 from speaq.training.optimizer import apply_settings, build_optimizer, build_scheduler, clip_gradients
 
 logger = logging.getLogger("speaq.training")
@@ -37,11 +41,13 @@ class SceneGraphModule(L.LightningModule):
         postprocess: computes scene graphs from the output of the model.
         evaluation: the data sets to evaluate on, and the results to compute.
         metrics: the metrics of each result of ``evaluation``.
+        averaging: the average of the weights; None to evaluate ``model`` itself.
 
     Attributes:
         step_completed: whether the last batch completed a step of the optimizer.
         step_terms: loss terms of the last step, scalars.
         skipped_steps: number of steps skipped because of non-finite numbers.
+        skipped_in_a_row: number of them since the last step that was not skipped.
         source_images: (S,) int64, number of training images seen, by source of data.
         evaluation: the data sets to evaluate on, and the results to compute.
         results: results of the last evaluation, in the order of ``evaluation.names``.
@@ -59,17 +65,20 @@ class SceneGraphModule(L.LightningModule):
         postprocess: PostProcessor,
         evaluation: EvaluationSets,
         metrics: Sequence[Sequence[Metric]],
+        averaging: WeightAveraging | None = None,
     ):
         super().__init__()
         self.model = model
         self.criterion = criterion
         self.config = config
+        self.averaging = averaging
         self.postprocess = postprocess
         self.metrics = nn.ModuleList(nn.ModuleList(group) for group in metrics)
         self.evaluation = evaluation
         self.step_completed = False
         self.step_terms: dict[str, Tensor] = {}
         self.skipped_steps = 0
+        self.skipped_in_a_row = 0
         self._source_names = criterion.source_names if criterion is not None else ()
         self._saved_samples: dict[str, int] = {}
         no_images = torch.zeros(len(self._source_names), dtype=torch.int64)
@@ -77,10 +86,32 @@ class SceneGraphModule(L.LightningModule):
         self.results: list[dict[str, Any]] = []
         self.evaluated_at = -1
         self._nonfinite_images = 0
-        self._skipped_in_a_row = 0
         self._pending: list[tuple[Losses, Batch]] = []
         self._running_statistics: list[Tensor] = []
         self._saved_statistics: list[Tensor] = []
+
+    @property
+    def evaluated_model(self) -> Speaq:
+        """The model to evaluate and to save as the best one: the averaged one if there is an average."""
+        return self.model if self.averaging is None else self.averaging.model
+
+    def setup(self, stage: str) -> None:
+        """Compile the models with MODEL.COMPILE; the names of their weights do not change.
+
+        Raises:
+            SpeaqError: there is no C++ compiler.
+        """
+        if not self.config.model.compile or (stage != "fit" and self.criterion is not None):
+            return
+        compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+        if shutil.which(compiler) is None:
+            raise SpeaqError(
+                f"MODEL.COMPILE True needs a C++ compiler, and there is no {compiler}: install it, name "
+                "another one in the environment variable CXX, or set MODEL.COMPILE False"
+            )
+        self.model.compile(dynamic=True)
+        if self.averaging is not None and stage == "fit":
+            self.averaging.model.compile(dynamic=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimizer and schedule."""
@@ -163,7 +194,7 @@ class SceneGraphModule(L.LightningModule):
         # With fp16 gradients overflow regularly: the gradient scaler skips the step and reduces its scale.
         is_scaled = self.trainer.precision == "16-mixed"
         if loss_finite and (is_scaled or bool(torch.isfinite(norm))):
-            self._skipped_in_a_row = 0
+            self.skipped_in_a_row = 0
             return
         self._skip_step(pending, loss_finite)
 
@@ -180,8 +211,8 @@ class SceneGraphModule(L.LightningModule):
         for statistic, saved in zip(self._running_statistics, self._saved_statistics, strict=True):
             statistic.copy_(saved)
         self.skipped_steps += 1
-        self._skipped_in_a_row += 1
-        step, in_a_row = self.global_step, self._skipped_in_a_row
+        self.skipped_in_a_row += 1
+        step, in_a_row = self.global_step, self.skipped_in_a_row
         if loss_finite:
             logger.error("iteration %d: the gradient is not finite, but the loss is", step)
         total = self.skipped_steps
@@ -209,7 +240,7 @@ class SceneGraphModule(L.LightningModule):
         for batch in batches:
             sizes = [(annotation.height, annotation.width) for annotation in batch.annotations]
             with torch.autocast(self.device.type, enabled=False):
-                output = self.model(batch.images, batch.sizes).last_layer()
+                output = self.evaluated_model(batch.images, batch.sizes).last_layer()
                 given = self._given_boxes(batch.annotations)
                 graphs = self.postprocess(self._checked(output, batch), sizes, given)
             for result in self.evaluation.results_of_dataset[dataloader_idx]:

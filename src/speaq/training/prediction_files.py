@@ -12,19 +12,20 @@ from speaq.training.module import SceneGraphModule
 
 
 class PredictionFiles(L.Callback):
-    """Writes the predictions on every data set to a file, ``folder/<data set>.h5``.
+    """Writes the predictions on every data set to a file, ``folder/<data set><suffix>.h5``.
 
     The best relations of an image are kept, as many as the metrics use, times the predicates per query.
 
     Args:
         folder: folder of the files.
+        suffix: of their names.
 
     Attributes:
         written: the files of the last evaluation.
     """
 
-    def __init__(self, *, folder: Path):
-        self.folder = folder
+    def __init__(self, *, folder: Path, suffix: str = ""):
+        self.folder, self.suffix = folder, suffix
         self.written: list[Path] = []
         self._open = ExitStack()
         self._writers: list[PredictionWriter] = []
@@ -33,7 +34,7 @@ class PredictionFiles(L.Callback):
         """Open the files of this rank."""
         module: SceneGraphModule = pl_module
         names = module.evaluation.dataset_names
-        self.written = [self.folder / f"{name}.h5" for name in names]
+        self.written = [self.folder / f"{name}{self.suffix}.h5" for name in names]
         self._writers = [
             self._open.enter_context(
                 PredictionWriter(

@@ -147,6 +147,31 @@ def test_other_columns(tmp_path):
     assert (data.confidences.tolist(), data.sources.tolist()) == ([0.5], ["vlm"])
 
 
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("/etc/passwd", r'row 0: image: expected bytes or the name of a file beside .*found "/etc/passwd"'),
+        ({"bytes": None, "path": "../a.jpg"}, "row 0: image: expected bytes or the name of a file beside"),
+        (3, "row 0: image: expected bytes or the name of a file beside"),
+        ("EPS", "EPS files are not read"),
+    ],
+)
+def test_images_elsewhere_and_programs_are_refused(tmp_path, image, message):
+    if image == "EPS":
+        image = picture("EPS", "red")
+    Image.new("RGB", (100, 50)).save(tmp_path / "a.jpg")
+    file = save(tmp_path / "set" / "train.parquet", [row(1, image=image)], LIST)
+    with pytest.raises(SpeaqError, match=message):
+        convert_dataset(file.parent, tmp_path / "out")
+
+
+@pytest.mark.parametrize("names", [[["a"], ["b"]], [1, 2], "ab", {"x": "a"}, ["\ud800", "b"]])
+def test_names_of_classes_that_are_not_texts_are_ignored(tmp_path, names):
+    file = save(tmp_path / "set" / "train.parquet", [row(1)], {"objects": {"category_id": {"names": names}}})
+    with pytest.raises(SpeaqError, match="objects: expected names of classes, found numbers"):
+        convert_dataset(file.parent, tmp_path / "out")
+
+
 def test_round_trip_keeps_images_confidences_and_sources(tmp_path):
     pytest.importorskip("pyarrow")
     convert_dataset(TINY, tmp_path / "lines", target_format="jsonl")

@@ -101,6 +101,21 @@ def test_confidences_and_sources_stay_with_their_relations(damaged, tmp_path):
     assert 0 < (~kept).sum() < 20
 
 
+def test_invalid_confidences_are_errors_and_left_out(damaged, tmp_path):
+    count = len(damaged.arrays["relationships"])
+    damaged.arrays["relation_confidences"] = np.linspace(0, 1, count + 3)[:count] * 2
+    too_large = int((damaged.arrays["relation_confidences"] > 1).sum())
+    check, copy = repaired(damaged, tmp_path)
+    assert error_counts(check) == {"relation-confidence": too_large}
+    assert error_counts(check_dataset(copy, limit=3)) == {}
+    damaged.arrays["relation_confidences"] = np.ones(count - 1)
+    damaged.arrays["relation_sources"] = [1] * count
+    check, copy = repaired(damaged, tmp_path / "second")
+    assert error_counts(check) == {"array-length": 1, "array-type": 1}
+    with h5py.File(copy.annotations) as file:
+        assert not {"relation_confidences", "relation_sources"} & set(file)
+
+
 def test_boxes_are_clipped_to_whole_units(damaged, tmp_path):
     DAMAGES["outside_image"](damaged)
     check, copy = repaired(damaged, tmp_path)

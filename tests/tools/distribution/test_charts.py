@@ -2,6 +2,7 @@
 
 import io
 import logging
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -194,6 +195,15 @@ def test_figures_show_special_characters_of_names():
     assert not any(label.get_parse_math() for label in labels)
     assert len(labels[1].get_text()) == 32
     assert "<b>[x]$" in axes._left_title.get_text()
+
+
+def test_svg_charts_are_valid_xml_whatever_the_names(tmp_path):
+    name = "a\x00\x1b[31m\ufffe<&>-->"
+    save_charts(comparison_of(**{"<&>\x1b": {name: 90, "b": 3}}), tmp_path, ending="svg")
+    files = sorted(tmp_path.glob("*.svg"))
+    assert len(files) == 4
+    for file in files:
+        ElementTree.parse(file)
 
 
 def test_tables_show_special_characters_of_names():

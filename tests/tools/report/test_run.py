@@ -87,19 +87,19 @@ def test_rescore_gives_the_metrics_of_the_evaluation(trained, capsys):
 
 
 def test_models_are_given_the_true_boxes(trained, tmp_path, capsys):
-    recalls = []
+    recalls, before = [], (trained / "results.json").read_text()
     for mode in ("sgcls", "predcls"):
-        folder = tmp_path / mode
-        words = ["evaluate", str(trained), "--num-gpus", "0", "OUTPUT_DIR", str(folder), "TEST.MODE", mode]
+        words = ["evaluate", str(trained), "--num-gpus", "0", "TEST.MODE", mode]
         run(app, [*words, "--report"] if mode == "predcls" else words)
-        results = json.loads((folder / "results.json").read_text())["VG_val"]
+        results = json.loads((trained / f"results_{mode}.json").read_text())["VG_val"]
         recalls.append(results["scene_graph"]["ng-R@100"])
         assert (results["mode"], results["images"]) == (mode, 10)
     assert "Scene graphs (predcls, %)" in capsys.readouterr().out
     assert recalls[0] < recalls[1]
     assert results["boxes"]["AP"] == pytest.approx(1)
-    assert "predcls" in (folder / "report.html").read_text()
-    files = [folder / "predictions" / "VG_val.h5", trained / "predictions" / "VG_val.h5"]
+    assert "predcls" in (trained / "report_predcls.html").read_text()
+    assert (trained / "results.json").read_text() == before
+    files = [trained / "predictions" / f"VG_val{suffix}.h5" for suffix in ("_predcls", "")]
     dataset = load_evaluation_sets(load_config(trained / "config.yaml"), None).datasets[0].dataset
     with Predictions(files[0]) as predictions:
         assert predictions.mode == "predcls"
@@ -114,7 +114,7 @@ def test_models_are_given_the_true_boxes(trained, tmp_path, capsys):
     assert again["scene_graph"]["R@100"] == pytest.approx(results["scene_graph"]["R@100"], abs=1e-9)
     run(app, ["evaluate", *options, "--predictions", *map(str, files)])
     content = json.loads((tmp_path / "results.json").read_text())
-    assert [content[str(file)]["mode"] for file in files] == ["predcls", "sgdet"]
+    assert [content[file.name]["mode"] for file in files] == ["predcls", "sgdet"]
     assert "VG_val, predcls, sgdet, 10 images" in capsys.readouterr().out
 
 

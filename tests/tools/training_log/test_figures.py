@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,13 @@ from speaq.tools.training_log.figures import (
     draw_loss_terms,
     draw_metrics,
     draw_overview,
+    draw_predicate_recalls,
     draw_sources,
 )
-from speaq.tools.training_log.history import Metric, TrainingHistory
-from speaq.tools.training_log.loss_terms import LOSSES, PARTS, term_name
+from speaq.tools.training_log.history import Collector, Event, Name, TrainingHistory
+from speaq.tools.training_log.names import ENTITY_TERMS, RELATION_TERMS, Metric
 from speaq.tools.training_log.panel_figure import running_median
 from speaq.tools.training_log.plots import plot_training_logs, write_table
-from speaq.tools.training_log.predicate_recalls import draw_predicate_recalls
 from speaq.tools.training_log.reading import read_history
 from speaq.tools.training_log.summary import metrics_tables, remarks, training_table
 
@@ -34,10 +35,18 @@ RECALLS = {39: 0.25, 79: 0.5, 119: 0.375}
 def make_history(
     name: str = "run", points: int = 12, scale: float = 1.0, sources: bool = True
 ) -> TrainingHistory:
-    history = TrainingHistory(name)
+    return Collector().history(name, events(points, scale, sources))
+
+
+def events(points: int, scale: float, sources: bool) -> Iterator[Event]:
     for number in range(points):
-        values = {"total_loss": scale * (100.0 - number), "lr": 1e-4, "time": 0.5, "data_time": 0.1}
-        terms = [term_name(part, kind) for part in PARTS for kind in LOSSES]
+        values: dict[Name, float] = {
+            "total_loss": scale * (100.0 - number),
+            "lr": 1e-4,
+            "time": 0.5,
+            "data_time": 0.1,
+        }
+        terms = (*ENTITY_TERMS, *RELATION_TERMS)
         values |= {term: scale * (10.0 * index - number) for index, term in enumerate(terms, start=2)}
         values |= {f"loss_relation_{layer}": 50.0 + layer - number for layer in range(2)}
         values |= {f"k_log_layer{layer}": layer + 0.5 for layer in (1, 2, 3)}
@@ -45,22 +54,21 @@ def make_history(
             values |= {f"loss_relation_{source}": 7.0 - number for source in ("synthetic", "real")}
             values |= {"samples_real": 7.0 * (number + 1), "samples_synthetic": 3.0 * (number + 1)}
         iteration = 10 * number + 9
-        history.add(iteration, values | {"skipped_steps": 2.0})
+        yield iteration, values | {"skipped_steps": 2.0}
         if iteration in RECALLS:
             recall = RECALLS[iteration]
-            metrics = {"R@20": recall, "R@100": 1.5 * recall, "mR@100": recall / 2, "AP50": 0.125}
-            history.add(iteration, evaluated("VG_val", metrics))
+            yield iteration, evaluated("VG_val", {"R@20": recall, "R@100": 1.5 * recall})
+            yield iteration, evaluated("VG_val", {"mR@100": recall / 2, "AP50": 0.125})
             predicates = {"on": recall, "_near_": 1 - recall, "$x": 0.0, "absent": float("nan")}
-            history.add(iteration, predicate_recalls("VG_val", predicates))
-    return history
+            yield iteration, predicate_recalls("VG_val", predicates)
 
 
-def evaluated(dataset: str, metrics: dict[str, float]) -> dict[str, float]:
-    return {Metric(dataset, metric).column: value for metric, value in metrics.items()}
+def evaluated(dataset: str, metrics: dict[str, float]) -> dict[Name, float]:
+    return {Metric(dataset, metric): value for metric, value in metrics.items()}
 
 
-def predicate_recalls(dataset: str, recalls: dict[str, float]) -> dict[str, float]:
-    return {Metric(dataset, "recall@100", name).column: value for name, value in recalls.items()}
+def predicate_recalls(dataset: str, recalls: dict[str, float]) -> dict[Name, float]:
+    return {Metric(dataset, "recall@100", name): value for name, value in recalls.items()}
 
 
 def lines(figure: Figure | None, title: str) -> list[tuple[list[float], list[float]]]:
@@ -148,15 +156,13 @@ def test_curves_of_several_runs_are_overlaid():
 
 
 def test_titles_stay_within_their_panels():
-    runs = [make_history("a"), make_history("b")]
-    for run in runs:
-        for iteration, recall in RECALLS.items():
-            row = run.rows[iteration]
-            run.rows[iteration] = {
-                name: value for name, value in row.items() if not name.startswith("VG_val/")
-            }
-            for dataset in ("MULTI_val_synthetic", "W" * 60, ""):
-                run.rows[iteration] |= evaluated(dataset, {"R@20": recall, "F@20": 0.5})
+    datasets = ("MULTI_val_synthetic", "W" * 60, "")
+    found = [
+        (iteration, evaluated(dataset, {"R@20": recall, "F@20": 0.5}))
+        for iteration, recall in RECALLS.items()
+        for dataset in datasets
+    ]
+    runs = [Collector().history(name, found) for name in ("a", "b")]
     figure = draw_metrics(runs)
     assert figure is not None
     figure.draw_without_rendering()
@@ -221,8 +227,7 @@ def test_running_median_keeps_steps_and_removes_spikes():
 
 def test_spikes_and_numbers_that_are_not_finite_are_marked():
     history = make_history(points=100)
-    history.rows[509]["total_loss"] = 1e6
-    history.rows[609]["total_loss"] = float("nan")
+    history.columns["total_loss"][[509, 609]] = 1e6, float("nan")
     figure = draw_overview([history], smooth=1)
     assert figure is not None
     axes = figure.axes[0]
@@ -242,10 +247,10 @@ def test_draw_predicate_recalls_shows_the_logged_recalls():
         over_time.images[0].get_array(), [[75, 50, 62.5], [25, 50, 37.5], [0, 0, 0]]
     )
     assert "1 of 4 predicates are absent from these images" in texts(figure)
-    other = make_history("other")
-    row = other.rows[119]
-    other.rows[119] = {name: value for name, value in row.items() if "/recall@100/" not in name}
-    other.add(119, predicate_recalls("VG_val", {"on": 0.75, "by": 0.5}))
+    recalls = [(99, predicate_recalls("VG_val", {"_near_": 0.5}))]
+    other = Collector().history(
+        "other", [*recalls, (119, predicate_recalls("VG_val", {"on": 0.75, "by": 0.5}))]
+    )
     figure = draw_predicate_recalls([history, other, TrainingHistory("without")])
     assert figure is not None
     (dots,) = figure.axes
@@ -255,9 +260,8 @@ def test_draw_predicate_recalls_shows_the_logged_recalls():
 
 
 def test_draw_predicate_recalls_has_a_line_for_each_of_50_predicates():
-    history = TrainingHistory("run")
     names = {f"predicate {number}": number / 50 for number in range(50)}
-    history.add(9, predicate_recalls("VG_test", names))
+    history = Collector().history("run", [(9, predicate_recalls("VG_test", names))])
     figure = draw_predicate_recalls([history])
     assert figure is not None
     (axes,) = figure.axes
@@ -267,7 +271,7 @@ def test_draw_predicate_recalls_has_a_line_for_each_of_50_predicates():
 
 def test_write_table_has_a_row_per_record(tmp_path):
     history = make_history()
-    history.rows[19]["total_loss"] = float("nan")
+    history.columns["total_loss"][19] = float("nan")
     write_table([history, make_history("other", points=1)], tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -310,8 +314,7 @@ def test_summary_table_has_a_row_per_run():
     ]
     assert [row[0] for row in rows] == [run.name for run in runs]
     assert rows[0][1:4] == ["119", "0:01:00", "89"]
-    runs[6] = TrainingHistory("run 6")
-    runs[6].add(9, evaluated("VG_val", {"R@100": 0.125}))
+    runs[6] = Collector().history("run 6", [(9, evaluated("VG_val", {"R@100": 0.125}))])
     header, *rows = printed(*metrics_tables(runs))
     assert header == ["", "R@100", "mR@100", "AP50"]
     assert (rows[0], rows[6]) == (["run 0", "75.00", "25.00", "12.50"], ["run 6", "12.50", "-", "-"])

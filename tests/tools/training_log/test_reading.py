@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.tools.training_log.history import Metric, TrainingHistory, metric_names, parse_metric
-from speaq.tools.training_log.loss_terms import ENTITY_TERMS, RELATION_TERMS, Term, parse_term
+from speaq.tools.training_log import history as history_module
+from speaq.tools.training_log.history import Collector, Name, TrainingHistory, metrics_on
+from speaq.tools.training_log.names import ENTITY_TERMS, RELATION_TERMS, Metric, Term, parse_term
 from speaq.tools.training_log.reading import read_histories, read_history, run_names
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -56,21 +57,21 @@ def totals(history: TrainingHistory) -> dict[int, float]:
 
 def evaluations(history: TrainingHistory) -> dict[str, list[int]]:
     """The iterations of evaluations by data set."""
-    found: dict[str, list[int]] = {}
-    for iteration, row in history.rows.items():
-        metrics = [metric for name in row if (metric := parse_metric(name)) is not None]
-        for dataset in dict.fromkeys(metric.dataset for metric in metrics):
-            found.setdefault(dataset, []).append(iteration)
-    return found
+    return {dataset: sorted(iterations) for dataset, iterations in history.datasets().items()}
+
+
+def values_at(history: TrainingHistory, iteration: int) -> dict[Name, float]:
+    """What was logged at an iteration."""
+    columns = history.columns.items()
+    return {name: column[iteration] for name, column in columns if iteration in column.index}
 
 
 def metrics_at(history: TrainingHistory, dataset: str, iteration: int) -> dict[str, float]:
-    """The metrics of the whole data set in a row."""
-    found = {parse_metric(name): value for name, value in history.rows[iteration].items()}
+    """The metrics of the whole data set at an iteration."""
     return {
-        metric.metric: value
-        for metric, value in found.items()
-        if metric is not None and metric.dataset == dataset and metric.predicate is None
+        name.metric: value
+        for name, value in values_at(history, iteration).items()
+        if isinstance(name, Metric) and name.dataset == dataset and name.predicate is None
     }
 
 
@@ -78,12 +79,12 @@ def test_read_history_of_a_detectron2_log():
     history = read_history(GOLDEN / "detectron2_log.txt")
     assert history.name == "detectron2_log"
     assert totals(history) == {19: 278.9, 39: 272.9, 59: 272.2, 79: 271.9, 99: 269.5}
-    assert history.rows[39]["loss_relation"] == 2.931
-    assert history.rows[79]["loss_bbox_object_0"] == 2.9
-    last = history.rows[99]
+    assert values_at(history, 39)["loss_relation"] == 2.931
+    assert values_at(history, 79)["loss_bbox_object_0"] == 2.9
+    last = values_at(history, 99)
     assert last["loss_giou_relation_1"] == 1.908
     assert (last["time"], last["last_data_time"], last["lr"]) == (0.522, 0.0171, 1e-5)
-    scalars = [name for name in last if parse_metric(name) is None]
+    scalars = [name for name in last if isinstance(name, str)]
     assert len(scalars) == 1 + 27 + 5  # the total, 9 terms in 3 layers, times and learning rate
     assert "eta" not in last
     assert history.series(*ENTITY_TERMS).iloc[0] == pytest.approx(
@@ -105,7 +106,7 @@ def test_read_history_of_a_detectron2_log():
 
 def test_read_history_of_detectron2_metrics():
     history = read_history(GOLDEN / "detectron2_metrics.json")
-    assert list(history.rows) == [19, 39, 59, 79, 99]
+    assert history.lines.tolist() == [19, 39, 59, 79, 99]
     assert history.series("total_loss").tolist() == [
         278.8706266283989,
         272.9104211330414,
@@ -113,16 +114,16 @@ def test_read_history_of_detectron2_metrics():
         271.8592955470085,
         269.50073635578156,
     ]
-    assert history.rows[19]["loss_bbox_object"] == 2.8068655729293823
-    assert history.rows[99]["k_log_layer2"] == 1.1214286088943481
-    assert history.rows[39]["class_error_subject"] == 100.0
+    assert values_at(history, 19)["loss_bbox_object"] == 2.8068655729293823
+    assert values_at(history, 99)["k_log_layer2"] == 1.1214286088943481
+    assert values_at(history, 39)["class_error_subject"] == 100.0
     assert evaluations(history) == {}
     assert history.weighted_terms
 
 
 def test_log_txt_and_metrics_json_agree():
     log, metrics = (read_history(GOLDEN / f"detectron2_{name}") for name in ("log.txt", "metrics.json"))
-    for name in log.scalars():
+    for name in log.scalars:
         if "loss" in name or name == "lr":
             np.testing.assert_allclose(log.series(name), metrics.series(name), rtol=6e-4, err_msg=name)
 
@@ -134,7 +135,7 @@ def test_read_history_of_our_log(tmp_path):
     history = read_history(path)
     assert history.name == "run"
     assert totals(history) == {9: 4.5, 19: 3.25, 29: 3.0}
-    assert history.rows[9]["skipped_steps"] == 0
+    assert values_at(history, 9)["skipped_steps"] == 0
     assert not history.weighted_terms
     found = metrics_at(history, "VG_val", 19)
     assert np.isnan(found.pop("zR@20"))
@@ -153,10 +154,11 @@ def test_read_history_of_our_log(tmp_path):
         "APm": 0.01,
         "APl": 0.02,
     }
-    assert history.predicate_recalls("VG_val") == {19: {"on": 0.125, "sitting on": 0.0}}
-    assert Metric("VG_val", "recall@100", "sitting on") in history.metrics()
-    assert history.series("VG_val/SG/R@100").to_dict() == {19: 0.25}
-    names = metric_names([history], "VG_val")
+    recalls = history.predicate_recalls("VG_val").to_dict("index")
+    assert recalls == {19: {"on": 0.125, "sitting on": 0.0}}
+    assert Metric("VG_val", "recall@100", "sitting on") in history.metrics
+    assert history.series(Metric("VG_val", "R@100")).to_dict() == {19: 0.25}
+    names = [metric.metric for metric in metrics_on([history], "VG_val")]
     assert names[:6] == ["R@20", "R@100", "mR@20", "mR@100", "zR@20", "zR@100"]
     assert names[-6:] == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
 
@@ -164,9 +166,10 @@ def test_read_history_of_our_log(tmp_path):
 def test_predicate_names_may_have_any_characters(tmp_path):
     odd = "(a (b):0.1000) ($x_1$:0.2000) (c:d:0.3000) ( :0.4000) (위에:nan)"
     history = read_history(write(tmp_path / "log.txt", row(19, 1.0), evaluation(19, 0.5, predicates=odd)))
-    found = history.predicate_recalls("VG_val")[19]
-    assert list(found) == ["a (b)", "$x_1$", "c:d", " ", "위에"]
-    assert list(found.values())[:4] == [0.1, 0.2, 0.3, 0.4]
+    found = history.predicate_recalls("VG_val").loc[19]
+    assert list(found.index) == ["a (b)", "$x_1$", "c:d", " ", "위에"]
+    assert found.tolist()[:4] == [0.1, 0.2, 0.3, 0.4]
+    assert np.isnan(found["위에"])
 
 
 def test_several_datasets_and_an_evaluation_after_the_training(tmp_path):
@@ -197,8 +200,8 @@ def test_truncated_line_is_ignored(tmp_path, end):
     start = line.index("total_loss")
     history = read_history(write(tmp_path / "log.txt", row(9, 4.5), line[: start + end]))
     assert totals(history).get(19, 3.25) == 3.25
-    assert history.rows.get(19, {}).get("loss_relation", 1.234567) == 1.234567
-    assert history.rows.get(19, {}).get("time", 0.5) == 0.5
+    assert values_at(history, 19).get("loss_relation", 1.234567) == 1.234567
+    assert values_at(history, 19).get("time", 0.5) == 0.5
     assert history.notes == ["log.txt: 1 cut or damaged line"]
 
 
@@ -256,9 +259,9 @@ def test_damaged_and_other_lines_are_skipped(tmp_path):
     assert list(found) == [9, 19, 29, 39, 49]
     assert np.isnan(found[29])
     assert found[39] == float("inf")
-    assert history.rows[39]["skipped_steps"] == 3
-    assert history.rows[39]["max_mem"] == 1234
-    assert history.rows[49]["skipped_steps"] == 0
+    assert values_at(history, 39)["skipped_steps"] == 3
+    assert values_at(history, 39)["max_mem"] == 1234
+    assert values_at(history, 49)["skipped_steps"] == 0
 
 
 def test_read_history_of_our_metrics(tmp_path):
@@ -270,8 +273,8 @@ def test_read_history_of_our_metrics(tmp_path):
     ]
     history = read_history(write(tmp_path / "metrics.json", *(json.dumps(line) + "\n" for line in lines)))
     assert history.sources() == ["real", "a b"]
-    assert np.isnan(history.rows[19]["total_loss"])
-    assert "text" not in history.rows[19]
+    assert np.isnan(values_at(history, 19)["total_loss"])
+    assert "text" not in values_at(history, 19)
     assert metrics_at(history, "VG_val", 19)["AP50"] == 0.5
     assert metrics_at(history, "VG_test", 19) == {"R@20": 0.125, "AP50": 0.25}
 
@@ -289,7 +292,7 @@ def test_metrics_of_killed_and_resumed_runs_are_joined(tmp_path):
     path = write(tmp_path / "metrics.json", *lines, cut, *again, "\n", "NaN\n", '{"no": "iteration"}\n')
     history = read_history(path)
     assert totals(history) == {9: 9.0, 19: 19.0, 29: 29.5, 39: 39.5, 49: 49.5}
-    assert "lr" not in history.rows[29]
+    assert "lr" not in values_at(history, 29)
     assert history.resumed == [(29, 39)]
     assert history.notes == ["metrics.json: 3 cut or damaged lines"]
 
@@ -305,21 +308,21 @@ def test_log_and_metrics_of_a_run_are_joined(tmp_path):
     for path in (tmp_path, tmp_path / "log.txt", tmp_path / "metrics.json"):
         history = read_history(path)
         assert totals(history) == {19: 3.2512345, 29: 3.0}
-        assert history.rows[19]["k_log_layer1"] == 1.5
-        assert history.rows[19]["last_time"] == 0.5
-        assert history.datasets() == ["VG_val"]
+        assert values_at(history, 19)["k_log_layer1"] == 1.5
+        assert values_at(history, 19)["last_time"] == 0.5
+        assert list(history.datasets()) == ["VG_val"]
         found = metrics_at(history, "VG_val", 19)
         assert (found["R@20"], found["mR@20"]) == (1 / 3, 0.3333)
         assert (found["AP"], found["AP50"]) == (0.1234567, 0.25)
         assert history.predicate_images == {("VG_val", 19): {"on": 5, "by": 0}}
-        assert history.rows[19]["VG_val/recall@100/on"] == 0.33333
-        recalls = history.predicate_recalls("VG_val")[19]
-        assert list(recalls) == ["on", "by"]
+        recalls = history.predicate_recalls("VG_val").loc[19]
+        assert list(recalls.index) == ["on", "by"]
+        assert recalls["on"] == 0.33333
         assert np.isnan(recalls["by"])
     (tmp_path / "log.txt").unlink()
-    assert read_history(tmp_path).datasets() == ["VG_val"]  # results.json tells the name
+    assert list(read_history(tmp_path).datasets()) == ["VG_val"]  # results.json tells the name
     write(tmp_path / "results.json", json.dumps(results | {"iteration": None}))
-    assert read_history(tmp_path).datasets() == [""]
+    assert list(read_history(tmp_path).datasets()) == [""]
 
 
 def test_parse_term_splits_source_and_layer():
@@ -357,3 +360,58 @@ def test_read_history_refuses_other_files(tmp_path):
         read_history(tmp_path / "picture.png")
     with pytest.raises(SpeaqError, match=r"results\.json: there is no line of a training"):
         read_history(write(tmp_path / "results.json", json.dumps({"iteration": 3, "a": [1]}, indent=2)))
+
+
+def test_event_files_of_tensorboard_are_read(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    for first in (0, 2):  # the second process was resumed from iteration 29
+        with SummaryWriter(tmp_path / "tensorboard", filename_suffix=f".{first}") as writer:
+            for number in range(first, 4):
+                writer.add_scalar("total_loss", 10.0 * first + number, 10 * number + 9)
+            writer.add_scalar("bbox/AP50", 0.5, 39)
+            writer.add_scalar("SG/R@20", 0.25, 39)
+    history = read_history(tmp_path / "tensorboard")
+    assert history.name == "tensorboard"
+    assert totals(history) == {9: 0.0, 19: 1.0, 29: 22.0, 39: 23.0}
+    assert metrics_at(history, "", 39) == {"AP50": 0.5, "R@20": 0.25}
+    assert history.resumed == [(29, 39)]
+
+
+def test_long_logs_are_thinned_but_for_evaluations_and_extremes(monkeypatch):
+    monkeypatch.setattr(history_module, "MAX_LINES", 100)
+    odd = {333: 1e6, 500: float("nan"), 777: -5.0, 1039: 3.0}
+    recall, other = Metric("V", "R@20"), {"time": 0.5}
+
+    def events():
+        for line in range(1500):  # after 1500 lines the training goes back to line 900
+            yield 10 * line, {"total_loss": 7.0, **other}
+        for line in range(900, 1040):
+            yield 10 * line, {"total_loss": odd.get(line, 1.0)}
+        yield 10 * 1040, {recall: 0.5}
+
+    def early():
+        for iteration, values in events():
+            line = iteration // 10
+            yield (
+                iteration,
+                values | ({"total_loss": odd[line]} if line in odd and recall not in values else {}),
+            )
+            if line % 100 == 99 and "time" in values:
+                yield iteration, {recall: line / 1e4}
+
+    history = Collector().history("long", early())
+    losses = history.series("total_loss")
+    assert len(history.lines) == 1040
+    assert history.resumed == [(9000, 14990)]
+    assert "of 1,040 lines, one in 16 is shown" in history.notes[0]
+    assert 60 < len(losses) < 120
+    assert set(range(0, 9000, 160)) <= set(losses.index)  # evenly spaced
+    kept = losses[losses.index.isin([10 * line for line in odd])]
+    assert kept[3330] == losses.max() == 1e6
+    assert np.isnan(kept[5000])
+    assert kept[7770] == losses.min() == -5.0
+    assert losses.index[-1] == 10390
+    assert losses.iloc[-1] == 3.0
+    assert history.series(recall).index.tolist() == [*range(990, 9000, 1000), 10400]
+    assert history.seconds() == pytest.approx(0.5 * 9000, rel=0.02)

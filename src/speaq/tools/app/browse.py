@@ -68,7 +68,7 @@ def image_html(index: DataIndex, image: int) -> str:
                 for r in np.flatnonzero(~found)
             ]
             note = f"{recall}; missed: {', '.join(missed[:10])}" if missed else recall
-            marks = ["hit" if hit else "" for hit in hits.correct.any(axis=1)[:_SHOWN]]
+            marks = ["hit" if hit else "" for hit in np.any(hits.correct[:_SHOWN], axis=1)]
             views.append(view_html(graph[:_SHOWN], picture, title=name, marks=marks, note=note))
     lines = "".join(f'<p class="sg-finding">{escape(note)}</p>' for note in notes)
     return f'<h2>{escape(heading)}</h2>{lines}<div class="sg-views">{"".join(views)}</div>'

@@ -251,7 +251,7 @@ class DataIndex:
 
 
 def _load(source: Source, split: Split) -> VisualGenome | None:
-    """All images of a split, also those that training leaves out for want of relations; None if it has none."""
+    """All images of a split, also those without relations; None if it has none."""
     everything = {"filter_empty_relations": False, "filter_non_overlap": False}
     try:
         return build_dataset(

@@ -19,7 +19,7 @@ from speaq.tools.app.shots import Shot, classes, predict_photo, predict_video, s
 from speaq.tools.app.view import MAX_RELATIONS, page_head
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
-import gradio as gr
+import gradio as gr  # pyright: ignore[reportMissingImports]  # an optional package
 
 _CARD = """element.addEventListener("click", (event) => {
   const card = event.target.closest(".sg-card");

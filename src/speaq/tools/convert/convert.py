@@ -1,6 +1,7 @@
 """From one format to another: read, choose classes and splits, find the images, write."""
 
 import gc
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from speaq.tools.convert.formats import FORMATS, format_named, format_of
 from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
 from speaq.tools.convert.splits import draw_splits, keep_splits
 from speaq.tools.convert.vg import write_settings
+
+_log = logging.getLogger(__name__)
 
 _HUB_FILES = ["README.md", "categories.json", "*.parquet"]
 
@@ -137,6 +140,10 @@ def convert_dataset(
         data, num_missing = find_images(data, folder)
         if link and count_other_names(data):
             data, folder = link_images(data, folder, out / "images"), out / "images"
+    if not writer.keeps_confidences and not (data.confidences is None and data.sources is None):
+        _log.warning(
+            "%s has no place for confidences and sources of relations: they are left out", target_format
+        )
     files = writer.write(data, out, folder)
     if writer.name == "vg" and folder is not None:
         files.append(write_settings(data, out, folder))

@@ -40,6 +40,7 @@ class Format:
         extract_images: writes the images that are part of the files to a folder (the last argument), and
             returns the set with their names, or None if there are none.
         by_content: the names of files do not identify it, so that files must be searched.
+        keeps_confidences: ``write`` writes the confidences and sources of relations.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Format:
     write: Callable[[AnnotatedSet, Path, Path | None], list[Path]] | None = None
     extract_images: Callable[[Path, AnnotatedSet, Path], AnnotatedSet | None] | None = None
     by_content: bool = False
+    keeps_confidences: bool = False
 
 
 FORMATS = (
@@ -58,6 +60,7 @@ FORMATS = (
         vg.recognises,
         vg.read,
         vg.write,
+        keeps_confidences=True,
     ),
     Format(
         "vg-raw",
@@ -78,6 +81,7 @@ FORMATS = (
         json_lines.recognises,
         json_lines.read,
         json_lines.write,
+        keeps_confidences=True,
     ),
     Format(
         "openimages",
@@ -98,6 +102,7 @@ FORMATS = (
         parquet.read,
         parquet.write,
         parquet.extract_images,
+        keeps_confidences=True,
     ),
     Format("gqa", "GQA: *sceneGraphs.json", gqa.recognises, gqa.read),
     Format("clevr", "CLEVR: *_scenes.json", clevr.recognises, clevr.read),

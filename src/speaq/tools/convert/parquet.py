@@ -28,11 +28,11 @@ from pydantic import AliasChoices, BeforeValidator, Field, StrictInt, TypeAdapte
 from typing_extensions import TypedDict
 
 from speaq.errors import SpeaqError
-from speaq.files import parse_json, replacing
-from speaq.images import PILLOW_ERRORS
+from speaq.files import check_texts, is_inside, parse_json, regular, replacing
+from speaq.images import PILLOW_ERRORS, read_image_file
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.coco_images import Category, names_by_id
-from speaq.tools.convert.reading import Box, Id, Rows, describe_error, files_named, read_json, split_of
+from speaq.tools.convert.reading import Box, Id, Rows, describe_error, files_named, read_json, show, split_of
 
 _FILES = "*.parquet"
 _CATEGORIES = ("category_id", "category")
@@ -124,7 +124,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             sized = "width" in columns and "height" in columns
             for place, content in _rows(path, file, (*Row.__annotations__, *(() if sized else ("image",)))):
                 if not sized:
-                    with _decoded(place, _content(path, content.pop("image", None))) as picture:
+                    with _decoded(place, _content(path, place, content.pop("image", None))) as picture:
                         content["width"], content["height"] = picture.size
                 try:
                     row = _ROW.validate_python(content)
@@ -171,7 +171,7 @@ def extract_images(source: Path, data: AnnotatedSet, folder: Path) -> AnnotatedS
                 continue
             has_images = True
             for place, row in _rows(path, file, ("image_id", "image")):
-                content = _content(path, row["image"])
+                content = _content(path, place, row["image"])
                 if row["image_id"] in positions and content is not None:
                     name = _write_image(place, content, folder, row["image_id"])
                     names[positions[row["image_id"]]] = name
@@ -226,9 +226,9 @@ def _pyarrow() -> Any:
 def _opened(path: Path) -> Iterator[Any]:
     pyarrow = _pyarrow()
     try:
-        with pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+        with pyarrow.parquet.ParquetFile(regular(path), buffer_size=1 << 20, pre_buffer=False) as file:
             yield file
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         raise SpeaqError(f"{path}: cannot read this file as Parquet ({error}).") from error
 
 
@@ -269,9 +269,14 @@ def _class_labels(features: Any) -> Sequence[dict[Any, str] | None]:
     for column, keys in (("objects", _CATEGORIES), ("relations", _PREDICATES)):
         label = _member(_member(features, (column,)), keys)
         names = next((part["names"] for part in _mappings(label) if "names" in part), None)
-        if isinstance(names, Mapping):
+        if isinstance(names, list):
+            names = dict(enumerate(names))
+        if names is not None:
+            if not (isinstance(names, Mapping) and all(isinstance(name, str) for name in names.values())):
+                raise ValueError(f"names of classes: expected texts, found {show(names)}")
+            check_texts(list(names.values()))
             names = {int(number): name for number, name in names.items()}
-        tables.append(dict(enumerate(names)) if isinstance(names, list) else names)
+        tables.append(names)
     return tables
 
 
@@ -335,13 +340,17 @@ def _annotated(place: str, row: Row, split: int) -> tuple[AnnotatedImage, int]:
     return image, sum(value is None for value in positions.values())
 
 
-def _content(path: Path, image: Any) -> bytes | None:
-    """The image file in a cell: ``{"bytes", "path"}``, bytes, or a path relative to the Parquet file."""
+def _content(path: Path, place: str, image: Any) -> bytes | None:
+    """The image file in a cell: ``{"bytes", "path"}``, bytes, or a path below the Parquet file."""
     if isinstance(image, Mapping):
         image = image.get("bytes") or image.get("path")
-    if isinstance(image, str):
+    if isinstance(image, str) and is_inside(image):
         file = path.parent / image
         return file.read_bytes() if file.is_file() else None
+    if not isinstance(image, bytes | None):
+        raise SpeaqError(
+            f"{place}: image: expected bytes or the name of a file beside {path.name}, found {show(image)}."
+        )
     return image
 
 
@@ -363,7 +372,7 @@ def _write_image(place: str, content: bytes, folder: Path, image_id: Id) -> str:
         suffix = _SUFFIXES.get(image.format or "")
         if suffix is None:
             png = io.BytesIO()
-            image.convert("RGB").save(png, "PNG")
+            read_image_file(content).save(png, "PNG")
             suffix, content = ".png", png.getvalue()
     with replacing(folder / f"{image_id}{suffix}") as temporary:
         temporary.write_bytes(content)

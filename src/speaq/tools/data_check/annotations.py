@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from speaq.data.findings import Findings
-from speaq.data.vg_annotations import corners, malformed_boxes, outside_image
-from speaq.data.vg_arrays import RawArrays
+from speaq.data.vg_annotations import corners, invalid_confidences, malformed_boxes, outside_image
+from speaq.data.vg_arrays import CONFIDENCES, RawArrays
 from speaq.data.vg_dictionary import ClassNames, Dictionary
 
 # Units of the frame. Centres and sides of published boxes are whole numbers, so a corner may be off by this.
@@ -107,4 +107,7 @@ def check_relations(arrays: RawArrays, predicates: ClassNames | None, findings: 
     if numbers is not None:
         faults["predicate-unknown"] = unknown_numbers(numbers, predicates)
         arrays.report("predicate-unknown", "predicates", faults["predicate-unknown"], findings)
+    if CONFIDENCES in arrays.values:
+        faults["relation-confidence"] = invalid_confidences(arrays.values[CONFIDENCES])
+        arrays.report("relation-confidence", CONFIDENCES, faults["relation-confidence"], findings)
     return faults

@@ -71,6 +71,7 @@ def find_valid_part(
         "box missing or of another image": misplaced,
         "predicate not in the dictionary": faults["predicate-unknown"],
         "between a box and itself": faults["relation-to-itself"],
+        "confidence not in 0..1": faults.get("relation-confidence", np.zeros(len(pairs), bool)),
         "box left out": np.any(new_pairs < 0, axis=1),
     }
     relation_rows, relation_ranges = _select(

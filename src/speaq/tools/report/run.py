@@ -77,7 +77,7 @@ def evaluate_with_report(config: Config, *, cluster: Cluster | None = None) -> E
     """
     run = evaluate(config, cluster=cluster, save_predictions=True)
     if run.is_main:
-        path = Path(run.module.config.output_dir) / "report.html"
+        path = Path(run.module.config.output_dir) / f"report{run.suffix}.html"
         write_report(path, _model_report(run))
         logger.info("report: %s", path)
     return run

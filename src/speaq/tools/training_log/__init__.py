@@ -1,6 +1,6 @@
 """Figures, a table and a summary of trainings, from their logs.
 
-``log_txt`` and ``metrics_json`` read the two kinds of logs, ``reading`` joins the files of a run to a
-``TrainingHistory`` (``history``). ``figures`` and ``predicate_recalls`` are the figures, drawn with
-``panel_figure``; ``summary`` has the tables for a terminal. ``plots`` writes everything.
+``log_txt`` and ``reading`` turn logs into events, which ``history`` collects into the columns of a run, by
+their ``names``. ``figures`` and ``predicate_recalls`` are the figures, drawn with ``panel_figure``;
+``summary`` has the tables for a terminal. ``plots`` writes everything.
 """

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,20 +9,25 @@ from matplotlib.figure import Figure
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
-from speaq.tools.training_log.figures import (
-    draw_dynamics,
-    draw_layers,
-    draw_loss_terms,
-    draw_metrics,
-    draw_overview,
-    draw_sources,
-)
-from speaq.tools.training_log.history import TrainingHistory, parse_metric
-from speaq.tools.training_log.predicate_recalls import draw_predicate_recalls
+from speaq.tools.training_log import figures
+from speaq.tools.training_log.history import TrainingHistory
 from speaq.tools.training_log.reading import read_histories
 from speaq.visualize.charts import chart_style
 
 TABLE = "training_log.csv"
+_NO_SOURCES = "no losses by source of data were logged; trainings on several do that"
+_NO_PREDICATES = "no recalls by predicate were logged (the lines below SGG eval in log.txt)"
+# File name, how it is drawn, and why it may be left out.
+_FIGURES: tuple[tuple[str, Callable[..., Figure | None], str], ...] = (
+    ("training_overview", figures.draw_overview, "none of its values was logged"),
+    ("detailed_loss_components", figures.draw_loss_terms, "no loss terms were logged"),
+    ("relation_loss_components", figures.draw_layers, "no loss terms of relations were logged"),
+    ("real_vs_synthetic_losses", figures.draw_sources, _NO_SOURCES),
+    ("validation_metrics_detailed", figures.draw_metrics, "no evaluation was logged"),
+    ("recall_per_predicate", figures.draw_predicate_recalls, _NO_PREDICATES),
+    ("training_dynamics", figures.draw_dynamics, "neither learning rate nor speed was logged"),
+)
+_NOT_SMOOTHED = (figures.draw_metrics, figures.draw_predicate_recalls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def plot_training_logs(
     """Plot trainings from their logs: PNG figures and a CSV table.
 
     Args:
-        paths: log.txt, metrics.json or the folder of each run; several are overlaid.
+        paths: log.txt, metrics.json, TensorBoard event file or the folder of each run; several are overlaid.
         output_dir: where the files are written. Figures of an earlier call that have no data now are deleted.
         smooth: points of the running median; 1 for none, None for 1/60 of a run's points.
         dpi: dots per inch of the figures.
@@ -67,35 +71,13 @@ def plot_training_logs(
     if not 20 <= dpi <= 600:
         raise SpeaqError(f"expected 20 to 600 dots per inch, found {dpi}")
     histories, folder = read_histories(paths), Path(output_dir)
-    # By file name: how to draw it, and why it may be left out.
-    figures: dict[str, tuple[Callable[[Sequence[TrainingHistory]], Figure | None], str]] = {
-        "training_overview": (partial(draw_overview, smooth=smooth), "none of its values was logged"),
-        "detailed_loss_components": (partial(draw_loss_terms, smooth=smooth), "no loss terms were logged"),
-        "relation_loss_components": (
-            partial(draw_layers, smooth=smooth),
-            "no loss terms of relations were logged",
-        ),
-        "real_vs_synthetic_losses": (
-            partial(draw_sources, smooth=smooth),
-            "no losses by source of data were logged; trainings on several do that",
-        ),
-        "validation_metrics_detailed": (draw_metrics, "no evaluation was logged"),
-        "recall_per_predicate": (
-            draw_predicate_recalls,
-            "no recalls by predicate were logged (the lines below SGG eval in log.txt)",
-        ),
-        "training_dynamics": (
-            partial(draw_dynamics, smooth=smooth),
-            "neither learning rate nor speed was logged",
-        ),
-    }
-    names = [name for history in histories for name in (history.name, *history.columns())]
+    names = [str(name) for history in histories for name in (history.name, *history.columns)]
     pictures, left_out = [], {}
-    for stem, (draw, reason) in figures.items():
+    for stem, draw, reason in _FIGURES:
         path = folder / f"{stem}.png"
         with chart_style(names):
-            figure = draw(histories)
-            if figure is None:
+            options = {} if draw in _NOT_SMOOTHED else {"smooth": smooth}
+            if (figure := draw(histories, **options)) is None:
                 left_out[stem] = reason
                 path.unlink(missing_ok=True)
                 continue
@@ -109,18 +91,20 @@ def plot_training_logs(
 def write_table(histories: Sequence[TrainingHistory], path: Path) -> None:
     """Write all values as CSV: a row for every run and iteration, a column for every value.
 
-    Columns are named as in `speaq.tools.training_log.history`. A value that was not logged is empty; one that
-    was logged and is not finite is nan or inf.
+    Columns have the names in the log. A value that was not logged is empty; one that was logged and is not
+    finite is nan or inf.
 
     Raises:
         SpeaqError: the file cannot be written.
     """
-    rows = [
-        {"run": history.name, "iteration": iteration} | {name: str(value) for name, value in row.items()}
-        for history in histories
-        for iteration, row in history.rows.items()
-    ]
-    table = pd.DataFrame(rows)
-    names = sorted(table.columns, key=lambda name: parse_metric(name) is not None)  # scalars first
-    with replacing(path) as temporary:
-        table.to_csv(temporary, columns=names, index=False, encoding="utf-8")
+    tables = {}
+    for history in histories:
+        columns = {
+            str(name): column.astype(object).where(column.notna(), "nan") if column.hasnans else column
+            for name, column in history.columns.items()
+        }
+        tables[history.name] = pd.concat(columns, axis=1).sort_index()
+    table = pd.concat(tables, names=["run", "iteration"])
+    metrics = {str(metric) for history in histories for metric in history.metrics}
+    with replacing(path) as temporary:  # scalars first
+        table.to_csv(temporary, columns=sorted(table.columns, key=metrics.__contains__), encoding="utf-8")

@@ -1,18 +1,21 @@
-"""Reads the files of a training: log.txt, and the metrics.json and results.json beside it."""
+"""Reads the files of a training: log.txt, metrics.json, results.json, event files of TensorBoard."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from speaq.errors import SpeaqError
 from speaq.files import parse_json, regular
-from speaq.tools.training_log.history import Metric, TrainingHistory, parse_metric
-from speaq.tools.training_log.log_txt import read_log
-from speaq.tools.training_log.metrics_json import read_metrics
+from speaq.tools.training_log.history import Collector, Event, Name, TrainingHistory, in_order
+from speaq.tools.training_log.log_txt import LogText
+from speaq.tools.training_log.names import Metric, parse_name
 
-LOG, METRICS, RESULTS = "log.txt", "metrics.json", "results.json"
+LOG, METRICS, RESULTS, EVENTS = "log.txt", "metrics.json", "results.json", "events.out.tfevents."
 _EXPECTED = (
     "expected the log.txt of a training, with lines such as 'eta: 0:00:41  iter: 19  total_loss: 278.9 ...', "
     'or its metrics.json, with lines such as {"iteration": 19, "total_loss": 278.9}'
@@ -37,27 +40,28 @@ def read_history(path: str | Path, name: str | None = None) -> TrainingHistory:
     from the data.
 
     Args:
-        path: a log.txt (by any name), a metrics.json, or a folder that holds one of them.
+        path: a log.txt (by any name), a metrics.json, or a folder that holds one of them or event files of
+            TensorBoard; one of several event files stands for all in its folder.
         name: of the run; by default that of its folder.
 
     Raises:
         SpeaqError: there is no such file, it cannot be read, or it is not the log of a training.
     """
     path = Path(path)
+    name = name or run_names([path])[0]
     if path.is_dir():
-        found = [path / file for file in (LOG, METRICS) if (path / file).is_file()]
+        found = [*path.glob(LOG), *path.glob(METRICS), *path.glob(f"{EVENTS}*")]
         if not found:
             raise SpeaqError(f"{path}: there is neither {LOG} nor {METRICS} in this folder; {_EXPECTED}")
         path = found[0]
     if not path.is_file():
         raise SpeaqError(f"{path}: no such file; {_EXPECTED}")
-    name = name or run_names([path])[0]
     in_run_folder = path.name in (LOG, METRICS)
     files = [path.with_name(LOG), path.with_name(METRICS)] if in_run_folder else [path]
     histories = [_read_file(file, name) for file in files if file.is_file()]
-    if not any(history.rows for history in histories):
-        raise SpeaqError(f"{path}: {_describe_content(path)}; {_EXPECTED}")
     history = histories[0] if len(histories) == 1 else _join(*histories)
+    if not history.columns:
+        raise SpeaqError(f"{path}: {_describe_content(path)}; {_EXPECTED}")
     if in_run_folder:
         _add_results(history, path.with_name(RESULTS))
     return history
@@ -71,10 +75,9 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     parts = []
     for path in paths:
         resolved = path.resolve()
-        if path.is_dir() or path.name not in (LOG, METRICS):
-            parts.append([*resolved.parent.parts, resolved.name if path.is_dir() else resolved.stem])
-        else:
-            parts.append(list(resolved.parent.parts))
+        is_file = not path.is_dir()
+        of_file = [resolved.stem] if is_file and path.name not in (LOG, METRICS) else []
+        parts.append([*(resolved.parent if is_file else resolved).parts, *of_file])
     for length in range(1, max(map(len, parts), default=0) + 1):
         names = ["/".join(part[-length:]) for part in parts]
         if len(set(names)) == len(names):
@@ -82,16 +85,86 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     return [f"{'/'.join(part[-1:])} {number}" for number, part in enumerate(parts, start=1)]
 
 
+class MetricsJson:
+    """Iterates over the events in the lines of a metrics.json of Detectron2 or of our training.
+
+    ``damaged`` counts lines that were cut off or are no object with an iteration; ``weighted_terms`` is that
+    of a `TrainingHistory`.
+    """
+
+    def __init__(self, lines: Iterable[str]):
+        self.damaged = 0
+        self.weighted_terms = False
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[Event]:
+        for line in filter(str.strip, self._lines):
+            if (entry := _parse(line)) is None:
+                self.damaged += 1
+                # A resumed run continues on the same line. Objects are flat: the last one has no { inside.
+                entry = _parse(line[line.rfind("{") :])
+            if entry is not None:
+                iteration = entry.pop("iteration")
+                self.weighted_terms |= "rank_data_time" in entry  # only Detectron2 logs it
+                if values := _values(entry):
+                    yield iteration, values
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        entry = parse_json(line)
+    except ValueError:
+        return None
+    iteration = entry.get("iteration") if isinstance(entry, dict) else None
+    return entry if type(iteration) is int and 0 <= iteration < 2**63 else None
+
+
+def _values(entry: Mapping[str, Any]) -> dict[Name, float]:
+    """The numbers of a line, metrics in 0..1."""
+    values = {
+        parse_name(name): math.nan if value is None else float(value)
+        for name, value in entry.items()
+        if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+    }
+    # Detectron2 writes AP in percent; we write it in 0..1 and always together with R@k.
+    metrics = [name for name in values if isinstance(name, Metric)]
+    ours = {metric.dataset for metric in metrics if metric.kind == "R"}
+    for metric in metrics:
+        if "@" not in metric.metric and metric.dataset not in ours:
+            values[metric] /= 100
+    return values
+
+
+def _tensorboard_events(folder: Path) -> Iterator[Event]:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.util.tensor_util import make_ndarray
+
+    files = sorted(folder.glob(f"{EVENTS}*"))  # by time
+    scalars = (
+        (event.step, value.tag, make_ndarray(value.tensor).item())
+        for event in chain.from_iterable(EventFileLoader(str(file)).Load() for file in files)
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "scalars"
+    )
+    for iteration, values in groupby(scalars, key=lambda scalar: scalar[0]):
+        yield iteration, _values({tag: value for _, tag, value in values})
+
+
 def _read_file(path: Path, name: str) -> TrainingHistory:
-    history = TrainingHistory(name)
+    if path.name.startswith(EVENTS):
+        history = Collector().history(name, _tensorboard_events(path.parent))
+        history.weighted_terms = "rank_data_time" in history.columns
+        return history
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             is_json = file.read(1000).lstrip()[:1] == "{"
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            damaged = (read_metrics if is_json else read_log)(file, history)
+            file.seek(0)
+            reader = (MetricsJson if is_json else LogText)(file)
+            history = Collector().history(name, reader)
     except OSError as error:
         raise SpeaqError(f"{path}: cannot read this file ({error.strerror})") from error
-    if damaged:
+    history.weighted_terms = reader.weighted_terms
+    if damaged := reader.damaged:
         history.notes.append(f"{path.name}: {damaged} cut or damaged {'line' if damaged == 1 else 'lines'}")
     return history
 
@@ -107,31 +180,28 @@ def _describe_content(path: Path) -> str:
 
 def _join(log: TrainingHistory, metrics: TrainingHistory) -> TrainingHistory:
     """One history of both files of a run; where both have a value, that of metrics.json is kept."""
-    joined = TrainingHistory(log.name)
-    joined.resumed = log.resumed or metrics.resumed
-    joined.notes = [*log.notes, *metrics.notes]
-    joined.weighted_terms = log.weighted_terms or metrics.weighted_terms
-    evaluations = Counter(dataset for row in log.rows.values() for dataset in _datasets_of(row))
-    if evaluations:  # metrics.json does not name the data set if it is the only one
-        _name_dataset(metrics, evaluations.most_common(1)[0][0])
-    for iteration in sorted({*log.rows, *metrics.rows}):
-        joined.add(iteration, log.rows.get(iteration, {}) | metrics.rows.get(iteration, {}))
-    return joined
-
-
-def _datasets_of(row: dict[str, float]) -> list[str]:
-    metrics = map(parse_metric, row)
-    return list(dict.fromkeys(metric.dataset for metric in metrics if metric is not None))
+    if evaluations := log.datasets():  # metrics.json does not name the data set if it is the only one
+        _name_dataset(metrics, max(evaluations, key=lambda dataset: len(evaluations[dataset])))
+    columns = dict(log.columns)
+    for name, column in metrics.columns.items():
+        both = pd.concat([columns[name], column]) if name in columns else column
+        columns[name] = both[~both.index.duplicated(keep="last")].sort_index()
+    return TrainingHistory(
+        log.name,
+        in_order(columns),
+        np.union1d(log.lines, metrics.lines),
+        resumed=log.resumed or metrics.resumed,
+        notes=[*log.notes, *metrics.notes],
+        weighted_terms=log.weighted_terms or metrics.weighted_terms,
+    )
 
 
 def _name_dataset(history: TrainingHistory, dataset: str) -> None:
     """Name the data set of metrics that do not tell theirs."""
-
-    def renamed(column: str) -> str:
-        metric = parse_metric(column)
-        return column if metric is None or metric.dataset else metric._replace(dataset=dataset).column
-
-    history.rows = {i: {renamed(name): v for name, v in row.items()} for i, row in history.rows.items()}
+    history.columns = {
+        name if isinstance(name, str) or name.dataset else name._replace(dataset=dataset): column
+        for name, column in history.columns.items()
+    }
 
 
 def _add_results(history: TrainingHistory, path: Path) -> None:
@@ -140,31 +210,34 @@ def _add_results(history: TrainingHistory, path: Path) -> None:
         content = parse_json(regular(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return  # results.json is optional
-    if not isinstance(content, dict) or type(content.get("iteration")) is not int:
+    if not isinstance(content, dict) or type(iteration := content.get("iteration")) is not int:
         return
-    iteration = content["iteration"]
-    datasets = {name: value for name, value in content.items() if isinstance(value, dict)}
-    if len(datasets) == 1 and history.datasets() == [""]:
-        _name_dataset(history, next(iter(datasets)))
-    for dataset, results in datasets.items():
-        is_evaluated = dataset in _datasets_of(history.rows.get(iteration, {}))
-        if is_evaluated and isinstance(results.get("predicates"), dict):
-            _add_predicates(history, iteration, dataset, results["predicates"])
+    results = {dataset: value for dataset, value in content.items() if isinstance(value, dict)}
+    if len(results) == 1 and list(history.datasets()) == [""]:
+        _name_dataset(history, next(iter(results)))
+    for dataset, evaluated in history.datasets().items():
+        predicates = results.get(dataset, {}).get("predicates")
+        if iteration in evaluated and isinstance(predicates, dict):
+            _set_recalls(history, iteration, dataset, predicates)
 
 
-def _add_predicates(
+def _set_recalls(
     history: TrainingHistory, iteration: int, dataset: str, predicates: dict[str, dict[str, Any]]
 ) -> None:
-    ks = {int(key[2:]) for entry in predicates.values() for key in entry if key.startswith("R@")}
-    if not ks:
+    k = max((int(key[2:]) for entry in predicates.values() for key in entry if key[:2] == "R@"), default=0)
+    if not k:
         return
-    row, k = history.rows[iteration], max(ks)
-    for column in list(row):  # of the log: with fewer digits, and absent predicates have a recall of 0
-        metric = parse_metric(column)
-        if metric is not None and metric.dataset == dataset and metric.predicate is not None:
-            del row[column]
-    for name, entry in predicates.items():
-        value = entry.get(f"R@{k}")
-        row[Metric(dataset, f"recall@{k}", name).column] = math.nan if value is None else value
+    for name in history.metrics:  # recalls in the log have fewer digits, and are 0 of absent predicates
+        if name.dataset == dataset and name.predicate is not None:
+            column = history.columns[name].drop(iteration, errors="ignore")
+            history.columns[name] = column
+            if column.empty:
+                del history.columns[name]
+    recalls = {name: entry.get(f"R@{k}") for name, entry in predicates.items()}
+    for predicate, recall in recalls.items():
+        name = Metric(dataset, f"recall@{k}", predicate)
+        new = pd.Series({iteration: math.nan if recall is None else float(recall)})
+        history.columns[name] = pd.concat([history.series(name), new]).sort_index()
+    history.columns = in_order(history.columns)
     images = {name: entry["images"] for name, entry in predicates.items() if "images" in entry}
     history.predicate_images[dataset, iteration] = images

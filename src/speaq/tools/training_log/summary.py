@@ -1,22 +1,15 @@
 """Summary of trainings, as tables for a terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from speaq.tools.training_log.history import (
-    BOX_METRICS,
-    RECALL_KINDS,
-    TrainingHistory,
-    metric_names,
-    parse_metric,
-    split_metric,
-)
-from speaq.tools.training_log.loss_terms import ENTITY_TERMS, RELATION_TERMS
+from speaq.tools.training_log.history import TrainingHistory, metrics_on
+from speaq.tools.training_log.names import BOX_METRICS, ENTITY_TERMS, RECALL_KINDS, RELATION_TERMS, Metric
 from speaq.visualize.text import wrapped
 
 _MAX_COLUMNS = 6  # besides the names of rows; more runs are listed below each other, with fewer values
@@ -31,8 +24,8 @@ _BRIEF = ("last iteration", "time in steps, about", *_LOSSES)
 def training_table(histories: Sequence[TrainingHistory]) -> Table:
     """Iterations, time, speed, last losses and skipped steps; a column for each run, or a row for many."""
     rows = {
-        "last iteration": [f"{h.last_iteration:,}" if h.last_iteration >= 0 else "" for h in histories],
-        "lines in the log": [f"{_num_scalar_rows(history):,}" for history in histories],
+        "last iteration": [f"{max(c.index[-1] for c in h.columns.values()):,}" for h in histories],
+        "lines in the log": [f"{len(history.lines):,}" for history in histories],
         "time in steps, about": [_duration(history.seconds()) for history in histories],
         "seconds per iteration, median": [_median(history, "time") for history in histories],
         "of it waiting for data": [_median(history, "data_time") for history in histories],
@@ -47,13 +40,8 @@ def training_table(histories: Sequence[TrainingHistory]) -> Table:
     rows = {name: [cell or "-" for cell in cells] for name, cells in rows.items() if any(cells)}
     if len(histories) > _MAX_COLUMNS:
         return _table_by_run("Training", histories, {name: rows[name] for name in _BRIEF if name in rows})
-    table = Table(title="Training", title_justify="left")
-    table.add_column("")
-    for history in histories:
-        table.add_column(history.name, justify="right", overflow="fold")
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    return table
+    names = [history.name for history in histories]
+    return _table("Training", names, [(name, *cells) for name, cells in rows.items()])
 
 
 def metrics_tables(histories: Sequence[TrainingHistory]) -> list[Table]:
@@ -65,22 +53,24 @@ def metrics_tables(histories: Sequence[TrainingHistory]) -> list[Table]:
     for dataset in dict.fromkeys(name for history in histories for name in history.datasets()):
         evaluated = [history for history in histories if dataset in history.datasets()]
         where = f" on {dataset}" if dataset else ""
-        names = metric_names(evaluated, dataset)
+        metrics = metrics_on(evaluated, dataset)
         if 2 * len(evaluated) > _MAX_COLUMNS:
-            best = {name: [_best_value(h, dataset, name) for h in evaluated] for name in _main_metrics(names)}
+            deepest = {metric.kind: metric for metric in metrics}  # k ascends
+            main = [deepest[kind] for kind in ("R", "mR", "zR", "F", "AP50") if kind in deepest]
+            best = {
+                metric.metric: [_best_and_last(run, metric)[0].partition(" ")[0] for run in evaluated]
+                for metric in main
+            }
             tables.append(_table_by_run(f"Best evaluations{where} (%)", evaluated, best))
             continue
-        table = Table(title=f"Evaluations{where} (%)", title_justify="left")
-        table.add_column("", no_wrap=True)
-        for history in evaluated:
-            of_run = f"{history.name}\n" if len(histories) > 1 else ""
-            table.add_column(f"{of_run}best (iteration)", justify="right", overflow="fold")
-            table.add_column(f"{of_run}last (iteration)", justify="right", overflow="fold")
-        for name in names:
-            if split_metric(name)[0] in (*RECALL_KINDS, *BOX_METRICS[:3]):
-                cells = [cell for history in evaluated for cell in _best_and_last(history, dataset, name)]
-                table.add_row(name, *cells)
-        tables.append(table)
+        runs = [f"{history.name}\n" if len(histories) > 1 else "" for history in evaluated]
+        columns = [f"{run}{which} (iteration)" for run in runs for which in ("best", "last")]
+        rows = [
+            (metric.metric, *(cell for run in evaluated for cell in _best_and_last(run, metric)))
+            for metric in metrics
+            if metric.kind in (*RECALL_KINDS, *BOX_METRICS[:3])
+        ]
+        tables.append(_table(f"Evaluations{where} (%)", columns, rows, fixed_names=True))
     return tables
 
 
@@ -108,52 +98,50 @@ def remarks(histories: Sequence[TrainingHistory]) -> list[str]:
     return found
 
 
-def _table_by_run(title: str, histories: Sequence[TrainingHistory], columns: dict[str, list[str]]) -> Table:
-    """A table with a row for each run."""
+def _table(
+    title: str, columns: Iterable[str], rows: Iterable[Sequence[str]], *, fixed_names: bool = False
+) -> Table:
+    """A table whose first column has the names of rows, which are not broken with ``fixed_names``."""
     table = Table(title=title, title_justify="left")
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=fixed_names)
     for name in columns:
-        table.add_column(wrapped(name, 9), justify="right", no_wrap=True)  # leaves room for names of runs
-    for history, *cells in zip(histories, *columns.values(), strict=True):
-        table.add_row(history.name, *cells)
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _main_metrics(names: Sequence[str]) -> list[str]:
-    """R, mR, zR and F at the greatest k, and AP50, of those that exist."""
-    deepest = {split_metric(name)[0]: name for name in names}  # k ascends
-    return [deepest[kind] for kind in ("R", "mR", "zR", "F", "AP50") if kind in deepest]
+def _table_by_run(title: str, histories: Sequence[TrainingHistory], columns: dict[str, list[str]]) -> Table:
+    """A table with a row for each run."""
+    rows = zip((history.name for history in histories), *columns.values(), strict=True)
+    table = _table(title, (wrapped(name, 9) for name in columns), rows)
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
+        column.no_wrap, column.overflow = True, "ellipsis"  # leaves room for names of runs
+    return table
 
 
-def _best_value(history: TrainingHistory, dataset: str, metric: str) -> str:
-    percent = 100 * history.evaluations(dataset, metric)
-    return "-" if percent.empty else f"{percent.max():.2f}"
-
-
-def _best_and_last(history: TrainingHistory, dataset: str, metric: str) -> tuple[str, str]:
-    percent = 100 * history.evaluations(dataset, metric)
+def _best_and_last(history: TrainingHistory, metric: Metric) -> tuple[str, str]:
+    """In percent, with the iteration."""
+    percent = 100 * history.series(metric)
+    percent = percent[np.isfinite(percent)]
     if percent.empty:
         return "-", "-"
-    best, last = (f"{percent.iloc[i]:.2f} ({percent.index[i]:,})" for i in (percent.to_numpy().argmax(), -1))
+    best, last = (f"{percent[i]:.2f} ({i:,})" for i in (percent.idxmax(), percent.index[-1]))
     return best, last
 
 
 def _added_to_total(history: TrainingHistory) -> float:
     """The median of what total_loss has beyond its weighted terms; 0 where that is under a tenth of them."""
-    if not history.weighted_terms:
+    if not history.weighted_terms or "total_loss" not in history.columns:
         return 0.0
-    rows = pd.DataFrame(list(history.rows.values()))
-    if "total_loss" not in rows:
-        return 0.0
-    terms = rows.filter(regex="^loss_").sum(axis=1)
+    names = [name for name in history.scalars if name == "total_loss" or name.startswith("loss_")]
+    rows = pd.concat({name: history.columns[name] for name in names}, axis=1)
+    terms = rows.drop(columns="total_loss").sum(axis=1)
     extra = rows["total_loss"] - terms
     usable = np.isfinite(extra) & (terms > 0)
     extra, terms = extra[usable].median(), terms[usable].median()
     return float(extra) if extra > 0.1 * terms else 0.0
-
-
-def _num_scalar_rows(history: TrainingHistory) -> int:
-    return sum(any(parse_metric(name) is None for name in row) for row in history.rows.values())
 
 
 def _last(history: TrainingHistory, *names: str) -> str:

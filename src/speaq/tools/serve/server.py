@@ -1,0 +1,57 @@
+"""Run the web application until a signal ends it, and then answer what was accepted."""
+
+import time
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from speaq.errors import SpeaqError
+
+
+class _Server(uvicorn.Server):
+    """A server that refuses new requests after SIGTERM or SIGINT, and ends when it has answered the others.
+
+    A second signal ends it at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain: float) -> None:
+        super().__init__(config)
+        self._service, self._drain, self._end = app.state.service, drain, 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._service.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self._service.draining = True
+        self._end = time.monotonic() + self._drain
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if self._service.draining and not self._service.accepted and time.monotonic() >= self._end:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def run(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000, drain: float = 0.0) -> None:
+    """Serve an application of `create_app` until SIGTERM or SIGINT (Ctrl+C).
+
+    Args:
+        app: the application.
+        host: address to listen on.
+        port: port to listen on; 0 for any free one.
+        drain: seconds after the signal in which the server at least answers that it is shutting down, so that
+            a load balancer notices.
+
+    Raises:
+        SpeaqError: the address cannot be used.
+    """
+    config = uvicorn.Config(app, host=host, port=port, log_level="info", access_log=False)
+    try:
+        listener = config.bind_socket()
+    except SystemExit:  # the log has the reason
+        raise SpeaqError(
+            f"cannot listen on {host}, port {port}; choose others with --host and --port"
+        ) from None
+    with listener:
+        _Server(config, app, drain).run(sockets=[listener])
