@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from cyclopts import App
 
+from speaq.cli.app import app as serve_app
 from speaq.cli.bench import bench
 from speaq.cli.convert import convert
 from speaq.cli.data import app as data_app
@@ -35,7 +36,7 @@ app = App(
     version=_version,
     help_format="plaintext",
 )
-for command in (demo, train, evaluate, predict, serve, bench, convert, export, doctor):
+for command in (demo, train, evaluate, predict, serve, serve_app, bench, convert, export, doctor):
     app.command(command)
 app.command(data_app)
 app.command(plot_app)

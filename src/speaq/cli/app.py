@@ -1,0 +1,64 @@
+"""``speaq app``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.types import PositiveInt
+
+from speaq.errors import SpeaqError, printable
+
+
+def app(
+    models: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
+    *,
+    data: Path | None = None,
+    predictions: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative=())] = None,
+    space: Path | None = None,
+    host: str = "127.0.0.1",
+    port: PositiveInt | None = None,
+    device: str = "cpu",
+) -> None:
+    """Serve a page that predicts scene graphs of photos, and shows a data set as a wall of pictures.
+
+    The page is served on this machine alone until Ctrl+C; nothing is sent anywhere else.
+
+    Args:
+        models: folders of saved models, output folders of trainings, or model ids on the hub; several are
+            shown side by side.
+        data: configuration, or folder of a data set, to browse.
+        predictions: files of predictions for the data set, as speaq evaluate --predictions takes them.
+        space: write a Hugging Face Space that serves the models to this new folder, instead of serving them.
+        host: address to listen at; 0.0.0.0 also lets other machines in.
+        port: by default the first free one from 7860.
+        device: cpu, cuda, cuda:1, ...
+    """
+    if not models and (data is None or space is not None):
+        raise SpeaqError("nothing to show: give a MODEL" + (", or --data CONFIG" if space is None else ""))
+    if predictions and data is None:
+        raise SpeaqError("--predictions: expected --data CONFIG, the data set that they are for")
+    if space is not None:
+        from speaq.tools.app.space import write_space
+
+        if data is not None:
+            raise SpeaqError("--space: expected models alone, found --data; a Space has no data set")
+        write_space(models or [], space)
+        sys.stdout.write(printable(f"written to {space}: upload it, or run python {space / 'app.py'}\n"))
+        return
+    try:
+        from speaq.tools.app.page import serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise SpeaqError('speaq app needs the package gradio: pip install "speaq[app]"') from error
+    from speaq.devices import find_device
+
+    serve(
+        models or [],
+        data=data,
+        predictions=predictions or [],
+        device=str(find_device(device)),
+        host=host,
+        port=port,
+    )

@@ -1,0 +1,103 @@
+"""The app in headless Chromium; skipped where gradio, playwright or Chromium is missing."""
+
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden_dataset import TINY
+from speaq.pretrained import Speaq
+from speaq.tools.app.index import DataIndex
+from tiny_model import tiny_config
+
+pytest.importorskip("gradio")
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+HOSTILE = '<img src=x onerror="document.title=1">${document.title=2}{{7*7}}'
+OF_GRADIO = "Method not implemented."  # a warning of its client when a stream of events ends
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    from speaq.tools.app.page import build, launch
+
+    config = tmp_path_factory.mktemp("app") / "config.yaml"
+    paths = {"IMAGES": "images", "IMAGE_DATA": "image_data.json", "MAPPING_DICTIONARY": "dicts.json"}
+    lines = [f"    {key}: {TINY / name}" for key, name in {**paths, "VG_ATTRIBUTE_H5": "VG.h5"}.items()]
+    config.write_text("\n".join(["DATASETS:", "  VISUAL_GENOME:", *lines]), encoding="utf-8")
+    model = Speaq(tiny_config(objects=(HOSTILE, "table"))).eval()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page = build({"model": model}, DataIndex(config))
+    yield launch(page, host="127.0.0.1", port=port)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def page(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterator[Any]:
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(60_000)
+    messages, hosts = [], set()
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda sent: hosts.add(sent.url.partition("?")[0]))
+    page.goto(address)
+    yield page
+    assert [text for text in messages if text != OF_GRADIO] == []
+    assert [url for url in hosts if not url.startswith((address, "data:", "blob:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.close()
+
+
+def test_use(page: Any, tmp_path: Path) -> None:
+    page.set_input_files("#sg-input input[type=file]", str(next((TINY / "images").iterdir())))
+    page.get_by_label("number input for Minimum score").fill("0")
+    page.get_by_label("number input for Minimum score").press("Enter")
+    triplets = page.locator("#sg-result .sg-triplets button")
+    triplets.nth(1).wait_for()
+    assert HOSTILE in page.inner_text("#sg-result .sg-triplets")
+    assert page.title() == "speaq"
+
+    triplets.first.focus()
+    lit = "#sg-result .sg-photo .lit"
+    assert page.locator(lit).count() == len(set(triplets.first.get_attribute("data-lit").split()) - {"r0"})
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.key") == "r1"
+    page.keyboard.press("Enter")
+    assert triplets.nth(1).get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    page.hover("#sg-result .sg-node >> nth=0")
+    assert page.locator("#sg-result .sg-photo [data-key=e0].lit").count() == 1
+
+    page.click("#sg-make")
+    with page.expect_download() as download:
+        page.click("#sg-files a[download] >> nth=0")
+    download.value.save_as(tmp_path / "graph.json")
+    assert json.loads((tmp_path / "graph.json").read_text())["format"]
+
+
+def test_browse(page: Any) -> None:
+    page.get_by_role("tab", name="Browse").click()
+    page.wait_for_selector(".sg-card")
+    before = page.inner_text("#sg-count")
+    page.fill("#sg-search textarea, #sg-search input", "* * *")
+    page.press("#sg-search textarea, #sg-search input", "Enter")
+    page.wait_for_function("(old) => document.querySelector('#sg-count').innerText !== old", arg=before)
+    page.click(".sg-card >> nth=0")
+    page.wait_for_selector("#sg-image .sg-triplets button")
