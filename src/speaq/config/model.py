@@ -178,7 +178,7 @@ class Model(Section):
     weights: PathText = ""
     """Initial weights, unless a training is resumed: a file, a folder or a model id on the hub."""
     compile: Flag = False
-    """Compile the network with torch.compile; needs a C++ compiler."""
+    """Compile encoder and decoder with torch.compile; needs a C++ compiler."""
     weights_synonyms: PathText = ""
     """Text file of lines `name, other name, ...`: classes that are matched with those of WEIGHTS."""
     pixel_mean: Annotated[Several[Number], Field(min_length=3, max_length=3)] = (103.53, 116.28, 123.675)

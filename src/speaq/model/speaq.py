@@ -206,7 +206,6 @@ class SpeaqModel(nn.Module):
         )
 
 
-@torch.compiler.disable  # it reads values, which a compiled graph cannot contain
 def _is_padded(images: Tensor, sizes: Tensor) -> bool:
     """Whether any image is smaller than its batch; see `SpeaqModel.forward` for the arguments."""
     return not bool((sizes == sizes.new_tensor(images.shape[-2:])).all())

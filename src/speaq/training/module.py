@@ -96,7 +96,9 @@ class SceneGraphModule(L.LightningModule):
         return self.model if self.averaging is None else self.averaging.model
 
     def setup(self, stage: str) -> None:
-        """Compile the models with MODEL.COMPILE; the names of their weights do not change.
+        """Compile encoder and decoder with MODEL.COMPILE; the names of their weights do not change.
+
+        The backbone is left out: with dropout after it, the compiler fails for images of several sizes.
 
         Raises:
             SpeaqError: there is no C++ compiler.
@@ -109,9 +111,12 @@ class SceneGraphModule(L.LightningModule):
                 f"MODEL.COMPILE True needs a C++ compiler, and there is no {compiler}: install it, name "
                 "another one in the environment variable CXX, or set MODEL.COMPILE False"
             )
-        self.model.compile(dynamic=True)
+        models = [self.model]
         if self.averaging is not None and stage == "fit":
-            self.averaging.model.compile(dynamic=True)
+            models.append(self.averaging.model)
+        for model in models:
+            model.encoder.compile(dynamic=True)
+            model.decoder.compile(dynamic=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimizer and schedule."""
