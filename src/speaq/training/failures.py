@@ -15,18 +15,19 @@ from speaq.training.checkpoints import newest_checkpoint
 
 logger = logging.getLogger("speaq.training")
 
+_COMPILER = ("torch._dynamo", "torch._inductor")
 _LOST = ("closed by peer", "Connection reset", "Broken pipe", "ncclRemoteError")
 
 
 @contextmanager
 def explained(trainer: L.Trainer) -> Iterator[None]:
-    """Log how to resume after Ctrl-C or a signal, and say what to do about memory that is too small.
+    """Log how to resume after Ctrl-C or a signal, and say what to do about a known failure.
 
     The processes that the Trainer started end with this one.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
-        SpeaqError: memory, shared memory or a data worker failed.
+        SpeaqError: memory, shared memory, a data worker or torch.compile failed.
     """
     try:
         yield
@@ -47,10 +48,16 @@ def explained(trainer: L.Trainer) -> Iterator[None]:
 
 
 def explain(error: BaseException, *, device: torch.device | str, is_training: bool) -> str | None:
-    """What happened and what to do, if ``error`` is about memory or a data worker; else None."""
+    """What happened and what to do, for errors of memory, data workers and torch.compile; else None."""
     if isinstance(error, SpeaqError) or not isinstance(error, RuntimeError | MemoryError):
         return None
     text = str(error)
+    if any(kind.__module__.startswith(_COMPILER) for kind in type(error).__mro__):
+        reason, output = text.partition("\n\n")[0], text.partition("Output:\n")[2].partition("\n")[0]
+        return (
+            f"MODEL.COMPILE True: torch.compile failed ({' '.join(f'{reason} {output}'.split())}). Set "
+            "MODEL.COMPILE False, or see to it that the C++ compiler works (CXX names another one)"
+        )
     if "shared memory" in text or "Bus error" in text:
         return (
             "shared memory (/dev/shm) is too small for the batches of the data workers. Set "
