@@ -19,3 +19,7 @@ class PlainConsole(Console):
         """The segments of a renderable; those that move the cursor are kept."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error, which `speaq.cli.run` handles; rich would exit with 1."""
+        raise

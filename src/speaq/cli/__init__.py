@@ -1,11 +1,13 @@
 """The command line. Large libraries are imported when a command runs, so that the help is fast."""
 
 import ctypes
+import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn
 
 from cyclopts import App
@@ -53,11 +55,18 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         logging.lastResort.setFormatter(PrintableFormatter())
     _keep_freed_memory()
     arguments = [_expand_home(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it is closed (>&-)
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     program = command if isinstance(command, App) else App(default_command=command, help_format="plaintext")
     program.result_action = "return_value"
+    try:
+        Path.cwd()
+    except FileNotFoundError:  # torch cannot be loaded then
+        _fail("the current folder has been deleted; change to another one (cd)")
     try:
         program(arguments)
         sys.stdout.flush()
@@ -65,6 +74,8 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python does not fail at exit
         raise SystemExit(128 + 13) from None  # as SIGPIPE ends other programs
     except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _fail(f"cannot write the output: {error.strerror}; free some space, or write elsewhere")
         _fail(str(error))
     except SpeaqError as error:
         # The error of a data loader process contains the traceback of that process.
