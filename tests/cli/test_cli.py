@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -129,6 +130,18 @@ def test_a_pipe_that_closes_ends_tables_as_other_output():
 
     with pytest.raises(BrokenPipeError):
         PlainConsole(file=ClosedPipe()).print("a table")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ImportError("a.so: failed to map segment from shared object")]
+)
+def test_too_little_memory_is_said(error, capsys):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit):
+        run(fail, [])
+    assert re.fullmatch(r"speaq: out of memory.* raise the limit .*\n", capsys.readouterr().err)
 
 
 def test_a_deleted_folder_is_refused(capsys, tmp_path, monkeypatch):

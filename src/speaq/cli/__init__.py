@@ -23,7 +23,7 @@ from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
 from speaq.cli.serve import serve
 from speaq.cli.train import evaluate, train
-from speaq.errors import PrintableFormatter, SpeaqError, printable
+from speaq.errors import PrintableFormatter, SpeaqError, is_out_of_memory, printable
 
 
 def _version() -> str:
@@ -47,9 +47,9 @@ app.command(plot_app)
 def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run an app or a function as a program.
 
-    A SpeaqError or an error of the system, such as a full disk, ends it with a message and exit code 2, and a
-    closed pipe (``| head``) without a message. Characters that the output cannot encode are escaped, and so
-    are control characters in messages.
+    A SpeaqError or an error of the system, such as a full disk or too little memory, ends it with a message
+    and exit code 2, and a closed pipe (``| head``) without a message. Characters that the output cannot
+    encode are escaped, and so are control characters in messages.
     """
     if logging.lastResort is not None:  # prints warnings where a command sets up no log
         logging.lastResort.setFormatter(PrintableFormatter())
@@ -80,6 +80,13 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
     except SpeaqError as error:
         # The error of a data loader process contains the traceback of that process.
         _fail(str(error).rpartition("SpeaqError: ")[2].strip())
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = f" ({error})" if str(error) else ""
+        _fail(
+            f"out of memory{reason}; use smaller images or batches, or raise the limit of memory (ulimit -v)"
+        )
 
 
 def _keep_freed_memory() -> None:

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, is_out_of_memory
 from speaq.training.checkpoints import newest_checkpoint
 
 logger = logging.getLogger("speaq.training")
@@ -67,8 +67,7 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
         return "the connection to another process of this run was lost; the message of that process says why"
     if "DataLoader worker" in text and "Caught" not in text:
         return f"{text.rstrip('. ')}; the machine may need more memory. Lower DATALOADER.NUM_WORKERS"
-    no_memory = "can't allocate memory" in text or "not enough memory" in text
-    if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or no_memory):
+    if not is_out_of_memory(error):
         return None
     size = "INPUT.MAX_SIZE_TRAIN" if is_training else "INPUT.MAX_SIZE_TEST"
     if not is_training:
