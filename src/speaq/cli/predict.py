@@ -1,7 +1,8 @@
 """``speaq predict``."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
     from speaq.pretrained import Speaq
+    from speaq.tools.shards import Shard, ShardWriter
 
 Precision = Literal["float32", "bfloat16"]
 Engine = Literal["torch", "onnx", "openvino"]
@@ -39,19 +41,24 @@ def predict(
     picture: Literal["png", "svg", "jpg"] = "png",
     quiet: bool = False,
     resume: bool = False,
-    engine: Engine | None = None,
+    engine: Literal[Engine, "ray"] | None = None,
     device: str = "cpu",
     dtype: Precision = "float32",
     batch_size: PositiveInt | None = None,
     max_pixels: PositiveInt = 178_956_970,
     every: PositiveFloat | None = None,
+    shard_size: PositiveInt | None = None,
+    address: str | None = None,
+    workers: PositiveInt | None = None,
 ) -> None:
     """Predict the scene graphs of images, print them, and write them as JSON files and drawings.
 
     Images that cannot be read are reported and skipped; the exit code is then 1.
 
     Args:
-        images: image files, folders (searched recursively), or patterns such as 'photos/*.jpg'.
+        images: image files, folders (searched recursively), patterns such as 'photos/*.jpg', or text files
+            (.txt) with one path per line; with --shard-size or --engine ray also Parquet files with a column
+            of images, and folders of them.
         model: folder of a saved model, output folder of a training, a model id on the hub, or an ONNX file of
             speaq export.
         list_file: a text file with the paths of more images, one per line.
@@ -66,10 +73,11 @@ def predict(
         draw: also write drawings of the graphs.
         picture: file format of the drawings.
         quiet: print no triplets.
-        resume: skip images whose results exist and are not older than the image (jsonl: whose line exists).
+        resume: skip images whose results exist and are not older than the image (jsonl: whose line exists;
+            shards: whose shard exists).
         engine: what computes the network: torch, onnx (onnxruntime) or openvino; the last two for an ONNX
             file, or a folder, to which exported.onnx is added for the next time. By default onnx for an ONNX
-            file, and otherwise torch.
+            file, and otherwise torch. ray: the default engine, on the workers of a Ray cluster.
         device: cpu, cuda, cuda:1, ...
         dtype: bfloat16 is slightly less accurate, and faster on a GPU, or in openvino on a CPU that has it.
         batch_size: images per forward pass; by default 8 in torch, 1 in the other engines. The results do not
@@ -77,14 +85,43 @@ def predict(
         max_pixels: refuse images with more pixels; each pixel needs 4 bytes.
         every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
+        shard_size: write graphs-000000.jsonl, ... of this many images, each as a whole, instead of the files
+            of --format and drawings; by default 1000 for --engine ray.
+        address: with --engine ray: HOST:PORT of the head of the cluster, or auto for the cluster of this
+            machine; by default RAY_ADDRESS, or a cluster of this machine for the time of the command.
+        workers: with --engine ray: number of models, each with a CPU and, for --device cuda, a GPU; by
+            default as many as there is room for.
     """
     from speaq.images import pixel_limit
     from speaq.inference.boxes_file import BoxesFile
     from speaq.inference.results import Results, read_list, result_paths
 
-    sources = [*(images or []), *(read_list(list_file) if list_file else [])]
-    engine = engine or default_engine(model)
+    sources: list[str | Path] = [*(read_list(list_file) if list_file else [])]
+    for image in reversed(images or []):
+        sources[:0] = read_list(Path(image)) if image.lower().endswith(".txt") else [image]
+    if engine != "ray" and (address or workers):
+        raise SpeaqError("--address, --workers: expected --engine ray with them")
+    on_ray, engine = engine == "ray", default_engine(model) if engine in (None, "ray") else engine
     options: dict[str, Any] = {"batch_size": batch_size or (8 if engine == "torch" else 1), "dtype": dtype}
+    if on_ray or shard_size:
+        if boxes is not None or every is not None:
+            raise SpeaqError("--boxes, --every: expected neither --shard-size nor --engine ray with them")
+        from speaq.tools.shards import ShardWriter, list_items
+
+        items = list_items(sources, output_dir)
+        writer = ShardWriter(folder=output_dir, keep=keep, max_pixels=max_pixels, **options)
+        todo = writer.start(items, shard_size or 1000, resume=resume, model=model)
+        load = partial(load_predictor, model, engine, device, dtype, threads=1 if on_ray else 0)
+        if on_ray:
+            from speaq.tools.ray_predict import predict_on_ray
+
+            written = predict_on_ray(
+                load, writer, todo, address=address, workers=workers, gpu=device.startswith("cuda")
+            )
+        else:
+            written = writer.write_all(load(), todo)
+        _report_shards(writer, len(items), todo, written if todo else iter(()), quiet=quiet)
+        return
     with pixel_limit(max_pixels):
         if every is not None:
             if boxes is not None:
@@ -197,6 +234,27 @@ def _predict_images(
     summary = _summary(len(results.paths), len(images), unreadable)
     sys.stdout.write(printable(f"{summary}\nwritten to {results.folder}\n"))
     return unreadable
+
+
+def _report_shards(
+    writer: "ShardWriter", total: int, todo: "list[Shard]", written: "Iterator[Shard]", *, quiet: bool
+) -> None:
+    """Write shards with a progress bar; end the program with exit code 1 if images could not be read."""
+    started = sum(len(shard.items) for shard in todo)
+    with _progress_bar() as progress:
+        task = progress.add_task("predicting", total=started)
+        for shard in written:
+            if not quiet:
+                sys.stdout.write(printable(f"{writer.graphs(shard.number)}: {len(shard.items)} images\n"))
+            progress.advance(task, len(shard.items))
+    unreadable = writer.finish()
+    summary = _summary(total, started, [Path(name) for name in unreadable])
+    sys.stdout.write(printable(f"{summary}\nwritten to {writer.folder}\n"))
+    if unreadable:
+        sys.stderr.write(
+            printable(f"speaq: {len(unreadable)} images could not be read, see {writer.folder}/failed-*.jsonl\n")
+        )
+        raise SystemExit(1)
 
 
 def _progress_bar() -> "Progress":
