@@ -251,9 +251,8 @@ def _report_shards(
     summary = _summary(total, started, [Path(name) for name in unreadable])
     sys.stdout.write(printable(f"{summary}\nwritten to {writer.folder}\n"))
     if unreadable:
-        sys.stderr.write(
-            printable(f"speaq: {len(unreadable)} images could not be read, see {writer.folder}/failed-*.jsonl\n")
-        )
+        number = f"{len(unreadable)} image{'s' if len(unreadable) > 1 else ''}"
+        sys.stderr.write(printable(f"speaq: {number} could not be read, see {writer.folder}/failed-*.jsonl\n"))
         raise SystemExit(1)
 
 

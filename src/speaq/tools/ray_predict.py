@@ -95,7 +95,7 @@ def predict_on_ray(
             yield by_number[row["number"]]
     except ray.exceptions.RayError as error:
         raise SpeaqError(
-            f"the Ray cluster failed ({str(error).strip().splitlines()[0]}); start again with --resume"
+            f"the Ray cluster failed ({str(error).strip().splitlines()[-1]}); start again with --resume"
         ) from error
     finally:
         ray.shutdown()
@@ -116,8 +116,8 @@ def _connected(address: str | None, workers: int | None) -> Any:
         import ray.data
     except ImportError as error:
         raise SpeaqError('--engine ray needs the package ray: pip install "speaq[ray]"') from error
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         address = "local"
