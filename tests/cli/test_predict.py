@@ -306,9 +306,10 @@ def test_shards_of_parquet_files(predict, tmp_path):
     ):
         found = graphs(source)
         assert [graph.pop("image") for graph in found] == names and found == expected
-    assert "expected a column of images, found id" in predict(
-        tmp_path / "none.parquet", "--shard-size", 3, code=2
-    )[1]
+    assert (
+        "expected a column of images, found id"
+        in predict(tmp_path / "none.parquet", "--shard-size", 3, code=2)[1]
+    )
 
 
 def test_options_of_shards(predict, tmp_path, monkeypatch):

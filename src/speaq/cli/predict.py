@@ -110,17 +110,20 @@ def predict(
 
         items = list_items(sources, output_dir)
         writer = ShardWriter(folder=output_dir, keep=keep, max_pixels=max_pixels, **options)
-        todo = writer.start(items, shard_size or 1000, resume=resume, model=model)
-        load = partial(load_predictor, model, engine, device, dtype, threads=1 if on_ray else 0)
-        if on_ray:
-            from speaq.tools.ray_predict import predict_on_ray
+        start = partial(writer.start, items, shard_size or 1000, resume=resume, model=model)
+        load = partial(load_predictor, model, engine, device, dtype)
+        if not on_ray:
+            network = load()  # before the shards of an earlier run are deleted
+            todo = start()
+            _report_shards(writer, len(items), todo, writer.write_all(network, todo), quiet=quiet)
+            return
+        from speaq.tools.ray_predict import connected, predict_on_ray
 
-            written = predict_on_ray(
-                load, writer, todo, address=address, workers=workers, gpu=device.startswith("cuda")
-            )
-        else:
-            written = writer.write_all(load(), todo)
-        _report_shards(writer, len(items), todo, written if todo else iter(()), quiet=quiet)
+        load = partial(load, threads=1)
+        with connected(address, workers):
+            todo = start()
+            written = predict_on_ray(load, writer, todo, workers=workers, gpu=device.startswith("cuda"))
+            _report_shards(writer, len(items), todo, written, quiet=quiet)
         return
     with pixel_limit(max_pixels):
         if every is not None:
@@ -252,7 +255,9 @@ def _report_shards(
     sys.stdout.write(printable(f"{summary}\nwritten to {writer.folder}\n"))
     if unreadable:
         number = f"{len(unreadable)} image{'s' if len(unreadable) > 1 else ''}"
-        sys.stderr.write(printable(f"speaq: {number} could not be read, see {writer.folder}/failed-*.jsonl\n"))
+        sys.stderr.write(
+            printable(f"speaq: {number} could not be read, see {writer.folder}/failed-*.jsonl\n")
+        )
         raise SystemExit(1)
 
 

@@ -7,7 +7,6 @@ of two shards. Images are files, or rows of Parquet files.
 import hashlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -103,8 +102,8 @@ class ShardWriter:
             for key, value in settings.items():
                 if found.get(key) != value:
                     raise SpeaqError(
-                        f"{there}: the shards in this folder were written with {key} {found.get(key)}, now it "
-                        f"is {value}; use the same images and options, another folder, or no --resume"
+                        f"{there}: the shards here were written with {key} {found.get(key)}, now it is "
+                        f"{value}; use the same images and options, another folder, or no --resume"
                     )
         else:
             for pattern in ("graphs-*.jsonl", "failed-*.jsonl"):
@@ -116,8 +115,8 @@ class ShardWriter:
             Shard(number, list(items[start : start + size]))
             for number, start in enumerate(range(0, len(items), size))
         ]
-        done = set(os.listdir(self.folder))
-        return [shard for shard in shards if self.graphs(shard.number).name not in done]
+        done = set(self.folder.iterdir())
+        return [shard for shard in shards if self.graphs(shard.number) not in done]
 
     def write(self, network: Predictor, shard: Shard) -> None:
         """Predict the images of a shard and write its files, that of the scene graphs last.
