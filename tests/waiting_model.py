@@ -12,7 +12,7 @@ from speaq.scene_graph import SceneGraph
 
 @dataclass
 class WaitingModel:
-    """Makes the file ``started-NODE`` and waits for the file ``go``, but for shards of ``free.png``."""
+    """Makes the file ``started-NODE`` and waits for the file ``go``, but for images named ``free-0.png`` and so on."""
 
     model: Speaq
     folder: Path
@@ -26,7 +26,7 @@ class WaitingModel:
 
         for image, graph in self.model.predict_each(images, **options):
             yield image, graph
-            if image.name != "free.png":
+            if not image.name.startswith("free"):
                 (self.folder / f"started-{ray.get_runtime_context().get_node_id()}").touch()
                 while not (self.folder / "go").exists():
                     time.sleep(0.02)

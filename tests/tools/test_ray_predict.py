@@ -20,7 +20,7 @@ from waiting_model import WaitingModel
 
 pytest.importorskip("ray.data")
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
-NAMES = ["free.png", *(f"{index}.png" for index in range(11))]
+NAMES = ["free-0.png", "free-1.png", *(f"{index}.png" for index in range(10))]
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +78,11 @@ def test_wrong_addresses_are_reported(folder, capsys):
 
 
 def test_a_node_is_added_and_killed(folder, cluster):
-    items = [Item(str(folder / "in" / name)) for name in ("free.png", *NAMES)]
+    items = [Item(str(folder / "in" / name)) for name in NAMES]
     writer = ShardWriter(folder=folder / "killed", max_pixels=10**8, batch_size=2)
     load = partial(WaitingModel.load, folder / "model", folder)
     with connected(cluster.address):
-        todo = writer.start(items[1:], 2, resume=False, model="")
+        todo = writer.start(items, 2, resume=False, model="")
         written = predict_on_ray(load, writer, todo)
         done = [next(written).number]
         node = cluster.add_node(**NODE)

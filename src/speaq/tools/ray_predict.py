@@ -127,16 +127,16 @@ def predict_on_ray(
             num_cpus=1,
             num_gpus=1 if gpu else None,
         )
-        for row in done.iter_rows():
-            if row["error"]:
-                raise SpeaqError(row["error"])
-            file = writer.graphs(row["number"])
-            if file not in writer.folder.iterdir():
+        for batch in done.iter_batches(batch_size=1, prefetch_batches=0):  # iter_rows holds one row back
+            (number,), (error,) = batch["number"].tolist(), batch["error"].tolist()
+            if error:
+                raise SpeaqError(error)
+            if writer.graphs(number) not in writer.folder.iterdir():
                 raise SpeaqError(
-                    f"{file}: was written on another machine, and is not here; choose an output folder that "
-                    "all machines of the cluster share"
+                    f"{writer.graphs(number)}: was written on another machine, and is not here; choose an "
+                    "output folder that all machines of the cluster share"
                 )
-            yield by_number[row["number"]]
+            yield by_number[number]
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise SpeaqError(f"the Ray cluster failed ({reason}); continue with --resume") from error
