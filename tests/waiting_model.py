@@ -12,7 +12,7 @@ from speaq.scene_graph import SceneGraph
 
 @dataclass
 class WaitingModel:
-    """Makes the file ``started-NODE`` and waits for the file ``go``, but for images named ``free-0.png`` and so on."""
+    """Makes the file ``started-NODE`` and waits for the file ``go``, except for images named "free-..."."""
 
     model: Speaq
     folder: Path

@@ -53,8 +53,8 @@ def cluster():
         cluster.shutdown()
 
 
-def predict(folder: Path, output: str, *options: object, code: int = 0) -> None:
-    words = ["predict", *(folder / "in" / name for name in NAMES), "--model", folder / "model"]
+def predict(folder: Path, output: str, *options: object, model: str = "model", code: int = 0) -> None:
+    words = ["predict", *(folder / "in" / name for name in NAMES), "--model", folder / model]
     words += ["--output-dir", folder / output, "--batch-size", 2, "--shard-size", 2, *options]
     with pytest.raises(SystemExit) as stop:
         run(app, [*map(str, words)])
@@ -83,7 +83,7 @@ def test_a_node_is_added_and_killed(folder, cluster):
     load = partial(WaitingModel.load, folder / "model", folder)
     with connected(cluster.address):
         todo = writer.start(items, 2, resume=False, model="")
-        written = predict_on_ray(load, writer, todo)
+        written = predict_on_ray(load, writer, todo, workers=2)  # with room for one
         done = [next(written).number]
         node = cluster.add_node(**NODE)
         started = folder / f"started-{node.node_id}"
@@ -108,6 +108,6 @@ def test_two_nodes_write_what_one_machine_writes(folder, cluster, capsys):
     assert "1 image could not be read" in capsys.readouterr().err
     predict(folder, "two", *options, "--resume", code=1)
     assert "(12 had results already)" in capsys.readouterr().out
-    predict(folder, "wrong", *options, "--model", folder / "in", code=2)
+    predict(folder, "wrong", *options, model="in", code=2)
     err = capsys.readouterr().err
     assert f"speaq: {folder / 'in'}: " in err and "Traceback" not in err

@@ -111,19 +111,23 @@ def predict_on_ray(
 
     if not shards:
         return
-    if gpu and not ray.cluster_resources().get("GPU"):
+    room = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+    if gpu and not room:
         sys.stderr.write("speaq: the Ray cluster has no GPU yet; waiting for one\n")
+    most = len(shards)
+    pool = {"min_size": 1, "max_size": most, "initial_size": min(max(room, 1), most)}
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0  # as an actor has one task at a time
-    size = {"size": min(workers, len(shards))} if workers else {"min_size": 1, "max_size": len(shards)}
     by_number = {shard.number: shard for shard in shards}
     try:
         items = [{"number": shard.number, "shard": pickle.dumps(shard)} for shard in shards]
         done = ray.data.from_items(items, override_num_blocks=len(items)).map(
             _Worker,
             fn_constructor_args=(load, writer, Path.cwd()),
-            compute=ray.data.ActorPoolStrategy(**size, max_tasks_in_flight_per_actor=1),
+            compute=ray.data.ActorPoolStrategy(
+                **({"size": min(workers, most)} if workers else pool), max_tasks_in_flight_per_actor=1
+            ),
             num_cpus=1,
             num_gpus=1 if gpu else None,
         )
