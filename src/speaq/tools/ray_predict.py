@@ -49,10 +49,10 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address, **options)
-    except (OSError, ValueError, OverflowError, RuntimeError) as error:
+    except (OSError, ValueError, OverflowError, RuntimeError, ray.exceptions.RayError) as error:
         raise SpeaqError(
             f"--address {address}: cannot connect to this Ray cluster ({error}); expected the HOST:PORT of "
-            "its head node, or auto on one of its machines"
+            "its head node, or auto on one of its machines, and the RAY_AUTH_MODE with which it was started"
         ) from error
     try:
         yield
