@@ -67,16 +67,16 @@ class DecoderLayer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(hidden_dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor | None, position: Tensor, memory: Memory) -> Tensor:
-        """Next states (B, q, D) of queries x (B, q, D), None for zeros, with query positions (B, q, D)."""
-        states = torch.zeros_like(position) if x is None else x
-        with_position = states + position
-        if x is None and not self.training:
+    def forward(self, states: Tensor | None, position: Tensor, memory: Memory) -> Tensor:
+        """Next states (B, q, D) of queries (B, q, D), None for zeros, with query positions (B, q, D)."""
+        x = torch.zeros_like(position) if states is None else states
+        with_position = x + position
+        if states is None and not self.training:
             # Attention probabilities sum to 1 without dropout, and the value of a zero is the bias.
             attended = self.self_attention.output(self.self_attention.value.bias)
         else:
-            attended = self.self_attention(with_position, with_position, states)
-        x = self.self_norm(states + self.dropout(attended))
+            attended = self.self_attention(with_position, with_position, x)
+        x = self.self_norm(x + self.dropout(attended))
         attended = self.cross_attention(x + position, memory.key, memory.value, memory.valid)
         x = self.cross_norm(x + self.dropout(attended))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
