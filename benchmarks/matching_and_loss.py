@@ -7,6 +7,7 @@ of the batch with every relation of the batch before it takes the blocks on the 
 """
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
@@ -153,6 +154,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    with contextlib.suppress(ImportError):  # what the speaq program does first
+        from speaq.cli import _keep_freed_memory
+
+        _keep_freed_memory()
     torch.set_num_threads(options.threads)
 
     output, targets = random_batch(options.images, options.relations, options.queries)
