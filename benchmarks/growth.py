@@ -120,6 +120,9 @@ def main() -> None:
             print(f"{quantity:26}{label}")
         part = "network, inference" if quantity.startswith("pixels") else "matching and loss"
         axes.set(title=part, xlabel=quantity)
+        axes.set_xticks(x, [f"{value}²" if quantity.startswith("pixels") else str(value) for value in values])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(which="both", alpha=0.3)
         axes.legend()
     if arguments.figure:
