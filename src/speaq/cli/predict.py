@@ -119,7 +119,7 @@ def predict(
             return
         from speaq.tools.ray_predict import connected, predict_on_ray
 
-        load = partial(load, threads=1)
+        load = partial(_load_on_worker, model, engine, device, dtype)
         with connected(address, workers):
             todo = start()
             written = predict_on_ray(load, writer, todo, workers=workers, gpu=device.startswith("cuda"))
@@ -195,6 +195,14 @@ def load_predictor(
     with PlainConsole(stderr=True).status("exporting, if not done before (minutes for a large model)"):
         file = exported_file(model)
     return kind(file, threads=threads)
+
+
+def _load_on_worker(*arguments: Any) -> "Speaq | FilePredictor":
+    """What `load_predictor` loads, in a process that was not started by ``run``; it has one CPU."""
+    from speaq.cli import _keep_freed_memory
+
+    _keep_freed_memory()
+    return load_predictor(*arguments, threads=1)
 
 
 def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
