@@ -89,8 +89,8 @@ def predict(
             of --format and drawings; by default 1000 for --engine ray.
         address: with --engine ray: HOST:PORT of the head of the cluster, or auto for the cluster of this
             machine; by default RAY_ADDRESS, or a cluster of this machine for the time of the command.
-        workers: with --engine ray: number of models, each with a CPU and, for --device cuda, a GPU; by
-            default as many as there is room for.
+        workers: with --engine ray: number of models, each on a CPU or, with --device cuda, a GPU; by default
+            as many as there is room for.
     """
     from speaq.images import pixel_limit
     from speaq.inference.boxes_file import BoxesFile
@@ -120,9 +120,10 @@ def predict(
         from speaq.tools.ray_predict import connected, predict_on_ray
 
         load = partial(_load_on_worker, model, engine, device, dtype)
-        with connected(address, workers):
+        gpu = device.startswith("cuda")
+        with connected(address, workers, gpu=gpu):
             todo = start()
-            written = predict_on_ray(load, writer, todo, workers=workers, gpu=device.startswith("cuda"))
+            written = predict_on_ray(load, writer, todo, workers=workers, gpu=gpu)
             _report_shards(writer, len(items), todo, written, quiet=quiet)
         return
     with pixel_limit(max_pixels):

@@ -4,7 +4,6 @@ import logging
 import os
 import pickle
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ _OBJECT_STORE = 200 * 2**20  # bytes, of a cluster that is started here: lists o
 
 
 @contextmanager
-def connected(address: str | None = None, workers: int | None = None) -> Iterator[None]:
+def connected(address: str | None = None, workers: int | None = None, *, gpu: bool = False) -> Iterator[None]:
     """Be connected to a Ray cluster in the block.
 
     Ray reports its use to its makers unless RAY_USAGE_STATS_ENABLED is 0, and so that is set if it has no
@@ -28,9 +27,10 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
         address: of the cluster, HOST:PORT, or "auto" for that of this machine. By default RAY_ADDRESS, or
             else a cluster of this machine alone, which is stopped at the end.
         workers: CPUs of the latter; by default all.
+        gpu: the cluster has to have a GPU.
 
     Raises:
-        SpeaqError: ray is not installed, or there is no cluster at the address.
+        SpeaqError: ray is not installed, there is no cluster at the address, or it has no GPU.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 40 seconds each, to reach a cluster
@@ -55,6 +55,8 @@ def connected(address: str | None = None, workers: int | None = None) -> Iterato
             "its head node, or auto on one of its machines, and the RAY_AUTH_MODE with which it was started"
         ) from error
     try:
+        if gpu and not ray.cluster_resources().get("GPU"):
+            raise SpeaqError("the Ray cluster has no GPU; add a node with one, or choose --device cpu")
         yield
     finally:
         ray.shutdown()
@@ -98,8 +100,8 @@ def predict_on_ray(
         load: loads the model, in each actor.
         writer: writes the shards, to a folder that all nodes share.
         shards: to be written.
-        workers: number of actors, with a CPU each; by default as many as the cluster has room for.
-        gpu: give each actor a GPU.
+        workers: number of actors; by default as many as the cluster has room for.
+        gpu: give each actor a GPU instead of a CPU.
 
     Yields:
         Each shard when it is written.
@@ -112,8 +114,6 @@ def predict_on_ray(
     if not shards:
         return
     room = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
-    if gpu and not room:
-        sys.stderr.write("speaq: the Ray cluster has no GPU yet; waiting for one\n")
     most = len(shards)
     pool = {"min_size": 1, "max_size": most, "initial_size": min(max(room, 1), most)}
     context = ray.data.DataContext.get_current()
@@ -128,8 +128,7 @@ def predict_on_ray(
             compute=ray.data.ActorPoolStrategy(
                 **({"size": min(workers, most)} if workers else pool), max_tasks_in_flight_per_actor=1
             ),
-            num_cpus=1,
-            num_gpus=1 if gpu else None,
+            **({"num_gpus": 1} if gpu else {"num_cpus": 1}),
         )
         for batch in done.iter_batches(batch_size=1, prefetch_batches=0):  # iter_rows holds one row back
             (number,), (error,) = batch["number"].tolist(), batch["error"].tolist()
