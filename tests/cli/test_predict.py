@@ -280,7 +280,7 @@ def test_shards_have_the_lines_of_one_machine(predict, tmp_path):
 def test_shards_of_parquet_files(predict, tmp_path):
     pytest.importorskip("pyarrow")
     from pyarrow import Table
-    from pyarrow.parquet import write_table
+    from pyarrow.parquet import read_table, write_table
 
     files = [save(tmp_path / "in" / f"{index}.png", make_image(index)) for index in range(7)]
     files[4].write_bytes(b"no image")
@@ -293,9 +293,9 @@ def test_shards_of_parquet_files(predict, tmp_path):
     write_table(Table.from_pylist(numbers), tmp_path / "plain.parquet", row_group_size=3)
     write_table(Table.from_pylist([{"id": 1}]), tmp_path / "none.parquet")
 
-    def graphs(source: Path) -> list[dict]:
-        predict(source, "--shard-size", 3, "--batch-size", 1, code=1)
-        shards = [path.read_text() for path in sorted((tmp_path / "out").glob("graphs-*"))]
+    def graphs(source: Path, *options: str) -> list[dict]:
+        predict(source, "--shard-size", 3, "--batch-size", 1, *options, code=1)
+        shards = [path.read_text() for path in sorted((tmp_path / "out").glob("graphs-*.jsonl"))]
         return [json.loads(line) for shard in shards for line in shard.splitlines()]
 
     expected = graphs(tmp_path / "in")
@@ -306,10 +306,16 @@ def test_shards_of_parquet_files(predict, tmp_path):
     ):
         found = graphs(source)
         assert [graph.pop("image") for graph in found] == names and found == expected
-    assert (
-        "expected a column of images, found id"
-        in predict(tmp_path / "none.parquet", "--shard-size", 3, code=2)[1]
-    )
+    assert graphs(tmp_path / "plain.parquet", "--format", "parquet") == []
+    parts = sorted((tmp_path / "out").glob("graphs-*.parquet"))
+    rows = [row for part in parts for row in read_table(part).to_pylist()]
+    assert [row["image"] for row in rows] == names
+    for row, graph in zip(rows, expected, strict=True):
+        found = SceneGraph.from_json(json.dumps(row)).to_dict()
+        assert found == graph | {"image": row["image"]}
+    assert "expected --shard-size" in predict(tmp_path / "in", "--format", "parquet", code=2)[1]
+    _, err, _ = predict(tmp_path / "none.parquet", "--shard-size", 3, code=2)
+    assert "expected a column of images, found id" in err
 
 
 def test_options_of_shards(predict, tmp_path, monkeypatch):

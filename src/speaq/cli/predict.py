@@ -36,7 +36,7 @@ def predict(
     top: NonNegativeInt = 10,
     score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.05,
     keep: PositiveInt | None = None,
-    format_: Annotated[Literal["json", "jsonl"], Parameter(name="--format")] = "json",
+    format_: Annotated[Literal["json", "jsonl", "parquet"], Parameter(name="--format")] = "json",
     draw: bool = True,
     picture: Literal["png", "svg", "jpg"] = "png",
     quiet: bool = False,
@@ -69,7 +69,8 @@ def predict(
         top: maximum number of triplets per image to print and draw, best first.
         score: minimum score of the triplets to print and draw; the JSON has all of them.
         keep: maximum number of relations per image in the JSON, best first; by default all.
-        format_: json: one file per image; jsonl: predictions.jsonl with one line per image.
+        format_: json: one file per image; jsonl: predictions.jsonl with one line per image; parquet, one row
+            per image, is for shards, which are otherwise jsonl.
         draw: also write drawings of the graphs.
         picture: file format of the drawings.
         quiet: print no triplets.
@@ -85,8 +86,8 @@ def predict(
         max_pixels: refuse images with more pixels; each pixel needs 4 bytes.
         every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
-        shard_size: write graphs-000000.jsonl, ... of this many images, each as a whole, instead of the files
-            of --format and drawings; by default 1000 for --engine ray.
+        shard_size: write graphs-000000.jsonl, ... of this many images, each as a whole, and no drawings; by
+            default 1000 for --engine ray.
         address: with --engine ray: HOST:PORT of the head of the cluster, or auto for the cluster of this
             machine; by default RAY_ADDRESS, or a cluster of this machine for the time of the command.
         workers: with --engine ray: number of models, each on a CPU or, with --device cuda, a GPU; by default
@@ -109,7 +110,8 @@ def predict(
         from speaq.tools.shards import ShardWriter, list_items
 
         items = list_items(sources, output_dir)
-        writer = ShardWriter(folder=output_dir, keep=keep, max_pixels=max_pixels, **options)
+        suffix = "parquet" if format_ == "parquet" else "jsonl"
+        writer = ShardWriter(folder=output_dir, suffix=suffix, keep=keep, max_pixels=max_pixels, **options)
         start = partial(writer.start, items, shard_size or 1000, resume=resume, model=model)
         load = partial(load_predictor, model, engine, device, dtype)
         if not on_ray:
@@ -126,6 +128,8 @@ def predict(
             written = predict_on_ray(load, writer, todo, workers=workers, gpu=gpu)
             _report_shards(writer, len(items), todo, written, quiet=quiet)
         return
+    if format_ == "parquet":
+        raise SpeaqError("--format parquet: expected --shard-size or --engine ray with it")
     with pixel_limit(max_pixels):
         if every is not None:
             if boxes is not None:

@@ -1,4 +1,4 @@
-"""Predict many images in shards: JSON lines files of a fixed number of images, each written as a whole.
+"""Predict many images in shards: files of a fixed number of images, each written as a whole.
 
 A shard depends on the list of images and on the options alone, not on what predicts it: no batch has images
 of two shards. Images are files, or rows of Parquet files.
@@ -10,16 +10,16 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import pixel_limit
 from speaq.inference.pipeline import Precision, Predictor
 from speaq.inference.results import json_line, result_paths
-from speaq.tools.convert.parquet import image_content, opened, parquet_files
+from speaq.tools.convert.parquet import image_content, import_pyarrow, opened, parquet_files
 
 SETTINGS_FILE = "shards.json"
 _NAMES = ("image_id", "id", "file_name", "path")  # columns that name the image of a row, the best first
@@ -59,18 +59,20 @@ class Shard(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ShardWriter:
-    """Writes ``graphs-000000.jsonl`` with the scene graphs of a shard, and ``failed-000000.jsonl``.
+    """Writes the scene graphs of a shard: ``graphs-000000.jsonl``, or ``.parquet``.
 
-    The latter has the images that cannot be read, and does not exist if there are none.
+    ``failed-000000.jsonl`` has its images that cannot be read, and does not exist if there are none.
 
     Attributes:
         folder: output folder.
+        suffix: jsonl, or parquet with a column for each key of a line.
         keep: maximum number of relations per image, best first; None for all.
         max_pixels: larger images are refused.
         batch_size, dtype: as of ``Speaq.predict``.
     """
 
     folder: Path
+    suffix: Literal["jsonl", "parquet"] = "jsonl"
     keep: int | None = None
     max_pixels: int
     batch_size: int
@@ -78,7 +80,7 @@ class ShardWriter:
 
     def graphs(self, number: int) -> Path:
         """The file of the scene graphs of a shard."""
-        return self.folder / f"graphs-{number:06}.jsonl"
+        return self.folder / f"graphs-{number:06}.{self.suffix}"
 
     def failed(self, number: int) -> Path:
         """The file of the images of a shard that cannot be read."""
@@ -95,7 +97,12 @@ class ShardWriter:
         names = "\n".join(f"{path}\t{row}" for path, row in items).encode(errors="surrogateescape")
         settings: dict[str, Any] = {"shard_size": size, "images": len(items)}
         settings |= {"images_sha256": hashlib.sha256(names).hexdigest(), "model": model, "keep": self.keep}
-        settings |= {"max_pixels": self.max_pixels, "batch_size": self.batch_size, "dtype": self.dtype}
+        settings |= {
+            "format": self.suffix,
+            "max_pixels": self.max_pixels,
+            "batch_size": self.batch_size,
+            "dtype": self.dtype,
+        }
         there = self.folder / SETTINGS_FILE
         if resume and there.exists():
             found = json.loads(there.read_text(encoding="utf-8"))
@@ -106,7 +113,7 @@ class ShardWriter:
                         f"{value}; use the same images and options, another folder, or no --resume"
                     )
         else:
-            for pattern in ("graphs-*.jsonl", "failed-*.jsonl"):
+            for pattern in ("graphs-*.jsonl", "graphs-*.parquet", "failed-*.jsonl"):
                 for path in self.folder.glob(pattern):
                     path.unlink()
             with replacing(there) as temporary:
@@ -129,16 +136,19 @@ class ShardWriter:
         def report(image: Any, error: SpeaqError) -> None:
             failed.append(json.dumps({"image": _name(image), "error": str(error)}) + "\n")
 
-        options: dict[str, Any] = {"batch_size": self.batch_size, "dtype": self.dtype}
-        path = self.failed(shard.number)
-        with (
-            pixel_limit(self.max_pixels),
-            replacing(self.graphs(shard.number)) as temporary,
-            temporary.open("w", encoding="utf-8") as file,
-        ):
+        def lines() -> Iterator[str]:
+            options: dict[str, Any] = {"batch_size": self.batch_size, "dtype": self.dtype}
             for image, graph in network.predict_each(_sources(shard.items), on_unreadable=report, **options):
                 graph.image = Path(_name(image))
-                file.write(json_line(graph, self.keep))
+                yield json_line(graph, self.keep)
+
+        path = self.failed(shard.number)
+        with pixel_limit(self.max_pixels), replacing(self.graphs(shard.number)) as temporary:
+            if self.suffix == "parquet":
+                _write_parquet(temporary, lines())
+            else:
+                with temporary.open("w", encoding="utf-8") as file:
+                    file.writelines(lines())
             path.unlink(missing_ok=True)
             if failed:
                 with replacing(path) as other:
@@ -211,3 +221,23 @@ def _rows(path: Path, start: int, stop: int) -> Iterator[_Row]:
                         image.name = place if name is None else str(name)
                         yield image
                     number += 1
+
+
+def _write_parquet(path: Path, lines: Iterator[str]) -> None:
+    """Write the documents of docs/scene_graph_json.md, one per row."""
+    pyarrow = import_pyarrow()
+    number, text, floats = pyarrow.int64(), pyarrow.string(), pyarrow.list_(pyarrow.float32())
+    texts = pyarrow.list_(text)
+    entity = {"name": text, "score": pyarrow.float32(), "box": floats, "label": number}
+    relation = {"text": text, "score": pyarrow.float64(), "subject": number, "object": number}
+    relation |= {"predicate": number, "name": text, "query": number}
+    relation |= {"pair_scores": floats, "predicate_probs": floats}
+    columns = {"format": text, "version": number, "image": text, "width": number, "height": number}
+    columns |= {"entities": pyarrow.list_(pyarrow.struct(entity))}
+    columns |= {"relations": pyarrow.list_(pyarrow.struct(relation)), "predicate_count": number}
+    columns |= {"vocabulary": pyarrow.struct({"objects": texts, "predicates": texts})}
+    schema = pyarrow.schema(columns)
+    rows = (json.loads(line) for line in lines)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(rows, 100)):
+            writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))

@@ -189,7 +189,7 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
     Raises:
         SpeaqError: a file cannot be written, or pyarrow is not installed.
     """
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     features = _features(data, images)
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pyarrow.schema(list(_arrow_type(features)), metadata=metadata)
@@ -209,7 +209,7 @@ def parquet_files(source: Path) -> list[Path]:
     return files_named(source, _FILES) or (sorted(source.glob(f"*/{_FILES}")) if source.is_dir() else [])
 
 
-def _pyarrow() -> Any:
+def import_pyarrow() -> Any:
     """The package pyarrow with its module parquet.
 
     Raises:
@@ -229,7 +229,7 @@ def opened(path: Path) -> Iterator[Any]:
     Raises:
         SpeaqError: the file cannot be read, or pyarrow is not installed.
     """
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     try:
         with pyarrow.parquet.ParquetFile(regular(path), buffer_size=1 << 20, pre_buffer=False) as file:
             yield file
@@ -418,7 +418,7 @@ def _features(data: AnnotatedSet, images: Path | None) -> dict[str, Any]:
 
 def _arrow_type(feature: Any) -> Any:
     """The type of a column from its description."""
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     if isinstance(feature, list):
         return pyarrow.list_(_arrow_type(feature[0]))
     if feature.get("_type") == "Image":
