@@ -136,8 +136,8 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
     return next(reversed(complete_checkpoints(output_dir)), None)
 
 
-def find_checkpoint(output_dir: Path) -> tuple[Path | None, str]:
-    """The newest checkpoint that is not damaged, if there is one, and a warning of newer ones that are.
+def find_checkpoint(output_dir: Path) -> Path | None:
+    """The newest checkpoint that is not damaged, if there is one; newer ones that are damaged are logged.
 
     Files are compared with their hashes; checkpoints of earlier versions have none.
 
@@ -148,14 +148,16 @@ def find_checkpoint(output_dir: Path) -> tuple[Path | None, str]:
     for folder in reversed(checkpoint_folders(output_dir)):
         damage = _find_damage(folder)
         if damage is None:
-            return folder, "; ".join(damages) + f"; using the older checkpoint {folder}" if damages else ""
+            if damages:
+                logger.warning("%s; using the older checkpoint %s", "; ".join(damages), folder)
+            return folder
         damages.append(damage)
     if damages:
         raise SpeaqError(
             f"{'; '.join(damages)}; no older checkpoint is left. Restore one from a copy, or start again in "
             f"another OUTPUT_DIR, with MODEL.WEIGHTS {output_dir / 'best'} if that model exists"
         )
-    return None, ""
+    return None
 
 
 def _find_damage(folder: Path) -> str | None:

@@ -47,13 +47,14 @@ from speaq.training.data_module import SceneGraphData
 from speaq.training.early_stopping import EarlyStopping
 from speaq.training.evaluation_log import EvaluationLog
 from speaq.training.failures import explained
-from speaq.training.logs import TrainingLog, build_loggers, start_loggers
+from speaq.training.logs import set_up_logging, start_loggers
 from speaq.training.module import SceneGraphModule
 from speaq.training.output_lock import locked
 from speaq.training.prediction_files import PredictionFiles
 from speaq.training.progress import TrainingProgress
 from speaq.training.signals import StopSignals
-from speaq.training.trainer import build_trainer, choose_seed, start_log
+from speaq.training.trainer import build_trainer, choose_seed
+from speaq.training.training_log import TrainingLog
 
 logger = logging.getLogger("speaq.training")
 
@@ -74,11 +75,8 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         SpeaqError: the configuration, the data or a checkpoint cannot be used, or the loss is not finite.
     """
     cluster = cluster or Cluster()
-    output_dir, solver = Path(config.output_dir), config.solver
-    resume_from, damage = find_checkpoint(output_dir) if resume else (newest_checkpoint(output_dir), "")
-    _check_output(output_dir, resume_from, resume=resume)
-    config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
-    stopping = config.test.early_stopping
+    output_dir, solver, stopping = Path(config.output_dir), config.solver, config.test.early_stopping
+    _check_output(output_dir, resume=resume)
     checkpoints = Checkpoints(
         output_dir=output_dir,
         period=solver.checkpoint_period,
@@ -96,13 +94,13 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         TrainingProgress(max_iter=solver.max_iter),
         StopSignals(checkpoints),
     ]
-    trainer = build_trainer(config, cluster, callbacks, loggers=build_loggers(config))
+    trainer = build_trainer(config, cluster, callbacks)
     with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
-        start_log(config, trainer)
+        set_up_logging(config, trainer)
         if trainer.is_global_zero:
             remove_unfinished(output_dir)
-        if damage:
-            logger.warning("%s", damage)
+        resume_from = find_checkpoint(output_dir) if resume else None
+        config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
         module = _train(config, trainer, resume_from, averaging)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
@@ -115,7 +113,7 @@ def _train(
     """Train with a Trainer, evaluate at the end, and return the trained module."""
     if trainer.is_global_zero:
         config.save(Path(config.output_dir) / "config.yaml")
-    start_loggers(trainer.loggers)
+    trainer.loggers = start_loggers(config)
     torch.manual_seed(config.seed)
     sources = load_training_sources(config)
     mixture = build_mixture(sources, config.solver)
@@ -202,7 +200,7 @@ def evaluate(
     files = PredictionFiles(folder=output_dir / "predictions", suffix=suffix)
     trainer = build_trainer(config, cluster or Cluster(), callbacks + [files] * save_predictions)
     with explained(trainer):
-        start_log(config, trainer)
+        set_up_logging(config, trainer)
         evaluation = load_evaluation_sets(config, None)
         if evaluation.vocabulary is None:
             raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
@@ -220,19 +218,19 @@ def evaluate(
     )
 
 
-def _check_output(output_dir: Path, resume_from: Path | None, *, resume: bool) -> None:
+def _check_output(output_dir: Path, *, resume: bool) -> None:
     """Refuse an OUTPUT_DIR with the files of a training that is not resumed.
 
     Raises:
         SpeaqError: there are checkpoints of another training.
     """
-    if resume_from is not None and not resume:
+    newest, published = newest_checkpoint(output_dir), published_checkpoint(output_dir)
+    if newest is not None and not resume:
         raise SpeaqError(
-            f"{resume_from}: OUTPUT_DIR contains the checkpoints of another training. Continue that training "
-            f"with --resume, use another OUTPUT_DIR, or delete {resume_from.parent}"
+            f"{newest}: OUTPUT_DIR contains the checkpoints of another training. Continue that training "
+            f"with --resume, use another OUTPUT_DIR, or delete {newest.parent}"
         )
-    published = published_checkpoint(output_dir)
-    if resume_from is None and published is not None:
+    if newest is None and published is not None:
         raise SpeaqError(
             f"{published}: OUTPUT_DIR contains the log and the checkpoints of a training with the published "
             "code, which cannot be resumed. Use another OUTPUT_DIR; MODEL.WEIGHTS "
@@ -278,10 +276,7 @@ def _find_source(config: Config, *, resume: bool) -> Path:
     output_dir = Path(config.output_dir)
     if resume:
         saved = output_dir if is_saved_model(output_dir) else published_checkpoint(output_dir)
-        checkpoint, damage = find_checkpoint(output_dir)
-        if damage:
-            logger.warning("%s", damage)
-        found = checkpoint or saved
+        found = find_checkpoint(output_dir) or saved
         if found is not None:
             return found
     if not config.model.weights:
