@@ -17,8 +17,10 @@ from speaq.pretrained import Speaq
 
 logger = logging.getLogger("speaq.training")
 
+TRAINED_STATE = "current_model_state"
+"""The trained weights in a checkpoint whose ``state_dict`` is averaged, as in Lightning's WeightAveraging."""
 AVERAGED_STATE = "averaged_state_dict"
-"""The averaged weights in a checkpoint of the Trainer, with the names of ``state_dict``."""
+"""The averaged weights in a checkpoint that is loaded; its ``state_dict`` then has the trained ones."""
 _PREFIX = "model."
 
 
@@ -68,10 +70,11 @@ class WeightAveraging(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the averaged weights and the number of steps in the average."""
+        """Save the averaged weights as those of the model, and the trained ones beside them."""
         assert self._average is not None
+        checkpoint[TRAINED_STATE] = checkpoint["state_dict"]
         averaged = self.model.state_dict()
-        checkpoint[AVERAGED_STATE] = {_PREFIX + name: tensor for name, tensor in averaged.items()}
+        checkpoint["state_dict"] = {_PREFIX + name: tensor for name, tensor in averaged.items()}
         checkpoint["averaged_steps"] = int(self._average.n_averaged)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:

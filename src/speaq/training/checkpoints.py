@@ -35,13 +35,11 @@ from speaq.checkpoints.saved_models import (
 from speaq.errors import SpeaqError
 from speaq.files import CONFIGURATION_BYTES, parse_json, read_tensors, regular, replacing, replacing_folder
 from speaq.model.config import ModelConfig
-from speaq.training.averaging import AVERAGED_STATE
+from speaq.training.averaging import AVERAGED_STATE, TRAINED_STATE
 
 logger = logging.getLogger(__name__)
 
 TRAINER_FILE = "trainer.pt"
-TRAINED_STATE = "current_model_state"
-"""The trained weights in ``trainer.pt``, where ``model.safetensors`` has averaged ones."""
 HASHES_FILE = "sha256.json"
 BEST_METRIC = "mR@100"
 BEST_FILE = "metric.json"
@@ -61,12 +59,8 @@ class FolderCheckpoint(CheckpointIO):
             SpeaqError: it cannot be written, for instance because the disk is full.
         """
         rest = dict(checkpoint)
-        trained = rest.pop("state_dict")
-        averaged = rest.pop(AVERAGED_STATE, None)
-        if averaged is not None:
-            rest[TRAINED_STATE] = trained
-        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in (averaged or trained).items()}
         config = rest.pop("model_config")
+        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in rest.pop("state_dict").items()}
         try:
             with replacing_folder(Path(path)) as partial:
                 write_model(partial, config, weights)
