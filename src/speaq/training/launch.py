@@ -120,7 +120,8 @@ def _train(
     statistics = build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
     vocabulary = sources[0].dataset.vocabulary
     evaluation = load_evaluation_sets(config, vocabulary)
-    for dataset in [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]:
+    datasets = [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]
+    for dataset in datasets:
         dataset.check_images()
     model = Speaq(model_config(config, vocabulary, statistics.predicate_counts))
     model.set_gradient_checkpointing(config.solver.gradient_checkpointing)
@@ -138,8 +139,7 @@ def _train(
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation.datasets and module.evaluated_at != trainer.global_step:
         trainer.validate(module, data, verbose=False)
-    read = [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]
-    _log_truncated(read, trainer)
+    _log_truncated(datasets, trainer)
     return module
 
 
@@ -204,15 +204,16 @@ def evaluate(
         evaluation = load_evaluation_sets(config, None)
         if evaluation.vocabulary is None:
             raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
-        for dataset in evaluation.datasets:
-            dataset.dataset.check_images()
+        datasets = [each.dataset for each in evaluation.datasets]
+        for dataset in datasets:
+            dataset.check_images()
         source = _find_source(config, resume=resume)
         logger.info("evaluating %s", source)
         model = _load_model(config, source, evaluation.vocabulary)
         module = _build_module(config, model, None, evaluation, load_statistics(config))
         data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
         trainer.validate(module, data, verbose=False)
-        _log_truncated([each.dataset for each in evaluation.datasets], trainer)
+        _log_truncated(datasets, trainer)
     return EvaluationRun(
         module, source, files.written if save_predictions else [], suffix, trainer.is_global_zero
     )

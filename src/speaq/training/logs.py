@@ -101,12 +101,9 @@ def start_loggers(config: Config) -> list[Logger]:
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any], loggers: Sequence[Logger]) -> None:
-    """Add a line to ``metrics.json`` and a step to the loggers of the Trainer; to be called on rank 0 only.
+    """Add a line to ``metrics.json`` in a folder and a step to the loggers; to be called on rank 0 only.
 
-    Args:
-        folder: folder of ``metrics.json``.
-        metrics: numbers by name, with the key ``iteration``; those that are not finite are written as null.
-        loggers: the loggers of the Trainer.
+    One of the metrics is ``iteration``. Numbers that are not finite are written as null.
     """
     finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     with (folder / "metrics.json").open("a", encoding="utf-8") as file:

@@ -70,8 +70,8 @@ class StopSignals(L.Callback):
             _exit(received)
 
 
-def ignore_stop_signals() -> None:
-    """Ignore the signals in a process that its parent ends, such as a worker of a data loader."""
+def ignore_stop_signals(worker: int) -> None:
+    """Ignore the signals in a worker of a data loader, which its parent ends."""
     _handle(signal.SIG_IGN)
 
 
