@@ -14,8 +14,8 @@ from speaq.data.collate import collate, collate_by_size
 from speaq.data.dataset import EvaluationDataset
 from speaq.data.sampling import EvalBatchSampler, TrainBatchSampler
 from speaq.structures import Batch
+from speaq.training.callbacks.signals import ignore_stop_signals
 from speaq.training.module import SceneGraphModule
-from speaq.training.signals import ignore_stop_signals
 
 logger = logging.getLogger("speaq.training")
 

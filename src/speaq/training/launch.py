@@ -34,9 +34,15 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.averaging import WeightAveraging
+from speaq.training.callbacks.averaging import WeightAveraging
+from speaq.training.callbacks.checkpoints import Checkpoints
+from speaq.training.callbacks.early_stopping import EarlyStopping
+from speaq.training.callbacks.evaluation_log import EvaluationLog
+from speaq.training.callbacks.prediction_files import PredictionFiles
+from speaq.training.callbacks.progress import TrainingProgress
+from speaq.training.callbacks.signals import StopSignals
+from speaq.training.callbacks.training_log import TrainingLog
 from speaq.training.checkpoints import (
-    Checkpoints,
     find_checkpoint,
     newest_checkpoint,
     published_checkpoint,
@@ -44,17 +50,11 @@ from speaq.training.checkpoints import (
 )
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
-from speaq.training.early_stopping import EarlyStopping
-from speaq.training.evaluation_log import EvaluationLog
 from speaq.training.failures import explained
 from speaq.training.logs import set_up_logging, start_loggers
 from speaq.training.module import SceneGraphModule
 from speaq.training.output_lock import locked
-from speaq.training.prediction_files import PredictionFiles
-from speaq.training.progress import TrainingProgress
-from speaq.training.signals import StopSignals
 from speaq.training.trainer import build_trainer, choose_seed
-from speaq.training.training_log import TrainingLog
 
 logger = logging.getLogger("speaq.training")
 

@@ -12,7 +12,7 @@ from typing import Any
 import lightning as L
 
 from speaq.config.training import EarlyStopping as Settings
-from speaq.training.checkpoints import BEST_METRIC
+from speaq.training.callbacks.checkpoints import BEST_METRIC
 
 logger = logging.getLogger("speaq.training")
 

@@ -14,13 +14,10 @@ from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_f
 
 from speaq.config.training import Ema
 from speaq.pretrained import Speaq
+from speaq.training.checkpoints import AVERAGED_STATE, TRAINED_STATE
 
 logger = logging.getLogger("speaq.training")
 
-TRAINED_STATE = "current_model_state"
-"""The trained weights in a checkpoint whose ``state_dict`` is averaged, as in Lightning's WeightAveraging."""
-AVERAGED_STATE = "averaged_state_dict"
-"""The averaged weights in a checkpoint that is loaded; its ``state_dict`` then has the trained ones."""
 _PREFIX = "model."
 
 

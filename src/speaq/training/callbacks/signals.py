@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from speaq.training.checkpoints import Checkpoints
+from speaq.training.callbacks.checkpoints import Checkpoints
 
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
