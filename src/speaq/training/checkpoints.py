@@ -30,7 +30,7 @@ from speaq.errors import SpeaqError
 from speaq.files import CONFIGURATION_BYTES, parse_json, read_tensors, regular, replacing_folder
 from speaq.model.config import ModelConfig
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("speaq.training")
 
 TRAINER_FILE = "trainer.pt"
 HASHES_FILE = "sha256.json"

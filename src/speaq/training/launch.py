@@ -75,42 +75,47 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         SpeaqError: the configuration, the data or a checkpoint cannot be used, or the loss is not finite.
     """
     cluster = cluster or Cluster()
-    output_dir, solver, stopping = Path(config.output_dir), config.solver, config.test.early_stopping
+    output_dir = Path(config.output_dir)
     _check_output(output_dir, resume=resume)
-    checkpoints = Checkpoints(
-        output_dir=output_dir,
-        period=solver.checkpoint_period,
-        keep=solver.max_to_keep,
-        with_evaluation=stopping.patience > 0,
-    )
-    averaging = WeightAveraging(solver.ema) if solver.ema.enabled else None
-    callbacks: list[L.Callback] = [averaging] if averaging else []
-    if stopping.patience:
-        callbacks.append(EarlyStopping(stopping))
-    callbacks += [
-        TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
-        checkpoints,
-        EvaluationLog(output_dir=output_dir),  # after the best model is saved
-        TrainingProgress(max_iter=solver.max_iter),
-        StopSignals(checkpoints),
-    ]
-    trainer = build_trainer(config, cluster, callbacks)
+    trainer = build_trainer(config, cluster, _callbacks(config))
     with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
         set_up_logging(config, trainer)
         if trainer.is_global_zero:
             remove_unfinished(output_dir)
         resume_from = find_checkpoint(output_dir) if resume else None
         config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
-        module = _train(config, trainer, resume_from, averaging)
+        module = _fit(config, trainer, resume_from)
         if trainer.is_global_zero:
             logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
         return module.results
 
 
-def _train(
-    config: Config, trainer: L.Trainer, resume_from: Path | None, averaging: WeightAveraging | None
-) -> SceneGraphModule:
-    """Train with a Trainer, evaluate at the end, and return the trained module."""
+def _callbacks(config: Config) -> list[L.Callback]:
+    """The callbacks of a training, in the order in which they run."""
+    output_dir, solver, stopping = Path(config.output_dir), config.solver, config.test.early_stopping
+    checkpoints = Checkpoints(
+        output_dir=output_dir,
+        period=solver.checkpoint_period,
+        keep=solver.max_to_keep,
+        with_evaluation=stopping.patience > 0,
+    )
+    callbacks: list[L.Callback] = []
+    if solver.ema.enabled:
+        callbacks.append(WeightAveraging(solver.ema))
+    if stopping.patience:
+        callbacks.append(EarlyStopping(stopping))
+    return [
+        *callbacks,
+        TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
+        checkpoints,
+        EvaluationLog(output_dir=output_dir),  # after the best model is saved
+        TrainingProgress(max_iter=solver.max_iter),
+        StopSignals(checkpoints),
+    ]
+
+
+def _fit(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneGraphModule:
+    """Build data, model and losses, train, evaluate at the end, and return the trained module."""
     if trainer.is_global_zero:
         config.save(Path(config.output_dir) / "config.yaml")
     trainer.loggers = start_loggers(config)
@@ -134,6 +139,8 @@ def _train(
     criterion = build_criterion(config, model.config, statistics.predicate_counts, source_names=names)
     _log_start(sources, mixture, model)
     training = build_training_set(sources, mixture, input_settings=config.input, seed=config.seed)
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    averaging = next((each for each in callbacks if isinstance(each, WeightAveraging)), None)
     module = _build_module(config, model, criterion, evaluation, statistics, averaging)
     data = SceneGraphData(config=config, training=training, evaluation=evaluation.datasets)
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
