@@ -131,6 +131,39 @@ def plain(output: RawOutput, targets: list[Target], groups: QueryGroups, weights
     return total
 
 
+def criterion_and_groups(queries: int) -> tuple[Criterion, QueryGroups, Tensor]:
+    """The criterion with the published settings, its groups of queries and weights of predicates."""
+    groups = group_queries(
+        counts=VG_PREDICATE_COUNTS, num_groups=4, num_queries=queries, multiplier=MULTIPLIER
+    )
+    weights = torch.ones(PREDICATES + 1)
+    weights[-1] = 0.1
+    matcher = Matcher(
+        class_weight=1.0,
+        l1_weight=5.0,
+        giou_weight=2.0,
+        one2many_scheme="dynamic",
+        one2many_k=4,
+        quality_scheme="max",
+        predicate_weight=-0.5,
+        match_independent=True,
+        groups=groups,
+    )
+    criterion = Criterion(
+        matcher=matcher,
+        num_objects=OBJECTS,
+        predicate_weights=weights,
+        no_object_weight=0.1,
+        relation_loss_weight=1.0,
+        l1_weight=5.0,
+        giou_weight=2.0,
+        dense_loss_weight=0.0,
+        deep_supervision=True,
+        source_names=("real",),
+    )
+    return criterion, groups, weights
+
+
 def median_seconds(call: Callable[[], object], repeats: int) -> float:
     """Median time of a call, after one to warm up; with one thread that of the CPU."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
@@ -161,34 +194,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     output, targets = random_batch(options.images, options.relations, options.queries)
-    groups = group_queries(
-        counts=VG_PREDICATE_COUNTS, num_groups=4, num_queries=options.queries, multiplier=MULTIPLIER
-    )
-    weights = torch.ones(PREDICATES + 1)
-    weights[-1] = 0.1
-    matcher = Matcher(
-        class_weight=1.0,
-        l1_weight=5.0,
-        giou_weight=2.0,
-        one2many_scheme="dynamic",
-        one2many_k=4,
-        quality_scheme="max",
-        predicate_weight=-0.5,
-        match_independent=True,
-        groups=groups,
-    )
-    criterion = Criterion(
-        matcher=matcher,
-        num_objects=OBJECTS,
-        predicate_weights=weights,
-        no_object_weight=0.1,
-        relation_loss_weight=1.0,
-        l1_weight=5.0,
-        giou_weight=2.0,
-        dense_loss_weight=0.0,
-        deep_supervision=True,
-        source_names=("real",),
-    )
+    criterion, groups, weights = criterion_and_groups(options.queries)
     ours = criterion(output, targets).total.item()
     theirs = plain(output, targets, groups, weights).item()
     print(f"loss {ours:.4f}, plain version {theirs:.4f}")

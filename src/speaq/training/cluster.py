@@ -59,6 +59,7 @@ class Cluster:
         ddp = ConnectedProcesses(
             wait_minutes=config.dist_wait_minutes,
             broadcast_buffers=False,
+            gradient_as_bucket_view=True,  # no second copy of the gradients
             process_group_backend="nccl" if num_gpus else "gloo",
         )
         return {
