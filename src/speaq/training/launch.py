@@ -167,14 +167,12 @@ class EvaluationRun:
         source: the folder or file of the model.
         prediction_files: the saved predictions, one file per data set; empty if they were not saved.
         suffix: of the names of the files of the evaluation.
-        is_main: whether this process writes files.
     """
 
     module: SceneGraphModule
     source: Path
     prediction_files: list[Path]
     suffix: str
-    is_main: bool
 
 
 def evaluate(
@@ -221,9 +219,7 @@ def evaluate(
         data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
         trainer.validate(module, data, verbose=False)
         _log_truncated(datasets, trainer)
-    return EvaluationRun(
-        module, source, files.written if save_predictions else [], suffix, trainer.is_global_zero
-    )
+    return EvaluationRun(module, source, files.written, suffix)
 
 
 def _check_output(output_dir: Path, *, resume: bool) -> None:
