@@ -22,7 +22,7 @@ def test_export_int8_prints_recalls(capsys, tmp_path, small_model, onnx_file, co
     headings = (
         "Largest difference from",
         "Difference of the 8-bit file",
-        "Recall on VG_val, sgdet, in percent",
+        "Recall (%) on VG_val, sgdet",
     )
     assert [printed.count(heading) for heading in headings] == [1, 1, 1]
     assert [printed.count(size) for size in ("24x16", "20x29", "50x38")] == [2, 2, 2]
