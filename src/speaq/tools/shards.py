@@ -86,23 +86,25 @@ class ShardWriter:
         """The file of the images of a shard that cannot be read."""
         return self.folder / f"failed-{number:06}.jsonl"
 
-    def start(self, items: Sequence[Item], size: int, *, resume: bool, model: str) -> list[Shard]:
+    def start(self, items: Sequence[Item], size: int, *, resume: bool, **options: Any) -> list[Shard]:
         """Divide the images into shards of ``size``, and return those to be written.
 
         With ``resume`` these are the missing ones; else all, and the files of an earlier run are deleted.
+        ``options`` are the others on which the graphs depend, such as the model.
 
         Raises:
             SpeaqError: the shards to continue are of other images or options.
         """
         names = "\n".join(f"{path}\t{row}" for path, row in items).encode(errors="surrogateescape")
         settings: dict[str, Any] = {"shard_size": size, "images": len(items)}
-        settings |= {"images_sha256": hashlib.sha256(names).hexdigest(), "model": model, "keep": self.keep}
+        settings |= {"images_sha256": hashlib.sha256(names).hexdigest(), "keep": self.keep}
         settings |= {
             "format": self.suffix,
             "max_pixels": self.max_pixels,
             "batch_size": self.batch_size,
             "dtype": self.dtype,
         }
+        settings |= {key: value and str(value) for key, value in options.items()}
         there = self.folder / SETTINGS_FILE
         if resume and there.exists():
             found = json.loads(there.read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ from speaq.losses.criterion import Criterion, Losses
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Batch, RawOutput, Target
-from speaq.training.averaging import WeightAveraging
+from speaq.training.callbacks.averaging import WeightAveraging
 from speaq.training.optimizer import apply_settings, build_optimizer, build_scheduler, clip_gradients
 
 logger = logging.getLogger("speaq.training")

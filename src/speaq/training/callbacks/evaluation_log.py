@@ -2,13 +2,13 @@
 
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 
+from speaq.console import results_console
 from speaq.evaluation.results import (
     classic_lines,
     copypaste_lines,
@@ -17,8 +17,7 @@ from speaq.evaluation.results import (
     results_table,
 )
 from speaq.files import replacing
-from speaq.structures import Vocabulary
-from speaq.training.logs import FOR_FILES, results_console, write_metrics
+from speaq.training.logs import FOR_FILES, write_metrics
 from speaq.training.module import SceneGraphModule
 
 logger = logging.getLogger("speaq.training")
@@ -83,25 +82,11 @@ class EvaluationLog(L.Callback):
                 metrics |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
                 write_metrics(self.output_dir, metrics | {"iteration": iteration}, trainer.loggers)
             if not in_training or trainer.should_stop or trainer.global_step == trainer.max_steps:
-                print_results(name, results, model.vocabulary, model.config.predicate_counts)
-
-
-def print_results(
-    name: str, results: dict[str, Any], vocabulary: Vocabulary, predicate_counts: Sequence[int] | np.ndarray
-) -> None:
-    """Print the results on a data set as tables on the standard output.
-
-    Args:
-        name: name of the data set.
-        results: values of the metrics.
-        vocabulary: class names.
-        predicate_counts: (R,) relations in the training data, or empty.
-    """
-    counts = np.array(predicate_counts) if len(predicate_counts) else None
-    console = results_console()
-    console.rule(name)
-    console.print(results_table(results))
-    console.print(predicate_table(results, vocabulary.predicates, predicate_counts=counts))
+                counts = np.array(model.config.predicate_counts) if model.config.predicate_counts else None
+                console = results_console()
+                console.rule(name)
+                console.print(results_table(results))
+                console.print(predicate_table(results, model.vocabulary.predicates, predicate_counts=counts))
 
 
 def _summary(results: dict[str, Any]) -> str:
