@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import zlib
 from pathlib import Path
 
@@ -12,21 +13,27 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
+from speaq.config import load_config
+from speaq.data.build import load_statistics
+from speaq.metrics import FrequencyBias, adjust_logits
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from tiny_model import tiny_config
 
 
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory) -> Path:
+def small_model(**options) -> Speaq:
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    names = {"objects": ("cat", "table"), "predicates": ("on", "under")}
-    model = Speaq(tiny_config(**names, num_queries=6, query_multiplier=2, min_size=64, max_size=96))
+    model = Speaq(tiny_config(**options, num_queries=6, query_multiplier=2, min_size=64, max_size=96))
     with torch.no_grad():
         for parameter in model.heads.parameters():
             parameter.mul_(4)  # so that queries differ, and an image has several relations
-    model.save_pretrained(folder)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    small_model(objects=("cat", "table"), predicates=("on", "under")).save_pretrained(folder)
     return folder
 
 
@@ -339,3 +346,42 @@ def test_mistakes_in_boxes_end_with_a_message(predict, tmp_path, content, messag
     file.write_text(content)
     assert message in predict(image, "--boxes", file, code=2)[1]
     assert "not for videos" in predict(image, "--boxes", file, "--every", "1", code=2)[1]
+
+
+def test_predict_by_the_frequencies_in_training(tiny, config_file, tmp_path):
+    names, image, folder = tiny().vocabulary, save(tmp_path / "a.png"), tmp_path / "run"
+    counts = tuple(range(1, len(names.predicates) + 1))
+    model = small_model(objects=names.objects, predicates=names.predicates, predicate_counts=counts)
+    model.save_pretrained(folder / "best")
+    shutil.copy(config_file, folder / "config.yaml")
+    statistics = load_statistics(load_config(config_file))
+    bias = FrequencyBias(statistics.triplets, statistics.triplet_counts, statistics.predicate_counts)
+    plain = model.predict(image)
+    options = {
+        "--adjust=2": adjust_logits(plain, counts, 2.0),
+        f"--adjust=2 --config-file={config_file}": adjust_logits(plain, statistics.predicate_counts, 2.0),
+        "--frequency-bias=1": bias.apply(plain, 1.0),
+    }
+    for option, expected in options.items():
+        words = ["predict", image, "--model", folder / "best", "--output-dir", folder, "--no-draw"]
+        run(app, [*map(str, words), *option.split()])
+        found = SceneGraph.from_json(folder / "a.json")
+        assert expected != plain
+        assert found.predicates.tolist() == expected.predicates.tolist()
+        assert found.pairs.tolist() == expected.pairs.tolist()
+        np.testing.assert_allclose(found.predicate_probs, expected.predicate_probs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--adjust -1", "--adjust: expected a finite number from 0, found -1"),
+        ("--adjust 1 --frequency-bias 1", "expected at most one of the two"),
+        ("--frequency-bias 1", "the numbers of training relations are not known; give the configuration"),
+        ("--frequency-bias 1 --config-file CONFIG", "expected training data with the classes of"),
+        ("--config-file CONFIG", "--config-file names the training data for --frequency-bias or --adjust"),
+    ],
+)
+def test_mistakes_in_frequencies_end_with_a_message(predict, config_file, tmp_path, options, message):
+    words = [str(config_file) if word == "CONFIG" else word for word in options.split()]
+    assert message in predict(save(tmp_path / "a.png"), *words, code=2)[1]

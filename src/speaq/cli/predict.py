@@ -1,7 +1,7 @@
 """``speaq predict``."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,11 +14,14 @@ from speaq.files import expand
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from speaq.data.build import TrainingStatistics
     from speaq.export.predictor import FilePredictor
     from speaq.inference.boxes_file import ListedBoxes
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
     from speaq.pretrained import Speaq
+    from speaq.scene_graph import SceneGraph
+    from speaq.structures import Vocabulary
 
 Precision = Literal["float32", "bfloat16"]
 Engine = Literal["torch", "onnx", "openvino"]
@@ -34,6 +37,9 @@ def predict(
     top: NonNegativeInt = 10,
     score: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.05,
     keep: PositiveInt | None = None,
+    adjust: float | None = None,
+    frequency_bias: float | None = None,
+    config_file: Path | None = None,
     format_: Annotated[Literal["json", "jsonl"], Parameter(name="--format")] = "json",
     draw: bool = True,
     picture: Literal["png", "svg", "jpg"] = "png",
@@ -62,6 +68,10 @@ def predict(
         top: maximum number of triplets per image to print and draw, best first.
         score: minimum score of the triplets to print and draw; the JSON has all of them.
         keep: maximum number of relations per image in the JSON, best first; by default all.
+        adjust: strength tau of a logit adjustment by the frequency of predicates in training.
+        frequency_bias: strength alpha of a bias by the frequency of predicates between the two classes.
+        config_file: with frequency_bias, a configuration that names the training data; by default config.yaml
+            of the training. Also for adjust with a model that does not hold the numbers of relations.
         format_: json: one file per image; jsonl: predictions.jsonl with one line per image.
         draw: also write drawings of the graphs.
         picture: file format of the drawings.
@@ -78,18 +88,27 @@ def predict(
         every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
             write for each a JSON file with one line per frame and a video with the graphs drawn into it.
     """
+    from speaq.evaluation.adjustment import check_strengths
     from speaq.images import pixel_limit
     from speaq.inference.boxes_file import BoxesFile
     from speaq.inference.results import Results, read_list, result_paths
 
+    check_strengths(adjust, frequency_bias)
+    if config_file is not None and adjust is None and frequency_bias is None:
+        raise SpeaqError("--config-file names the training data for --frequency-bias or --adjust: give one")
     sources = [*(images or []), *(read_list(list_file) if list_file else [])]
     engine = engine or default_engine(model)
+
+    def load() -> "Predictor":
+        network = load_predictor(model, engine, device, dtype)
+        return _with_frequencies(network, model, adjust, frequency_bias, config_file)
+
     options: dict[str, Any] = {"batch_size": batch_size or (8 if engine == "torch" else 1), "dtype": dtype}
     with pixel_limit(max_pixels):
         if every is not None:
             if boxes is not None:
                 raise SpeaqError("--boxes: boxes are given for images, not for videos (--every)")
-            network = load_predictor(model, engine, device, dtype)
+            network = load()
             options |= {"every": every, "draw": draw, "top": top, "score": score}
             _predict_videos(network, map(Path, sources), output_dir, **options)
             return
@@ -107,7 +126,7 @@ def predict(
         if boxes is not None:
             file = BoxesFile(boxes)
             given = {image: file.of(image) for image in results.paths}
-        network = load_predictor(model, engine, device, dtype)
+        network = load()
         unreadable = _predict_images(network, results, quiet=quiet, given=given, **options)
     if unreadable:
         raise SystemExit(1)
@@ -155,6 +174,81 @@ def load_predictor(
     with PlainConsole(stderr=True).status("exporting, if not done before (minutes for a large model)"):
         file = exported_file(model)
     return kind(file, threads=threads)
+
+
+class _Changed:
+    """Predicts as ``network`` does, with a change of every graph."""
+
+    def __init__(self, network: "Predictor", change: Callable[["SceneGraph"], "SceneGraph"]):
+        self.network = network
+        self.change = change
+
+    def predict_each(self, images: Any, **options: Any) -> "Iterator[tuple[Any, SceneGraph]]":
+        for image, graph in self.network.predict_each(images, **options):
+            yield image, self.change(graph)
+
+
+def _with_frequencies(
+    network: "Speaq | FilePredictor",
+    model: str,
+    adjust: float | None,
+    frequency_bias: float | None,
+    config_file: Path | None,
+) -> "Predictor":
+    """The model with the logit adjustment or the frequency bias that was asked for, if any."""
+    if adjust is None and frequency_bias is None:
+        return network
+
+    from speaq.evaluation.adjustment import choose_change
+    from speaq.export.predictor import FilePredictor
+
+    is_file = isinstance(network, FilePredictor)
+    about = network.description if is_file else network.config
+    counts, statistics = about.predicate_counts or None, None
+    if config_file is not None or frequency_bias is not None or counts is None:
+        statistics = _load_statistics(model, about.vocabulary, config_file)
+        counts = statistics.predicate_counts
+    change = choose_change(
+        model,
+        adjustment=adjust,
+        frequency_bias=frequency_bias,
+        predicate_counts=counts,
+        statistics=statistics,
+        num_rel=(network.description.num_rel or 1) if is_file else 1,
+    )
+    return network if change is None else _Changed(network, lambda graph: change.apply(graph, change.value))
+
+
+def _load_statistics(model: str, vocabulary: "Vocabulary", config_file: Path | None) -> "TrainingStatistics":
+    """The statistics of the training data in a configuration, by default that of the training.
+
+    Raises:
+        SpeaqError: there is no configuration, or its data cannot be read or has other classes.
+    """
+    from speaq.config import load_config
+    from speaq.data.build import load_statistics
+
+    if config_file is None:
+        folder = Path(
+            expand(model)
+        ).resolve()  # RUN, RUN/best, RUN/model.onnx or RUN/checkpoints/iter_0000400
+        files = [each / "config.yaml" for each in (folder, *folder.parents[:2])]
+        config_file = next((file for file in files if file.is_file()), None)
+    if config_file is None:
+        raise SpeaqError(
+            f"{model}: the numbers of training relations are not known; give the configuration of the "
+            "training data with --config-file"
+        )
+    statistics = load_statistics(load_config(config_file))
+    if statistics is None:
+        raise SpeaqError(f"{config_file}: names no training data; set DATASETS.TRAIN")
+    differences = vocabulary.differences(statistics.vocabulary)
+    if differences:
+        raise SpeaqError(
+            f"{config_file}: expected training data with the classes of {model}, found differences: "
+            f"{'; '.join(differences)}"
+        )
+    return statistics
 
 
 def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
