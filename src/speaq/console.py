@@ -23,3 +23,11 @@ class PlainConsole(Console):
     def on_broken_pipe(self) -> None:
         """Raise the error, which `speaq.cli.run` handles; rich would exit with 1."""
         raise
+
+
+def results_console() -> PlainConsole:
+    """The standard output, on which tables are not cut where it is a file or a pipe."""
+    results = PlainConsole()
+    if not results.is_terminal:
+        results.width = 200
+    return results
