@@ -63,7 +63,7 @@ class FolderCheckpoint(CheckpointIO):
                 (partial / HASHES_FILE).write_text(json.dumps(hashes, indent=2) + "\n")
         except (SafetensorError, RuntimeError) as error:  # what safetensors and torch raise for a full disk
             reason = str(error).partition("\n")[0]
-            raise SpeaqError(f"{path}: cannot write this checkpoint: {reason}") from error
+            raise SpeaqError(f"{path}: cannot write this checkpoint; is the disk full? ({reason})") from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
