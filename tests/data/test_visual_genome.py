@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from golden_dataset import EXPECTED, FILTERS, TINY
+from speaq.data.selection import boxes_overlap
 from speaq.data.vg_dictionary import read_vocabulary
-from speaq.data.visual_genome import VisualGenome, boxes_overlap
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 
 

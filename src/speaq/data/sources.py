@@ -7,7 +7,8 @@ from typing import cast, get_args
 
 from speaq.config import Config
 from speaq.config.data import Datasets, DatasetSection, SourceShare
-from speaq.data.visual_genome import EmptySplitError, Split, VisualGenome
+from speaq.data.selection import EmptySplitError, Split
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.images import MAX_PIXELS
 

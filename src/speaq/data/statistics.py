@@ -10,8 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from speaq.data.selection import boxes_overlap
 from speaq.data.vg_annotations import AnnotationArrays
-from speaq.data.visual_genome import VisualGenome, boxes_overlap
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 

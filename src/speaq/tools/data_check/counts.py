@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from speaq.data.findings import Example, Findings
+from speaq.data.selection import SPLITS
 from speaq.data.statistics import ClassCounts, count_annotations
 from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
-from speaq.data.visual_genome import SPLITS
 from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing

@@ -13,8 +13,8 @@ import numpy as np
 
 from speaq.data.findings import Example, Findings
 from speaq.data.image_folders import SUFFIXES, ImageFolders
+from speaq.data.selection import SPLITS
 from speaq.data.vg_image_list import ImageList
-from speaq.data.visual_genome import SPLITS
 from speaq.errors import SpeaqError
 from speaq.images import read_image_file, read_image_size
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from speaq.data.findings import SEVERITIES, Finding
-from speaq.data.visual_genome import SPLITS
+from speaq.data.selection import SPLITS
 from speaq.errors import printable
 from speaq.files import replacing
 from speaq.tools.data_check.check import DatasetCheck
