@@ -72,7 +72,7 @@ def write_files(folder: Path, images: int) -> None:
     write_dictionary(folder / "dicts.json", Vocabulary(*names))
     with (folder / "image_data.json").open("w") as file:
         for i in range(1, images + 1):
-            entry = {"image_id": i, "width": 800, "height": 600, "coco_id": None}
+            entry = {"image_id": i, "width": 800, "height": 600, "file_name": f"{i}.jpg"}
             file.write(("[" if i == 1 else ", ") + json.dumps(entry))
         file.write("]")
     (folder / "images").mkdir()
@@ -108,32 +108,36 @@ def plain(folder: Path) -> list[dict[str, object]]:
 
 
 def memory() -> dict[str, float]:
-    """MB of this process: private, and of mapped files; of Linux, else nothing."""
-    try:
-        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
-    except OSError:
-        return {}
-    found = {line.split(":")[0]: int(line.split()[1]) / 1000 for line in lines}
-    anonymous = found["Anonymous"]
-    return {"own": anonymous, "mapped": found["Rss"] - anonymous, "private": found["Private_Dirty"]}
+    """MB of this process in Linux: its own (shared with forked processes or not), private, of mapped files."""
+    found = dict.fromkeys(("own", "private", "mapped"), 0.0)
+    is_file = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, *fields = line.split()
+        if not name.endswith(":"):
+            is_file = len(fields) > 4 and fields[3] != "0"  # an inode
+        elif name in ("Anonymous:", "Rss:"):
+            found["own" if name == "Anonymous:" else "mapped"] += int(fields[0]) / 1000
+        elif name == "Private_Dirty:" and not is_file:
+            found["private"] += int(fields[0]) / 1000
+    return found | {"mapped": found["mapped"] - found["own"]}
 
 
 def read_at_random(dataset: Any) -> float:
     """Read the annotations of images at random, and return the private memory afterwards in MB."""
-    before = memory().get("private", np.nan)
+    before = memory()["private"]
     for index in np.random.default_rng(1).integers(len(dataset), size=DRAWS).tolist():
         if isinstance(dataset, VisualGenome):
             dataset._annotation(index, Path(), 800, 600)
         else:
             dataset[index]["boxes"].sum()
-    return memory().get("private", np.nan) - before
+    return memory()["private"] - before
 
 
 def receive(pipe: Connection) -> None:
-    before = memory().get("private", np.nan)
+    before = memory()["private"]
     dataset = pipe.recv()
     read_at_random(dataset)
-    pipe.send(memory().get("private", np.nan) - before)
+    pipe.send(memory()["private"] - before)
 
 
 def measure(version: str, folder: Path) -> dict[str, float]:
@@ -145,7 +149,7 @@ def measure(version: str, folder: Path) -> dict[str, float]:
     found = {"seconds": time.perf_counter() - start}
     found["peak"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * unit / 1e6
     after = memory()
-    found |= {key: after[key] - before[key] for key in ("own", "mapped") if after}
+    found |= {key: after[key] - before[key] for key in ("own", "mapped")}
     ours_end, end = multiprocessing.Pipe()
     if not (worker := os.fork()):
         end.send(read_at_random(dataset))
