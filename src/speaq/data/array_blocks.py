@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub import cached_assets_path
+from huggingface_hub import constants
 from huggingface_hub.utils import WeakFileLock
 
 from speaq.errors import SpeaqError
@@ -127,8 +127,9 @@ def cached_arrays(
     described = json.dumps({**key, "version": _VERSION}, sort_keys=True, default=str)
     try:
         digest = hashlib.sha256(described.encode()).hexdigest()[:16]
-        folder = cached_assets_path("speaq", "annotations", digest)
+        folder = Path(constants.HF_ASSETS_CACHE) / "speaq" / "annotations" / digest
         if not _is_current(folder, stamp):
+            folder.parent.mkdir(parents=True, exist_ok=True)
             with WeakFileLock(f"{folder}.lock"):
                 if not _is_current(folder, stamp):
                     _log.info("writing the annotations to %s, from where they are mapped into memory", folder)

@@ -81,6 +81,10 @@ class Selector:
             relation_rows, num_relations = relation_rows[overlap], relation_ranges.counts(overlap)
             rows, num_relations = rows[num_relations > 0], num_relations[num_relations > 0]
         self._num_selected += len(rows)
+        weights = arrays.confidences
+        if selection.relation_source_weights and selection.split == "train":
+            factors = self._weights_of_sources(arrays)
+            weights = factors if weights is None else weights * factors
         if not len(rows):
             return
 
@@ -94,10 +98,6 @@ class Selector:
         into.append_counts("relation_offsets", num_relations)
         pairs = arrays.pairs[relation_rows] - np.repeat(box_ranges.first, num_relations)[:, None]
         into.append("relations", np.column_stack((pairs, arrays.predicates[relation_rows])).astype(np.int32))
-        weights = arrays.confidences
-        if selection.relation_source_weights and selection.split == "train":
-            factors = self._weights_of_sources(arrays)
-            weights = factors if weights is None else weights * factors
         if weights is not None:
             into.append("confidences", weights[relation_rows])
 

@@ -174,7 +174,7 @@ def _rows_between(values: dict[str, np.ndarray], first: str, last: str) -> slice
         return slice(0)
     some = values[first] >= 0
     start = int(values[first][some].min(initial=2**62)) if some.any() else 0
-    part = slice(start, max(int(values[last].max(initial=-1)) + 1, start))
+    part = slice(start, int(max(values[first].max(initial=start), values[last].max(initial=start))) + 1)
     for name in (first, last):
         values[name] = np.where(values[name] < 0, values[name], values[name] - start)
     return part

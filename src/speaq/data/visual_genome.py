@@ -36,6 +36,7 @@ _WARNINGS = {
     "'speaq data check --open-images' counts and names all such files; replace them, or name their ids under "
     "CORRUPTED_IMAGES.",
 }
+_LOOKED_FOR = 10_000  # image files of mapped annotations before training
 _ARRAYS = (
     *("_ids", "_file_names", "sizes", "boxes", "labels", "box_offsets"),
     *("relations", "relation_offsets", "confidences"),
@@ -109,6 +110,7 @@ class VisualGenome:
             Path(annotations_h5), Path(image_data), self.vocabulary, box_scale, corrupted_images
         )
         self._load(files, selection, source=source, loss_weight=loss_weight)
+        self.folders.are_listed = self._mapped is None
 
     def _load(self, files: AnnotationFiles, selection: Selection, *, source: str, loss_weight: float) -> None:
         """Select images and relations, in memory, or in mapped files if there are many images."""
@@ -200,10 +202,16 @@ class VisualGenome:
     def check_images(self) -> None:
         """Find out whether every image has a file, from listings of the folders.
 
+        Of mapped annotations, some thousand images are looked for, evenly spaced.
+
         Raises:
             SpeaqError: some have none.
         """
-        self.folders.find_all(self.image_ids, self._file_names.tolist())
+        if self._mapped is None:
+            self.folders.find_all(self.image_ids, self._file_names.tolist())
+        else:
+            rows = range(0, len(self), -(-len(self) // _LOOKED_FOR))
+            self.folders.find_all([self._id(i) for i in rows], [self._file_names[i] for i in rows])
 
     def _id(self, index: int) -> int | str:
         image_id = self._ids[index]
