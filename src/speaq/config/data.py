@@ -68,8 +68,11 @@ class DataLoader(Section):
 
 
 class DatasetSection(Section):
-    """One data set in Visual Genome format, real or synthetic."""
+    """One data set in Visual Genome format or in Parquet, real or synthetic."""
 
+    parquet: PathText = ""
+    """Parquet file, folder of such files or URL (hf://datasets/...) with annotations and images, instead of
+    IMAGE_DATA and VG_ATTRIBUTE_H5; IMAGES and MAPPING_DICTIONARY are then optional."""
     images: Folders = ""
     """Folder of the images, named <image_id>.jpg (or .png, .jpeg, .webp, .bmp), or a list of folders."""
     image_data: PathText = ""

@@ -28,11 +28,13 @@ class ImageList:
         entries: I JSON values, as they are in the file.
         ids: I ids, None where an entry has no valid one.
         sizes: (I, 2) int64, height and width in pixels, 0 where they are not known.
+        rows: (I,) int64, the row of each image in its files; None if they have none.
     """
 
     entries: list[Any]
     ids: list[Any]
     sizes: np.ndarray
+    rows: np.ndarray | None = None
 
     @property
     def file_names(self) -> list[str | None]:
@@ -41,9 +43,10 @@ class ImageList:
         return [name if isinstance(name, str) else None for name in names]
 
     def columns(self) -> dict[str, Any]:
-        """Ids, all integers (I,) int64 or all texts, file names (empty where unknown) and sizes (I, 2)."""
+        """Ids, all integers (I,) int64 or all texts, file names (empty where unknown), sizes and rows."""
         are_texts = bool(self.ids) and isinstance(self.ids[0], str)
-        return {
+        rows = {} if self.rows is None else {"rows": self.rows}
+        return rows | {
             "ids": self.ids if are_texts else np.array(self.ids, np.int64),
             "file_names": [name or "" for name in self.file_names],
             "sizes": self.sizes.astype(np.int32),
@@ -61,7 +64,10 @@ class ImageList:
     def select(self, rows: np.ndarray) -> "ImageList":
         """The images with these indices."""
         chosen = rows.tolist()
-        return ImageList([self.entries[i] for i in chosen], [self.ids[i] for i in chosen], self.sizes[rows])
+        places = None if self.rows is None else self.rows[rows]
+        return ImageList(
+            [self.entries[i] for i in chosen], [self.ids[i] for i in chosen], self.sizes[rows], places
+        )
 
     def are_among(self, ids: Sequence[int | str]) -> np.ndarray:
         """Which of the images (I,) bool have one of ``ids``; 7, "7" and "7.jpg" name the same image."""

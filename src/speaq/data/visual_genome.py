@@ -39,7 +39,7 @@ _WARNINGS = {
 _LOOKED_FOR = 10_000  # image files of mapped annotations before training
 _ARRAYS = (
     *("_ids", "_file_names", "sizes", "boxes", "labels", "box_offsets"),
-    *("relations", "relation_offsets", "confidences"),
+    *("relations", "relation_offsets", "confidences", "_rows"),
 )
 
 
@@ -148,6 +148,7 @@ class VisualGenome:
         self.sizes, self.boxes, self.labels = arrays["sizes"], arrays["boxes"], arrays["labels"]
         self.box_offsets, self.relation_offsets = arrays["box_offsets"], arrays["relation_offsets"]
         self.relations, self.confidences = arrays["relations"], arrays.get("confidences")
+        self._rows = arrays.get("rows", np.zeros(0, np.int64))
 
     def __getstate__(self) -> dict[str, Any]:
         """Mapped arrays are mapped again where the data set is unpickled, such as in a data worker."""
@@ -176,9 +177,9 @@ class VisualGenome:
         Raises:
             SpeaqError: there is no such file, or it is not an image.
         """
-        path = self._path(index)
+        path, file = self._file(index)
         with pixel_limit(self.max_pixels):
-            size = read_image_size(path, **self._orientation(index, path))
+            size = read_image_size(file, **self._orientation(index, path))
         return self._annotation(index, path, *size)
 
     def read(self, index: int) -> tuple[Image.Image, Annotation]:
@@ -190,10 +191,10 @@ class VisualGenome:
         Raises:
             SpeaqError: there is no such file, or it cannot be read.
         """
-        path = self._path(index)
+        path, file = self._file(index)
         with pixel_limit(self.max_pixels):
             image = read_image_file(
-                path,
+                file,
                 on_truncated=lambda: self._warn("truncated", index, path),
                 **self._orientation(index, path),
             )
@@ -217,7 +218,8 @@ class VisualGenome:
         image_id = self._ids[index]
         return image_id if isinstance(image_id, str) else int(image_id)
 
-    def _path(self, index: int) -> Path:
+    def _file(self, index: int) -> tuple[Path, Path | bytes]:
+        """The path of an image, for messages, and the file or its content."""
         image_id = self._id(index)
         path = self.folders.find(image_id, self._file_names[index])
         if path is None:
@@ -226,7 +228,7 @@ class VisualGenome:
                 f"{expected}: there is no such image (nor one ending in {', '.join(SUFFIXES[1:])}). Add the "
                 "file, or name its id under CORRUPTED_IMAGES."
             )
-        return path
+        return path, path
 
     def _orientation(self, index: int, path: Path) -> dict[str, Any]:
         """The arguments of `read_image_file` that choose whether an image is turned."""
