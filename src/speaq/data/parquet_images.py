@@ -166,6 +166,7 @@ class ParquetFiles:
         selection: its split and box_scale are used.
 
     Attributes:
+        split: of the files; "train" where there are none for validation.
         paths: the files that have the images of the split.
         groups: numbers of rows of the groups of each file.
         have_images: whether they have a column of images.
@@ -179,10 +180,10 @@ class ParquetFiles:
             raise SpeaqError(f"{source}: expected a file *.parquet or a folder with such files, found none.")
         splits = {path: split_of_file(path, alone=len(found) == 1) for path in found}
         self.has_validation = SPLITS.index("val") in splits.values()
-        self._split = SPLITS.index(selection.split)
-        if selection.split == "val" and not self.has_validation:
-            self._split = SPLITS.index("train")
-        self.paths = [path for path in found if splits[path] == self._split]
+        self.split = selection.split
+        if self.split == "val" and not self.has_validation:
+            self.split = "train"
+        self.paths = [path for path in found if splits[path] == SPLITS.index(self.split)]
         if not self.paths:
             names = ", ".join(Path(path).name for path in found[:5])
             raise EmptySplitError(f"{source}: no file is of the split '{selection.split}' ({names}).")
@@ -260,7 +261,7 @@ class ParquetFiles:
         pairs = np.array([(s, o) for row in rows for s, o, _ in row.relations], np.int64).reshape(-1, 2)
         uses = [row.classes for row in rows], [[key for *_, key in row.relations] for row in rows]
         arrays = AnnotationArrays(
-            split=np.full(len(rows), self._split),
+            split=np.full(len(rows), SPLITS.index(self.split)),
             box_ranges=box_ranges,
             relation_ranges=relation_ranges,
             boxes=np.concatenate(scaled).astype(np.float32),
