@@ -1,11 +1,11 @@
 """Time and memory of the annotations of a data set, without its image files.
 
     python benchmarks/annotations.py
-    python benchmarks/annotations.py --images 100000 1000000 10000000 --versions ours --rounds 1
+    python benchmarks/annotations.py --images 100000 1000000 10000000 --versions ours parquet --rounds 1
 
 The images have 11 boxes and 6 relations on average, 70 % of them for training. The files are generated in a
 temporary folder, and opened in processes of their own; the plain version reads the same files image by image,
-as code for Visual Genome used to. Memory in MB:
+as code for Visual Genome used to, and the version parquet has them in Parquet. Memory in MB:
 
     peak         what the first opening adds to the peak of the process
     own, mapped  what the opened data set keeps: memory of the process, and pages of mapped files in it, which
@@ -34,8 +34,11 @@ from typing import Any
 import h5py
 import numpy as np
 
+from speaq.data.parquet_images import ParquetImages
 from speaq.data.sampling import ShuffledEpochs
+from speaq.data.selection import Selection
 from speaq.data.statistics import count_dataset
+from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_writer import write_dictionary
 from speaq.data.visual_genome import VisualGenome
 from speaq.structures import Vocabulary
@@ -86,6 +89,66 @@ def ours(folder: Path) -> VisualGenome:
     files = {"annotations_h5": "VG.h5", "image_data": "image_data.json", "dictionary": "dicts.json"}
     paths = {name: folder / file for name, file in files.items()}
     return VisualGenome(images=folder / "images", split="train", **paths)
+
+
+def write_parquet(folder: Path) -> None:
+    """Write the training images to train.parquet, 100 rows in a group."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    def lists(counts: np.ndarray, **columns: np.ndarray | pa.Array) -> pa.ListArray:
+        items = pa.StructArray.from_arrays([pa.array(values) for values in columns.values()], list(columns))
+        return pa.ListArray.from_arrays(np.append(0, np.cumsum(counts)).astype(np.int32), items)
+
+    names = read_vocabulary(folder / "dicts.json")
+    labels = {"category_id": {"names": names.objects}}, {"predicate_id": {"names": names.predicates}}
+    features = {"info": {"features": dict(zip(("objects", "relations"), labels, strict=True))}}
+    writer = None
+    with h5py.File(folder / "VG.h5") as file:
+        number = int((file["split"][()] == 0).sum())
+        for start in range(0, number, BLOCK):
+            rows = slice(start, min(start + BLOCK, number))
+            first, last, first_rel, last_rel = (
+                file[f"img_to_{end}_{kind}"][rows].astype(np.int64)
+                for kind in ("box", "rel")
+                for end in ("first", "last")
+            )
+            count, related = last - first + 1, last_rel - first_rel + 1
+            boxes, relations = slice(first[0], last[-1] + 1), slice(first_rel[0], last_rel[-1] + 1)
+            values = file["boxes_1024"][boxes] * np.array([800 / 1024])
+            values[:, :2] -= values[:, 2:] / 2
+            pairs = file["relationships"][relations] - np.repeat(first, related)[:, None]
+            boxes_of = np.arange(0, 4 * len(values) + 1, 4, dtype=np.int32)
+            table = pa.table(
+                {
+                    "image_id": np.arange(rows.start + 1, rows.stop + 1),
+                    "width": np.full(len(count), 800),
+                    "height": np.full(len(count), 600),
+                    "objects": lists(
+                        count,
+                        category_id=file["labels"][boxes, 0] - 1,
+                        bbox=pa.ListArray.from_arrays(boxes_of, values.ravel()),
+                    ),
+                    "relations": lists(
+                        related,
+                        subject_id=pairs[:, 0].astype(np.int64),
+                        object_id=pairs[:, 1].astype(np.int64),
+                        predicate_id=file["predicates"][relations, 0] - 1,
+                    ),
+                }
+            )
+            table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+            writer = writer or parquet.ParquetWriter(folder / "train.parquet", table.schema)
+            writer.write_table(table, row_group_size=100)
+    if writer is not None:
+        writer.close()
+
+
+def parquet(folder: Path) -> VisualGenome:
+    (folder / "images").mkdir(exist_ok=True)
+    return ParquetImages(
+        folder / "train.parquet", images=folder / "images", selection=Selection(split="train")
+    )
 
 
 def plain(folder: Path) -> list[dict[str, object]]:
@@ -149,7 +212,7 @@ def measure(version: str, folder: Path) -> dict[str, float]:
     unit = 1 if sys.platform == "darwin" else 1024
     before, peak = memory(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    dataset = {"ours": ours, "plain": plain}[version](folder)
+    dataset = {"ours": ours, "plain": plain, "parquet": parquet}[version](folder)
     found = {"seconds": time.perf_counter() - start}
     found["peak"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * unit / 1e6
     after = memory()
@@ -179,7 +242,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, nargs="+", default=[108_000])
-    parser.add_argument("--versions", nargs="+", default=["plain", "ours"], choices=["plain", "ours"])
+    parser.add_argument(
+        "--versions", nargs="+", default=["plain", "ours"], choices=["plain", "ours", "parquet"]
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -187,6 +252,8 @@ def main() -> None:
         what, folder = options.run
         if what == "write":
             write_files(Path(folder), options.images[0])
+        elif what == "write parquet":
+            write_parquet(Path(folder))
         else:
             print(json.dumps(measure(what, Path(folder))))
         return
@@ -195,6 +262,8 @@ def main() -> None:
             # Not in this process: its peak memory would be the first peak of those that it starts.
             command = [sys.executable, __file__, "--images", str(images), "--run"]
             subprocess.run([*command, "write", folder], check=True)
+            if "parquet" in options.versions:
+                subprocess.run([*command, "write parquet", folder], check=True)
             for version in options.versions:
                 runs = []
                 for _ in range(options.rounds + 1):

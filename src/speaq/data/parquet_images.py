@@ -72,7 +72,7 @@ class ParquetImages(VisualGenome):
         files = ParquetFiles(source, selection, dictionary)
         self.vocabulary, self._files = files.vocabulary, files.paths
         self.clip_boxes, self.max_pixels = clip_boxes, max_pixels
-        self._in_rows = files.have_images
+        self._states, self._in_rows = list(map(str, files.stamp())), files.have_images
         if not self._in_rows:
             self.folders = ImageFolders(images or Path(files.paths[0]).parent)
         # The first row of each file, and of each group of rows in its file.
@@ -117,7 +117,7 @@ class ParquetImages(VisualGenome):
         """The image file in the row of an image; None if there is none."""
         file, row = self._row(index)
         group = int(np.searchsorted(self._groups[file], row, side="right")) - 1
-        column = _image_column(self._files[file], group, os.getpid())
+        column = _image_column(self._files[file], group, self._states[file], os.getpid())
         cell = column[row - int(self._groups[file][group])].as_py()
         return image_content(self._files[file], self._place(index), cell)
 
@@ -146,15 +146,15 @@ class ParquetImages(VisualGenome):
 
 
 @lru_cache(maxsize=_FILES_OPEN)
-def _open(path: str, process: int) -> Any:
-    """An open file of this process: others may not share its position."""
+def _open(path: str, state: str, process: int) -> Any:
+    """An open file in this state of its content, and of this process: others may not share its position."""
     return open_parquet(path)
 
 
 @lru_cache(maxsize=1)
-def _image_column(path: str, group: int, process: int) -> Any:
+def _image_column(path: str, group: int, state: str, process: int) -> Any:
     """The images of a group of rows, the last one that was read."""
-    with opened(path, lambda path: nullcontext(_open(path, process))) as file:
+    with opened(path, lambda path: nullcontext(_open(path, state, process))) as file:
         return file.read_row_group(group, columns=["image"]).column("image")
 
 

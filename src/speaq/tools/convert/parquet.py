@@ -31,6 +31,7 @@ from speaq.files import replacing
 from speaq.images import read_image_file
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
 
+_GROUP = 10  # rows with images that are written, and later read, at once: training reads them at random
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 
 
@@ -120,12 +121,13 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
     features = _features(data, images)
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pyarrow.schema(list(_arrow_type(features)), metadata=metadata)
+    group = ROWS_AT_ONCE if images is None else _GROUP
     written = []
     for split in np.unique(data.splits).tolist():
         path = out / f"{SPLITS[split]}.parquet"
         rows = _content_of(data, split, images)
         with replacing(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
-            while batch := list(islice(rows, ROWS_AT_ONCE)):
+            while batch := list(islice(rows, group)):
                 writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
         written.append(path)
     return written
