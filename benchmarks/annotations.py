@@ -92,7 +92,7 @@ def ours(folder: Path) -> VisualGenome:
 
 
 def write_parquet(folder: Path) -> None:
-    """Write the training images to train.parquet, 100 rows in a group."""
+    """Write the training images to files of 100,000 rows, 100 in a group."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -103,7 +103,8 @@ def write_parquet(folder: Path) -> None:
     names = read_vocabulary(folder / "dicts.json")
     labels = {"category_id": {"names": names.objects}}, {"predicate_id": {"names": names.predicates}}
     features = {"info": {"features": dict(zip(("objects", "relations"), labels, strict=True))}}
-    writer = None
+    files = folder / "parquet"
+    files.mkdir(exist_ok=True)
     with h5py.File(folder / "VG.h5") as file:
         number = int((file["split"][()] == 0).sum())
         for start in range(0, number, BLOCK):
@@ -138,10 +139,7 @@ def write_parquet(folder: Path) -> None:
                 }
             )
             table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
-            writer = writer or parquet.ParquetWriter(folder / "train.parquet", table.schema)
-            writer.write_table(table, row_group_size=100)
-    if writer is not None:
-        writer.close()
+            parquet.write_table(table, files / f"train-{start // BLOCK:05}.parquet", row_group_size=100)
 
 
 def parquet(folder: Path) -> VisualGenome:
