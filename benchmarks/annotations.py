@@ -144,9 +144,7 @@ def write_parquet(folder: Path) -> None:
 
 def parquet(folder: Path) -> VisualGenome:
     (folder / "images").mkdir(exist_ok=True)
-    return ParquetImages(
-        folder / "train.parquet", images=folder / "images", selection=Selection(split="train")
-    )
+    return ParquetImages(folder / "parquet", images=folder / "images", selection=Selection(split="train"))
 
 
 def plain(folder: Path) -> list[dict[str, object]]:
