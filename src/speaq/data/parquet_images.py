@@ -15,10 +15,10 @@ from speaq.data.image_folders import ImageFolders
 from speaq.data.parquet_rows import (
     AnnotatedRow,
     class_names,
-    find_files,
     image_content,
     open_parquet,
     opened,
+    parquet_files,
     read_rows,
     split_of_file,
 )
@@ -154,7 +154,7 @@ def _open(path: str, state: str, process: int) -> Any:
 @lru_cache(maxsize=1)
 def _image_column(path: str, group: int, state: str, process: int) -> Any:
     """The images of a group of rows, the last one that was read."""
-    with opened(path, lambda path: nullcontext(_open(path, state, process))) as file:
+    with opened(path, lambda _: nullcontext(_open(path, state, process))) as file:
         return file.read_row_group(group, columns=["image"]).column("image")
 
 
@@ -175,7 +175,7 @@ class ParquetFiles:
 
     def __init__(self, source: str | Path, selection: Selection, dictionary: str | Path) -> None:
         self.name, self._box_scale = str(source), selection.box_scale
-        found = find_files(source)
+        found = parquet_files(source)
         if not found:
             raise SpeaqError(f"{source}: expected a file *.parquet or a folder with such files, found none.")
         splits = {path: split_of_file(path, alone=len(found) == 1) for path in found}

@@ -113,7 +113,7 @@ class AnnotatedRow:
     num_crowds: int = 0
 
 
-def find_files(source: str | Path) -> list[str]:
+def parquet_files(source: str | Path) -> list[str]:
     """The source itself, or the files of a folder and of the folders in it; paths, or URLs of fsspec."""
     if "://" in str(source):
         import fsspec
@@ -135,7 +135,7 @@ def split_of_file(path: str, *, alone: bool) -> int:
     return split_of(named, alone=alone)
 
 
-def load_pyarrow() -> Any:
+def import_pyarrow() -> Any:
     """The package pyarrow with its module parquet.
 
     Raises:
@@ -149,13 +149,13 @@ def load_pyarrow() -> Any:
 
 
 @contextmanager
-def opened(path: str, open_file: Callable[[str], Any] | None = None) -> Iterator[Any]:
+def opened(path: str | Path, open_file: Callable[[str | Path], Any] | None = None) -> Iterator[Any]:
     """An open `pyarrow.parquet.ParquetFile`, a context that ``open_file`` makes (by default `open_parquet`).
 
     Raises:
         SpeaqError: it is not one, also in the block; or pyarrow is not installed.
     """
-    pyarrow = load_pyarrow()
+    pyarrow = import_pyarrow()
     try:
         with (open_file or open_parquet)(path) as file:
             yield file
@@ -163,13 +163,13 @@ def opened(path: str, open_file: Callable[[str], Any] | None = None) -> Iterator
         raise SpeaqError(f"{path}: cannot read this file as Parquet ({error}).") from error
 
 
-def open_parquet(path: str) -> Any:
+def open_parquet(path: str | Path) -> Any:
     """Open a file, or a URL of fsspec."""
-    pyarrow = load_pyarrow()
-    if "://" in path:
+    pyarrow = import_pyarrow()
+    if "://" in str(path):
         import fsspec
 
-        system, name = fsspec.url_to_fs(path)
+        system, name = fsspec.url_to_fs(str(path))
         return pyarrow.parquet.ParquetFile(system.open(name))
     return pyarrow.parquet.ParquetFile(regular(Path(path)), buffer_size=1 << 20, pre_buffer=False)
 
@@ -302,7 +302,7 @@ def _annotated(place: str, row: Row) -> AnnotatedRow:
     return image
 
 
-def image_content(path: str, place: str, image: Any) -> bytes | None:
+def image_content(path: str | Path, place: str, image: Any) -> bytes | None:
     """The image file in a cell: ``{"bytes", "path"}``, bytes, or a path below the Parquet file."""
     if isinstance(image, Mapping):
         image = image.get("bytes") or image.get("path")

@@ -202,8 +202,10 @@ def open_images_matches(graph: SceneGraph, annotation: Annotation, iou_threshold
     """Predicate, score, and whether relation and phrase are correct, of each relation: (M, 4) float64.
 
     A prediction is compared with the annotated relation of its three classes whose overlap is largest: the
-    smaller IoU of both boxes, for phrases the IoU of their unions. It is correct if the IoU is at least the
-    threshold and no better prediction was correct for the same relation (Zhang et al., CVPR 2019).
+    smaller IoU of both boxes, for phrases the IoU of their unions. It is correct if the IoU exceeds the
+    threshold and no better prediction was correct for the same relation (Open Images Challenge 2018,
+    storage.googleapis.com/openimages/web/vrd_detection_metric.html; code of Zhang et al., CVPR 2019,
+    github.com/NVIDIA/ContrastiveLosses4VRD).
     """
     subjects, objects, true_predicates = annotation.relations.T
     pairs, true_pairs = graph.pairs, annotation.relations[:, :2]
@@ -221,8 +223,8 @@ def open_images_matches(graph: SceneGraph, annotation: Annotation, iou_threshold
         taken = np.zeros(len(true_pairs), bool)
         for row in np.flatnonzero(same.any(axis=1)):
             best = found[row].argmax()
-            rows[row, column] = found[row, best] >= iou_threshold and not taken[best]
-            taken[best] |= found[row, best] >= iou_threshold
+            rows[row, column] = found[row, best] > iou_threshold and not taken[best]
+            taken[best] |= found[row, best] > iou_threshold
     return rows
 
 

@@ -17,10 +17,10 @@ from speaq.data.parquet_rows import (
     ROWS_AT_ONCE,
     class_names,
     decoded,
-    find_files,
     image_content,
-    load_pyarrow,
+    import_pyarrow,
     opened,
+    parquet_files,
     raw_rows,
     read_rows,
     split_of_file,
@@ -37,7 +37,7 @@ _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder of them."""
-    return bool(find_files(source))
+    return bool(parquet_files(source))
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -46,7 +46,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     Raises:
         SpeaqError: there is none, one does not have this layout, or pyarrow is not installed.
     """
-    paths = find_files(source)
+    paths = parquet_files(source)
     if not paths:
         raise SpeaqError(f"{source}: expected files *.parquet, found none.")
     found, num_crowds, tables = [], 0, None
@@ -93,7 +93,7 @@ def extract_images(source: Path, data: AnnotatedSet, folder: Path) -> AnnotatedS
     positions = {image_id: row for row, image_id in enumerate(data.ids)}
     names = list(data.files)
     has_images = False
-    for path in find_files(source):
+    for path in parquet_files(source):
         with opened(path) as file:
             if "image" not in file.schema_arrow.names:
                 continue
@@ -117,7 +117,7 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
     Raises:
         SpeaqError: a file cannot be written, or pyarrow is not installed.
     """
-    pyarrow = load_pyarrow()
+    pyarrow = import_pyarrow()
     features = _features(data, images)
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pyarrow.schema(list(_arrow_type(features)), metadata=metadata)
@@ -176,7 +176,7 @@ def _features(data: AnnotatedSet, images: Path | None) -> dict[str, Any]:
 
 def _arrow_type(feature: Any) -> Any:
     """The type of a column from its description."""
-    pyarrow = load_pyarrow()
+    pyarrow = import_pyarrow()
     if isinstance(feature, list):
         return pyarrow.list_(_arrow_type(feature[0]))
     if feature.get("_type") == "Image":

@@ -7,7 +7,7 @@ from pathlib import Path
 from speaq.config import Config, load_config
 from speaq.config.data import DatasetSection
 from speaq.data.image_folders import SUFFIXES, ImageFolders
-from speaq.data.parquet_rows import find_files
+from speaq.data.parquet_rows import parquet_files
 from speaq.data.vg_writer import DATASET_FILE
 from speaq.errors import SpeaqError
 from speaq.images import MAX_PIXELS
@@ -80,7 +80,7 @@ def find_sources(
         raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
     if folder is not None and (folder / DATASET_FILE).is_file() and not any(named.values()):
         return sources_of_config(load_config(folder / DATASET_FILE))
-    if folder is not None and not any(named.values()) and find_files(folder):
+    if folder is not None and not any(named.values()) and parquet_files(folder):
         return [Source("VISUAL_GENOME", DatasetSection.model_validate({"parquet": str(folder)}))]
     paths = {field: str(named.get(field) or _find(folder, field)) for field in _PATHS}
     return _with_existing_paths([Source("VISUAL_GENOME", DatasetSection.model_validate(paths))])
