@@ -266,7 +266,7 @@ class VisualGenome:
             boxes=boxes.astype(np.float32),
             labels=self.labels[box_rows].astype(np.int64),
             relations=self.relations[relation_rows].astype(np.int64),
-            relation_weights=None if self.confidences is None else self.confidences[relation_rows],
+            relation_weights=None if self.confidences is None else self.confidences[relation_rows].copy(),
             source=self.source,
             loss_weight=self.loss_weight,
         )
