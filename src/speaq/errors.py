@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Iterable
+from typing import Any
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and line feed; surrogates
 
@@ -19,6 +21,12 @@ def printable(text: str) -> str:
     So are surrogates, which UTF-8 cannot encode. Tabs and line feeds are kept.
     """
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def first_names(names: Iterable[Any], limit: int = 5) -> str:
+    """The first names for a message, followed by ", ..." if there are more: "a, b, c, d, e, ..."."""
+    names = list(names)
+    return ", ".join(map(str, names[:limit])) + ", ..." * (len(names) > limit)
 
 
 class PrintableFormatter(logging.Formatter):

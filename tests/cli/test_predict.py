@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import shutil
+import sys
 import zlib
 from pathlib import Path
 
@@ -249,6 +250,91 @@ def test_jsonl_is_resumed_after_its_last_complete_line(predict, tmp_path):
     assert "(3 had results already)" in predict(*options, "--resume", code=1)[0]
     predict(*options, code=1)
     assert lines.read_bytes() == whole  # without --resume from the beginning
+
+
+def test_shards_have_the_lines_of_one_machine(predict, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "shards"
+    for index in range(10):
+        save(folder / f'{index} "ä".png', make_image(index))
+    damage(folder / '5 "ä".png')
+    options = (folder, "--keep", 3, "--batch-size", 1)
+    assert predict(*options, "--format", "jsonl", "--no-draw", code=1)[2] == ["predictions.jsonl"]
+    whole = (tmp_path / "out" / "predictions.jsonl").read_bytes()
+    text, err, files = predict(*options, "--shard-size", 4, output=out, code=1)
+    assert files == ["failed-000001.jsonl", *(f"graphs-{k:06}.jsonl" for k in range(3)), "shards.json"]
+    parts = {path.name: path.read_bytes() for path in sorted(out.glob("graphs-*"))}
+    assert b"".join(parts.values()) == whole
+    assert [part.count(b"\n") for part in parts.values()] == [4, 3, 2]
+    failed = json.loads((out / "failed-000001.jsonl").read_text())
+    assert failed["image"] == str(folder / '5 "ä".png') and "truncated" in failed["error"]
+    assert err == f"speaq: 1 image could not be read, see {out}/failed-*.jsonl\n"
+    assert "9 of 10 images; 1 could not be read: " in text
+    (out / "graphs-000002.jsonl").unlink()
+    (out / ".writing-killed").mkdir()
+    times = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    text, _, files = predict(*options, "--shard-size", 4, "--resume", output=out, code=1)
+    assert {path.name: path.read_bytes() for path in sorted(out.glob("graphs-*"))} == parts
+    assert "(8 had results already); 1 could not be read" in text and not (out / ".writing-killed").exists()
+    assert (out / "graphs-000000.jsonl").stat().st_mtime_ns == times["graphs-000000.jsonl"]
+    _, err, _ = predict(*options, "--shard-size", 5, "--resume", output=out, code=2)
+    assert "were written with shard_size 4, now it is 5" in err
+    (folder / '5 "ä".png').unlink()
+    assert "images 10, now it is 9" in predict(*options, "--shard-size", 4, "--resume", output=out, code=2)[1]
+    assert predict(*options, "--shard-size", 9, output=out)[2] == ["graphs-000000.jsonl", "shards.json"]
+    assert (out / "graphs-000000.jsonl").read_bytes() == whole
+
+
+def test_shards_of_parquet_files(predict, tmp_path):
+    pytest.importorskip("pyarrow")
+    from pyarrow import Table
+    from pyarrow.parquet import read_table, write_table
+
+    files = [save(tmp_path / "in" / f"{index}.png", make_image(index)) for index in range(7)]
+    files[4].write_bytes(b"no image")
+    contents = [path.read_bytes() for path in files]
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    rows = [{"image": {"bytes": content, "path": f"{k}.png"}} for k, content in enumerate(contents)]
+    write_table(Table.from_pylist(rows[:5]), tmp_path / "set" / "data" / "train-0.parquet", row_group_size=2)
+    write_table(Table.from_pylist(rows[5:]), tmp_path / "set" / "data" / "train-1.parquet")
+    numbers = [{"id": 10 + k, "picture": content} for k, content in enumerate(contents)]
+    write_table(Table.from_pylist(numbers), tmp_path / "plain.parquet", row_group_size=3)
+    write_table(Table.from_pylist([{"id": 1}]), tmp_path / "none.parquet")
+
+    def graphs(source: Path, *options: str) -> list[dict]:
+        predict(source, "--shard-size", 3, "--batch-size", 1, *options, code=1)
+        shards = [path.read_text() for path in sorted((tmp_path / "out").glob("graphs-*.jsonl"))]
+        return [json.loads(line) for shard in shards for line in shard.splitlines()]
+
+    expected = graphs(tmp_path / "in")
+    places = [graph.pop("image") for graph in expected]
+    for source, names in (
+        (tmp_path / "set", [Path(place).name for place in places]),
+        (tmp_path / "plain.parquet", [str(10 + int(Path(place).stem)) for place in places]),
+    ):
+        found = graphs(source)
+        assert [graph.pop("image") for graph in found] == names and found == expected
+    assert graphs(tmp_path / "plain.parquet", "--format", "parquet") == []
+    parts = sorted((tmp_path / "out").glob("graphs-*.parquet"))
+    rows = [row for part in parts for row in read_table(part).to_pylist()]
+    assert [row["image"] for row in rows] == names
+    for row, graph in zip(rows, expected, strict=True):
+        found = SceneGraph.from_json(json.dumps(row)).to_dict()
+        assert found == graph | {"image": row["image"]}
+    assert "expected --shard-size" in predict(tmp_path / "in", "--format", "parquet", code=2)[1]
+    _, err, _ = predict(tmp_path / "none.parquet", "--shard-size", 3, code=2)
+    assert "expected a column of images, found id" in err
+
+
+def test_options_of_shards(predict, tmp_path, monkeypatch):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{save(tmp_path / 'in' / 'a.png')}\n")
+    assert predict(listed, "--no-draw")[2] == ["a.json"]
+    assert "--engine ray" in predict(listed, "--workers", 2, code=2)[1]
+    for option in (("--every", 1), ("--boxes", listed)):
+        assert "neither --shard-size nor" in predict(listed, "--shard-size", 3, *option, code=2)[1]
+    monkeypatch.setitem(sys.modules, "ray", None)
+    _, err, _ = predict(listed, "--engine", "ray", code=2)
+    assert err == 'speaq: --engine ray needs the package ray: pip install "speaq[ray]"\n'
 
 
 def test_predictions_do_not_depend_on_the_batch_size(predict, tmp_path):

@@ -66,14 +66,9 @@ def download(
 
 
 def upload(folder: Path, repo_id: str, *, replace_card: bool, private: bool, token: str | None) -> str:
-    """Upload a folder as the model ``repo_id`` and return its address.
+    """Upload a folder as the model ``repo_id``, which is created if it does not exist; return its address.
 
-    Args:
-        folder: the files to upload.
-        repo_id: owner/name; created if it does not exist.
-        replace_card: whether the model card of the folder replaces one on the hub.
-        private: whether a new model is visible to its owner only.
-        token: access token; by default that of ``hf auth login``.
+    With ``replace_card`` the model card of the folder replaces one on the hub. See `Speaq.push_to_hub`.
 
     Raises:
         SpeaqError: the hub refuses the upload, or cannot be reached.

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
+from speaq.cli.predict import default_engine, load_predictor
 from speaq.errors import SpeaqError, printable
 
 
@@ -16,7 +17,7 @@ def app(
     data: Path | None = None,
     predictions: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative=())] = None,
     space: Path | None = None,
-    host: str = "127.0.0.1",
+    host: str | None = None,
     port: PositiveInt | None = None,
     device: str = "cpu",
 ) -> None:
@@ -25,12 +26,12 @@ def app(
     The page is served on this machine alone until Ctrl+C; nothing is sent anywhere else.
 
     Args:
-        models: folders of saved models, output folders of trainings, or model ids on the hub; several are
-            shown side by side.
+        models: folders of saved models, output folders of trainings, model ids on the hub, or ONNX files of
+            speaq export; several are shown side by side.
         data: configuration, or folder of a data set, to browse.
         predictions: files of predictions for the data set, as speaq evaluate --predictions takes them.
         space: write a Hugging Face Space that serves the models to this new folder, instead of serving them.
-        host: address to listen at; 0.0.0.0 also lets other machines in.
+        host: address to listen at, by default this machine alone; 0.0.0.0 also lets other machines in.
         port: by default the first free one from 7860.
         device: cpu, cuda, cuda:1, ...
     """
@@ -52,13 +53,7 @@ def app(
         if error.name != "gradio":
             raise
         raise SpeaqError('speaq app needs the package gradio: pip install "speaq[app]"') from error
-    from speaq.devices import find_device
-
-    serve(
-        models or [],
-        data=data,
-        predictions=predictions or [],
-        device=str(find_device(device)),
-        host=host,
-        port=port,
-    )
+    loaded = {
+        model: load_predictor(model, default_engine(model), device, "float32") for model in models or []
+    }
+    serve(loaded, data=data, predictions=predictions or [], host=host, port=port)

@@ -21,6 +21,7 @@ from speaq.inference.given_boxes import check_given_boxes
 from speaq.inference.graph_builder import GraphBuilder, Reduced
 from speaq.inference.pipeline import OnUnreadable, Precision, predict_images
 from speaq.scene_graph import SceneGraph
+from speaq.structures import Vocabulary
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}  # of OpenVINO
 
@@ -57,6 +58,11 @@ class FilePredictor(ABC):
         self.postprocess = GraphBuilder(
             nms_threshold=self.description.nms_threshold, vocabulary=self.description.vocabulary
         )
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The class names, as of `speaq.pretrained.Speaq`."""
+        return self.description.vocabulary
 
     @property
     @abstractmethod

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from speaq.errors import SpeaqError, printable
-from speaq.pretrained import Speaq
 from speaq.tools.app import browse
 from speaq.tools.app.index import DataIndex
-from speaq.tools.app.shots import Shot, classes, predict_photo, predict_video, shot_html, write_files
+from speaq.tools.app.shots import Model, Shot, classes, predict_photo, predict_video, shot_html, write_files
 from speaq.tools.app.view import MAX_RELATIONS, page_head
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
@@ -30,7 +29,7 @@ _DRAW = "(on) => { document.body.classList.toggle('sg-drawing', on); }"
 _FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # none from another host
 
 
-def build(models: Mapping[str, Speaq], index: DataIndex | None = None) -> gr.Blocks:
+def build(models: Mapping[str, Model], index: DataIndex | None = None) -> gr.Blocks:
     """The page for some models by name, and for a data set; at least one of the two."""
     with gr.Blocks(title="speaq", analytics_enabled=False) as page:
         if models:
@@ -74,7 +73,7 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _use_tab(models: Mapping[str, Speaq]) -> None:
+def _use_tab(models: Mapping[str, Model]) -> None:
     objects, predicates = classes(list(models.values()))
     shots = gr.State([])
     with gr.Row():
@@ -222,30 +221,27 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
 
 
 def serve(
-    models: Sequence[str],
+    models: Mapping[str, Model],
     *,
     data: Path | None = None,
     predictions: Sequence[Path] = (),
-    device: str = "cpu",
     host: str | None = None,
     port: int | None = None,
 ) -> None:
-    """Load models and a data set, and serve the page until it is stopped.
+    """Load a data set, and serve the page until it is stopped.
 
     Args:
-        models: as `Speaq.from_pretrained` takes them.
+        models: by name.
         data: configuration or folder of a data set.
         predictions: of the data set.
-        device: of the models.
         host: address to listen at; by default GRADIO_SERVER_NAME, or else this machine alone.
         port: by default GRADIO_SERVER_PORT, or else the first free one from 7860.
 
     Raises:
-        SpeaqError: a model or the data set cannot be read, or the address cannot be used.
+        SpeaqError: the data set cannot be read, or the address cannot be used.
     """
-    loaded = {name: Speaq.from_pretrained(name, device=device) for name in models}
     index = None if data is None else DataIndex(data, predictions)
-    page = build(loaded, index)
+    page = build(models, index)
     try:
         address = launch(page, host=host, port=port)
     except OSError as error:

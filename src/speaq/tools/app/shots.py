@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from speaq.errors import SpeaqError
+from speaq.export.predictor import FilePredictor
 from speaq.images import read_image
 from speaq.inference.video import read_frames
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.tools.app.view import PHOTO_SIZE, data_url, view_html
 
+Model = Speaq | FilePredictor
 MAX_FRAMES = 60
 """Frames of a video that are predicted."""
 
@@ -56,28 +58,34 @@ def parse_boxes(text: str) -> GivenBoxes | None:
     return given if given.boxes else None
 
 
-def predict_photo(models: Mapping[str, Speaq], photo: Path, boxes: str = "") -> list[Shot]:
+def predict_photo(models: Mapping[str, Model], photo: Path, boxes: str = "") -> list[Shot]:
     """The scene graphs of a photo, between boxes as `parse_boxes` reads them if there are any.
 
     Raises:
         SpeaqError: the photo cannot be read, or the boxes are not as described.
     """
     image, given = read_image(photo), parse_boxes(boxes)
-    options = {} if given is None else given._asdict()
-    return [Shot(image, 0.0, {name: model.predict(image, **options) for name, model in models.items()})]
+    options = {} if given is None else {"boxes": [given.boxes], "labels": [given.labels]}
+    return _predicted(models, [image], [0.0], **options)
 
 
-def predict_video(models: Mapping[str, Speaq], video: Path, every: float) -> list[Shot]:
+def predict_video(models: Mapping[str, Model], video: Path, every: float) -> list[Shot]:
     """The scene graphs of a frame every ``every`` seconds, at most `MAX_FRAMES`.
 
     Raises:
         SpeaqError: the video cannot be read.
     """
     frames = list(islice(read_frames(video, every=every), MAX_FRAMES))
-    graphs = {name: list(model.predict([frame.image for frame in frames])) for name, model in models.items()}
+    return _predicted(models, [frame.image for frame in frames], [frame.time for frame in frames])
+
+
+def _predicted(
+    models: Mapping[str, Model], images: list[Image.Image], times: list[float], **options: Any
+) -> list[Shot]:
+    graphs = [[graph for _, graph in model.predict_each(images, **options)] for model in models.values()]
     return [
-        Shot(frame.image, frame.time, {name: found[row] for name, found in graphs.items()})
-        for row, frame in enumerate(frames)
+        Shot(image, time, dict(zip(models, found, strict=True)))
+        for image, time, *found in zip(images, times, *graphs, strict=True)
     ]
 
 
@@ -122,7 +130,7 @@ def write_files(shot: Shot, folder: Path, **filters: object) -> list[Path]:
     return paths
 
 
-def classes(models: Sequence[Speaq]) -> tuple[list[str], list[str]]:
+def classes(models: Sequence[Model]) -> tuple[list[str], list[str]]:
     """The names of the object classes and predicates of all models, sorted."""
     objects, predicates = set(), set()
     for model in models:

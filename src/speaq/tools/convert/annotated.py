@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 from speaq.files import is_inside
 from speaq.structures import Vocabulary
 
@@ -308,7 +308,7 @@ def _numbered(
     for place, used in uses:
         for position, key in enumerate(used):
             if key not in numbers:
-                some = ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
+                some = first_names(map(repr, names))
                 raise SpeaqError(
                     f"{place} {position}: expected the {what} to be one of {some}; found {key!r}."
                 )

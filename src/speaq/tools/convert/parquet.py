@@ -95,7 +95,7 @@ _REQUIRED = ("image_id", "objects", "relations")
 
 def recognises(source: Path) -> bool:
     """Whether this is such a file, or a folder of them."""
-    return bool(_files(source))
+    return bool(parquet_files(source))
 
 
 def read(source: Path, images: Path | None = None) -> AnnotatedSet:
@@ -104,14 +104,14 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     Raises:
         SpeaqError: there is none, one does not have this layout, or pyarrow is not installed.
     """
-    paths = _files(source)
+    paths = parquet_files(source)
     if not paths:
         raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
     found, num_crowds, tables = [], 0, None
     for path in paths:
         named = path.parent if path.parent.name in ("train", "val", "validation", "test") else path
         split = split_of(named, alone=len(paths) == 1)
-        with _opened(path) as file:
+        with opened(path) as file:
             names = _names(path, file.schema_arrow.metadata or {})
             if tables is not None and names != tables:
                 raise SpeaqError(f"{path}: the names of the classes differ from those of {paths[0]}.")
@@ -124,7 +124,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             sized = "width" in columns and "height" in columns
             for place, content in _rows(path, file, (*Row.__annotations__, *(() if sized else ("image",)))):
                 if not sized:
-                    with _decoded(place, _content(path, place, content.pop("image", None))) as picture:
+                    with _decoded(place, image_content(path, place, content.pop("image", None))) as picture:
                         content["width"], content["height"] = picture.size
                 try:
                     row = _ROW.validate_python(content)
@@ -165,13 +165,13 @@ def extract_images(source: Path, data: AnnotatedSet, folder: Path) -> AnnotatedS
     positions = {image_id: row for row, image_id in enumerate(data.ids)}
     names = list(data.files)
     has_images = False
-    for path in _files(source):
-        with _opened(path) as file:
+    for path in parquet_files(source):
+        with opened(path) as file:
             if "image" not in file.schema_arrow.names:
                 continue
             has_images = True
             for place, row in _rows(path, file, ("image_id", "image")):
-                content = _content(path, place, row["image"])
+                content = image_content(path, place, row["image"])
                 if row["image_id"] in positions and content is not None:
                     name = _write_image(place, content, folder, row["image_id"])
                     names[positions[row["image_id"]]] = name
@@ -189,7 +189,7 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
     Raises:
         SpeaqError: a file cannot be written, or pyarrow is not installed.
     """
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     features = _features(data, images)
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pyarrow.schema(list(_arrow_type(features)), metadata=metadata)
@@ -204,12 +204,12 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
     return written
 
 
-def _files(source: Path) -> list[Path]:
+def parquet_files(source: Path) -> list[Path]:
     """The source itself, or the files of a folder and of the folders in it."""
     return files_named(source, _FILES) or (sorted(source.glob(f"*/{_FILES}")) if source.is_dir() else [])
 
 
-def _pyarrow() -> Any:
+def import_pyarrow() -> Any:
     """The package pyarrow with its module parquet.
 
     Raises:
@@ -223,8 +223,13 @@ def _pyarrow() -> Any:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    pyarrow = _pyarrow()
+def opened(path: Path) -> Iterator[Any]:
+    """The open `pyarrow.parquet.ParquetFile`; errors in the block are those of the file.
+
+    Raises:
+        SpeaqError: the file cannot be read, or pyarrow is not installed.
+    """
+    pyarrow = import_pyarrow()
     try:
         with pyarrow.parquet.ParquetFile(regular(path), buffer_size=1 << 20, pre_buffer=False) as file:
             yield file
@@ -340,8 +345,12 @@ def _annotated(place: str, row: Row, split: int) -> tuple[AnnotatedImage, int]:
     return image, sum(value is None for value in positions.values())
 
 
-def _content(path: Path, place: str, image: Any) -> bytes | None:
-    """The image file in a cell: ``{"bytes", "path"}``, bytes, or a path below the Parquet file."""
+def image_content(path: Path, place: str, image: Any) -> bytes | None:
+    """The image file in a cell: ``{"bytes", "path"}``, bytes, or a path below the Parquet file.
+
+    Raises:
+        SpeaqError: it is something else.
+    """
     if isinstance(image, Mapping):
         image = image.get("bytes") or image.get("path")
     if isinstance(image, str) and is_inside(image):
@@ -409,7 +418,7 @@ def _features(data: AnnotatedSet, images: Path | None) -> dict[str, Any]:
 
 def _arrow_type(feature: Any) -> Any:
     """The type of a column from its description."""
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     if isinstance(feature, list):
         return pyarrow.list_(_arrow_type(feature[0]))
     if feature.get("_type") == "Image":

@@ -11,6 +11,7 @@ from rich.text import Text
 from torchmetrics import Metric
 
 from speaq.config import Config
+from speaq.console import results_console
 from speaq.data.build import TrainingStatistics, load_statistics
 from speaq.data.sources import load_sources, places
 from speaq.data.visual_genome import EmptySplitError, VisualGenome
@@ -44,7 +45,6 @@ from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
 from speaq.tools.report.run import evaluated_set
 from speaq.training.logs import console as log
-from speaq.training.logs import results_console
 
 
 class Rescored(NamedTuple):
