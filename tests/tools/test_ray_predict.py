@@ -19,7 +19,7 @@ from tiny_model import tiny_config
 from waiting_model import WaitingModel
 
 pytest.importorskip("ray.data")
-NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "node_ip_address": "127.0.0.1"}
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
 NAMES = ["free-0.png", "free-1.png", *(f"{index}.png" for index in range(10))]
 
 
@@ -48,7 +48,7 @@ def cluster():
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         soon = {f"health_check_{key}_ms": 500 for key in ("initial_delay", "period", "timeout")}
         system = {"_system_config": {**soon, "health_check_failure_threshold": 3}}
-        cluster = Cluster(initialize_head=True, head_node_args={**NODE, **system, "include_dashboard": False})
+        cluster = Cluster(initialize_head=True, head_node_args=NODE | system)
         yield cluster
         cluster.shutdown()
 
