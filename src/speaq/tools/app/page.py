@@ -169,17 +169,17 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
     images = gr.State(np.arange(len(index)))
     with gr.Row():
         text = gr.Textbox(
-            label="Search", placeholder="person holding *, cup", scale=2, min_width=220, elem_id="sg-search"
+            label="Search", placeholder="person holding *, cup", scale=2, min_width=200, elem_id="sg-search"
         )
         parts = gr.Dropdown(
             [part.name for part in index.parts], multiselect=True, label="Sources and splits", min_width=160
         )
         orders = [
             ("as listed", ""),
-            *((f"lowest recall of {each.name}", each.name) for each in index.compared),
+            *((f"lowest R@100: {each.name}", each.name) for each in index.compared),
         ]
-        worst = gr.Dropdown(orders, value="", label="Order", min_width=230, visible=len(orders) > 1)
-        finding = gr.Dropdown([("any", "")], value="", label="Findings", min_width=160)
+        worst = gr.Dropdown(orders, value="", label="Order", min_width=250, visible=len(orders) > 1)
+        finding = gr.Dropdown([("any", "")], value="", label="Findings", min_width=200)
         check = gr.Button("Check the data set", min_width=120, elem_id="sg-check")
     count = gr.HTML(elem_id="sg-count", apply_default_css=False)
     wall = gr.HTML(elem_id="sg-images", js_on_load=_CARD, apply_default_css=False)
@@ -207,7 +207,7 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
 
     @_told
     def check_data() -> Any:
-        found = [(f"{code} ({len(rows):,} images)", code) for code, rows in index.findings.items()]
+        found = [(f"{code} ({len(rows):,})", code) for code, rows in index.findings.items()]
         return gr.Dropdown([("any", ""), *found], label=f"Findings ({len(found)} kinds)")
 
     @_told
