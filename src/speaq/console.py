@@ -20,6 +20,10 @@ class PlainConsole(Console):
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
 
+    def on_broken_pipe(self) -> None:
+        """Raise the error, which `speaq.cli.run` handles; rich would exit with 1."""
+        raise
+
 
 def results_console() -> PlainConsole:
     """The standard output, on which tables are not cut where it is a file or a pipe."""

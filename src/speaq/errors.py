@@ -8,11 +8,22 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and line feed; surrogates
 
 
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "failed to map segment")
+_NO_MEMORY += ("could not create a primitive",)  # of oneDNN
+
+
 class SpeaqError(Exception):
     """An error in a file, setting, path or command line; the program shows it without a traceback.
 
     The message names the file, key or image, what was expected, what was found, and what to do.
     """
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: of Python, PyTorch or the loader of libraries."""
+    if isinstance(error, RuntimeError | ImportError):
+        return any(sign in str(error) for sign in _NO_MEMORY)
+    return isinstance(error, MemoryError)
 
 
 def printable(text: str) -> str:

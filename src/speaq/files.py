@@ -1,6 +1,7 @@
 """Write files and folders atomically, and read files that may be damaged or hostile."""
 
 import errno
+import io
 import json
 import math
 import os
@@ -191,6 +192,40 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.replace(path)
     except OSError as error:
         raise SpeaqError(f"{path}: cannot write this file: {error}") from error
+
+
+class _FileOfHdf5(io.FileIO):
+    """A file that HDF5 writes to; HDF5 crashes if a write fails, and so ``error`` keeps the first failure."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all bytes, or none after a failure."""
+        rest = memoryview(data)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+
+@contextmanager
+def replacing_hdf5(path: str | Path) -> Iterator["h5py.File"]:
+    """Open a new HDF5 file, which replaces ``path`` at the end of the block if it succeeds.
+
+    Raises:
+        SpeaqError: the file cannot be written.
+    """
+    import h5py
+
+    with replacing(path) as temporary, _FileOfHdf5(temporary, "w+") as raw:
+        try:
+            with h5py.File(raw, "w") as file:
+                yield file
+        finally:
+            if raw.error is not None:
+                raise raw.error
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """The app in headless Chromium; skipped where gradio, playwright or Chromium is missing."""
 
-import json
 import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
+from PIL import Image
 
 from golden_dataset import TINY
 from scene_graphs import small_graph
@@ -30,8 +31,9 @@ class Known:
 
     vocabulary = Vocabulary(("cup", "table", HOSTILE), ("on", "near"))
 
-    def predict_each(self, images: list[Any]) -> Iterator[tuple[Any, SceneGraph]]:
-        return ((image, small_graph(vocabulary=self.vocabulary)) for image in images)
+    def predict_each(self, images: list[Any], **given: Any) -> Iterator[tuple[Any, SceneGraph]]:
+        graph = small_graph(vocabulary=self.vocabulary)
+        return ((image, graph[:1] if given else graph) for image in images)
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +98,46 @@ def test_use(page: Any, tmp_path: Path) -> None:
     assert page.locator("#sg-result .sg-photo [data-key=e0].lit").count() == 1
 
     page.click("#sg-make")
-    with page.expect_download() as download:
-        page.click("#sg-files a[download] >> nth=0")
-    download.value.save_as(tmp_path / "graph.json")
-    assert json.loads((tmp_path / "graph.json").read_text())["format"]
+    paths = []
+    for number in range(3):
+        with page.expect_download() as download:
+            page.click(f"#sg-files a[download] >> nth={number}")
+        paths.append(tmp_path / download.value.suggested_filename)
+        download.value.save_as(paths[-1])
+    json, graphml, svg = paths
+    assert len(SceneGraph.from_json(json)) == nx.read_graphml(graphml).number_of_edges() == 3
+    assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
+def test_given_boxes(page: Any) -> None:
+    page.set_input_files("#sg-input input[type=file]", PHOTO)
+    page.wait_for_selector("#sg-result .sg-triplets button")
+    page.get_by_role("button", name="Given boxes").click()
+    page.get_by_label("Draw by dragging").check()
+    photo = page.locator("#sg-result .sg-photo")
+    photo.scroll_into_view_if_needed()
+    area = photo.bounding_box()
+    page.mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 0.25 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.75 * area["width"], area["y"] + 0.75 * area["height"])
+    page.mouse.up()
+    height, width = small_graph().image_size
+    corners = [float(corner) for corner in page.input_value("#sg-boxes textarea").split(",")]
+    expected = [0.5 * width, 0.25 * height, 0.75 * width, 0.75 * height]
+    assert corners == pytest.approx(expected, abs=1)
+    page.get_by_role("button", name="Predict between these boxes").click()
+    page.get_by_text("1 of 1 relations").wait_for()
+
+
+def test_video(page: Any, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "video.gif", save_all=True, append_images=frames[1:], duration=1000)
+    page.get_by_role("button", name="Video").click()
+    page.set_input_files("input[type=file] >> nth=1", tmp_path / "video.gif")
+    number = page.get_by_label("number input for Frame")
+    number.fill("2")
+    number.press("Enter")
+    page.get_by_text("1.0 s").wait_for()
 
 
 def test_browse(page: Any) -> None:

@@ -59,6 +59,8 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     num_attributes = sum(
         _read_relations(path, split_of(path, alone=len(paths) == 1), names, found) for path in paths
     )
+    if not found:
+        raise SpeaqError(f"{source}: expected relations between two boxes in {_RELATIONS}, found none.")
     there = []
     for image in found.values():
         name = find_file(images, [f"{image.id}{suffix}" for suffix in (".jpg", ".png", ".jpeg")])
