@@ -68,7 +68,8 @@ def pairs(settings: dict[str, object]) -> list[str]:
 def announce_phases(pipe: int) -> None:
     """Let a training of this process write the start and the end of each of its phases to a pipe."""
     from speaq.pretrained import Speaq
-    from speaq.training.checkpoints import Checkpoints, FolderCheckpoint
+    from speaq.training.callbacks.checkpoints import Checkpoints
+    from speaq.training.checkpoints import FolderCheckpoint
     from speaq.training.module import SceneGraphModule
 
     def announce(owner: type, name: str, phase: str) -> None:

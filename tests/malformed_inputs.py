@@ -376,7 +376,7 @@ def checkpoint(folder: Path) -> Prepared:
     FolderCheckpoint().save_checkpoint(state, folder / "checkpoints" / "iter_0000001")
 
     def read(copy: Path) -> object:
-        if find_checkpoint(copy)[0] is not None:
+        if find_checkpoint(copy) is not None:
             (copy / "checkpoints" / "iter_0000001" / "sha256.json").unlink(missing_ok=True)
         return FolderCheckpoint().load_checkpoint(copy / "checkpoints" / "iter_0000001")
 

@@ -14,8 +14,7 @@ import yaml
 from cyclopts import App
 
 from speaq.cli import app
-from speaq.cli.plot_log import log
-from speaq.cli.plot_predicates import predicates
+from speaq.cli.plot import log, predicates
 from speaq.cli.train import train
 from speaq.config import load_config
 

@@ -1,12 +1,14 @@
 """Files and folders that are written whole or not at all, and files that are read without running code."""
 
 import os
+import sys
 
+import numpy as np
 import pytest
 import torch
 
 from speaq.errors import SpeaqError
-from speaq.files import read_tensors, replacing_folder
+from speaq.files import read_tensors, replacing_folder, replacing_hdf5
 
 
 def test_replacing_folder_replaces_all_files(tmp_path):
@@ -64,3 +66,25 @@ def test_read_tensors_runs_no_code(tmp_path):
     assert not (tmp_path / "made").exists()
     with pytest.raises(SpeaqError, match=r"none\.pt: cannot read this file .No such file"):
         read_tensors(tmp_path / "none.pt", "again")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits of file sizes")
+@pytest.mark.parametrize("limit", [0, 700, 5000, 100_000])
+def test_a_full_disk_refuses_hdf5_files_and_keeps_the_former_one(limit, tmp_path):
+    import resource
+
+    path = tmp_path / "a.h5"
+    path.write_text("former")
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, former[1]))
+    try:
+        message = r"a.h5: cannot write this file: .*File too large"
+        with pytest.raises(SpeaqError, match=message), replacing_hdf5(path) as file:
+            rows = file.create_dataset("rows", (0, 9), "f4", maxshape=(None, 9), chunks=(100, 9))
+            rows.resize(9000, axis=0)
+            rows[:] = np.ones((9000, 9))
+            file["names"] = ["a", "b"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.h5"]
+    assert path.read_text() == "former"

@@ -54,7 +54,7 @@ def iou_and_giou(a: Sequence[Tensor], b: Sequence[Tensor]) -> tuple[Tensor, Tens
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Quotient, and 0 where the denominator is 0 (boxes without area)."""
-    return numerator / torch.where(denominator > 0, denominator, 1)
+    return numerator / denominator.clamp(min=torch.finfo(denominator.dtype).tiny)
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:

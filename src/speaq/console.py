@@ -19,3 +19,15 @@ class PlainConsole(Console):
         """The segments of a renderable; those that move the cursor are kept."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error, which `speaq.cli.run` handles; rich would exit with 1."""
+        raise
+
+
+def results_console() -> PlainConsole:
+    """The standard output, on which tables are not cut where it is a file or a pipe."""
+    results = PlainConsole()
+    if not results.is_terminal:
+        results.width = 200
+    return results

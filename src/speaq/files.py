@@ -1,6 +1,7 @@
 """Write files and folders atomically, and read files that may be damaged or hostile."""
 
 import errno
+import io
 import json
 import math
 import os
@@ -152,7 +153,7 @@ def stored_array(file: "h5py.File", name: str) -> "h5py.Dataset":
     return array
 
 
-def read_texts(array: "h5py.Dataset") -> list[str]:
+def read_texts(array: "h5py.Dataset", rows: slice = slice(None)) -> list[str]:
     """The texts (rows,) of an HDF5 array in UTF-8, of fixed or variable length.
 
     Raises:
@@ -162,8 +163,9 @@ def read_texts(array: "h5py.Dataset") -> list[str]:
     size = array.file.id.get_filesize()
     step = min(max(2**30 // size, 16), 2**16)  # rows read at once, at most a GiB or 16 times the file
     texts, longest = [], 0
-    for start in range(0, len(array), step):
-        part = [text.decode() for text in array[start : start + step]]
+    first, last, _ = rows.indices(len(array))
+    for start in range(first, last, step):
+        part = [text.decode() for text in array[start : min(start + step, last)]]
         longest = max(longest, *map(len, part))
         if longest * len(array) > max(2**26, size):
             raise ValueError(f"a text of {longest:,} characters is too long for an array of {len(array):,}")
@@ -190,6 +192,40 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.replace(path)
     except OSError as error:
         raise SpeaqError(f"{path}: cannot write this file: {error}") from error
+
+
+class _FileOfHdf5(io.FileIO):
+    """A file that HDF5 writes to; HDF5 crashes if a write fails, and so ``error`` keeps the first failure."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all bytes, or none after a failure."""
+        rest = memoryview(data)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+
+@contextmanager
+def replacing_hdf5(path: str | Path) -> Iterator["h5py.File"]:
+    """Open a new HDF5 file, which replaces ``path`` at the end of the block if it succeeds.
+
+    Raises:
+        SpeaqError: the file cannot be written.
+    """
+    import h5py
+
+    with replacing(path) as temporary, _FileOfHdf5(temporary, "w+") as raw:
+        try:
+            with h5py.File(raw, "w") as file:
+                yield file
+        finally:
+            if raw.error is not None:
+                raise raw.error
 
 
 @contextmanager

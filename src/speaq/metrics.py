@@ -8,7 +8,7 @@ Examples:
 """
 
 from speaq.evaluation.additional import AdditionalMetrics
-from speaq.evaluation.adjustment import FrequencyBias
+from speaq.evaluation.adjustment import FrequencyBias, adjust_logits
 from speaq.evaluation.analysis import named_recalls
 from speaq.evaluation.detection import DetectionAP, average_precision
 from speaq.evaluation.long_tail import LongTail, read_long_tail, split_by_counts, split_by_rank
@@ -34,6 +34,7 @@ __all__ = [
     "Predictions",
     "SceneGraphMetrics",
     "TripletSet",
+    "adjust_logits",
     "average_precision",
     "first_hits",
     "harmonic_mean",

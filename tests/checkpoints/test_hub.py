@@ -1,5 +1,6 @@
 """Models that come from and go to the hub."""
 
+import socket
 from pathlib import Path
 
 import huggingface_hub
@@ -8,6 +9,7 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
+from speaq.checkpoints.hub import download
 from speaq.errors import SpeaqError
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
@@ -31,6 +33,18 @@ def test_a_cached_model_loads_without_a_network(tmp_path, monkeypatch, revision)
         SpeaqError, match="someone/other: neither a local folder nor a readable model on the hub"
     ):
         Speaq.from_pretrained("someone/other")
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+def test_a_hub_that_does_not_answer_ends_the_search(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("speaq.checkpoints.hub._TIMEOUT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(
+            SpeaqError, match=rf"a/b: neither a local folder .* {kind} on the hub \(timed out\)$"
+        ):
+            download("a/b", ["config.json"], repo_type=kind)
 
 
 class FakeApi:

@@ -274,7 +274,7 @@ def test_a_look_up_on_the_hub_says_first_that_there_is_no_such_folder(tmp_path, 
         assert caplog.messages == ["outpts/run: there is no such folder; looking for this model on the hub"]
         raise OSError("no connection")
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", unreachable)
     monkeypatch.chdir(tmp_path)
     message = "outpts/run: neither a local folder nor a readable model on the hub .no connection"
     with pytest.raises(SpeaqError, match=message):

@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import re
 import runpy
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
+from speaq.console import PlainConsole
 from speaq.errors import PrintableFormatter
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
@@ -100,7 +103,9 @@ def test_predict_refuses_options_out_of_range(capsys, tmp_path, model_folder, op
     assert option[1] in failing(capsys, "predict", str(tmp_path / "a.png"), *model, *option)
 
 
-@pytest.mark.parametrize(("output", "code"), [("| head -1", 141), ("> /dev/full", 2), ("> /dev/null", 0)])
+@pytest.mark.parametrize(
+    ("output", "code"), [("| head -1", 141), ("> /dev/full", 2), ("> /dev/null", 0), (">&-", 0)]
+)
 def test_closed_full_or_ascii_output_gives_no_traceback(tmp_path, output, code):
     script = tmp_path / "script.py"  # writes more than a pipe holds
     lines = 'lambda: sys.stdout.writelines("\u732b on table\\n" for _ in range(100_000))'
@@ -115,6 +120,35 @@ def test_closed_full_or_ascii_output_gives_no_traceback(tmp_path, output, code):
     assert result.returncode == code
     assert result.stdout == ("\\u732b on table\n" if "head" in output else "")
     assert len(result.stderr.splitlines()) == (code == 2)
+    assert ("cannot write the output: No space left" in result.stderr) == (code == 2)
+
+
+def test_a_pipe_that_closes_ends_tables_as_other_output():
+    class ClosedPipe(StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        PlainConsole(file=ClosedPipe()).print("a table")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ImportError("a.so: failed to map segment from shared object")]
+)
+def test_too_little_memory_is_said(error, capsys):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit):
+        run(fail, [])
+    assert re.fullmatch(r"speaq: out of memory.* raise the limit .*\n", capsys.readouterr().err)
+
+
+def test_a_deleted_folder_is_refused(capsys, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "the current folder has been deleted" in failing(capsys, "doctor")
 
 
 def test_generate_writes_a_dataset(capsys, tmp_path):

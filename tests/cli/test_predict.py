@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import shutil
+import sys
 import zlib
 from pathlib import Path
 
@@ -12,21 +14,27 @@ import torch
 from PIL import Image
 
 from speaq.cli import app, run
+from speaq.config import load_config
+from speaq.data.build import load_statistics
+from speaq.metrics import FrequencyBias, adjust_logits
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from tiny_model import tiny_config
 
 
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory) -> Path:
+def small_model(**options) -> Speaq:
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    names = {"objects": ("cat", "table"), "predicates": ("on", "under")}
-    model = Speaq(tiny_config(**names, num_queries=6, query_multiplier=2, min_size=64, max_size=96))
+    model = Speaq(tiny_config(**options, num_queries=6, query_multiplier=2, min_size=64, max_size=96))
     with torch.no_grad():
         for parameter in model.heads.parameters():
             parameter.mul_(4)  # so that queries differ, and an image has several relations
-    model.save_pretrained(folder)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    small_model(objects=("cat", "table"), predicates=("on", "under")).save_pretrained(folder)
     return folder
 
 
@@ -244,6 +252,91 @@ def test_jsonl_is_resumed_after_its_last_complete_line(predict, tmp_path):
     assert lines.read_bytes() == whole  # without --resume from the beginning
 
 
+def test_shards_have_the_lines_of_one_machine(predict, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "shards"
+    for index in range(10):
+        save(folder / f'{index} "ä".png', make_image(index))
+    damage(folder / '5 "ä".png')
+    options = (folder, "--keep", 3, "--batch-size", 1)
+    assert predict(*options, "--format", "jsonl", "--no-draw", code=1)[2] == ["predictions.jsonl"]
+    whole = (tmp_path / "out" / "predictions.jsonl").read_bytes()
+    text, err, files = predict(*options, "--shard-size", 4, output=out, code=1)
+    assert files == ["failed-000001.jsonl", *(f"graphs-{k:06}.jsonl" for k in range(3)), "shards.json"]
+    parts = {path.name: path.read_bytes() for path in sorted(out.glob("graphs-*"))}
+    assert b"".join(parts.values()) == whole
+    assert [part.count(b"\n") for part in parts.values()] == [4, 3, 2]
+    failed = json.loads((out / "failed-000001.jsonl").read_text())
+    assert failed["image"] == str(folder / '5 "ä".png') and "truncated" in failed["error"]
+    assert err == f"speaq: 1 image could not be read, see {out}/failed-*.jsonl\n"
+    assert "9 of 10 images; 1 could not be read: " in text
+    (out / "graphs-000002.jsonl").unlink()
+    (out / ".writing-killed").mkdir()
+    times = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    text, _, files = predict(*options, "--shard-size", 4, "--resume", output=out, code=1)
+    assert {path.name: path.read_bytes() for path in sorted(out.glob("graphs-*"))} == parts
+    assert "(8 had results already); 1 could not be read" in text and not (out / ".writing-killed").exists()
+    assert (out / "graphs-000000.jsonl").stat().st_mtime_ns == times["graphs-000000.jsonl"]
+    _, err, _ = predict(*options, "--shard-size", 5, "--resume", output=out, code=2)
+    assert "were written with shard_size 4, now it is 5" in err
+    (folder / '5 "ä".png').unlink()
+    assert "images 10, now it is 9" in predict(*options, "--shard-size", 4, "--resume", output=out, code=2)[1]
+    assert predict(*options, "--shard-size", 9, output=out)[2] == ["graphs-000000.jsonl", "shards.json"]
+    assert (out / "graphs-000000.jsonl").read_bytes() == whole
+
+
+def test_shards_of_parquet_files(predict, tmp_path):
+    pytest.importorskip("pyarrow")
+    from pyarrow import Table
+    from pyarrow.parquet import read_table, write_table
+
+    files = [save(tmp_path / "in" / f"{index}.png", make_image(index)) for index in range(7)]
+    files[4].write_bytes(b"no image")
+    contents = [path.read_bytes() for path in files]
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    rows = [{"image": {"bytes": content, "path": f"{k}.png"}} for k, content in enumerate(contents)]
+    write_table(Table.from_pylist(rows[:5]), tmp_path / "set" / "data" / "train-0.parquet", row_group_size=2)
+    write_table(Table.from_pylist(rows[5:]), tmp_path / "set" / "data" / "train-1.parquet")
+    numbers = [{"id": 10 + k, "picture": content} for k, content in enumerate(contents)]
+    write_table(Table.from_pylist(numbers), tmp_path / "plain.parquet", row_group_size=3)
+    write_table(Table.from_pylist([{"id": 1}]), tmp_path / "none.parquet")
+
+    def graphs(source: Path, *options: str) -> list[dict]:
+        predict(source, "--shard-size", 3, "--batch-size", 1, *options, code=1)
+        shards = [path.read_text() for path in sorted((tmp_path / "out").glob("graphs-*.jsonl"))]
+        return [json.loads(line) for shard in shards for line in shard.splitlines()]
+
+    expected = graphs(tmp_path / "in")
+    places = [graph.pop("image") for graph in expected]
+    for source, names in (
+        (tmp_path / "set", [Path(place).name for place in places]),
+        (tmp_path / "plain.parquet", [str(10 + int(Path(place).stem)) for place in places]),
+    ):
+        found = graphs(source)
+        assert [graph.pop("image") for graph in found] == names and found == expected
+    assert graphs(tmp_path / "plain.parquet", "--format", "parquet") == []
+    parts = sorted((tmp_path / "out").glob("graphs-*.parquet"))
+    rows = [row for part in parts for row in read_table(part).to_pylist()]
+    assert [row["image"] for row in rows] == names
+    for row, graph in zip(rows, expected, strict=True):
+        found = SceneGraph.from_json(json.dumps(row)).to_dict()
+        assert found == graph | {"image": row["image"]}
+    assert "expected --shard-size" in predict(tmp_path / "in", "--format", "parquet", code=2)[1]
+    _, err, _ = predict(tmp_path / "none.parquet", "--shard-size", 3, code=2)
+    assert "expected a column of images, found id" in err
+
+
+def test_options_of_shards(predict, tmp_path, monkeypatch):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{save(tmp_path / 'in' / 'a.png')}\n")
+    assert predict(listed, "--no-draw")[2] == ["a.json"]
+    assert "--engine ray" in predict(listed, "--workers", 2, code=2)[1]
+    for option in (("--every", 1), ("--boxes", listed)):
+        assert "neither --shard-size nor" in predict(listed, "--shard-size", 3, *option, code=2)[1]
+    monkeypatch.setitem(sys.modules, "ray", None)
+    _, err, _ = predict(listed, "--engine", "ray", code=2)
+    assert err == 'speaq: --engine ray needs the package ray: pip install "speaq[ray]"\n'
+
+
 def test_predictions_do_not_depend_on_the_batch_size(predict, tmp_path):
     for index in range(5):
         save(tmp_path / "in" / f"{index}.png", make_image(index, ((80, 60), (60, 80))[index % 2]))
@@ -339,3 +432,42 @@ def test_mistakes_in_boxes_end_with_a_message(predict, tmp_path, content, messag
     file.write_text(content)
     assert message in predict(image, "--boxes", file, code=2)[1]
     assert "not for videos" in predict(image, "--boxes", file, "--every", "1", code=2)[1]
+
+
+def test_predict_by_the_frequencies_in_training(tiny, config_file, tmp_path):
+    names, image, folder = tiny().vocabulary, save(tmp_path / "a.png"), tmp_path / "run"
+    counts = tuple(range(1, len(names.predicates) + 1))
+    model = small_model(objects=names.objects, predicates=names.predicates, predicate_counts=counts)
+    model.save_pretrained(folder / "best")
+    shutil.copy(config_file, folder / "config.yaml")
+    statistics = load_statistics(load_config(config_file))
+    bias = FrequencyBias(statistics.triplets, statistics.triplet_counts, statistics.predicate_counts)
+    plain = model.predict(image)
+    options = {
+        "--adjust=2": adjust_logits(plain, counts, 2.0),
+        f"--adjust=2 --config-file={config_file}": adjust_logits(plain, statistics.predicate_counts, 2.0),
+        "--frequency-bias=1": bias.apply(plain, 1.0),
+    }
+    for option, expected in options.items():
+        words = ["predict", image, "--model", folder / "best", "--output-dir", folder, "--no-draw"]
+        run(app, [*map(str, words), *option.split()])
+        found = SceneGraph.from_json(folder / "a.json")
+        assert expected != plain
+        assert found.predicates.tolist() == expected.predicates.tolist()
+        assert found.pairs.tolist() == expected.pairs.tolist()
+        np.testing.assert_allclose(found.predicate_probs, expected.predicate_probs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--adjust -1", "--adjust: expected a finite number from 0, found -1"),
+        ("--adjust 1 --frequency-bias 1", "expected at most one of the two"),
+        ("--frequency-bias 1", "the numbers of training relations are not known; give the configuration"),
+        ("--frequency-bias 1 --config-file CONFIG", "expected training data with the classes of"),
+        ("--config-file CONFIG", "--config-file names the training data for --frequency-bias or --adjust"),
+    ],
+)
+def test_mistakes_in_frequencies_end_with_a_message(predict, config_file, tmp_path, options, message):
+    words = [str(config_file) if word == "CONFIG" else word for word in options.split()]
+    assert message in predict(save(tmp_path / "a.png"), *words, code=2)[1]

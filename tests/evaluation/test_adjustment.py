@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.adjustment import FrequencyBias, adjust, adjust_probabilities, check_adjustable
+from speaq.evaluation.adjustment import FrequencyBias, adjust_logits, adjust_probabilities, check_adjustable
 
 BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
 
@@ -27,20 +27,20 @@ def test_probabilities_are_the_softmax_of_adjusted_logits():
 def test_adjusted_graphs_have_the_best_predicates_in_order(make):
     probs = [[0.6, 0.3, 0, 0.1], [0.5, 0, 0.4, 0.1], [0.4, 0.2, 0.1, 0.3]]
     graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0], [1, 2, 0], [0, 1, 0]], probs=probs)
-    found = adjust(graph, np.array([100, 10, 1]), 1.0)
+    found = adjust_logits(graph, np.array([100, 10, 1]), 1.0)
     # 0.6 / 100, 0.3 / 10: predicate 1; 0.5 / 100, 0.4 / 1: predicate 2; 0.1 / 1 of 0.7: predicate 2
     assert found.pairs.tolist() == [[1, 2], [0, 1], [0, 1]]
     assert found.predicates.tolist() == [2, 1, 2]
     assert np.all(np.diff(found.triplet_scores) <= 0)
-    assert adjust(graph, np.array([100, 10, 1]), 0.0) is graph
+    assert adjust_logits(graph, np.array([100, 10, 1]), 0.0) is graph
 
 
 def test_equal_relations_are_merged_and_several_predicates_per_query_are_kept(make):
     probs = [[0.6, 0.3, 0, 0.1], [0.6, 0.3, 0, 0.1]]
     graph = make.graph(BOXES, [0, 1, 2], [[0, 1, 0], [0, 1, 1]], probs=probs)
-    assert adjust(graph, np.array([1, 1, 1]), 1.0).predicates.tolist() == [0]
-    assert adjust(graph, np.array([1, 1, 1]), 1.0, num_rel=2).predicates.tolist() == [0, 1]
-    assert adjust(graph, np.array([9, 1, 1]), 1.0, num_rel=2).predicates.tolist() == [1, 0]
+    assert adjust_logits(graph, np.array([1, 1, 1]), 1.0).predicates.tolist() == [0]
+    assert adjust_logits(graph, np.array([1, 1, 1]), 1.0, num_rel=2).predicates.tolist() == [0, 1]
+    assert adjust_logits(graph, np.array([9, 1, 1]), 1.0, num_rel=2).predicates.tolist() == [1, 0]
 
 
 TRIPLETS = np.array([[0, 1, 0], [0, 1, 2], [2, 0, 1]])

@@ -10,6 +10,7 @@ def test_properties_restore_the_description():
         max_size=1333,
         nms_threshold=0.55,
         num_rel=None,
+        predicate_counts=(7,),
     )
     properties = description.to_properties()
     assert properties["speaq.min_size"] == "800"
@@ -17,3 +18,5 @@ def test_properties_restore_the_description():
     assert all(isinstance(value, str) for value in properties.values())
     assert Description.from_properties(properties | {"author": "someone"}) == description
     assert description.vocabulary.objects == description.objects
+    del properties["speaq.predicate_counts"]  # as in files of earlier versions
+    assert Description.from_properties(properties).predicate_counts == ()

@@ -3,7 +3,7 @@ import torch
 from transformers import AutoBackbone, ResNetConfig
 
 from speaq.model.backbone import resnet_config
-from speaq.model.resnet import ResNet
+from speaq.model.resnet import ConvNorm, FrozenBatchNorm2d, ResNet
 
 
 @pytest.mark.parametrize("depth", [18, 50])
@@ -37,3 +37,16 @@ def test_resnets_out_of_the_ordinary_are_left_to_transformers():
     assert not ResNet.can_build({**config, "hidden_act": "gelu"})
     assert not ResNet.can_build({**config, "model_type": "convnext"})
     assert not ResNet.can_build({**config, "depths": [2, 2]})
+
+
+def test_frozen_norm_scales_the_weights_of_its_convolution():
+    for kernel, stride in ((1, 1), (1, 2), (3, 2)):
+        layer, frozen = ConvNorm(4, 6, kernel=kernel, stride=stride).eval(), FrozenBatchNorm2d(6)
+        for tensor in layer.normalization.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.uniform_(0.5, 1.5)
+        x = torch.randn(2, 4, 9, 9)
+        expected = layer(x)
+        frozen.load_state_dict(layer.normalization.state_dict(), strict=False)
+        layer.normalization = frozen
+        torch.testing.assert_close(layer(x), expected)

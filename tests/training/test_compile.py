@@ -1,5 +1,6 @@
 """Training and evaluation with torch.compile."""
 
+import functools
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from speaq.config import load_config
 from speaq.errors import SpeaqError
 from speaq.training.cluster import Cluster
+from speaq.training.failures import explain
 from speaq.training.launch import train
 
 CPU = Cluster(num_gpus=0)
@@ -49,3 +51,23 @@ def test_compile_without_a_compiler_is_refused(config_file, tmp_path, monkeypatc
     config = load_config(config_file, ["OUTPUT_DIR", str(tmp_path), "MODEL.COMPILE", "True"])
     with pytest.raises(SpeaqError, match=r"there is no missing\+\+: install it, .* set MODEL.COMPILE False"):
         train(config, cluster=CPU)
+
+
+def test_a_backend_that_fails_is_named(config_file, tmp_path, monkeypatch):
+    def broken(graph, inputs):
+        raise ValueError("unknown operator")
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=broken))
+    config = load_config(config_file, ["OUTPUT_DIR", str(tmp_path), "MODEL.COMPILE", "True", *SMALL])
+    with pytest.raises(
+        SpeaqError, match=r"torch.compile failed \(backend='broken' raised: ValueError: unknown"
+    ):
+        train(config, cluster=CPU)
+
+
+def test_a_compiler_that_fails_is_named():
+    from torch._inductor.exc import CppCompileError, InductorError
+
+    error = InductorError(CppCompileError(["c++", "a.cpp"], "no cc1plus\nmore"), None)
+    text = explain(error, device="cpu", is_training=True)
+    assert "torch.compile failed (CppCompileError: C++ compile error no cc1plus). Set MODEL.COMPILE" in text

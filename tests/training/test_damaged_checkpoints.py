@@ -42,17 +42,16 @@ def flip_bit(file: Path) -> None:
 
 def test_find_checkpoint_gives_the_newest_one(checkpoints, tmp_path):
     assert sorted(file.name for file in checkpoints[1].iterdir()) == sorted(FILES)
-    assert find_checkpoint(tmp_path) == (checkpoints[1], "")
-    assert find_checkpoint(tmp_path / "none") == (None, "")
+    assert find_checkpoint(tmp_path) == checkpoints[1]
+    assert find_checkpoint(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_find_checkpoint_goes_back_after_one_flipped_bit(checkpoints, tmp_path, name):
+def test_find_checkpoint_goes_back_after_one_flipped_bit(checkpoints, tmp_path, name, caplog):
     flip_bit(checkpoints[1] / name)
-    found, warning = find_checkpoint(tmp_path)
-    assert found == checkpoints[0]
-    assert f"iter_0000010/{name}: " in warning or name == "sha256.json"
-    assert warning.endswith(f"using the older checkpoint {checkpoints[0]}")
+    assert find_checkpoint(tmp_path) == checkpoints[0]
+    assert f"iter_0000010/{name}: " in caplog.text or name == "sha256.json"
+    assert caplog.messages[0].endswith(f"using the older checkpoint {checkpoints[0]}")
     flip_bit(checkpoints[0] / name)
     with pytest.raises(SpeaqError, match=r"iter_0000010/.*iter_0000009/.*no older checkpoint is left.*copy"):
         find_checkpoint(tmp_path)
@@ -60,27 +59,25 @@ def test_find_checkpoint_goes_back_after_one_flipped_bit(checkpoints, tmp_path, 
 
 @pytest.mark.parametrize("hashed", [True, False])
 @pytest.mark.parametrize("content", [None, ""])
-def test_find_checkpoint_goes_back_without_a_configuration(checkpoints, tmp_path, content, hashed):
+def test_find_checkpoint_goes_back_without_a_configuration(checkpoints, tmp_path, content, hashed, caplog):
     file = checkpoints[1] / "config.json"
     file.unlink() if content is None else file.write_text(content)
     if not hashed:
         (checkpoints[1] / "sha256.json").unlink()
-    found, warning = find_checkpoint(tmp_path)
-    assert found == checkpoints[0]
-    assert str(file) in warning
+    assert find_checkpoint(tmp_path) == checkpoints[0]
+    assert str(file) in caplog.text
 
 
 def test_find_checkpoint_accepts_checkpoints_without_hashes(checkpoints, tmp_path):
     (checkpoints[1] / "sha256.json").unlink()
-    assert find_checkpoint(tmp_path) == (checkpoints[1], "")
+    assert find_checkpoint(tmp_path) == checkpoints[1]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000, json.dumps({"config.json": 1})])
-def test_find_checkpoint_goes_back_from_files_that_are_not_hashes(checkpoints, tmp_path, content):
+def test_find_checkpoint_goes_back_from_files_that_are_not_hashes(checkpoints, tmp_path, content, caplog):
     (checkpoints[1] / "sha256.json").write_text(content)
-    found, warning = find_checkpoint(tmp_path)
-    assert found == checkpoints[0]
-    assert "iter_0000010" in warning
+    assert find_checkpoint(tmp_path) == checkpoints[0]
+    assert "iter_0000010" in caplog.text
 
 
 def test_training_resumes_from_the_older_checkpoint(trained_twice):
@@ -90,7 +87,7 @@ def test_training_resumes_from_the_older_checkpoint(trained_twice):
     log = (Path(config.output_dir) / "log.txt").read_text()
     assert "iter_0000002/trainer.pt: damaged; its SHA-256" in log
     assert "using the older checkpoint" in log and "iter_0000001" in log
-    assert find_checkpoint(Path(config.output_dir)) == (newest.with_name("iter_0000003"), "")
+    assert find_checkpoint(Path(config.output_dir)) == newest.with_name("iter_0000003")
 
 
 @pytest.fixture

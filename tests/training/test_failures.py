@@ -70,6 +70,7 @@ def test_small_shared_memory_ends_the_training(config_file, tmp_path, monkeypatc
     ("error", "device", "text"),
     [
         (MemoryError(), "cpu", "out of memory on cpu"),
+        (RuntimeError("could not create a primitive"), "cpu", "out of memory on cpu"),
         (
             torch.OutOfMemoryError("CUDA out of memory"),
             "cuda:1",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from speaq.errors import first_names
 from speaq.structures import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -61,13 +62,8 @@ def match_classes(
             partial += present
         rest = [name for name, place in zip(new, places, strict=True) if place is None]
         logger.info(
-            "%d of %d %s taken from the checkpoint by name%s; %d newly initialized%s",
-            len(found),
-            len(new),
-            kind,
-            _list_first([new[row] for row in found]),
-            len(rest),
-            _list_first(rest),
+            f"{len(found)} of {len(new)} {kind} taken from the checkpoint by name"
+            f"{_in_brackets([new[row] for row in found])}; {len(rest)} newly initialized{_in_brackets(rest)}"
         )
     return arranged, partial
 
@@ -89,6 +85,5 @@ def _places(old: tuple[str, ...], new: tuple[str, ...], synonyms: Mapping[str, s
     return [exact.get(name, similar.get(folded(name))) for name in new]
 
 
-def _list_first(names: list[str]) -> str:
-    """The first names in brackets, or nothing."""
-    return f" ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" if names else ""
+def _in_brackets(names: list[str]) -> str:
+    return f" ({first_names(names)})" if names else ""

@@ -41,12 +41,9 @@ def saved_vocabulary(values: Mapping[str, Any]) -> Vocabulary:
 def detr_differences(
     config: ModelConfig, values: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> Iterator[str]:
-    """Sentences about settings without weights in which a model differs from the checkpoint.
+    """Sentences about settings without weights in which a model (``config``) differs from the checkpoint.
 
-    Args:
-        config: configuration of the model to initialize.
-        values: config.json of the checkpoint; empty if there is none.
-        tensors: tensors of the checkpoint, by the names there.
+    The checkpoint has ``tensors`` by its own names; ``values`` is its config.json, or empty.
     """
     if values.get("model_type") in DETR_TYPES:
         for key, default, own in (

@@ -6,7 +6,7 @@
 import logging
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from speaq.checkpoints.card import CARD_FILE
 from speaq.errors import SpeaqError
@@ -14,6 +14,7 @@ from speaq.errors import SpeaqError
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".pkl", ".ckpt", ".bin", ".safetensors")
 """Suffixes of files of weights."""
 
+_TIMEOUT = 30.0  # seconds to wait for the hub
 _log = logging.getLogger(__name__)
 _NAME = r"[A-Za-z0-9][\w.-]*"
 
@@ -42,30 +43,32 @@ def download(
     Raises:
         SpeaqError: there is none on the hub, or the hub cannot be reached.
     """
-    from huggingface_hub import snapshot_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]  # of httpx or httpx2, depending on its version
+    )
 
+    repo: dict[str, Any] = {"repo_id": repo_id, "revision": revision, "repo_type": repo_type}
+    refusal = None
     try:
-        cached = try_to_load_from_cache(repo_id, files[0], revision=revision, repo_type=repo_type)
-        if not isinstance(cached, str):
+        if not isinstance(try_to_load_from_cache(filename=files[0], **repo), str):
             _log.warning("%s: there is no such folder; looking for this %s on the hub", repo_id, repo_type)
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=files, repo_type=repo_type))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+            try:
+                HfApi().repo_info(timeout=_TIMEOUT, **repo)  # snapshot_download would wait without limit
+            except (HTTPError, OSError) as error:
+                refusal = error
+        return Path(snapshot_download(allow_patterns=files, local_files_only=refusal is not None, **repo))
+    except (HTTPError, OSError, ValueError) as error:
+        reason = " ".join(str(refusal or error).split())
         raise SpeaqError(
             f"{repo_id}: neither a local folder nor a readable {repo_type} on the hub ({reason})"
         ) from None
 
 
 def upload(folder: Path, repo_id: str, *, replace_card: bool, private: bool, token: str | None) -> str:
-    """Upload a folder as the model ``repo_id`` and return its address.
+    """Upload a folder as the model ``repo_id``, which is created if it does not exist; return its address.
 
-    Args:
-        folder: the files to upload.
-        repo_id: owner/name; created if it does not exist.
-        replace_card: whether the model card of the folder replaces one on the hub.
-        private: whether a new model is visible to its owner only.
-        token: access token; by default that of ``hf auth login``.
+    With ``replace_card`` the model card of the folder replaces one on the hub. See `Speaq.push_to_hub`.
 
     Raises:
         SpeaqError: the hub refuses the upload, or cannot be reached.

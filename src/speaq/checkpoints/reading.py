@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 from speaq.files import DAMAGE, regular
 
 logger = logging.getLogger(__name__)
@@ -227,8 +227,7 @@ def _describe_keys(content: Any) -> str:
     for key, value in content.items():
         inner = list(value)[:3] if isinstance(value, dict) else []
         names += [f"{key}.{name}" for name in inner] or [str(key)]
-    listed = ", ".join(name[:50] for name in names[:8])
-    return f"; the file has {listed}{', ...' if len(names) > 8 else ''}"
+    return f"; the file has {first_names([name[:50] for name in names], 8)}"
 
 
 def _tensors(state: dict[Any, Any]) -> dict[str, Tensor]:

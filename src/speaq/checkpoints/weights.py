@@ -30,7 +30,7 @@ from speaq.checkpoints.saved_models import (
 from speaq.checkpoints.sources import weights_source
 from speaq.config import Config
 from speaq.data.aliases import read_aliases
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 from speaq.files import CONFIGURATION_BYTES, parse_json, regular
 from speaq.model.build import RESNET
 from speaq.model.speaq import SpeaqModel
@@ -106,7 +106,7 @@ class LoadReport:
         for name in ("missing", "unexpected", "mismatched", "not_finite", "partial"):
             names: list[str] = getattr(self, name)
             if names:
-                text += f"; {len(names)} {name.replace('_', ' ')} ({_list_names(names, 3)})"
+                text += f"; {len(names)} {name.replace('_', ' ')} ({first_names(names, 3)})"
         return text
 
 
@@ -133,7 +133,7 @@ def load_state(model: SpeaqModel, state: dict[str, Tensor], partial: Collection[
         logger.warning(
             "%d tensors contain NaN or infinity; predictions of the model will be useless: %s",
             len(report.not_finite),
-            _list_names(report.not_finite, 5),
+            first_names(report.not_finite),
         )
     model.load_state_dict(matching, strict=False)
     return report
@@ -250,7 +250,3 @@ def _load_backbone(model: SpeaqModel, name: str, values: Mapping[str, Any]) -> L
 def _is_counter(name: str) -> bool:
     """Whether a tensor counts the batches of a batch norm, which has no effect on its output."""
     return name.endswith("num_batches_tracked")
-
-
-def _list_names(names: list[str], limit: int) -> str:
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")

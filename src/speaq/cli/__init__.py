@@ -1,11 +1,13 @@
 """The command line. Large libraries are imported when a command runs, so that the help is fast."""
 
 import ctypes
+import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn
 
 from cyclopts import App
@@ -21,7 +23,7 @@ from speaq.cli.plot import app as plot_app
 from speaq.cli.predict import predict
 from speaq.cli.serve import serve
 from speaq.cli.train import evaluate, train
-from speaq.errors import PrintableFormatter, SpeaqError, printable
+from speaq.errors import PrintableFormatter, SpeaqError, is_out_of_memory, printable
 
 
 def _version() -> str:
@@ -45,19 +47,26 @@ app.command(plot_app)
 def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run an app or a function as a program.
 
-    A SpeaqError or an error of the system, such as a full disk, ends it with a message and exit code 2, and a
-    closed pipe (``| head``) without a message. Characters that the output cannot encode are escaped, and so
-    are control characters in messages.
+    A SpeaqError or an error of the system, such as a full disk or too little memory, ends it with a message
+    and exit code 2, and a closed pipe (``| head``) without a message. Characters that the output cannot
+    encode are escaped, and so are control characters in messages.
     """
     if logging.lastResort is not None:  # prints warnings where a command sets up no log
         logging.lastResort.setFormatter(PrintableFormatter())
     _keep_freed_memory()
     arguments = [_expand_home(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it is closed (>&-)
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     program = command if isinstance(command, App) else App(default_command=command, help_format="plaintext")
     program.result_action = "return_value"
+    try:
+        Path.cwd()
+    except FileNotFoundError:  # torch cannot be loaded then
+        _fail("the current folder has been deleted; change to another one (cd)")
     try:
         program(arguments)
         sys.stdout.flush()
@@ -65,10 +74,19 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python does not fail at exit
         raise SystemExit(128 + 13) from None  # as SIGPIPE ends other programs
     except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _fail(f"cannot write the output: {error.strerror}; free some space, or write elsewhere")
         _fail(str(error))
     except SpeaqError as error:
         # The error of a data loader process contains the traceback of that process.
         _fail(str(error).rpartition("SpeaqError: ")[2].strip())
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = f" ({error})" if str(error) else ""
+        _fail(
+            f"out of memory{reason}; use smaller images or batches, or raise the limit of memory (ulimit -v)"
+        )
 
 
 def _keep_freed_memory() -> None:

@@ -20,6 +20,7 @@ def bench(
     *,
     config_file: Path | None = None,
     images: str | None = None,
+    limit: PositiveInt = 100,
     size: tuple[PositiveInt, PositiveInt] = (600, 800),
     batch: PositiveInt = 1,
     runs: PositiveInt = 5,
@@ -38,6 +39,7 @@ def bench(
         config_file: a YAML configuration instead of a model; the weights are random.
         images: an image file, a folder (searched recursively) or a pattern: measure where the time goes in
             the prediction of these images one by one, by the mean over the images.
+        limit: with --images, measure this many of them, the first ones.
         size: without --images, height and width of the images in pixels.
         batch: without --images, images per forward pass.
         runs: without --images, number of timed runs, after two for warm-up; times are medians.
@@ -75,7 +77,7 @@ def bench(
     if place.type == "cuda":
         where = torch.cuda.get_device_name(place)
     if images is not None:
-        number, stages = measure_stages(network, images, dtype=dtype)
+        number, stages = measure_stages(network, images, limit=limit, dtype=dtype)
         what, table = f"{_count(number, 'image')} of {images}, {engine}", _stages_table(stages)
     else:
         cost = measure(cast("Speaq", network), size=size, batch=batch, runs=runs, dtype=dtype)

@@ -42,8 +42,6 @@ def export(
         config_file: with int8, a configuration; print recalls of the model and of the file on its
             DATASETS.TEST.
     """
-    from rich.console import Console
-
     from speaq.console import PlainConsole
 
     if format_ == "torch" and (int8 or opset is not None):
@@ -60,7 +58,7 @@ def export(
 
     console = PlainConsole()
     network = Speaq.from_pretrained(model)
-    with Console(stderr=True).status("exporting (minutes for a large model)"):
+    with PlainConsole(stderr=True).status("exporting (minutes for a large model)"):
         report = export_model(
             network,
             output,

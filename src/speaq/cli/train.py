@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from speaq.errors import SpeaqError
+
 
 def train(
     *overrides: str,
@@ -81,7 +83,6 @@ def evaluate(
     """
     from speaq.checkpoints.saved_models import find_model
     from speaq.config import load_config
-    from speaq.errors import SpeaqError
     from speaq.tools.report.run import evaluate_with_report
     from speaq.training import launch
 
@@ -110,7 +111,6 @@ def evaluate(
 def _split(items: list[str]) -> tuple[list[Path], list[str]]:
     """The files at the start of the values of --predictions, and the KEY VALUE pairs behind them."""
     from speaq.config.schema import key_defaults
-    from speaq.errors import SpeaqError
 
     sections = {key.partition(".")[0] for key in key_defaults()}
     keys = (i for i, item in enumerate(items) if re.split("[.=]", item)[0] in sections)
@@ -138,7 +138,7 @@ def _rescore(
         config = load_config(_config_file(config_file, files[0].parent.parent), pairs)
     else:
         section = find_sources([str(data)], None, {})[0].section
-        fields = ("images", "image_data", "mapping_dictionary", "vg_attribute_h5")
+        fields = ("parquet", "images", "image_data", "mapping_dictionary", "vg_attribute_h5")
         named = ["DATASETS.TRAIN", "('VG_train',)", "DATASETS.TEST", "('VG_test',)"]
         for field in fields:
             named += [f"DATASETS.VISUAL_GENOME.{field.upper()}", str(getattr(section, field))]
@@ -150,8 +150,6 @@ def _rescore(
 
 def _config_file(given: Path | None, folder: Path) -> Path:
     """The given configuration file, or that of the training in a folder."""
-    from speaq.errors import SpeaqError
-
     file = given or folder / "config.yaml"
     if not file.is_file():
         raise SpeaqError(

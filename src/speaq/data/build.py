@@ -21,6 +21,7 @@ from speaq.data.sources import DataSource, load_training_sources
 from speaq.data.statistics import check_predicate_counts, count_dataset, mixed_counts
 from speaq.data.transforms import TrainTransform
 from speaq.errors import SpeaqError
+from speaq.structures import Vocabulary
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +46,13 @@ class TrainingStatistics:
     """Statistics of the training data for the loss and the metrics.
 
     Attributes:
+        vocabulary: the class names.
         predicate_counts: (R,) training relations of each predicate; float64 of a mix, see `mixed_counts`.
         triplets: (U, 3) int64, the distinct (subject class, object class, predicate) of all sources.
         triplet_counts: (U,) float64, training relations of each triplet, counted as those of predicates.
     """
 
+    vocabulary: Vocabulary
     predicate_counts: np.ndarray
     triplets: np.ndarray
     triplet_counts: np.ndarray
@@ -79,7 +82,7 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
     statistics = {source.name: count_dataset(source.dataset) for source in sources}
     names = ", ".join(statistics)
     if of == "mix":
-        num_images = [counts.num_images for counts in statistics.values()]
+        num_images = [len(source.dataset) for source in sources]
         epochs = mixture.shares() / num_images
         predicate_counts = mixed_counts([each.predicate_counts for each in statistics.values()], epochs)
     elif of in statistics:
@@ -96,7 +99,7 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
     factors = epochs / epochs[epochs > 0].min()
     counts = [factor * each.triplet_counts for factor, each in zip(factors, statistics.values(), strict=True)]
     triplet_counts = np.bincount(index.ravel(), weights=np.concatenate(counts), minlength=len(triplets))
-    return TrainingStatistics(predicate_counts, triplets, triplet_counts)
+    return TrainingStatistics(sources[0].dataset.vocabulary, predicate_counts, triplets, triplet_counts)
 
 
 def load_statistics(config: Config) -> TrainingStatistics | None:

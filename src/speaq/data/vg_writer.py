@@ -15,7 +15,7 @@ import yaml
 
 from speaq.data.vg_arrays import CONFIDENCES, SOURCES
 from speaq.data.vg_ranges import Ranges
-from speaq.files import replacing
+from speaq.files import replacing, replacing_hdf5
 from speaq.structures import Vocabulary
 
 DATASET_FILE = "dataset.yaml"
@@ -61,7 +61,7 @@ def write_annotations(
     if sources is not None:
         texts = np.char.encode(sources, "utf-8")
         arrays[SOURCES] = texts.astype(h5py.string_dtype("utf-8", max(texts.dtype.itemsize, 1)))
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_hdf5(path) as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, track_times=False)
 

@@ -51,11 +51,11 @@ class AdditionalMetrics(Metric):
       retrieval (Manning et al., Introduction to Information Retrieval, 2008, section 8.4);
     - "scores": ``precision@t``, the share of correct ones among the top ``ks[-1]`` predictions of each image
       whose triplet score is at least t, and ``ECE``, the expected calibration error of these scores in 15
-      bins (Guo et al., ICML 2017). A correct prediction for a pair without annotation counts as wrong;
+      bins (Guo et al., ICML 2017, equation 3). A correct prediction for a pair without annotation counts as
+      wrong;
     - "openimages": ``wmAP_rel`` and ``wmAP_phr``, average precision of relations (both boxes match) and
       phrases (their union matches), mean over predicates weighted by their relations; ``pooled-R@50``; and
-      ``score_wtd`` = 0.2 pooled-R@50 + 0.4 wmAP_rel + 0.4 wmAP_phr (Zhang et al., CVPR 2019; Kuznetsova et
-      al., IJCV 2020).
+      ``score_wtd`` = 0.2 pooled-R@50 + 0.4 wmAP_rel + 0.4 wmAP_phr (code of Zhang et al., CVPR 2019).
 
     A value to which nothing contributes is NaN.
 
@@ -202,8 +202,10 @@ def open_images_matches(graph: SceneGraph, annotation: Annotation, iou_threshold
     """Predicate, score, and whether relation and phrase are correct, of each relation: (M, 4) float64.
 
     A prediction is compared with the annotated relation of its three classes whose overlap is largest: the
-    smaller IoU of both boxes, for phrases the IoU of their unions. It is correct if the IoU is at least the
-    threshold and no better prediction was correct for the same relation (Zhang et al., CVPR 2019).
+    smaller IoU of both boxes, for phrases the IoU of their unions. It is correct if the IoU exceeds the
+    threshold and no better prediction was correct for the same relation (Open Images Challenge 2018,
+    storage.googleapis.com/openimages/web/vrd_detection_metric.html; code of Zhang et al., CVPR 2019,
+    github.com/NVIDIA/ContrastiveLosses4VRD).
     """
     subjects, objects, true_predicates = annotation.relations.T
     pairs, true_pairs = graph.pairs, annotation.relations[:, :2]
@@ -221,8 +223,8 @@ def open_images_matches(graph: SceneGraph, annotation: Annotation, iou_threshold
         taken = np.zeros(len(true_pairs), bool)
         for row in np.flatnonzero(same.any(axis=1)):
             best = found[row].argmax()
-            rows[row, column] = found[row, best] >= iou_threshold and not taken[best]
-            taken[best] |= found[row, best] >= iou_threshold
+            rows[row, column] = found[row, best] > iou_threshold and not taken[best]
+            taken[best] |= found[row, best] > iou_threshold
     return rows
 
 

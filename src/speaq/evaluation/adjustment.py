@@ -1,4 +1,4 @@
-"""Changes of saved predictions by statistics of the training data.
+"""Changes of predictions by statistics of the training data.
 
 Logit adjustment (Menon et al., Long-tail learning via logit adjustment, ICLR 2021): tau times the logarithm
 of the training frequency of each predicate is subtracted from its logit. Larger values of tau favour rare
@@ -14,12 +14,16 @@ Both keep the probability of "no relation", and change nothing with 0.
 Shape letters: see `speaq.structures`; here M relations of the image, and U distinct triplets.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from speaq.data.build import TrainingStatistics
 from speaq.errors import SpeaqError
 from speaq.scene_graph import SceneGraph
 
@@ -28,6 +32,14 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Change = Callable[[SceneGraph, float], SceneGraph]
 """Changes the predicates of a graph with this strength."""
+
+
+class StrengthChange(NamedTuple):
+    """A change by training statistics: the name of its strength, the strength, and the function."""
+
+    parameter: Literal["tau", "alpha"]
+    value: float
+    apply: Change
 
 
 class Curve(NamedTuple):
@@ -86,7 +98,7 @@ class FrequencyBias:
     def apply(self, graph: SceneGraph, alpha: float, *, num_rel: int = 1) -> SceneGraph:
         """The graph with probabilities times P(predicate | subject class, object class)^alpha.
 
-        The arguments and the result are as of `adjust`.
+        The arguments and the result are as of `adjust_logits`.
         """
         if alpha == 0:
             return graph
@@ -94,7 +106,7 @@ class FrequencyBias:
         return _ranked_again(graph, _reweight(graph.predicate_probs, frequencies**alpha), num_rel)
 
 
-def adjust_probabilities(probs: np.ndarray, predicate_counts: np.ndarray, tau: float) -> np.ndarray:
+def adjust_probabilities(probs: np.ndarray, predicate_counts: ArrayLike, tau: float) -> np.ndarray:
     """Probabilities (M, R + 1) after logit adjustment by training counts (R,), each at least 1.
 
     Examples:
@@ -105,7 +117,9 @@ def adjust_probabilities(probs: np.ndarray, predicate_counts: np.ndarray, tau: f
     return _reweight(probs, (counts / counts.sum()) ** -tau)
 
 
-def adjust(graph: SceneGraph, predicate_counts: np.ndarray, tau: float, *, num_rel: int = 1) -> SceneGraph:
+def adjust_logits(
+    graph: SceneGraph, predicate_counts: ArrayLike, tau: float, *, num_rel: int = 1
+) -> SceneGraph:
     """The graph with adjusted probabilities, the predicates that are then best, and relations sorted again.
 
     Of equal relations the best one is kept. ``num_rel`` is the number of predicates kept per query
@@ -141,6 +155,59 @@ def _ranked_again(graph: SceneGraph, probs: np.ndarray, num_rel: int) -> SceneGr
         queries=graph.queries[order],
         pair_scores=graph.pair_scores[order],
     )
+
+
+def check_strengths(adjustment: float | None, frequency_bias: float | None) -> None:
+    """Check the values of --adjust and --frequency-bias.
+
+    Raises:
+        SpeaqError: one is not a finite number from 0, or both are given.
+    """
+    for option, strength in (("--adjust", adjustment), ("--frequency-bias", frequency_bias)):
+        if strength is not None and not (math.isfinite(strength) and strength >= 0):
+            raise SpeaqError(f"{option}: expected a finite number from 0, found {strength:g}")
+    if adjustment is not None and frequency_bias is not None:
+        raise SpeaqError("--adjust and --frequency-bias: expected at most one of the two, found both")
+
+
+def choose_change(
+    source: str,
+    *,
+    adjustment: float | None,
+    frequency_bias: float | None,
+    predicate_counts: ArrayLike | None,
+    statistics: TrainingStatistics | None,
+    num_rel: int = 1,
+) -> StrengthChange | None:
+    """The change that was asked for, if any.
+
+    Args:
+        source: the predictions, for messages.
+        adjustment: tau of a logit adjustment.
+        frequency_bias: alpha of a frequency bias.
+        predicate_counts: (R,) training relations of each predicate, or None if unknown.
+        statistics: of the training data, or None if unknown.
+        num_rel: as of `adjust_logits`.
+
+    Raises:
+        SpeaqError: what the change needs is unknown.
+    """
+    if adjustment is not None:
+        if predicate_counts is None:
+            raise SpeaqError(
+                f"{source}: --adjust needs the number of training relations of each predicate; set "
+                "DATASETS.TRAIN"
+            )
+        counts = np.asarray(predicate_counts)
+        return StrengthChange(
+            "tau", adjustment, lambda graph, tau: adjust_logits(graph, counts, tau, num_rel=num_rel)
+        )
+    if frequency_bias is None:
+        return None
+    if statistics is None:
+        raise SpeaqError(f"{source}: --frequency-bias needs the training data; set DATASETS.TRAIN")
+    bias = FrequencyBias(statistics.triplets, statistics.triplet_counts, statistics.predicate_counts)
+    return StrengthChange("alpha", frequency_bias, partial(bias.apply, num_rel=num_rel))
 
 
 def check_adjustable(graphs: Iterable[SceneGraph], source: str) -> None:

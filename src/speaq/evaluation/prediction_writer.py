@@ -22,7 +22,7 @@ from speaq.evaluation.prediction_format import (
     columns,
 )
 from speaq.evaluation.predictions import Predictions
-from speaq.files import replacing
+from speaq.files import replacing_hdf5
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
@@ -72,9 +72,7 @@ class PredictionWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(replacing(self.path))
-            # Without a lock, which processes forked while it is open would keep until they end.
-            self._file = stack.enter_context(h5py.File(temporary, "w", locking=False))
+            self._file = stack.enter_context(replacing_hdf5(self.path))
             for name, column in self._columns.items():
                 if column.rows != "images":
                     self._file.create_dataset(

@@ -21,6 +21,7 @@ class Description:
         min_size, max_size: shortest edge of the resized images and limit of the longest, in pixels.
         nms_threshold: IoU threshold of the class-wise NMS.
         num_rel: predicates kept per query; None if the outputs are the raw outputs of the network.
+        predicate_counts: training relations of each predicate; empty if unknown.
         format: version of this metadata.
     """
 
@@ -31,6 +32,7 @@ class Description:
     max_size: int
     nms_threshold: float
     num_rel: int | None
+    predicate_counts: tuple[int, ...] = ()
     format: int = FORMAT
 
     @property
@@ -50,11 +52,12 @@ class Description:
             KeyError: a key is missing.
             ValueError: a value is not JSON, or the format is newer than this speaq.
         """
+        properties = {f"{_PREFIX}predicate_counts": "[]"} | dict(properties)  # earlier files have none
         values = {field.name: parse_json(properties[f"{_PREFIX}{field.name}"]) for field in fields(cls)}
         if values["format"] > FORMAT:
             raise ValueError(
                 f"its format is {values['format']}, this version of speaq reads formats up to {FORMAT}"
             )
-        for key in ("objects", "predicates"):
+        for key in ("objects", "predicates", "predicate_counts"):
             values[key] = tuple(values[key])
         return cls(**values)

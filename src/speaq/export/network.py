@@ -67,6 +67,7 @@ class ExportNetwork(nn.Module):
             max_size=config.max_size,
             nms_threshold=config.nms_threshold,
             num_rel=self.num_rel,
+            predicate_counts=config.predicate_counts,
         )
 
     def image_axes(self) -> dict[int, Dim]:

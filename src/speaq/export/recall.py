@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 from rich import box
 from rich.table import Table
 
@@ -17,7 +17,8 @@ from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Vocabulary
 
-Predict = Callable[[Image.Image], SceneGraph | list[SceneGraph]]
+Predict = Callable[..., SceneGraph | list[SceneGraph]]
+"""From an image, and ``boxes`` and ``labels`` if TEST.MODE gives them, to its graph."""
 
 
 def recall_table(config: Config, model: Speaq, path: Path) -> Table:
@@ -35,7 +36,7 @@ def recall_table(config: Config, model: Speaq, path: Path) -> Table:
     sizes = {"min_size": config.input.min_size_test, "max_size": config.input.max_size_test}
     before = recalls(config, partial(model.predict, postprocess=postprocess, **sizes), model.vocabulary)
     after = recalls(config, partial(predictor.predict, **sizes), model.vocabulary)
-    title = f"Recall on {', '.join(config.datasets.test)}, in percent"
+    title = f"Recall (%) on {', '.join(config.datasets.test)}, {config.test.mode}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("", "model", "file", "change"):
         table.add_column(name, justify="right")
@@ -46,7 +47,7 @@ def recall_table(config: Config, model: Speaq, path: Path) -> Table:
 
 
 def recalls(config: Config, predict: Predict, vocabulary: Vocabulary) -> dict[str, float]:
-    """R@k and mR@k over all images of DATASETS.TEST.
+    """R@k and mR@k over all images of DATASETS.TEST for the task TEST.MODE.
 
     Raises:
         SpeaqError: see `recall_table`.
@@ -58,5 +59,11 @@ def recalls(config: Config, predict: Predict, vocabulary: Vocabulary) -> dict[st
     for split in sets.datasets:
         for index in range(len(split)):
             image, annotation = split.dataset.read(index)
-            metrics.update([predict(image)], [annotation])  # pyright: ignore[reportArgumentType]  # one image
+            given: dict[str, np.ndarray] = {}
+            if config.test.mode in ("sgcls", "predcls"):
+                given["boxes"] = annotation.boxes
+            if config.test.mode == "predcls":
+                given["labels"] = annotation.labels
+            graph = predict(image, **given)
+            metrics.update([graph], [annotation])  # pyright: ignore[reportArgumentType]  # one image
     return {name: float(value) for name, value in metrics.compute().items() if name.startswith(("R@", "mR@"))}

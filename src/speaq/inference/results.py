@@ -145,12 +145,11 @@ class Results:
         """
         if self.picture:
             graph.draw(self._path(image, self.picture), top=self.top, score=self.score)
-        kept = graph if self.keep is None else graph.filter(top=self.keep)
         if self.lines:
             with (self.folder / LINES_FILE).open("a", encoding="utf-8") as file:
-                file.write(kept.to_json().replace("\n", "") + "\n")  # JSON strings escape line ends
+                file.write(json_line(graph, self.keep))
         else:
-            kept.to_json(self._path(image, "json"))
+            _kept(graph, self.keep).to_json(self._path(image, "json"))
 
     def _path(self, image: Path, suffix: str) -> Path:
         return self.folder / f"{self.paths[image]}.{suffix}"
@@ -162,6 +161,15 @@ class Results:
             return all(self._path(image, suffix).stat().st_mtime >= changed for suffix in suffixes)
         except OSError:
             return False
+
+
+def json_line(graph: SceneGraph, keep: int | None = None) -> str:
+    """The line of a graph in JSON lines, with its best ``keep`` relations."""
+    return _kept(graph, keep).to_json().replace("\n", "") + "\n"  # JSON strings escape line ends
+
+
+def _kept(graph: SceneGraph, keep: int | None) -> SceneGraph:
+    return graph if keep is None else graph.filter(top=keep)
 
 
 def _lines_in(path: Path) -> set[str]:

@@ -164,8 +164,9 @@ def _box_cost(
     values = boxes.movedim(-1, 0).contiguous()
     targets = target_boxes.T.contiguous()[..., None]
     first, second, third, fourth = (
-        (value[:, image] - target).abs() for value, target in zip(values, targets, strict=True)
+        value.index_select(1, image).sub_(target).abs_()
+        for value, target in zip(values, targets, strict=True)
     )
-    sides = [side[:, image] for side in corners(boxes)]
+    sides = [side.index_select(1, image) for side in corners(boxes)]
     iou, giou = iou_and_giou(sides, corners(target_boxes[:, None]))
     return l1_weight * (first + second + third + fourth) - giou_weight * giou, iou

@@ -44,7 +44,10 @@ class Attention(nn.Module):
         Returns:
             (B, n, D).
         """
-        q, k, v = self.query(query), self.key(key), self.value(value)
+        return self.attend(self.query(query), self.key(key), self.value(value), valid)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tensor:
+        """As `forward`, from projected queries (B, n, D), keys (B, k, D) and values (B, k, D)."""
         dropout = self.dropout if self.training else 0.0
         if dropout == 0 and can_use_onednn(q, q[0].numel() * k.shape[1]):
             return self.output(convolutional_attention(q, k, v, valid, self.num_heads))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from speaq.errors import SpeaqError
-from speaq.model.resnet import ResNet
+from speaq.model.resnet import FrozenBatchNorm2d, ResNet
 
 _RESNET_DEPTHS = {
     18: ("basic", (2, 2, 2, 2)),
@@ -16,29 +16,6 @@ _RESNET_DEPTHS = {
     101: ("bottleneck", (3, 4, 23, 3)),
     152: ("bottleneck", (3, 8, 36, 3)),
 }
-
-
-class FrozenBatchNorm2d(nn.Module):
-    """Batch normalization with constant statistics and affine terms, without parameters."""
-
-    weight: Tensor
-    bias: Tensor
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, num_features: int, eps: float = 1e-5):
-        super().__init__()
-        self.eps = eps
-        self.register_buffer("weight", torch.ones(num_features))
-        self.register_buffer("bias", torch.zeros(num_features))
-        self.register_buffer("running_mean", torch.zeros(num_features))
-        self.register_buffer("running_var", torch.ones(num_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalize x (B, channels, h, w)."""
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
-        return torch.addcmul(shift.to(x.dtype)[:, None, None], x, scale.to(x.dtype)[:, None, None])
 
 
 def resnet_config(

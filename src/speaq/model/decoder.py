@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from speaq.model.attention import Attention, FeedForward
 from speaq.model.checkpointing import run
 from speaq.model.dropout import Dropout
-from speaq.model.linear import Linear
+from speaq.model.linear import Linear, linear
 
 
 class Memory(NamedTuple):
@@ -27,6 +27,25 @@ class Memory(NamedTuple):
     value: Tensor
     key: Tensor
     valid: Tensor | None
+
+
+class Graph(NamedTuple):
+    """Keys or values of the graph [S^m ; O^m ; R], where every entity query stands for its m relations.
+
+    Attributes:
+        pair: (B, Q, 2 D), subject and object states.
+        relation: (B, P, D), predicate states.
+    """
+
+    pair: Tensor
+    relation: Tensor
+
+    def project(self, layer: nn.Linear) -> Tensor:
+        """A linear layer of the graph (B, P, 3 D), as (B, P, D); pairs are projected before they repeat."""
+        weight = layer.weight.tensor_split([self.pair.shape[-1]], dim=1)
+        pair = linear(self.pair, weight[0])[:, :, None]
+        relation = linear(self.relation, weight[1], layer.bias)
+        return (pair + relation.unflatten(1, (pair.shape[1], -1))).flatten(1, 2)
 
 
 States = tuple[Tensor, Tensor, Tensor]
@@ -48,10 +67,16 @@ class DecoderLayer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(hidden_dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, position: Tensor, memory: Memory) -> Tensor:
-        """Next states (B, q, D) of queries x (B, q, D) with query positions (B, q, D)."""
+    def forward(self, states: Tensor | None, position: Tensor, memory: Memory) -> Tensor:
+        """Next states (B, q, D) of queries (B, q, D), None for zeros, with query positions (B, q, D)."""
+        x = torch.zeros_like(position) if states is None else states
         with_position = x + position
-        x = self.self_norm(x + self.dropout(self.self_attention(with_position, with_position, x)))
+        if states is None and not self.training:
+            # Attention probabilities sum to 1 without dropout, and the value of a zero is the bias.
+            attended = self.self_attention.output(self.self_attention.value.bias)
+        else:
+            attended = self.self_attention(with_position, with_position, x)
+        x = self.self_norm(x + self.dropout(attended))
         attended = self.cross_attention(x + position, memory.key, memory.value, memory.valid)
         x = self.cross_norm(x + self.dropout(attended))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
@@ -71,6 +96,16 @@ class Conditioning(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Residual (B, q, D) for queries (B, q, D) given keys and values (B, k, key_dim)."""
         return self.dropout(self.linear(self.attention(query, key, value)))
+
+
+class GraphConditioning(Conditioning):
+    """Conditioning on subject, object and predicate states."""
+
+    def forward(self, query: Tensor, key: Graph, value: Graph) -> Tensor:  # type: ignore[override]
+        """Residual (B, q, D) for queries (B, q, D)."""
+        attention = self.attention
+        k, v = key.project(attention.key), value.project(attention.value)
+        return self.dropout(self.linear(attention.attend(attention.query(query), k, v)))
 
 
 class Decoder(nn.Module):
@@ -108,9 +143,11 @@ class Decoder(nn.Module):
                 for _ in range(num_layers)
             )
 
-        def conditionings(number: int, key_dim: int) -> nn.ModuleList:
+        def conditionings(
+            number: int, key_dim: int, kind: type[Conditioning] = Conditioning
+        ) -> nn.ModuleList:
             return nn.ModuleList(
-                Conditioning(hidden_dim=hidden_dim, num_heads=num_heads, key_dim=key_dim, dropout=dropout)
+                kind(hidden_dim=hidden_dim, num_heads=num_heads, key_dim=key_dim, dropout=dropout)
                 for _ in range(number)
             )
 
@@ -124,9 +161,9 @@ class Decoder(nn.Module):
         self.subject_layers, self.object_layers, self.relation_layers = layers(), layers(), layers()
         self.object_position = conditionings(num_layers, hidden_dim)
         self.relation_position = conditionings(num_layers, 2 * hidden_dim)
-        self.subject_graph = conditionings(num_layers - 1, 3 * hidden_dim)
-        self.object_graph = conditionings(num_layers - 1, 3 * hidden_dim)
-        self.relation_graph = conditionings(num_layers - 1, 3 * hidden_dim)
+        self.subject_graph = conditionings(num_layers - 1, 3 * hidden_dim, GraphConditioning)
+        self.object_graph = conditionings(num_layers - 1, 3 * hidden_dim, GraphConditioning)
+        self.relation_graph = conditionings(num_layers - 1, 3 * hidden_dim, GraphConditioning)
         self.subject_graph_norm = norms(num_layers - 1)
         self.object_graph_norm = norms(num_layers - 1)
         self.relation_graph_norm = norms(num_layers - 1)
@@ -159,7 +196,7 @@ class Decoder(nn.Module):
             )
         e_s, e_o, e_r = (e.expand(batch, -1, -1) for e in (e_s, e_o, e_r))
 
-        states = (torch.zeros_like(e_s), torch.zeros_like(e_o), torch.zeros_like(e_r))
+        states: States | tuple[None, None, None] = (None, None, None)  # zeros
         decoded: list[States] = []
         for i in range(len(self.subject_layers)):
             layer, states = run(self, self._iteration, i, states, (e_s, e_o, e_r), memory)
@@ -176,7 +213,6 @@ class Decoder(nn.Module):
             embeddings: e_s, e_o and e_r, of the same sizes.
             memory: encoded tokens of B images.
         """
-        m = self.query_multiplier
         subject, object_, relation = states
         e_s, e_o, e_r = embeddings
         subject = self.subject_layers[i](subject, e_s, memory)
@@ -195,8 +231,7 @@ class Decoder(nn.Module):
             return decoded, decoded
 
         relation_key = relation + p_r
-        graph = torch.cat((pair.repeat_interleave(m, dim=1), relation), -1)
-        graph_key = torch.cat((pair_key.repeat_interleave(m, dim=1), relation_key), -1)
+        graph, graph_key = Graph(pair, relation), Graph(pair_key, relation_key)
         # All three updates are computed from the states of this layer, before any is applied.
         update_s = self.subject_graph[i](subject_key, graph_key, graph)
         update_o = self.object_graph[i](object_key, graph_key, graph)

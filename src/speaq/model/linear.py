@@ -30,17 +30,30 @@ def can_use_onednn(x: Tensor, products: int) -> bool:
     )
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`torch.nn.functional.linear` of x (..., in_features), fast on CPUs."""
+    out_features, in_features = weight.shape
+    if not can_use_onednn(x, x.numel() * out_features):
+        return F.linear(x, weight, bias)
+    # (1, in_features, 1, n) with the channels last in memory.
+    pixels = x.reshape(1, 1, -1, in_features).permute(0, 3, 1, 2)
+    output = F.conv2d(pixels, weight[:, :, None, None], bias, dilation=_DILATION)
+    return output.permute(0, 2, 3, 1).reshape(*x.shape[:-1], out_features)
+
+
 class Linear(nn.Linear):
     """A linear layer; the results are those of `torch.nn.Linear` but for rounding."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to an input (..., in_features)."""
-        if not can_use_onednn(input, input.numel() * self.out_features):
-            return super().forward(input)
-        # (1, in_features, 1, n) with the channels last in memory.
-        pixels = input.reshape(1, 1, -1, self.in_features).permute(0, 3, 1, 2)
-        output = F.conv2d(pixels, self.weight[:, :, None, None], self.bias, dilation=_DILATION)
-        return output.permute(0, 2, 3, 1).reshape(*input.shape[:-1], self.out_features)
+        return linear(input, self.weight, self.bias)
+
+
+def convolve(layer: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve x (B, channels, h, w) with the settings of a layer; fast for kernels of 1 x 1 too."""
+    pointwise = layer.kernel_size == (1, 1) and layer.stride == (1, 1)
+    dilation = _DILATION if pointwise and can_use_onednn(x, x.numel() * weight.shape[0]) else 1
+    return F.conv2d(x, weight, bias, layer.stride, layer.padding, dilation)
 
 
 class PointwiseConv2d(nn.Conv2d):
@@ -48,9 +61,7 @@ class PointwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply to an input (B, channels, h, w)."""
-        products = input.numel() * self.out_channels
-        dilation = _DILATION if self.stride == (1, 1) and can_use_onednn(input, products) else 1
-        return F.conv2d(input, self.weight, self.bias, self.stride, 0, dilation, self.groups)
+        return convolve(self, input, self.weight, self.bias)
 
 
 def convolutional_attention(q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None, num_heads: int) -> Tensor:

@@ -6,9 +6,10 @@ It gives the same feature map. Importing the models of transformers takes longer
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from speaq.model.linear import PointwiseConv2d
+from speaq.model.linear import PointwiseConv2d, convolve
 
 _DEFAULTS: dict[str, Any] = {
     "embedding_size": 64,
@@ -17,6 +18,33 @@ _DEFAULTS: dict[str, Any] = {
     "layer_type": "bottleneck",
     "downsample_in_bottleneck": False,
 }
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch normalization with constant statistics and affine terms, without parameters."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(num_features))
+        self.register_buffer("bias", torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Factor and summand (channels,) of each channel."""
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize x (B, channels, h, w)."""
+        scale, shift = (values.to(x.dtype)[:, None, None] for values in self.affine())
+        return torch.addcmul(shift, x, scale)
 
 
 class ConvNorm(nn.Module):
@@ -28,11 +56,18 @@ class ConvNorm(nn.Module):
         self.convolution = convolution(
             in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False
         )
-        self.normalization = nn.BatchNorm2d(out_channels)
+        self.normalization: nn.Module = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor, relu: bool = True) -> Tensor:
         """Apply to x (B, channels, h, w)."""
-        x = self.normalization(self.convolution(x))
+        convolution, norm = self.convolution, self.normalization
+        if isinstance(norm, FrozenBatchNorm2d):
+            # Scaling the weights is cheaper than scaling the feature map.
+            scale, shift = norm.affine()
+            weight = convolution.weight * scale[:, None, None, None]
+            x = convolve(convolution, x, weight, shift)
+        else:
+            x = norm(convolution(x))
         return x.relu_() if relu else x
 
 

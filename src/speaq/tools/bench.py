@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,7 @@ def measure_stages(
     network: Speaq | FilePredictor,
     images: ImageSource | Iterable[ImageSource],
     *,
+    limit: int = 100,
     dtype: Precision = "float32",
     top: int = 10,
     score: float = 0.05,
@@ -125,6 +127,7 @@ def measure_stages(
     Args:
         network: a model on its current device, or an ONNX file.
         images: as of :meth:`speaq.pretrained.Speaq.predict`.
+        limit: measure this many images, the first ones.
         dtype: see there.
         top: maximum number of relations that are drawn.
         score: their minimum score.
@@ -183,7 +186,7 @@ def measure_stages(
             ):
                 hooks.callback(hook.remove)
         number = 0
-        for source in iterate_sources(images):
+        for source in islice(iterate_sources(images), limit):
             if number == 0:
                 predict(source)
                 times.clear()

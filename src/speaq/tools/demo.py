@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from speaq.config import load_config
+from speaq.console import PlainConsole
 from speaq.files import replacing
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
@@ -39,7 +39,7 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
     Returns:
         The results of the metrics on the test split.
     """
-    console, start = Console(), time.perf_counter()
+    console, start = PlainConsole(highlight=True), time.perf_counter()
     dataset, run = folder / "dataset", folder / "run"
     cluster = Cluster(num_gpus=num_gpus)
     # Report mistakes before the data set is generated.
@@ -87,7 +87,7 @@ def run_demo(folder: Path, *, overrides: tuple[str, ...] = (), num_gpus: int | N
     return results
 
 
-def _generate(folder: Path, console: Console) -> GeneratedDataset:
+def _generate(folder: Path, console: PlainConsole) -> GeneratedDataset:
     workers = min(os.cpu_count() or 1, 4)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("generating", total=NUM_TRAIN + NUM_VAL + NUM_TEST)

@@ -1,1 +1,5 @@
-"""Training and evaluation runs: Trainer, optimizer, logs and checkpoints."""
+"""Training and evaluation runs.
+
+`launch` has `train` and `evaluate`. They build the Lightning `trainer`, `module` and `data_module`, and the
+`callbacks`. `cluster` chooses the devices; `processes` connects the processes of several devices.
+"""

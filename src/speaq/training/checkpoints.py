@@ -4,20 +4,16 @@
 model, and ``trainer.pt`` with the state of optimizer, schedule and loops, to resume exactly. With SOLVER.EMA
 the saved model is the averaged one, and ``trainer.pt`` also contains the trained weights. ``sha256.json`` has
 the hashes of these files, by which `find_checkpoint` recognizes damaged ones.
-``OUTPUT_DIR/best/`` is the model with the best mR@100. Lightning's ModelCheckpoint would not save the last
-step, and would add the state of the optimizer to the best model.
 """
 
 import hashlib
 import json
 import logging
-import math
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError
@@ -26,26 +22,22 @@ from speaq.checkpoints.saved_models import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     checkpoint_folders,
-    is_saved_model,
-    iteration_of,
     models_in_training,
     read_safetensors,
     write_model,
 )
 from speaq.errors import SpeaqError
-from speaq.files import CONFIGURATION_BYTES, parse_json, read_tensors, regular, replacing, replacing_folder
+from speaq.files import CONFIGURATION_BYTES, parse_json, read_tensors, regular, replacing_folder
 from speaq.model.config import ModelConfig
-from speaq.training.averaging import AVERAGED_STATE
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("speaq.training")
 
 TRAINER_FILE = "trainer.pt"
-TRAINED_STATE = "current_model_state"
-"""The trained weights in ``trainer.pt``, where ``model.safetensors`` has averaged ones."""
 HASHES_FILE = "sha256.json"
-BEST_METRIC = "mR@100"
-BEST_FILE = "metric.json"
-"""The value of `BEST_METRIC` of the model in ``best/``."""
+TRAINED_STATE = "current_model_state"
+"""The trained weights in a checkpoint whose ``state_dict`` is averaged, as in Lightning's WeightAveraging."""
+AVERAGED_STATE = "averaged_state_dict"
+"""The averaged weights in a checkpoint that is loaded; its ``state_dict`` then has the trained ones."""
 _FILES = (CONFIG_FILE, WEIGHTS_FILE, TRAINER_FILE)
 _PREFIX = "model."
 _STATE = {"global_step", "lr_schedulers", "optimizer_states", "samples", "seed", "skipped_steps"}
@@ -61,12 +53,8 @@ class FolderCheckpoint(CheckpointIO):
             SpeaqError: it cannot be written, for instance because the disk is full.
         """
         rest = dict(checkpoint)
-        trained = rest.pop("state_dict")
-        averaged = rest.pop(AVERAGED_STATE, None)
-        if averaged is not None:
-            rest[TRAINED_STATE] = trained
-        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in (averaged or trained).items()}
         config = rest.pop("model_config")
+        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in rest.pop("state_dict").items()}
         try:
             with replacing_folder(Path(path)) as partial:
                 write_model(partial, config, weights)
@@ -136,8 +124,8 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
     return next(reversed(complete_checkpoints(output_dir)), None)
 
 
-def find_checkpoint(output_dir: Path) -> tuple[Path | None, str]:
-    """The newest checkpoint that is not damaged, if there is one, and a warning of newer ones that are.
+def find_checkpoint(output_dir: Path) -> Path | None:
+    """The newest checkpoint that is not damaged, if there is one; newer ones that are damaged are logged.
 
     Files are compared with their hashes; checkpoints of earlier versions have none.
 
@@ -148,14 +136,16 @@ def find_checkpoint(output_dir: Path) -> tuple[Path | None, str]:
     for folder in reversed(checkpoint_folders(output_dir)):
         damage = _find_damage(folder)
         if damage is None:
-            return folder, "; ".join(damages) + f"; using the older checkpoint {folder}" if damages else ""
+            if damages:
+                logger.warning("%s; using the older checkpoint %s", "; ".join(damages), folder)
+            return folder
         damages.append(damage)
     if damages:
         raise SpeaqError(
             f"{'; '.join(damages)}; no older checkpoint is left. Restore one from a copy, or start again in "
             f"another OUTPUT_DIR, with MODEL.WEIGHTS {output_dir / 'best'} if that model exists"
         )
-    return None, ""
+    return None
 
 
 def _find_damage(folder: Path) -> str | None:
@@ -195,89 +185,3 @@ def published_checkpoint(output_dir: Path) -> Path | None:
     except OSError:
         return found[-1] if found else None
     return named if named.is_file() else found[-1] if found else None
-
-
-def _read_best(folder: Path, saved: float | None) -> float | None:
-    """The metric of the model in ``folder``, or that of a checkpoint where it is not known.
-
-    Raises:
-        SpeaqError: the file of the metric is damaged.
-    """
-    file = folder / BEST_FILE
-    if not (file.is_file() and is_saved_model(folder)):
-        return saved
-    try:
-        return float(parse_json(file.read_text())[BEST_METRIC])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SpeaqError(f"{file}: not the metric of the best model; delete {folder}") from error
-
-
-class Checkpoints(L.Callback):
-    """Saves a checkpoint every ``period`` steps and at the end, and the best model by mR@100.
-
-    Args:
-        output_dir: folder to save to.
-        period: steps between checkpoints.
-        keep: number of newest checkpoints that are kept.
-        with_evaluation: a step that is saved and evaluated is saved again after its evaluation, so that
-            callbacks resume with its results.
-    """
-
-    def __init__(self, *, output_dir: Path, period: int, keep: int, with_evaluation: bool = False):
-        self.output_dir = output_dir
-        self.period = period
-        self.keep = keep
-        self.with_evaluation = with_evaluation
-        self.best: float | None = None
-        self._saved_at = -1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Save the best metric with the checkpoint."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best metric of the resumed training; ``best/`` may be newer than the checkpoint."""
-        self.best = _read_best(self.output_dir / "best", state_dict["best"])
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save every ``period`` steps."""
-        if pl_module.step_completed and trainer.global_step % self.period == 0:
-            self.save(trainer)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the last step."""
-        self.save(trainer)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Save the model if it is the best so far."""
-        self._save_best(trainer, pl_module)
-        if self.with_evaluation and self._saved_at == trainer.global_step:
-            self._saved_at = -1
-            self.save(trainer)
-
-    def _save_best(self, trainer: L.Trainer, pl_module: Any) -> None:
-        value = pl_module.results[0].get(BEST_METRIC, math.nan)
-        if math.isnan(value) or (self.best is not None and value <= self.best):
-            return
-        self.best = value
-        if trainer.is_global_zero:
-            pl_module.evaluated_model.save_pretrained(self.output_dir / "best")
-            with replacing(self.output_dir / "best" / BEST_FILE) as temporary:
-                temporary.write_text(json.dumps({BEST_METRIC: value}) + "\n")
-        name, iteration = pl_module.evaluation.names[0], trainer.global_step - 1
-        logger.info("best model so far: %s %.4f on %s, iteration %d", BEST_METRIC, value, name, iteration)
-
-    def save(self, trainer: L.Trainer) -> None:
-        """Save the current step, if it is not saved yet."""
-        if trainer.global_step == self._saved_at:
-            return
-        folder = self.output_dir / "checkpoints"
-        trainer.save_checkpoint(folder / f"iter_{trainer.global_step:07d}")
-        self._saved_at = trainer.global_step
-        if trainer.is_global_zero:
-            # A newer one was damaged when this training was resumed, and is replaced when it gets there.
-            saved = complete_checkpoints(self.output_dir)
-            for old in [each for each in saved if iteration_of(each) <= trainer.global_step][: -self.keep]:
-                trainer.strategy.remove_checkpoint(old)

@@ -44,42 +44,22 @@ class Cluster:
         """
         launcher = find_launcher()
         self._check(launcher)
-        available, name = torch.cuda.device_count(), config.model.device
-        processes = launcher.processes if launcher else 1
-        num_gpus = (processes if available else 0) if self.num_gpus is None else self.num_gpus
-        if name == "cpu":
-            num_gpus = 0
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        machine = f"this machine has {available} CUDA GPU{'s' * (available != 1)}"
-        machine += f" (CUDA_VISIBLE_DEVICES is {visible!r})" if visible is not None else ""
-        if num_gpus > available:
-            if launcher and self.num_gpus is None:
-                raise SpeaqError(
-                    f"{launcher.name} started {processes} processes here, but {machine}. Use "
-                    f"{launcher.option} {available} (in SLURM, with all GPUs visible to all tasks), or "
-                    "--num-gpus 0 (the CPU)"
-                )
-            cpu = " (the CPU)" * (available == 0)
-            raise SpeaqError(f"--num-gpus {num_gpus}: {machine}. Use --num-gpus {available}{cpu}")
-        if launcher and num_gpus not in (0, processes):
-            raise SpeaqError(
-                f"{launcher.name} started {processes} process{'es' * (processes != 1)} on this machine, but "
-                f"--num-gpus is {num_gpus}: use {launcher.option} {num_gpus}, or start the command without "
-                f"{launcher.name}"
-            )
+        device = config.model.device
+        num_gpus = 0 if device == "cpu" else self._count_gpus(launcher)
         num_machines = launcher.machines if launcher else self.num_machines
-        devices: int | list[int] = num_gpus or (processes if launcher else self.cpu_processes)
+        devices: int | list[int] = num_gpus or (launcher.processes if launcher else self.cpu_processes)
         several = num_machines > 1 or devices > 1
         self._set_environment(launcher, several=several)
-        if num_gpus == 1 and ":" in name:
-            devices = [int(name.split(":")[1])]
-            if devices[0] >= available:
-                raise SpeaqError(f"MODEL.DEVICE {name}: {machine}, counted from 0")
+        if num_gpus == 1 and ":" in device:
+            devices = [int(device.split(":")[1])]
+            if devices[0] >= torch.cuda.device_count():
+                raise SpeaqError(f"MODEL.DEVICE {device}: {_describe_gpus()}, counted from 0")
         # No buffers need to be broadcast: trained batch norms are synchronized on GPUs, and the statistics of
         # frozen ones are constant.
         ddp = ConnectedProcesses(
             wait_minutes=config.dist_wait_minutes,
             broadcast_buffers=False,
+            gradient_as_bucket_view=True,  # no second copy of the gradients
             process_group_backend="nccl" if num_gpus else "gloo",
         )
         return {
@@ -109,6 +89,27 @@ class Cluster:
                 f"without {launcher.name}"
             )
 
+    def _count_gpus(self, launcher: Launcher | None) -> int:
+        """The number of GPUs to use on this machine; there are as many, and one for each process."""
+        available, processes = torch.cuda.device_count(), launcher.processes if launcher else 1
+        num_gpus = (processes if available else 0) if self.num_gpus is None else self.num_gpus
+        if num_gpus > available:
+            if launcher and self.num_gpus is None:
+                raise SpeaqError(
+                    f"{launcher.name} started {processes} processes here, but {_describe_gpus()}. Use "
+                    f"{launcher.option} {available} (in SLURM, with all GPUs visible to all tasks), or "
+                    "--num-gpus 0 (the CPU)"
+                )
+            cpu = " (the CPU)" * (available == 0)
+            raise SpeaqError(f"--num-gpus {num_gpus}: {_describe_gpus()}. Use --num-gpus {available}{cpu}")
+        if launcher and num_gpus not in (0, processes):
+            raise SpeaqError(
+                f"{launcher.name} started {processes} process{'es' * (processes != 1)} on this machine, but "
+                f"--num-gpus is {num_gpus}: use {launcher.option} {num_gpus}, or start the command without "
+                f"{launcher.name}"
+            )
+        return num_gpus
+
     def _set_environment(self, launcher: Launcher | None, *, several: bool) -> None:
         """Set the address and the rank of this machine for torch.distributed, unless they are set already."""
         url = "" if self.dist_url == "auto" else self.dist_url
@@ -132,3 +133,9 @@ class Cluster:
                 os.environ.setdefault("MASTER_ADDR", host or "127.0.0.1")
         if self.num_machines > 1 and not launcher:
             os.environ.setdefault("NODE_RANK", str(self.machine_rank))
+
+
+def _describe_gpus() -> str:
+    available, visible = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    text = f"this machine has {available} CUDA GPU{'s' * (available != 1)}"
+    return text if visible is None else f"{text} (CUDA_VISIBLE_DEVICES is {visible!r})"

@@ -14,8 +14,8 @@ from speaq.data.collate import collate, collate_by_size
 from speaq.data.dataset import EvaluationDataset
 from speaq.data.sampling import EvalBatchSampler, TrainBatchSampler
 from speaq.structures import Batch
+from speaq.training.callbacks.signals import ignore_stop_signals
 from speaq.training.module import SceneGraphModule
-from speaq.training.signals import ignore_stop_signals
 
 logger = logging.getLogger("speaq.training")
 
@@ -85,7 +85,7 @@ class SceneGraphData(L.LightningDataModule):
         return DataLoader(
             dataset,
             collate_fn=partial(_collate_and_share, collate_fn),
-            worker_init_fn=_start_worker,
+            worker_init_fn=ignore_stop_signals,
             num_workers=self.config.dataloader.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.config.dataloader.num_workers > 0,
@@ -104,7 +104,3 @@ def _collate_and_share(collate_fn: Callable[..., Any], samples: Sequence[Any]) -
         for part in [batch] if isinstance(batch, Batch) else batch:
             part.share_memory()
     return batch
-
-
-def _start_worker(number: int) -> None:
-    ignore_stop_signals()

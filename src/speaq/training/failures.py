@@ -10,23 +10,24 @@ import lightning as L
 import torch
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, is_out_of_memory
 from speaq.training.checkpoints import newest_checkpoint
 
 logger = logging.getLogger("speaq.training")
 
+_COMPILER = ("torch._dynamo", "torch._inductor")
 _LOST = ("closed by peer", "Connection reset", "Broken pipe", "ncclRemoteError")
 
 
 @contextmanager
 def explained(trainer: L.Trainer) -> Iterator[None]:
-    """Log how to resume after Ctrl-C or a signal, and say what to do about memory that is too small.
+    """Log how to resume after Ctrl-C or a signal, and say what to do about a known failure.
 
     The processes that the Trainer started end with this one.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
-        SpeaqError: memory, shared memory or a data worker failed.
+        SpeaqError: memory, shared memory, a data worker or torch.compile failed.
     """
     try:
         yield
@@ -47,10 +48,16 @@ def explained(trainer: L.Trainer) -> Iterator[None]:
 
 
 def explain(error: BaseException, *, device: torch.device | str, is_training: bool) -> str | None:
-    """What happened and what to do, if ``error`` is about memory or a data worker; else None."""
+    """What happened and what to do, for errors of memory, data workers and torch.compile; else None."""
     if isinstance(error, SpeaqError) or not isinstance(error, RuntimeError | MemoryError):
         return None
     text = str(error)
+    if any(kind.__module__.startswith(_COMPILER) for kind in type(error).__mro__):
+        reason, output = text.partition("\n\n")[0], text.partition("Output:\n")[2].partition("\n")[0]
+        return (
+            f"MODEL.COMPILE True: torch.compile failed ({' '.join(f'{reason} {output}'.split())}). Set "
+            "MODEL.COMPILE False, or see to it that the C++ compiler works (CXX names another one)"
+        )
     if "shared memory" in text or "Bus error" in text:
         return (
             "shared memory (/dev/shm) is too small for the batches of the data workers. Set "
@@ -60,8 +67,7 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
         return "the connection to another process of this run was lost; the message of that process says why"
     if "DataLoader worker" in text and "Caught" not in text:
         return f"{text.rstrip('. ')}; the machine may need more memory. Lower DATALOADER.NUM_WORKERS"
-    no_memory = "can't allocate memory" in text or "not enough memory" in text
-    if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or no_memory):
+    if not is_out_of_memory(error):
         return None
     size = "INPUT.MAX_SIZE_TRAIN" if is_training else "INPUT.MAX_SIZE_TEST"
     if not is_training:

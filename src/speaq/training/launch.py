@@ -34,9 +34,15 @@ from speaq.model.config import ModelConfig
 from speaq.model.speaq import parameter_count
 from speaq.pretrained import Speaq
 from speaq.structures import Vocabulary
-from speaq.training.averaging import WeightAveraging
+from speaq.training.callbacks.averaging import WeightAveraging
+from speaq.training.callbacks.checkpoints import Checkpoints
+from speaq.training.callbacks.early_stopping import EarlyStopping
+from speaq.training.callbacks.evaluation_log import EvaluationLog
+from speaq.training.callbacks.prediction_files import PredictionFiles
+from speaq.training.callbacks.progress import TrainingProgress
+from speaq.training.callbacks.signals import StopSignals
+from speaq.training.callbacks.training_log import TrainingLog
 from speaq.training.checkpoints import (
-    Checkpoints,
     find_checkpoint,
     newest_checkpoint,
     published_checkpoint,
@@ -44,16 +50,11 @@ from speaq.training.checkpoints import (
 )
 from speaq.training.cluster import Cluster
 from speaq.training.data_module import SceneGraphData
-from speaq.training.early_stopping import EarlyStopping
-from speaq.training.evaluation_log import EvaluationLog
 from speaq.training.failures import explained
-from speaq.training.logs import TrainingLog, build_loggers, start_loggers
+from speaq.training.logs import set_up_logging, start_loggers
 from speaq.training.module import SceneGraphModule
 from speaq.training.output_lock import locked
-from speaq.training.prediction_files import PredictionFiles
-from speaq.training.progress import TrainingProgress
-from speaq.training.signals import StopSignals
-from speaq.training.trainer import build_trainer, choose_seed, start_log
+from speaq.training.trainer import build_trainer, choose_seed
 
 logger = logging.getLogger("speaq.training")
 
@@ -74,55 +75,58 @@ def train(config: Config, *, cluster: Cluster | None = None, resume: bool = Fals
         SpeaqError: the configuration, the data or a checkpoint cannot be used, or the loss is not finite.
     """
     cluster = cluster or Cluster()
-    output_dir, solver = Path(config.output_dir), config.solver
-    resume_from, damage = find_checkpoint(output_dir) if resume else (newest_checkpoint(output_dir), "")
-    _check_output(output_dir, resume_from, resume=resume)
-    config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
-    stopping = config.test.early_stopping
+    output_dir = Path(config.output_dir)
+    _check_output(output_dir, resume=resume)
+    trainer = build_trainer(config, cluster, _callbacks(config))
+    with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
+        set_up_logging(config, trainer)
+        if trainer.is_global_zero:
+            remove_unfinished(output_dir)
+        resume_from = find_checkpoint(output_dir) if resume else None
+        config = config.model_copy(update={"seed": choose_seed(config, cluster, resume_from)})
+        module = _fit(config, trainer, resume_from)
+        if trainer.is_global_zero:
+            logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
+        return module.results
+
+
+def _callbacks(config: Config) -> list[L.Callback]:
+    """The callbacks of a training, in the order in which they run."""
+    output_dir, solver, stopping = Path(config.output_dir), config.solver, config.test.early_stopping
     checkpoints = Checkpoints(
         output_dir=output_dir,
         period=solver.checkpoint_period,
         keep=solver.max_to_keep,
         with_evaluation=stopping.patience > 0,
     )
-    averaging = WeightAveraging(solver.ema) if solver.ema.enabled else None
-    callbacks: list[L.Callback] = [averaging] if averaging else []
+    callbacks: list[L.Callback] = []
+    if solver.ema.enabled:
+        callbacks.append(WeightAveraging(solver.ema))
     if stopping.patience:
         callbacks.append(EarlyStopping(stopping))
-    callbacks += [
+    return [
+        *callbacks,
         TrainingLog(folder=output_dir, period=solver.log_period, max_iter=solver.max_iter),
         checkpoints,
         EvaluationLog(output_dir=output_dir),  # after the best model is saved
         TrainingProgress(max_iter=solver.max_iter),
         StopSignals(checkpoints),
     ]
-    trainer = build_trainer(config, cluster, callbacks, loggers=build_loggers(config))
-    with locked(output_dir) if trainer.is_global_zero else nullcontext(), explained(trainer):
-        start_log(config, trainer)
-        if trainer.is_global_zero:
-            remove_unfinished(output_dir)
-        if damage:
-            logger.warning("%s", damage)
-        module = _train(config, trainer, resume_from, averaging)
-        if trainer.is_global_zero:
-            logger.info("Done. All files are in %s; use the model in %s", output_dir, find_model(output_dir))
-        return module.results
 
 
-def _train(
-    config: Config, trainer: L.Trainer, resume_from: Path | None, averaging: WeightAveraging | None
-) -> SceneGraphModule:
-    """Train with a Trainer, evaluate at the end, and return the trained module."""
+def _fit(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneGraphModule:
+    """Build data, model and losses, train, evaluate at the end, and return the trained module."""
     if trainer.is_global_zero:
         config.save(Path(config.output_dir) / "config.yaml")
-    start_loggers(trainer.loggers)
+    trainer.loggers = start_loggers(config)
     torch.manual_seed(config.seed)
     sources = load_training_sources(config)
     mixture = build_mixture(sources, config.solver)
     statistics = build_statistics(sources, mixture, of=config.datasets.multi_dataset.statistics)
     vocabulary = sources[0].dataset.vocabulary
     evaluation = load_evaluation_sets(config, vocabulary)
-    for dataset in [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]:
+    datasets = [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]
+    for dataset in datasets:
         dataset.check_images()
     model = Speaq(model_config(config, vocabulary, statistics.predicate_counts))
     model.set_gradient_checkpointing(config.solver.gradient_checkpointing)
@@ -135,13 +139,14 @@ def _train(
     criterion = build_criterion(config, model.config, statistics.predicate_counts, source_names=names)
     _log_start(sources, mixture, model)
     training = build_training_set(sources, mixture, input_settings=config.input, seed=config.seed)
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    averaging = next((each for each in callbacks if isinstance(each, WeightAveraging)), None)
     module = _build_module(config, model, criterion, evaluation, statistics, averaging)
     data = SceneGraphData(config=config, training=training, evaluation=evaluation.datasets)
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation.datasets and module.evaluated_at != trainer.global_step:
         trainer.validate(module, data, verbose=False)
-    read = [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]
-    _log_truncated(read, trainer)
+    _log_truncated(datasets, trainer)
     return module
 
 
@@ -162,14 +167,12 @@ class EvaluationRun:
         source: the folder or file of the model.
         prediction_files: the saved predictions, one file per data set; empty if they were not saved.
         suffix: of the names of the files of the evaluation.
-        is_main: whether this process writes files.
     """
 
     module: SceneGraphModule
     source: Path
     prediction_files: list[Path]
     suffix: str
-    is_main: bool
 
 
 def evaluate(
@@ -202,37 +205,36 @@ def evaluate(
     files = PredictionFiles(folder=output_dir / "predictions", suffix=suffix)
     trainer = build_trainer(config, cluster or Cluster(), callbacks + [files] * save_predictions)
     with explained(trainer):
-        start_log(config, trainer)
+        set_up_logging(config, trainer)
         evaluation = load_evaluation_sets(config, None)
         if evaluation.vocabulary is None:
             raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
-        for dataset in evaluation.datasets:
-            dataset.dataset.check_images()
+        datasets = [each.dataset for each in evaluation.datasets]
+        for dataset in datasets:
+            dataset.check_images()
         source = _find_source(config, resume=resume)
         logger.info("evaluating %s", source)
         model = _load_model(config, source, evaluation.vocabulary)
         module = _build_module(config, model, None, evaluation, load_statistics(config))
         data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
         trainer.validate(module, data, verbose=False)
-        _log_truncated([each.dataset for each in evaluation.datasets], trainer)
-    return EvaluationRun(
-        module, source, files.written if save_predictions else [], suffix, trainer.is_global_zero
-    )
+        _log_truncated(datasets, trainer)
+    return EvaluationRun(module, source, files.written, suffix)
 
 
-def _check_output(output_dir: Path, resume_from: Path | None, *, resume: bool) -> None:
+def _check_output(output_dir: Path, *, resume: bool) -> None:
     """Refuse an OUTPUT_DIR with the files of a training that is not resumed.
 
     Raises:
         SpeaqError: there are checkpoints of another training.
     """
-    if resume_from is not None and not resume:
+    newest, published = newest_checkpoint(output_dir), published_checkpoint(output_dir)
+    if newest is not None and not resume:
         raise SpeaqError(
-            f"{resume_from}: OUTPUT_DIR contains the checkpoints of another training. Continue that training "
-            f"with --resume, use another OUTPUT_DIR, or delete {resume_from.parent}"
+            f"{newest}: OUTPUT_DIR contains the checkpoints of another training. Continue that training "
+            f"with --resume, use another OUTPUT_DIR, or delete {newest.parent}"
         )
-    published = published_checkpoint(output_dir)
-    if resume_from is None and published is not None:
+    if newest is None and published is not None:
         raise SpeaqError(
             f"{published}: OUTPUT_DIR contains the log and the checkpoints of a training with the published "
             "code, which cannot be resumed. Use another OUTPUT_DIR; MODEL.WEIGHTS "
@@ -278,10 +280,7 @@ def _find_source(config: Config, *, resume: bool) -> Path:
     output_dir = Path(config.output_dir)
     if resume:
         saved = output_dir if is_saved_model(output_dir) else published_checkpoint(output_dir)
-        checkpoint, damage = find_checkpoint(output_dir)
-        if damage:
-            logger.warning("%s", damage)
-        found = checkpoint or saved
+        found = find_checkpoint(output_dir) or saved
         if found is not None:
             return found
     if not config.model.weights:

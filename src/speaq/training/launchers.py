@@ -38,27 +38,33 @@ def find_launcher() -> Launcher | None:
         SpeaqError: the machines have different numbers of processes.
     """
     variables = os.environ
+    environment: ClusterEnvironment
     if {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= variables.keys():
+        name, option = "torchrun", "--nproc-per-node"
         world_size = int(variables["WORLD_SIZE"])
         processes = int(variables.get("LOCAL_WORLD_SIZE", world_size))
-        machines = _machines("torchrun", world_size, world_size / processes, processes)
-        return Launcher("torchrun", "--nproc-per-node", processes, machines, TorchElasticEnvironment())
-    tasks = int(variables.get("SLURM_NTASKS", "1"))
-    is_step = {"SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"} <= variables.keys()
-    if tasks > 1 and is_step and variables.get("SLURM_JOB_NAME") not in _INTERACTIVE_JOBS:
+        machines = world_size // processes
+        environment = TorchElasticEnvironment()
+    elif _is_slurm_step():
+        name, option = "SLURM", "--ntasks-per-node"
+        world_size = int(variables["SLURM_NTASKS"])
         machines = int(variables.get("SLURM_NNODES", "1"))
-        processes = int(variables.get("SLURM_NTASKS_PER_NODE", tasks // machines))
-        _machines("SLURM", tasks, machines, processes)
-        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(processes))  # which Lightning requires
+        processes = int(variables.get("SLURM_NTASKS_PER_NODE", world_size // machines))
+        variables.setdefault("SLURM_NTASKS_PER_NODE", str(processes))  # which Lightning requires
         environment = SLURMEnvironment(auto_requeue=False)
-        return Launcher("SLURM", "--ntasks-per-node", processes, machines, environment)
-    return None
-
-
-def _machines(name: str, world_size: int, machines: float, processes: int) -> int:
-    if machines * processes != world_size or machines != int(machines):
+    else:
+        return None
+    if machines * processes != world_size:
         raise SpeaqError(
             f"{name} started {world_size} processes, of which {processes} on this machine: start the same "
             "number on every machine"
         )
-    return int(machines)
+    return Launcher(name, option, processes, machines, environment)
+
+
+def _is_slurm_step() -> bool:
+    """Whether srun started this process and others."""
+    variables = os.environ
+    is_step = {"SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"} <= variables.keys()
+    is_interactive = variables.get("SLURM_JOB_NAME") in _INTERACTIVE_JOBS
+    return is_step and not is_interactive and int(variables.get("SLURM_NTASKS", "1")) > 1

@@ -25,7 +25,7 @@ from speaq.losses.criterion import Criterion, Losses
 from speaq.pretrained import Speaq
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Batch, RawOutput, Target
-from speaq.training.averaging import WeightAveraging
+from speaq.training.callbacks.averaging import WeightAveraging
 from speaq.training.optimizer import apply_settings, build_optimizer, build_scheduler, clip_gradients
 
 logger = logging.getLogger("speaq.training")
@@ -158,28 +158,6 @@ class SceneGraphModule(L.LightningModule):
         self._pending.append((losses, batch))
         return losses.total
 
-    def _terms_of(self, pending: list[tuple[Losses, Batch]]) -> dict[str, Tensor]:
-        """Loss terms of a step: means over its micro-batches; of a source, over those with images of it."""
-        terms = _means([{"total_loss": losses.value, **losses.terms} for losses, _ in pending], torch.mean)
-        if len(self._source_names) > 1:
-            terms |= _means([losses.source_terms for losses, _ in pending], torch.nanmean)
-        return terms
-
-    def samples(self) -> dict[str, int]:
-        """Number of training images seen by all ranks, by source of data."""
-        return dict(zip(self._source_names, self.source_images.tolist(), strict=True))
-
-    def _log_not_finite(self, losses: Losses, batch: Batch) -> None:
-        """Log the images and loss terms of this rank that are not finite."""
-        for name, shares in losses.image_terms.items():
-            bad = (~torch.isfinite(shares)).nonzero().flatten().tolist()
-            if bad:
-                images = ", ".join(self._describe(batch.targets[i]) for i in bad)
-                logger.error("iteration %d: %s is not finite for image %s", self.global_step, name, images)
-
-    def _describe(self, target: Target) -> str:
-        return f"{target.image_id} ({target.source})" if len(self._source_names) > 1 else str(target.image_id)
-
     def configure_gradient_clipping(
         self,
         optimizer: torch.optim.Optimizer,
@@ -230,6 +208,24 @@ class SceneGraphModule(L.LightningModule):
                 "Lower SOLVER.BASE_LR, clip gradients (SOLVER.CLIP_GRADIENTS), or train in float32 "
                 "(SOLVER.AMP.ENABLED False), and resume from the last checkpoint with --resume"
             )
+
+    def _terms_of(self, pending: list[tuple[Losses, Batch]]) -> dict[str, Tensor]:
+        """Loss terms of a step: means over its micro-batches; of a source, over those with images of it."""
+        terms = _means([{"total_loss": losses.value, **losses.terms} for losses, _ in pending], torch.mean)
+        if len(self._source_names) > 1:
+            terms |= _means([losses.source_terms for losses, _ in pending], torch.nanmean)
+        return terms
+
+    def _log_not_finite(self, losses: Losses, batch: Batch) -> None:
+        """Log the images and loss terms of this rank that are not finite."""
+        for name, shares in losses.image_terms.items():
+            bad = (~torch.isfinite(shares)).nonzero().flatten().tolist()
+            if bad:
+                images = ", ".join(self._describe(batch.targets[i]) for i in bad)
+                logger.error("iteration %d: %s is not finite for image %s", self.global_step, name, images)
+
+    def _describe(self, target: Target) -> str:
+        return f"{target.image_id} ({target.source})" if len(self._source_names) > 1 else str(target.image_id)
 
     def validation_step(
         self, batches: list[Batch], batch_idx: int, dataloader_idx: int = 0
@@ -297,6 +293,10 @@ class SceneGraphModule(L.LightningModule):
                 results |= metric.compute()
                 metric.reset()
             self.results.append(_as_nan(results) if diverged else results)
+
+    def samples(self) -> dict[str, int]:
+        """Number of training images seen by all ranks, by source of data."""
+        return dict(zip(self._source_names, self.source_images.tolist(), strict=True))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration of the model, the seed, and counts of images and skipped steps."""

@@ -90,13 +90,8 @@ def build_scheduler(optimizer: torch.optim.Optimizer, solver: Solver) -> torch.o
 def apply_settings(saved: dict[str, Any], schedule: dict[str, Any], model: Speaq, solver: Solver) -> None:
     """Replace the settings in a saved state, such as learning rates, by those of the configuration.
 
-    A resumed training thus uses the settings that were changed in the meantime; the others are unchanged.
-
-    Args:
-        saved: state of the optimizer; changed in place.
-        schedule: state of the schedule; changed in place.
-        model: the model that is trained.
-        solver: the configuration.
+    A resumed training thus uses the settings that were changed in the meantime; the others are unchanged. The
+    states of the optimizer (``saved``) and of its schedule are changed in place.
 
     Raises:
         SpeaqError: the state is of another optimizer or of other parameter groups.
@@ -122,10 +117,8 @@ def apply_settings(saved: dict[str, Any], schedule: dict[str, Any], model: Speaq
 def clip_gradients(parameters: Iterable[nn.Parameter], clip: ClipGradients) -> Tensor:
     """Clip gradients in place as configured.
 
-    Args:
-        parameters: parameters; those without a gradient are ignored.
-        clip: ``full_model`` clips the norm of the whole gradient, ``norm`` that of each parameter, ``value``
-            every element.
+    CLIP_TYPE ``full_model`` clips the norm of the whole gradient, ``norm`` that of each parameter, ``value``
+    every element. Parameters without a gradient are ignored.
 
     Returns:
         Norm of the whole gradient before clipping, scalar; not finite if any gradient is not.

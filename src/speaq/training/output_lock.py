@@ -22,6 +22,12 @@ LOCK_FILE = "training.lock"
 _NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
+def cannot_write(folder: Path, error: OSError) -> SpeaqError:
+    """The error to raise if OUTPUT_DIR cannot be written to."""
+    reason = f"{error.strerror}: {error.filename}"
+    return SpeaqError(f"OUTPUT_DIR {folder}: cannot write there ({reason}); name another one")
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which is created if it is missing.
@@ -40,9 +46,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise SpeaqError(
-            f"OUTPUT_DIR {folder}: cannot write there ({error.strerror}: {error.filename}); name another one"
-        ) from error
+        raise cannot_write(folder, error) from error
     try:
         # A lock of this kind belongs to the process: the workers of data loaders do not inherit it.
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,18 +9,14 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import Logger
 
-from speaq.config import Config, log_without_effect
+from speaq.config import Config
 from speaq.training.checkpoints import FolderCheckpoint, read_state
 from speaq.training.cluster import Cluster
 from speaq.training.launchers import find_launcher
-from speaq.training.logs import set_up_logging
 
 
-def build_trainer(
-    config: Config, cluster: Cluster, callbacks: Sequence[L.Callback], *, loggers: Sequence[Logger] = ()
-) -> L.Trainer:
+def build_trainer(config: Config, cluster: Cluster, callbacks: Sequence[L.Callback]) -> L.Trainer:
     """The Trainer of a run; also sets the precision of matrix products.
 
     Raises:
@@ -51,7 +47,7 @@ def build_trainer(
         use_distributed_sampler=False,
         benchmark=config.cudnn_benchmark,
         callbacks=list(callbacks),
-        logger=list(loggers),
+        logger=False,  # `start_loggers` needs the rank of the process
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -60,17 +56,6 @@ def build_trainer(
     if config.float32_precision:
         torch.set_float32_matmul_precision(config.float32_precision)
     return trainer
-
-
-def start_log(config: Config, trainer: L.Trainer) -> None:
-    """Write the log to OUTPUT_DIR from here on, beginning with the keys without effect.
-
-    Raises:
-        SpeaqError: OUTPUT_DIR cannot be written to.
-    """
-    set_up_logging(Path(config.output_dir), trainer.global_rank)
-    if trainer.is_global_zero:
-        log_without_effect(config)
 
 
 def choose_seed(config: Config, cluster: Cluster, resume_from: Path | None) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from speaq.errors import SpeaqError
 from speaq.tools.convert import AnnotatedSet, convert_dataset, format_of
 
 
@@ -198,6 +199,10 @@ def test_read_open_images(tmp_path):
     assert data.box_images.tolist() == [0, 0, 1, 1]
     assert data.relations.tolist() == [[0, 1, 1], [1, 0, 0], [2, 3, 0]]
     assert data.changes == {"images without a file left out": 1, "attributes (relation 'is') left out": 1}
+    for file in (tmp_path / "oi").glob("*vrd*"):
+        write(file, file.read_text().partition("\n")[0])
+    with pytest.raises(SpeaqError, match=r"expected relations between two boxes in .*, found none"):
+        convert_dataset(tmp_path / "oi", tmp_path / "out", images=tmp_path / "oi" / "images")
 
 
 def visual_genome(folder: Path) -> Path:

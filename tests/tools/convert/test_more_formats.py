@@ -128,13 +128,17 @@ def test_read_hoi(tmp_path):
     image(tmp_path / "images/HICO_test2015_1.jpg")
     with pytest.raises(SpeaqError, match=r"objects.txt: cannot read .* write 'number name' on each line"):
         convert_dataset(source, tmp_path / "out", images=tmp_path / "images")
-    write(source / "objects.txt", "id name\n1 person\n4 motorcycle\n")
+    write(source / "objects.txt", f"id name\n\u00b2 two\n{'1' * 5000} many\n1 person\n4 motorcycle\n")
     write(source / "verbs.txt", "\ufeff7 ride\n8 hold on to\n")
     data = read(source, "hoi", images=tmp_path / "images")
     assert data.vocabulary.objects == ("person", "motorcycle")
     assert data.vocabulary.predicates == ("ride", "hold on to")
     assert (data.splits.tolist(), data.relations.tolist()) == ([2], [[0, 1, 0]])
     assert data.changes == {"interactions without object left out": 1}
+    entry["annotations"][1]["category_id"] = ""
+    write(source / "test_hico.json", [entry])
+    with pytest.raises(SpeaqError, match=r"annotations\[1\].category_id: expected a valid integer"):
+        convert_dataset(source, tmp_path / "out", images=tmp_path / "images")
 
 
 def label_studio_task(**relation):

@@ -137,6 +137,9 @@ def test_confidences_and_sources_are_kept(tmp_path):
         SpeaqError, match="line 1: expected a confidence for each of the 3 relations, found 1"
     ):
         convert_dataset(source, tmp_path / "out")
+    source.write_text(json.dumps({**first, "sources": ["", "x" * 10**6, ""]}))
+    with pytest.raises(SpeaqError, match="line 1: expected sources with at most 200 characters, found one"):
+        convert_dataset(source, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["vg", "coco"])

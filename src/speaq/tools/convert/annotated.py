@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 from speaq.files import is_inside
 from speaq.structures import Vocabulary
 
@@ -18,6 +18,7 @@ SPLITS = ("train", "val", "test")
 """Names of the splits 0, 1 and 2."""
 
 _BACKGROUND = ("__background__", "__no_relation__", "N/A")
+_SOURCE_LENGTH = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -276,6 +277,12 @@ def _of_relations(
             )
     filled = [own or [default] * len(image.relations) for image, own in zip(images, values, strict=True)]
     kind = np.float32 if isinstance(default, float) else str
+    for image, own in zip(images, filled, strict=True):  # in the array, all texts are as long as the longest
+        if kind is str and (long := next((value for value in own if len(value) > _SOURCE_LENGTH), None)):
+            raise SpeaqError(
+                f"{image.place}: expected sources with at most {_SOURCE_LENGTH} characters, found one with "
+                f"{len(long):,}: {long:.30}..."
+            )
     return np.array([value for own in filled for value in own], dtype=kind)
 
 
@@ -308,7 +315,7 @@ def _numbered(
     for place, used in uses:
         for position, key in enumerate(used):
             if key not in numbers:
-                some = ", ".join(map(repr, list(names)[:5])) + (", ..." if len(names) > 5 else "")
+                some = first_names(map(repr, names))
                 raise SpeaqError(
                     f"{place} {position}: expected the {what} to be one of {some}; found {key!r}."
                 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from speaq.errors import SpeaqError
 from speaq.tools.convert import (
@@ -53,98 +54,63 @@ class Format:
     keeps_confidences: bool = False
 
 
+def _format(
+    name: str, layout: str, module: Any, *, by_content: bool = False, keeps_confidences: bool = False
+) -> Format:
+    """The format of a module, whose functions have the names of the attributes of `Format`."""
+    return Format(
+        name,
+        layout,
+        recognises=module.recognises,
+        read=module.read,
+        write=getattr(module, "write", None),
+        extract_images=getattr(module, "extract_images", None),
+        by_content=by_content,
+        keeps_confidences=keeps_confidences,
+    )
+
+
 FORMATS = (
-    Format(
+    _format(
         "vg",
         "Visual Genome scene graphs: *.h5, *image_data*.json, *dict*.json",
-        vg.recognises,
-        vg.read,
-        vg.write,
+        vg,
         keeps_confidences=True,
     ),
-    Format(
-        "vg-raw",
-        "Visual Genome as published: objects.json, relationships.json, image_data.json",
-        vg_raw.recognises,
-        vg_raw.read,
+    _format(
+        "vg-raw", "Visual Genome as published: objects.json, relationships.json, image_data.json", vg_raw
     ),
-    Format(
-        "coco",
-        "RelTR and EGTR: train.json, val.json, test.json and rel.json",
-        coco.recognises,
-        coco.read,
-        coco.write,
+    _format("coco", "RelTR and EGTR: train.json, val.json, test.json and rel.json", coco),
+    _format("jsonl", "one image per line: *.jsonl", json_lines, keeps_confidences=True),
+    _format("openimages", "Open Images V6: *vrd*.csv and *class-descriptions*.csv", open_images),
+    _format("vrd", "VRD: annotations_train.json, annotations_test.json, objects.json, predicates.json", vrd),
+    _format(
+        "parquet", "Hugging Face data sets: *.parquet, one image per row", parquet, keeps_confidences=True
     ),
-    Format(
-        "jsonl",
-        "one image per line: *.jsonl",
-        json_lines.recognises,
-        json_lines.read,
-        json_lines.write,
-        keeps_confidences=True,
-    ),
-    Format(
-        "openimages",
-        "Open Images V6: *vrd*.csv and *class-descriptions*.csv",
-        open_images.recognises,
-        open_images.read,
-    ),
-    Format(
-        "vrd",
-        "VRD: annotations_train.json, annotations_test.json, objects.json, predicates.json",
-        vrd.recognises,
-        vrd.read,
-    ),
-    Format(
-        "parquet",
-        "Hugging Face data sets: *.parquet, one image per row",
-        parquet.recognises,
-        parquet.read,
-        parquet.write,
-        parquet.extract_images,
-        keeps_confidences=True,
-    ),
-    Format("gqa", "GQA: *sceneGraphs.json", gqa.recognises, gqa.read),
-    Format("clevr", "CLEVR: *_scenes.json", clevr.recognises, clevr.read),
-    Format("layout", "layouts for GLIGEN: *layout*.json", layouts.recognises, layouts.read, layouts.write),
-    Format("cvat", "CVAT for images 1.1: *.xml", cvat.recognises, cvat.read),
-    Format(
+    _format("gqa", "GQA: *sceneGraphs.json", gqa),
+    _format("clevr", "CLEVR: *_scenes.json", clevr),
+    _format("layout", "layouts for GLIGEN: *layout*.json", layouts),
+    _format("cvat", "CVAT for images 1.1: *.xml", cvat),
+    _format(
         "hoi",
         "HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
-        hoi.recognises,
-        hoi.read,
+        hoi,
         by_content=True,
     ),
-    Format(
+    _format(
         "triplets",
         "triplets with names, of language models: JSON or JSON lines with 'triplets'",
-        triplets.recognises,
-        triplets.read,
+        triplets,
         by_content=True,
     ),
-    Format(
-        "label-studio",
-        "Label Studio: JSON with 'rectanglelabels'",
-        label_studio.recognises,
-        label_studio.read,
-        by_content=True,
-    ),
-    Format(
+    _format("label-studio", "Label Studio: JSON with 'rectanglelabels'", label_studio, by_content=True),
+    _format(
         "sgg-benchmark",
         "COCO JSON with 'rel_annotations', one file per split",
-        sgg_benchmark.recognises,
-        sgg_benchmark.read,
-        sgg_benchmark.write,
+        sgg_benchmark,
         by_content=True,
     ),
-    Format(
-        "psg",
-        "Panoptic Scene Graph: JSON with 'predicate_classes'",
-        psg.recognises,
-        psg.read,
-        psg.write,
-        by_content=True,
-    ),
+    _format("psg", "Panoptic Scene Graph: JSON with 'predicate_classes'", psg, by_content=True),
 )
 
 

@@ -7,25 +7,28 @@ files have no names: ``objects.txt`` and ``verbs.txt`` beside them have one ``nu
 are those of the image files.
 """
 
+import re
 from pathlib import Path
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Box, Rows, read_json, split_of
 from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import Box, Rows, files_with, read_json, split_of
+from speaq.tools.convert.reading import files_with
 
 _KEY = "hoi_annotation"
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 class Annotation(TypedDict):
     """A box of an image."""
 
     bbox: Box
-    category_id: int | str
+    category_id: int  # or a number as text
 
 
 class Interaction(TypedDict):
@@ -78,7 +81,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                     height=0,
                     split=split,
                     boxes=[each["bbox"] for each in item["annotations"]],
-                    classes=[int(each["category_id"]) for each in item["annotations"]],
+                    classes=[each["category_id"] for each in item["annotations"]],
                     relations=[
                         (each["subject_id"], each["object_id"], each["category_id"]) for each in interactions
                     ],
@@ -100,4 +103,4 @@ def _names(path: Path) -> dict[int, str]:
             "each line, with the numbers of the annotations."
         ) from error
     parts = (line.split(maxsplit=1) for line in lines)
-    return {int(part[0]): part[1].strip() for part in parts if len(part) == 2 and part[0].isdigit()}
+    return {int(part[0]): part[1].strip() for part in parts if len(part) == 2 and _NUMBER.fullmatch(part[0])}

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from speaq.data.records import split_of
 from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.images import read_image_size
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import find_file
-from speaq.tools.convert.reading import one_of, split_of
+from speaq.tools.convert.reading import one_of
 
 _RELATIONS = "*vrd*.csv"
 _DESCRIPTIONS = "*class-descriptions*.csv"
@@ -58,6 +59,8 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     num_attributes = sum(
         _read_relations(path, split_of(path, alone=len(paths) == 1), names, found) for path in paths
     )
+    if not found:
+        raise SpeaqError(f"{source}: expected relations between two boxes in {_RELATIONS}, found none.")
     there = []
     for image in found.values():
         name = find_file(images, [f"{image.id}{suffix}" for suffix in (".jpg", ".png", ".jpeg")])

@@ -11,9 +11,9 @@ from typing import Annotated, Any, NotRequired
 from pydantic import AliasChoices, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
-from speaq.errors import SpeaqError
+from speaq.data.records import Id, Rows, T, read_json
+from speaq.errors import SpeaqError, first_names
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Id, Rows, T, read_json
 
 _FILES = ("objects.json", "relationships.json", "image_data.json")
 
@@ -137,7 +137,7 @@ def _entries(
         if image_id not in images:
             raise SpeaqError(
                 f"{path}: [{row}].image_id: expected the id of an image of image_data.json "
-                f"({', '.join(map(str, list(images)[:5]))}, ...), found {image_id!r}."
+                f"({first_names(images)}), found {image_id!r}."
             )
         yield images[image_id], entry
 

@@ -1,28 +1,29 @@
 """Score saved predictions of one or several models: tables, results.json and the report."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.text import Text
 from torchmetrics import Metric
 
 from speaq.config import Config
+from speaq.console import results_console
 from speaq.data.build import TrainingStatistics, load_statistics
+from speaq.data.selection import EmptySplitError
 from speaq.data.sources import load_sources, places
-from speaq.data.visual_genome import EmptySplitError, VisualGenome
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.adjustment import (
     STRENGTHS,
-    Change,
     Curve,
-    FrequencyBias,
-    adjust,
+    StrengthChange,
     check_adjustable,
+    check_strengths,
+    choose_change,
 )
 from speaq.evaluation.build import build_metrics, load_evaluation_sets
 from speaq.evaluation.comparison import Comparison, compare
@@ -45,7 +46,6 @@ from speaq.structures import Annotation
 from speaq.tools.report import EvaluatedSet, Report, write_report
 from speaq.tools.report.run import evaluated_set
 from speaq.training.logs import console as log
-from speaq.training.logs import results_console
 
 
 class Rescored(NamedTuple):
@@ -124,11 +124,7 @@ def rescore(
     Raises:
         SpeaqError: a file or the data set cannot be read, or do not match.
     """
-    for option, strength in (("--adjust", adjustment), ("--frequency-bias", frequency_bias)):
-        if strength is not None and not (math.isfinite(strength) and strength >= 0):
-            raise SpeaqError(f"{option}: expected a finite number from 0, found {strength:g}")
-    if adjustment is not None and frequency_bias is not None:
-        raise SpeaqError("--adjust and --frequency-bias: expected at most one of the two, found both")
+    check_strengths(adjustment, frequency_bias)
     opened, annotations = _open(config, files, box_scale)
     for predictions in opened:
         for note in predictions.notes:
@@ -140,7 +136,14 @@ def rescore(
         known.append(statistics.predicate_counts)
     counts = known[0] if known else None  # head, body and tail are the same for all
     distinct = any(predictions.distinct for predictions in opened)  # the same ranking for all
-    change = _change(files[0], config.test.num_rel, adjustment, frequency_bias, counts, statistics)
+    change = choose_change(
+        str(files[0]),
+        adjustment=adjustment,
+        frequency_bias=frequency_bias,
+        predicate_counts=counts,
+        statistics=statistics,
+        num_rel=config.test.num_rel,
+    )
     scored = [
         _score(
             name,
@@ -187,40 +190,6 @@ def rescore(
     return [each.results for each in scored]
 
 
-class _Strength(NamedTuple):
-    """A change by training statistics: the name of its strength, the strength, and the function."""
-
-    parameter: Literal["tau", "alpha"]
-    value: float
-    apply: Change
-
-
-def _change(
-    file: Path,
-    num_rel: int,
-    adjustment: float | None,
-    frequency_bias: float | None,
-    predicate_counts: np.ndarray | None,
-    statistics: TrainingStatistics | None,
-) -> _Strength | None:
-    """The change of the predictions that was asked for, if any."""
-    if adjustment is not None:
-        if predicate_counts is None:
-            raise SpeaqError(
-                f"{file}: --adjust needs the number of training relations of each predicate; set "
-                "DATASETS.TRAIN"
-            )
-        return _Strength(
-            "tau", adjustment, lambda graph, tau: adjust(graph, predicate_counts, tau, num_rel=num_rel)
-        )
-    if frequency_bias is None:
-        return None
-    if statistics is None:
-        raise SpeaqError(f"{file}: --frequency-bias needs the training data; set DATASETS.TRAIN")
-    bias = FrequencyBias(statistics.triplets, statistics.triplet_counts, statistics.predicate_counts)
-    return _Strength("alpha", frequency_bias, partial(bias.apply, num_rel=num_rel))
-
-
 def _with_mode(config: Config, predictions: Predictions | LoadedPredictions) -> Config:
     """The configuration with the task of predictions for given boxes, which their file names."""
     if predictions.mode not in ("sgcls", "predcls") or config.test.mode != "sgdet":
@@ -236,7 +205,7 @@ def _score(
     build: Callable[[], tuple[SceneGraphMetrics, *tuple[Metric, ...]]],
     *,
     predicate_counts: np.ndarray | None,
-    change: _Strength | None,
+    change: StrengthChange | None,
 ) -> Rescored:
     """Score a file with new metrics, after a ``change`` of its predictions, if any."""
     metrics, curve = build(), None

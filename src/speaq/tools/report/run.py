@@ -76,7 +76,7 @@ def evaluate_with_report(config: Config, *, cluster: Cluster | None = None) -> E
     Only the main process writes. See `speaq.training.launch.evaluate`.
     """
     run = evaluate(config, cluster=cluster, save_predictions=True)
-    if run.is_main:
+    if run.module.trainer.is_global_zero:
         path = Path(run.module.config.output_dir) / f"report{run.suffix}.html"
         write_report(path, _model_report(run))
         logger.info("report: %s", path)

@@ -2,13 +2,13 @@
 
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 
+from speaq.console import results_console
 from speaq.evaluation.results import (
     classic_lines,
     copypaste_lines,
@@ -17,8 +17,8 @@ from speaq.evaluation.results import (
     results_table,
 )
 from speaq.files import replacing
-from speaq.structures import Vocabulary
-from speaq.training.logs import FOR_FILES, results_console, write_metrics
+from speaq.pretrained import Speaq
+from speaq.training.logs import FOR_FILES, write_metrics
 from speaq.training.module import SceneGraphModule
 
 logger = logging.getLogger("speaq.training")
@@ -60,48 +60,40 @@ class EvaluationLog(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Write the results."""
         module: SceneGraphModule = pl_module
-        model, names = module.model, module.evaluation.names
-        in_training = module.criterion is not None
+        vocabulary, in_training = module.model.vocabulary, module.criterion is not None
+        results_of = dict(zip(module.evaluation.names, module.results, strict=True))
         module.evaluated_at = trainer.global_step
-        for name, results in zip(names, module.results, strict=True):
+        for name, results in results_of.items():
             logger.info("Evaluation results for %s", name, extra=FOR_FILES)
-            for line in [*classic_lines(results, model.vocabulary.predicates), *copypaste_lines(results)]:
+            for line in [*classic_lines(results, vocabulary.predicates), *copypaste_lines(results)]:
                 logger.info(line, extra=FOR_FILES)
         if not trainer.is_global_zero:
             return
-        iteration = trainer.global_step - 1 if in_training else None
-        content: dict[str, Any] = {"iteration": iteration}
-        for name, results in zip(names, module.results, strict=True):
-            content[name] = results_dict(results, model.vocabulary)
+        content: dict[str, Any] = {"iteration": trainer.global_step - 1 if in_training else None}
+        content |= {name: results_dict(results, vocabulary) for name, results in results_of.items()}
         with replacing(self.results_file) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
-        for name, results in zip(names, module.results, strict=True):
+        for name, results in results_of.items():
             if in_training:
-                logger.info("iteration %d, %s: %s", iteration, name, _summary(results))
-                prefix = f"{name}/" if len(names) > 1 else ""
-                metrics = {f"{prefix}SG/{key}": value for key, value in results.items() if "@" in key}
-                metrics |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
-                write_metrics(self.output_dir, metrics | {"iteration": iteration}, trainer.loggers)
+                logger.info("iteration %d, %s: %s", trainer.global_step - 1, name, _summary(results))
+                self._write_metrics(trainer, f"{name}/" if len(results_of) > 1 else "", results)
             if not in_training or trainer.should_stop or trainer.global_step == trainer.max_steps:
-                print_results(name, results, model.vocabulary, model.config.predicate_counts)
+                _print_tables(name, results, module.model)
+
+    def _write_metrics(self, trainer: L.Trainer, prefix: str, results: dict[str, Any]) -> None:
+        metrics = {f"{prefix}SG/{key}": value for key, value in results.items() if "@" in key}
+        metrics |= {f"{prefix}bbox/{key}": results[key] for key in ("AP", "AP50", "AP75")}
+        metrics["iteration"] = trainer.global_step - 1
+        write_metrics(self.output_dir, metrics, trainer.loggers)
 
 
-def print_results(
-    name: str, results: dict[str, Any], vocabulary: Vocabulary, predicate_counts: Sequence[int] | np.ndarray
-) -> None:
-    """Print the results on a data set as tables on the standard output.
-
-    Args:
-        name: name of the data set.
-        results: values of the metrics.
-        vocabulary: class names.
-        predicate_counts: (R,) relations in the training data, or empty.
-    """
-    counts = np.array(predicate_counts) if len(predicate_counts) else None
+def _print_tables(name: str, results: dict[str, Any], model: Speaq) -> None:
+    """Print the results on a data set on the standard output."""
+    counts = np.array(model.config.predicate_counts) if model.config.predicate_counts else None
     console = results_console()
     console.rule(name)
     console.print(results_table(results))
-    console.print(predicate_table(results, vocabulary.predicates, predicate_counts=counts))
+    console.print(predicate_table(results, model.vocabulary.predicates, predicate_counts=counts))
 
 
 def _summary(results: dict[str, Any]) -> str:

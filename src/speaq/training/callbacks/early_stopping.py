@@ -4,6 +4,7 @@ Lightning's EarlyStopping restores its patience from the checkpoint and neither 
 keeps a resumed training stopped.
 """
 
+import dataclasses
 import logging
 import math
 from typing import Any
@@ -11,9 +12,20 @@ from typing import Any
 import lightning as L
 
 from speaq.config.training import EarlyStopping as Settings
-from speaq.training.checkpoints import BEST_METRIC
+from speaq.training.callbacks.checkpoints import BEST_METRIC
 
 logger = logging.getLogger("speaq.training")
+
+
+@dataclasses.dataclass
+class _Evaluations:
+    """The evaluations so far, as they are saved with a checkpoint."""
+
+    best: float = -math.inf  # the highest value of the metric
+    best_iteration: int = -1
+    improved: float = -math.inf  # the value of the last improvement, by which patience is counted
+    iteration: int = -1  # of the last evaluation
+    without_improvement: int = 0  # number of evaluations since the last improvement
 
 
 class EarlyStopping(L.Callback):
@@ -28,9 +40,7 @@ class EarlyStopping(L.Callback):
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.best = self._improved = -math.inf
-        self.best_iteration = self._iteration = -1
-        self.without_improvement = 0
+        self.evaluations = _Evaluations()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop a resumed training before its first step if it was already stopped."""
@@ -41,15 +51,16 @@ class EarlyStopping(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Compare the evaluation with the earlier ones, and stop after this step if they were better."""
-        if trainer.state.fn != "fit" or self._iteration == trainer.global_step - 1:  # a repeated evaluation
+        seen, iteration = self.evaluations, trainer.global_step - 1
+        if trainer.state.fn != "fit" or seen.iteration == iteration:  # a repeated evaluation
             return
         value = trainer.strategy.broadcast(pl_module.results[0].get(BEST_METRIC, math.nan))
-        self._iteration = trainer.global_step - 1
-        if value > self.best:
-            self.best, self.best_iteration = value, self._iteration
-        self.without_improvement += 1
-        if value > self._improved + self.settings.min_delta:
-            self._improved, self.without_improvement = value, 0
+        seen.iteration = iteration
+        if value > seen.best:
+            seen.best, seen.best_iteration = value, iteration
+        seen.without_improvement += 1
+        if value > seen.improved + self.settings.min_delta:
+            seen.improved, seen.without_improvement = value, 0
         trainer.should_stop = self._is_over(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -58,31 +69,21 @@ class EarlyStopping(L.Callback):
             self._log()
 
     def _is_over(self, trainer: L.Trainer) -> bool:
-        is_last = self._iteration + 1 >= trainer.max_steps
-        return self.without_improvement >= self.settings.patience and not is_last
+        is_last = self.evaluations.iteration + 1 >= trainer.max_steps
+        return self.evaluations.without_improvement >= self.settings.patience and not is_last
 
     def _log(self) -> None:
-        best = f"{self.best:.4f} at iteration {self.best_iteration}" if self.best_iteration >= 0 else "none"
+        seen = self.evaluations
+        best = f"{seen.best:.4f} at iteration {seen.best_iteration}" if seen.best_iteration >= 0 else "none"
         logger.info(
-            "stopped early at iteration %d: no improvement of %s in %d evaluations; the best was %s",
-            self._iteration,
-            BEST_METRIC,
-            self.without_improvement,
-            best,
+            f"stopped early at iteration {seen.iteration}: no improvement of {BEST_METRIC} in "
+            f"{seen.without_improvement} evaluations; the best was {best}"
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Save the comparison with the checkpoint."""
-        return {
-            "best": self.best,
-            "best_iteration": self.best_iteration,
-            "improved": self._improved,
-            "iteration": self._iteration,
-            "without_improvement": self.without_improvement,
-        }
+        """Save the evaluations with the checkpoint."""
+        return dataclasses.asdict(self.evaluations)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the comparison of the resumed training."""
-        self.best, self.best_iteration = state_dict["best"], state_dict["best_iteration"]
-        self._improved, self._iteration = state_dict["improved"], state_dict["iteration"]
-        self.without_improvement = state_dict["without_improvement"]
+        """Restore the evaluations of the resumed training."""
+        self.evaluations = _Evaluations(**state_dict)

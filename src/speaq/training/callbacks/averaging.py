@@ -14,11 +14,10 @@ from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_f
 
 from speaq.config.training import Ema
 from speaq.pretrained import Speaq
+from speaq.training.checkpoints import AVERAGED_STATE, TRAINED_STATE
 
 logger = logging.getLogger("speaq.training")
 
-AVERAGED_STATE = "averaged_state_dict"
-"""The averaged weights in a checkpoint of the Trainer, with the names of ``state_dict``."""
 _PREFIX = "model."
 
 
@@ -68,10 +67,11 @@ class WeightAveraging(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the averaged weights and the number of steps in the average."""
+        """Save the averaged weights as those of the model, and the trained ones beside them."""
         assert self._average is not None
+        checkpoint[TRAINED_STATE] = checkpoint["state_dict"]
         averaged = self.model.state_dict()
-        checkpoint[AVERAGED_STATE] = {_PREFIX + name: tensor for name, tensor in averaged.items()}
+        checkpoint["state_dict"] = {_PREFIX + name: tensor for name, tensor in averaged.items()}
         checkpoint["averaged_steps"] = int(self._average.n_averaged)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from speaq.training.checkpoints import Checkpoints
+from speaq.training.callbacks.checkpoints import Checkpoints
 
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
@@ -70,8 +70,8 @@ class StopSignals(L.Callback):
             _exit(received)
 
 
-def ignore_stop_signals() -> None:
-    """Ignore the signals in a process that its parent ends, such as a worker of a data loader."""
+def ignore_stop_signals(worker: int) -> None:
+    """Ignore the signals in a worker of a data loader, which its parent ends."""
     _handle(signal.SIG_IGN)
 
 
