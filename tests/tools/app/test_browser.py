@@ -1,5 +1,6 @@
 """The app in headless Chromium; skipped where gradio, playwright or Chromium is missing."""
 
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -18,8 +19,6 @@ from speaq.tools.app.index import DataIndex
 
 pytest.importorskip("gradio")
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 HOSTILE = '<img src=x onerror="document.title=1">${document.title=2}{{7*7}}'
 OF_GRADIO = "Method not implemented."  # its client warns so whenever it closes a stream of events
@@ -40,8 +39,11 @@ class Known:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from speaq.tools.app.page import build, launch
 
-    config = tmp_path_factory.mktemp("app") / "config.yaml"
-    paths = {"IMAGES": "images", "IMAGE_DATA": "image_data.json", "MAPPING_DICTIONARY": "dicts.json"}
+    folder = tmp_path_factory.mktemp("app")
+    shutil.copytree(TINY / "images", folder / "images")
+    (folder / "images" / "2.jpg").unlink()
+    config = folder / "config.yaml"
+    paths = {"IMAGES": folder / "images", "IMAGE_DATA": "image_data.json", "MAPPING_DICTIONARY": "dicts.json"}
     lines = [f"    {key}: {TINY / name}" for key, name in {**paths, "VG_ATTRIBUTE_H5": "VG.h5"}.items()]
     config.write_text("\n".join(["DATASETS:", "  VISUAL_GENOME:", *lines]), encoding="utf-8")
     with socket.socket() as free:
@@ -55,7 +57,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # The Chromium of the system, or the one of `playwright install chromium`.
+        path = shutil.which("chromium") or playwright.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("needs Chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -149,3 +155,12 @@ def test_browse(page: Any) -> None:
     page.wait_for_function("(old) => document.querySelector('#sg-count').innerText !== old", arg=before)
     page.click(".sg-card >> nth=0")
     page.wait_for_selector("#sg-image .sg-triplets button")
+
+    page.fill("#sg-search textarea, #sg-search input", "")
+    page.click("#sg-check")
+    page.get_by_text(re.compile(r"Findings \(\d")).wait_for()
+    page.get_by_label("Findings").first.click()
+    page.get_by_role("option", name="image-missing (1)").click()
+    page.get_by_text("no image file").wait_for()
+    page.click(".sg-card")
+    page.get_by_text("error: An image has no file").wait_for()

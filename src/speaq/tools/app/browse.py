@@ -69,7 +69,7 @@ def image_html(index: DataIndex, image: int) -> str:
             ]
             note = f"{recall}; missed: {', '.join(missed[:10])}" if missed else recall
             is_hit = np.any(hits.correct, axis=1)
-            rows = np.flatnonzero(is_hit | (np.arange(len(is_hit)) < _SHOWN))
+            rows = np.flatnonzero(is_hit | (np.arange(len(is_hit)) < _SHOWN)).tolist()
             marks = ["hit" if hit else "" for hit in is_hit[rows]]
             views.append(view_html(graph[rows], picture, title=name, marks=marks, note=note))
     lines = "".join(f'<p class="sg-finding">{escape(note)}</p>' for note in notes)
