@@ -153,7 +153,7 @@ def stored_array(file: "h5py.File", name: str) -> "h5py.Dataset":
     return array
 
 
-def read_texts(array: "h5py.Dataset") -> list[str]:
+def read_texts(array: "h5py.Dataset", rows: slice = slice(None)) -> list[str]:
     """The texts (rows,) of an HDF5 array in UTF-8, of fixed or variable length.
 
     Raises:
@@ -163,8 +163,9 @@ def read_texts(array: "h5py.Dataset") -> list[str]:
     size = array.file.id.get_filesize()
     step = min(max(2**30 // size, 16), 2**16)  # rows read at once, at most a GiB or 16 times the file
     texts, longest = [], 0
-    for start in range(0, len(array), step):
-        part = [text.decode() for text in array[start : start + step]]
+    first, last, _ = rows.indices(len(array))
+    for start in range(first, last, step):
+        part = [text.decode() for text in array[start : min(start + step, last)]]
         longest = max(longest, *map(len, part))
         if longest * len(array) > max(2**26, size):
             raise ValueError(f"a text of {longest:,} characters is too long for an array of {len(array):,}")

@@ -226,14 +226,17 @@ def read_image_file(
 
 
 def read_image_size(
-    path: Path, *, listed: tuple[int, int] | None = None, on_undecided: Callable[[], None] | None = None
+    file: Path | bytes,
+    *,
+    listed: tuple[int, int] | None = None,
+    on_undecided: Callable[[], None] | None = None,
 ) -> tuple[int, int]:
-    """Width and height of the image that `read_image_file` reads, from the header of the file.
+    """Width and height of the image that `read_image_file` reads, from the header of the file or its content.
 
     Raises:
         SpeaqError: the file cannot be read.
     """
-    with _opened(path) as image:
+    with _opened(file) as image:
         return _upright_size(image) if _is_upright(image, listed, on_undecided) else image.size
 
 

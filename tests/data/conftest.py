@@ -75,5 +75,14 @@ class DatasetFiles:
 
 
 @pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Annotations of more than two images are mapped into memory, from this folder."""
+    folder = tmp_path / "cache"
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(folder))
+    monkeypatch.setattr(VisualGenome, "in_memory", 2)
+    return folder
+
+
+@pytest.fixture
 def files(tmp_path: Path) -> DatasetFiles:
     return DatasetFiles(tmp_path)

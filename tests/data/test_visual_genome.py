@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from golden_dataset import EXPECTED, FILTERS, TINY
+from speaq.data.selection import boxes_overlap
 from speaq.data.vg_dictionary import read_vocabulary
-from speaq.data.visual_genome import VisualGenome, boxes_overlap
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 
 
@@ -410,10 +411,15 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("are_mapped", [False, True])
 @pytest.mark.parametrize("case", BROKEN)
-def test_errors_name_the_broken_file(files, case):
+def test_errors_name_the_broken_file(request, files, case, are_mapped):
+    if are_mapped:
+        request.getfixturevalue("mapped")
     change, message = BROKEN[case]
     change(files)
+    if are_mapped and case in ("shape", "not a list", "empty list", "mixed ids"):
+        message = message.partition("Found")[0]  # of the first block
     with pytest.raises(SpeaqError, match=message):
         files.open()
 

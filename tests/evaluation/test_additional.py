@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torchmetrics.classification import BinaryCalibrationError
 
 from speaq.config import load_config
 from speaq.evaluation.additional import AdditionalMetrics, interpolated_precision
@@ -142,15 +144,8 @@ def test_precision_at_a_score(images, results, threshold):
 
 
 def test_calibration_error(images, results):
-    rows, error = scored(images), 0.0
-    for index in range(15):
-        inside = [
-            row for row in rows if index / 15 <= row[0] < (index + 1) / 15 or (index, row[0]) == (14, 1)
-        ]
-        if inside:
-            confidence = sum(score for score, _ in inside) / len(inside)
-            accuracy = sum(correct for _, correct in inside) / len(inside)
-            error += len(inside) / len(rows) * abs(confidence - accuracy)
+    scores, correct = torch.tensor(scored(images), dtype=torch.float64).T
+    error = BinaryCalibrationError(n_bins=15)(scores, correct.long()).item()
     assert results["ECE"] == pytest.approx(error, abs=1e-9)
 
 

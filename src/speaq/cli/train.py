@@ -138,7 +138,7 @@ def _rescore(
         config = load_config(_config_file(config_file, files[0].parent.parent), pairs)
     else:
         section = find_sources([str(data)], None, {})[0].section
-        fields = ("images", "image_data", "mapping_dictionary", "vg_attribute_h5")
+        fields = ("parquet", "images", "image_data", "mapping_dictionary", "vg_attribute_h5")
         named = ["DATASETS.TRAIN", "('VG_train',)", "DATASETS.TEST", "('VG_test',)"]
         for field in fields:
             named += [f"DATASETS.VISUAL_GENOME.{field.upper()}", str(getattr(section, field))]

@@ -68,7 +68,7 @@ class DataLoader(Section):
 
 
 class DatasetSection(Section):
-    """One data set in Visual Genome format, real or synthetic."""
+    """One data set in Visual Genome format or in Parquet, real or synthetic."""
 
     images: Folders = ""
     """Folder of the images, named <image_id>.jpg (or .png, .jpeg, .webp, .bmp), or a list of folders."""
@@ -78,6 +78,8 @@ class DatasetSection(Section):
     """JSON file with the numbers of the class and predicate names."""
     vg_attribute_h5: PathText = ""
     """HDF5 file of boxes and relations; SYNTHETIC_ATTRIBUTE_H5 is a synonym."""
+    parquet: PathText = ""
+    """Parquet file, folder of files or URL (hf://datasets/...), instead of IMAGE_DATA and VG_ATTRIBUTE_H5."""
     box_scale: Choice[Literal[512, 1024]] = 1024
     """Box coordinates in the file refer to images whose longest side has this many pixels."""
     clipped: Flag = False

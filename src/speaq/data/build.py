@@ -82,7 +82,7 @@ def build_statistics(sources: Sequence[DataSource], mixture: Mixture, *, of: str
     statistics = {source.name: count_dataset(source.dataset) for source in sources}
     names = ", ".join(statistics)
     if of == "mix":
-        num_images = [counts.num_images for counts in statistics.values()]
+        num_images = [len(source.dataset) for source in sources]
         epochs = mixture.shares() / num_images
         predicate_counts = mixed_counts([each.predicate_counts for each in statistics.values()], epochs)
     elif of in statistics:

@@ -116,18 +116,20 @@ class Findings:
         /,
         *,
         owners: np.ndarray | None = None,
+        start: int = 0,
         **fields: Any,
     ) -> None:
         """Report the rows of the array ``key`` that are ``bad`` (rows,) bool, and show their ``values``.
 
         ``owners`` (rows,) is the image row of each row, -1 for none; by default row i belongs to image i.
+        The first row has the number ``start``.
         """
         rows = np.flatnonzero(bad)
         if not len(rows):
             return
         concerned = rows if owners is None else owners[rows]
         examples = [
-            Example(self.image_id(image), f"{key}[{row}]", _as_json(values[row].tolist()))
+            Example(self.image_id(image), f"{key}[{start + row}]", _as_json(values[row].tolist()))
             for row, image in zip(rows[: self.limit].tolist(), concerned[: self.limit].tolist(), strict=True)
         ]
         images = [self.image_id(image) for image in np.unique(concerned).tolist()]

@@ -22,11 +22,16 @@ class ImageFolders:
     Args:
         folders: in the order in which they are searched.
 
+    Attributes:
+        are_listed: False to ask for every file instead, which takes no memory for the names; endings are then
+            in lower or in upper case.
+
     Raises:
         SpeaqError: a folder does not exist.
     """
 
     def __init__(self, folders: str | Path | Sequence[str | Path]):
+        self.are_listed = True
         given = [folders] if isinstance(folders, str | Path) else folders
         self.folders = [Path(folder) for folder in given]
         for folder in self.folders:
@@ -55,6 +60,12 @@ class ImageFolders:
     def _find(self, stem: str, suffixes: Sequence[str]) -> Path | None:
         parent, _, name = _normalized(stem).rpartition("/")
         for folder in self.folders:
+            if not self.are_listed:
+                ends = [end for suffix in suffixes for end in (suffix, suffix.upper())]
+                files = (folder / f"{form}{end}" for end in ends for form in _forms(stem))
+                if (file := next(filter(_exists, files), None)) is not None:
+                    return file
+                continue
             listing = self._listing(folder / parent if parent else folder)
             for suffix in suffixes:
                 if name + suffix in listing:
@@ -105,6 +116,18 @@ class ImageFolders:
                     names[_normalized(stem) + suffix.lower()] = name
             self._listings[folder] = names
         return self._listings[folder]
+
+
+def _forms(name: str) -> list[str]:
+    """The name with its characters composed and decomposed."""
+    return [name] if name.isascii() else [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _normalized(name: str) -> str:

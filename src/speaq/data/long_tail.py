@@ -16,6 +16,7 @@ I times per epoch.
 import numpy as np
 
 from speaq.data.randomness import Purpose, generator
+from speaq.data.statistics import count_dataset, image_blocks
 from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 
@@ -42,12 +43,15 @@ class BilevelResampling:
             if value < 0:
                 raise SpeaqError(f"{key} is {value}; expected a non-negative number.")
         self.undersample, self.seed = undersample, seed
-        predicates = dataset.relations[:, 2]
-        counts = np.bincount(predicates, minlength=len(dataset.vocabulary.predicates))
-        share = np.where(counts > 0, counts / max(len(predicates), 1), 1.0)
+        counts = count_dataset(dataset).predicate_counts
+        share = np.where(counts > 0, counts / max(len(dataset.relations), 1), 1.0)
         self.predicate_factors = np.where(counts > 0, np.maximum(1.0, np.sqrt(oversample / share)), 1.0)
         self.image_factors = np.ones(len(dataset))
-        np.maximum.at(self.image_factors, _image_of_relation(dataset), self.predicate_factors[predicates])
+        for images in image_blocks(dataset):
+            offsets = dataset.relation_offsets[images]
+            predicates = dataset.relations[offsets[0] : offsets[-1], 2]
+            image = images.start + np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            np.maximum.at(self.image_factors, image, self.predicate_factors[predicates])
 
     def __call__(self, epoch: int) -> np.ndarray:
         """The image indices of an epoch, repeated and shuffled."""
@@ -81,7 +85,8 @@ class ClassBalancedEpochs:
                 f"{dataset.source} have no relations."
             )
         self.seed, self.num_images = seed, len(dataset)
-        pairs = np.column_stack((dataset.relations[:, 2], _image_of_relation(dataset)))
+        images = np.repeat(np.arange(len(dataset)), np.diff(dataset.relation_offsets))
+        pairs = np.column_stack((dataset.relations[:, 2], images))
         predicates, self._images = np.unique(pairs, axis=0).T  # each image once per predicate
         _, self._first, self._count = np.unique(predicates, return_index=True, return_counts=True)
 
@@ -90,8 +95,3 @@ class ClassBalancedEpochs:
         rng = generator(Purpose.EPOCH, self.seed, epoch)
         predicate = rng.integers(len(self._first), size=self.num_images)
         return self._images[self._first[predicate] + rng.integers(self._count[predicate])]
-
-
-def _image_of_relation(dataset: VisualGenome) -> np.ndarray:
-    """The image index (M,) of each relation of a split."""
-    return np.repeat(np.arange(len(dataset)), np.diff(dataset.relation_offsets))

@@ -46,7 +46,9 @@ class ShuffledEpochs:
 
     def __call__(self, epoch: int) -> np.ndarray:
         """A permutation of 0 .. I - 1."""
-        return generator(Purpose.EPOCH, self.seed, epoch).permutation(self.num_images)
+        return generator(Purpose.EPOCH, self.seed, epoch).permutation(
+            np.arange(self.num_images, dtype=np.int32)
+        )
 
 
 class TrainBatchSampler(Sampler[list[Draw]]):

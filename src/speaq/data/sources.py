@@ -7,7 +7,9 @@ from typing import cast, get_args
 
 from speaq.config import Config
 from speaq.config.data import Datasets, DatasetSection, SourceShare
-from speaq.data.visual_genome import EmptySplitError, Split, VisualGenome
+from speaq.data.parquet_images import ParquetImages
+from speaq.data.selection import EmptySplitError, Selection, Split
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.images import MAX_PIXELS
 
@@ -134,6 +136,25 @@ def build_dataset(
     Raises:
         SpeaqError: a path is not set, or a file is missing or malformed.
     """
+    if section.parquet:
+        selection = Selection(
+            split=split,
+            filter_empty_relations=section.filter_empty_relations,
+            filter_non_overlap=section.filter_non_overlap,
+            num_validation_images=section.number_of_validation_images,
+            corrupted_images=section.corrupted_images,
+            relation_source_weights=section.source_weights,
+        )
+        return ParquetImages(
+            section.parquet,
+            selection=selection,
+            images=section.images,
+            dictionary=section.mapping_dictionary,
+            clip_boxes=section.clipped,
+            name=source,
+            loss_weight=loss_weight,
+            max_pixels=max_pixels,
+        )
     for name in ("images", "image_data", "mapping_dictionary", "vg_attribute_h5"):
         if not getattr(section, name):
             raise SpeaqError(f"{key}.{name.upper()} is not set: give it the path of the file or folder.")

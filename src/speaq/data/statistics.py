@@ -4,17 +4,19 @@ Shape letters: see `speaq.structures`, with N and M over all images that are cou
 U: distinct triplets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
+from speaq.data.selection import boxes_overlap
 from speaq.data.vg_annotations import AnnotationArrays
-from speaq.data.visual_genome import VisualGenome, boxes_overlap
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.structures import Vocabulary
 
+_BLOCK = 2**17  # images counted at once
 _LARGEST_COUNT = 2.0**50  # sums of larger counts would be inexact
 
 
@@ -23,7 +25,7 @@ class ClassCounts:
     """Counts of classes and triplets. Duplicate relations count each time.
 
     Attributes:
-        boxes_per_image, relations_per_image: (I,) int64.
+        box_offsets, relation_offsets: (I + 1,) int64; image i has the boxes offsets[i] .. offsets[i + 1] - 1.
         object_counts: (C,) int64, boxes of each class.
         predicate_counts: (R,) int64, relations of each class.
         triplets: (U, 3) int64, the distinct (subject class, object class, predicate), in ascending order.
@@ -31,8 +33,8 @@ class ClassCounts:
         source_counts: relations of each source, by its name; empty where sources are not known.
     """
 
-    boxes_per_image: np.ndarray
-    relations_per_image: np.ndarray
+    box_offsets: np.ndarray
+    relation_offsets: np.ndarray
     object_counts: np.ndarray
     predicate_counts: np.ndarray
     triplets: np.ndarray
@@ -40,19 +42,29 @@ class ClassCounts:
     source_counts: dict[str, int] = field(default_factory=dict)
 
     @property
+    def boxes_per_image(self) -> np.ndarray:
+        """(I,) int64."""
+        return np.diff(self.box_offsets)
+
+    @property
+    def relations_per_image(self) -> np.ndarray:
+        """(I,) int64."""
+        return np.diff(self.relation_offsets)
+
+    @property
     def num_images(self) -> int:
         """I."""
-        return len(self.boxes_per_image)
+        return len(self.box_offsets) - 1
 
     @property
     def num_boxes(self) -> int:
         """N."""
-        return int(self.boxes_per_image.sum())
+        return int(self.box_offsets[-1])
 
     @property
     def num_relations(self) -> int:
         """M."""
-        return int(self.relations_per_image.sum())
+        return int(self.relation_offsets[-1])
 
     @property
     def num_without_boxes(self) -> int:
@@ -66,17 +78,21 @@ class ClassCounts:
 
 
 def count_dataset(dataset: VisualGenome) -> ClassCounts:
-    """Count a split as it is trained or evaluated on."""
-    num_relations = np.diff(dataset.relation_offsets)
-    first_box = np.repeat(dataset.box_offsets[:-1], num_relations)[:, None]
-    return _count(
-        dataset.vocabulary,
-        boxes_per_image=np.diff(dataset.box_offsets),
-        relations_per_image=num_relations,
-        labels=dataset.labels,
-        pair_labels=dataset.labels[first_box + dataset.relations[:, :2]],
-        predicates=dataset.relations[:, 2],
-    )
+    """Count a split as it is trained or evaluated on, a block of images at a time."""
+    counter = _Counter(dataset.vocabulary)
+    for images in image_blocks(dataset):
+        boxes, relations = dataset.box_offsets[images], dataset.relation_offsets[images]
+        rows = dataset.relations[relations[0] : relations[-1]]
+        labels = dataset.labels[boxes[0] : boxes[-1]]
+        first_box = np.repeat(boxes[:-1] - boxes[0], np.diff(relations))[:, None]
+        counter.add(labels, labels[first_box + rows[:, :2]], rows[:, 2])
+    return counter.counts(dataset.box_offsets, dataset.relation_offsets)
+
+
+def image_blocks(dataset: VisualGenome) -> Iterator[slice]:
+    """The rows of the offsets of a split, in blocks of images; the last row of a block starts the next."""
+    for start in range(0, len(dataset), _BLOCK):
+        yield slice(start, start + _BLOCK + 1)
 
 
 def count_annotations(
@@ -86,41 +102,47 @@ def count_annotations(
     boxes = annotations.box_ranges.select(images)
     relations = annotations.relation_ranges.select(images)
     rows = relations.rows()
-    counts = _count(
-        vocabulary,
-        boxes_per_image=boxes.count,
-        relations_per_image=relations.count,
-        labels=annotations.labels[boxes.rows()],
-        pair_labels=annotations.labels[annotations.pairs[rows]],
-        predicates=annotations.predicates[rows],
-    )
+    counter, labels = _Counter(vocabulary), annotations.labels
+    counter.add(labels[boxes.rows()], labels[annotations.pairs[rows]], annotations.predicates[rows])
+    counts = counter.counts(boxes.offsets(), relations.offsets())
     if annotations.sources is None:
         return counts
     names, numbers = np.unique(annotations.sources[rows], return_counts=True)
     return replace(counts, source_counts=dict(zip(names.tolist(), numbers.tolist(), strict=True)))
 
 
-def _count(
-    vocabulary: Vocabulary,
-    *,
-    boxes_per_image: np.ndarray,
-    relations_per_image: np.ndarray,
-    labels: np.ndarray,
-    pair_labels: np.ndarray,
-    predicates: np.ndarray,
-) -> ClassCounts:
-    """Count labels (N,), the labels (M, 2) of subjects and objects, and predicates (M,)."""
-    shape = (len(vocabulary.objects), len(vocabulary.objects), len(vocabulary.predicates))
-    keys = np.ravel_multi_index((*pair_labels.astype(np.int64).T, predicates.astype(np.int64)), shape)
-    distinct, triplet_counts = np.unique(keys, return_counts=True)
-    return ClassCounts(
-        boxes_per_image=boxes_per_image,
-        relations_per_image=relations_per_image,
-        object_counts=np.bincount(labels, minlength=shape[0]),
-        predicate_counts=np.bincount(predicates, minlength=shape[2]),
-        triplets=np.stack(np.unravel_index(distinct, shape), axis=1).astype(np.int64),
-        triplet_counts=triplet_counts,
-    )
+class _Counter:
+    """Counts the images of a data set block by block."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        objects, predicates = len(vocabulary.objects), len(vocabulary.predicates)
+        self._shape = (objects, objects, predicates)
+        self._objects, self._predicates = np.zeros(objects, np.int64), np.zeros(predicates, np.int64)
+        self._triplets = self._counts = np.zeros(0, np.int64)
+
+    def add(self, labels: np.ndarray, pair_labels: np.ndarray, predicates: np.ndarray) -> None:
+        """Count labels (N,), the labels (M, 2) of subjects and objects, and predicates (M,)."""
+        self._objects += np.bincount(labels, minlength=len(self._objects))
+        self._predicates += np.bincount(predicates, minlength=len(self._predicates))
+        keys = np.ravel_multi_index(
+            (*pair_labels.astype(np.int64).T, predicates.astype(np.int64)), self._shape
+        )
+        keys, counts = np.unique(keys, return_counts=True)
+        keys, counts = np.concatenate((self._triplets, keys)), np.concatenate((self._counts, counts))
+        self._triplets, places = np.unique(keys, return_inverse=True)
+        self._counts = np.zeros(len(self._triplets), np.int64)
+        np.add.at(self._counts, places, counts)
+
+    def counts(self, box_offsets: np.ndarray, relation_offsets: np.ndarray) -> ClassCounts:
+        """The counts of all blocks."""
+        return ClassCounts(
+            box_offsets=box_offsets,
+            relation_offsets=relation_offsets,
+            object_counts=self._objects,
+            predicate_counts=self._predicates,
+            triplets=np.stack(np.unravel_index(self._triplets, self._shape), axis=1).astype(np.int64),
+            triplet_counts=self._counts,
+        )
 
 
 def background_pairs(dataset: VisualGenome) -> np.ndarray:

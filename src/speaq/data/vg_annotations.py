@@ -42,8 +42,12 @@ class AnnotationArrays:
     sources: np.ndarray | None = None
 
 
-def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> AnnotationArrays:
+def read_annotations(
+    path: Path, *, box_scale: int, vocabulary: Vocabulary, images: slice | None = None
+) -> AnnotationArrays:
     """Read the HDF5 annotations with the boxes of a frame: ``boxes_<box_scale>``, 1024 or 512.
+
+    With ``images`` only these rows are read, with their boxes and relations.
 
     Raises:
         SpeaqError: the file cannot be read, an array is missing or has another shape, or a number is out of
@@ -51,7 +55,7 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     """
     # Ranges that overlap can be read: the images share their boxes or relations.
     findings = FirstError(path, accepted=("box-range-overlap", "relation-range-overlap"))
-    arrays = read_arrays(path, box_scale, findings, unused=False)
+    arrays = read_arrays(path, box_scale, findings, unused=False, images=images)
     assert arrays is not None
     values, box_ranges, relation_ranges = arrays.values, arrays.boxes.ranges, arrays.relations.ranges
     boxes, labels, pairs, predicates = (
@@ -66,11 +70,12 @@ def read_annotations(path: Path, *, box_scale: int, vocabulary: Vocabulary) -> A
     confidences = values.get(CONFIDENCES)
     if confidences is not None:
         arrays.report("relation-confidence", CONFIDENCES, invalid_confidences(confidences), findings)
+    unknown = ((pairs < 0) | (pairs >= arrays.num_boxes)).any(axis=1)
+    pairs = pairs - arrays.starts["boxes"]
     rows = relation_ranges.rows()
     outside = np.zeros(len(pairs), dtype=bool)
     outside[rows[outside_image(pairs[rows], relation_ranges.images(), box_ranges)]] = True
-    unknown = outside & ((pairs < 0) | (pairs >= len(boxes))).any(axis=1)
-    arrays.report("relation-box-unknown", "relationships", unknown, findings)
+    arrays.report("relation-box-unknown", "relationships", outside & unknown, findings)
     arrays.report("relation-box-of-other-image", "relationships", outside, findings)
     return AnnotationArrays(
         split=values["split"],

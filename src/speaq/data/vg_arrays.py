@@ -20,6 +20,8 @@ DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError
 _INTEGERS = "iufb"  # are converted to int64; arrays of other kinds keep their type
 
 
+_LAST = {"img_to_last_box": "boxes", "img_to_last_rel": "relations"}
+
 CONFIDENCES = "relation_confidences"
 """Name of the optional array (M,) that says how certain each relation is, in 0..1."""
 
@@ -66,6 +68,7 @@ class RawArrays:
             numbers and attributes count from 1, rows from 0.
         boxes, relations: the rows of each image.
         num_boxes: N, None where boxes and labels disagree on it or are missing.
+        starts: the first of the images, boxes and relations that were read.
         unread: names of further arrays in the file, and of optional ones that cannot be used.
     """
 
@@ -74,6 +77,7 @@ class RawArrays:
     boxes: ImageRows
     relations: ImageRows
     num_boxes: int | None
+    starts: dict[str, int]
     unread: tuple[str, ...]
 
     @property
@@ -91,14 +95,20 @@ class RawArrays:
 
     def report(self, code: str, name: str, bad: np.ndarray, findings: Findings, **fields: Any) -> None:
         """Report the rows of an array that are ``bad`` (rows,) bool."""
-        owners = {"boxes": self.boxes.owners, "relations": self.relations.owners}.get(_FORMATS[name].rows)
-        findings.add_rows(code, self.key(name), bad, self.values[name], owners=owners, **fields)
+        rows = _FORMATS[name].rows
+        owners = {"boxes": self.boxes.owners, "relations": self.relations.owners}.get(rows)
+        start, values = self.starts[rows], self.values[name]
+        findings.add_rows(code, self.key(name), bad, values, owners=owners, start=start, **fields)
 
 
-def read_arrays(path: Path, box_scale: int, findings: Findings, *, unused: bool = True) -> RawArrays | None:
+def read_arrays(
+    path: Path, box_scale: int, findings: Findings, *, unused: bool = True, images: slice | None = None
+) -> RawArrays | None:
     """Read as much of the file as possible, and report its mistakes; None where it cannot be opened.
 
-    The arrays that training does not use are the attributes and the boxes of the other frame.
+    The arrays that training does not use are the attributes and the boxes of the other frame. With
+    ``images`` only these are read, with the boxes and relations from their first to their last one, from
+    where their ranges then count.
     """
     try:
         file = h5py.File(regular(path), "r")
@@ -108,6 +118,9 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, unused: bool 
         findings.add("h5-unreadable", [Example(None, path.name, found)])
         return None
     values: dict[str, np.ndarray] = {}
+    whole = slice(None)
+    parts = {"images": images or whole, "boxes": whole, "relations": whole}
+    lengths: dict[str, int] = {}  # of the whole arrays
     with file:
         for name, expected in _FORMATS.items():
             key, is_used = _key(name, box_scale), expected.severity == "error"
@@ -115,18 +128,23 @@ def read_arrays(path: Path, box_scale: int, findings: Findings, *, unused: bool 
                 continue
             if key not in keys and not expected.required:
                 findings.add("array-absent", [Example(None, key, "no such array")])
-            elif (array := _read_array(file, key, expected, findings)) is not None:
+            elif (array := _read_array(file, key, expected, parts[expected.rows], findings)) is not None:
                 values[name] = array
-    num_images, _ = _compare_lengths("images", values, box_scale, findings)
-    boxes = _compare_lengths("boxes", values, box_scale, findings)
-    relations = _compare_lengths("relations", values, box_scale, findings)
+                lengths[name] = len(stored_array(file, key))
+            if images is not None and name in _LAST:
+                parts[_LAST[name]] = _rows_between(values, name.replace("last", "first"), name)
+    num_images, _ = _compare_lengths("images", values, lengths, box_scale, findings)
+    boxes = _compare_lengths("boxes", values, lengths, box_scale, findings)
+    relations = _compare_lengths("relations", values, lengths, box_scale, findings)
+    starts = {rows: part.start or 0 for rows, part in parts.items()}
     unread = keys - {_key(name, box_scale) for name in values.keys() | set(_required())}
     return RawArrays(
         box_scale=box_scale,
         values=values,
-        boxes=find_image_rows("box", values, num_images, *boxes, findings),
-        relations=find_image_rows("rel", values, num_images, *relations, findings),
-        num_boxes=boxes[0] if boxes[1] else None,
+        boxes=find_image_rows("box", values, num_images, *boxes, starts, findings),
+        relations=find_image_rows("rel", values, num_images, *relations, starts, findings),
+        num_boxes=next(lengths[name] for name in ("boxes", "labels") if name in values) if boxes[1] else None,
+        starts=starts,
         unread=tuple(sorted(unread)),
     )
 
@@ -141,6 +159,27 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
+def has_validation(path: Path) -> bool:
+    """Whether images are marked for validation; nothing is reported."""
+    try:
+        with h5py.File(regular(path), "r") as file:
+            return bool((stored_array(file, "split")[()] == 1).any())
+    except DAMAGE:
+        return False
+
+
+def _rows_between(values: dict[str, np.ndarray], first: str, last: str) -> slice:
+    """The rows from the first to the last one of all images, from whose start the ranges then count."""
+    if first not in values or last not in values:
+        return slice(0)
+    some = values[first] >= 0
+    start = int(values[first][some].min(initial=2**62)) if some.any() else 0
+    part = slice(start, int(max(values[first].max(initial=start), values[last].max(initial=start))) + 1)
+    for name in (first, last):
+        values[name] = np.where(values[name] < 0, values[name], values[name] - start)
+    return part
+
+
 def _required() -> list[str]:
     return [name for name, array in _FORMATS.items() if array.required]
 
@@ -149,7 +188,9 @@ def _key(name: str, box_scale: int) -> str:
     return {"boxes": f"boxes_{box_scale}", "other_boxes": f"boxes_{1536 - box_scale}"}.get(name, name)
 
 
-def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings) -> np.ndarray | None:
+def _read_array(
+    file: h5py.File, key: str, expected: _Format, part: slice, findings: Findings
+) -> np.ndarray | None:
     """The values (rows, columns), or (rows,) of integers in one column; None where they cannot be used."""
     code, found, values = "", "", np.empty(0)
     try:
@@ -157,7 +198,8 @@ def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings
             data = stored_array(file, key)
             is_text = h5py.check_string_dtype(data.dtype) is not None
             if ("U" if is_text else data.dtype.kind) in expected.kinds:
-                values = np.array(read_texts(data), dtype=str) if is_text else np.asarray(data[()])
+                rows = part if data.ndim else ()
+                values = np.array(read_texts(data, part), dtype=str) if is_text else np.asarray(data[rows])
             else:
                 values = np.empty(0, data.dtype)
         else:
@@ -184,20 +226,21 @@ def _read_array(file: h5py.File, key: str, expected: _Format, findings: Findings
 
 
 def _compare_lengths(
-    rows: str, values: dict[str, np.ndarray], box_scale: int, findings: Findings
+    rows: str, values: dict[str, np.ndarray], lengths: dict[str, int], box_scale: int, findings: Findings
 ) -> tuple[int, bool]:
-    """The rows of the first of the arrays that belong together, and whether they are sure to be that many.
+    """The rows read of the arrays that belong together, and whether they are sure to be that many.
 
     Arrays of another length are reported and removed from ``values``.
     """
     names = [name for name, array in _FORMATS.items() if array.rows == rows and name in values]
     if not names:
         return 0, False
-    num_rows, agreed = len(values[names[0]]), True
+    num_rows, agreed = lengths[names[0]], True
     for name in names[1:]:
-        if len(values[name]) != num_rows:
+        if lengths[name] != num_rows:
             severity, key = _FORMATS[name].severity, _key(name, box_scale)
-            found = {key: len(values.pop(name)), _key(names[0], box_scale): num_rows}
+            found = {key: lengths[name], _key(names[0], box_scale): num_rows}
+            del values[name]
             findings.add("array-length", [Example(None, key, found)], severity=severity)
             agreed &= not _FORMATS[name].required
-    return num_rows, agreed
+    return len(values[names[0]]), agreed

@@ -3,15 +3,17 @@
 I: entries of the list, or rows of the annotations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from speaq.data.array_blocks import ArrayBlocks, Arrays, Texts
 from speaq.data.findings import Example, Findings, FirstError
-from speaq.data.vg_json import read_json
+from speaq.data.vg_json import iterate_json, read_json
 from speaq.files import is_inside
 
 # The published image list has these four images more than the published annotations have rows.
@@ -26,11 +28,13 @@ class ImageList:
         entries: I JSON values, as they are in the file.
         ids: I ids, None where an entry has no valid one.
         sizes: (I, 2) int64, height and width in pixels, 0 where they are not known.
+        rows: (I,) int64, the row of each image in its files; None if they have none.
     """
 
     entries: list[Any]
     ids: list[Any]
     sizes: np.ndarray
+    rows: np.ndarray | None = None
 
     @property
     def file_names(self) -> list[str | None]:
@@ -38,10 +42,32 @@ class ImageList:
         names = [entry.get("file_name") if isinstance(entry, dict) else None for entry in self.entries]
         return [name if isinstance(name, str) else None for name in names]
 
+    def columns(self) -> dict[str, Any]:
+        """Ids, all integers (I,) int64 or all texts, file names (empty where unknown), sizes and rows."""
+        are_texts = bool(self.ids) and isinstance(self.ids[0], str)
+        rows = {} if self.rows is None else {"rows": self.rows}
+        return rows | {
+            "ids": self.ids if are_texts else np.array(self.ids, np.int64),
+            "file_names": [name or "" for name in self.file_names],
+            "sizes": self.sizes.astype(np.int32),
+        }
+
+    @classmethod
+    def of_columns(cls, arrays: Arrays, rows: np.ndarray) -> "ImageList":
+        """The images of these rows of `columns` that were stored by `ArrayBlocks`."""
+        texts = {name: Texts.among(arrays, name) for name in ("ids", "file_names") if name not in arrays}
+        chosen = rows.tolist()
+        ids = [texts["ids"][i] for i in chosen] if "ids" in texts else arrays["ids"][rows].tolist()
+        entries = [{"file_name": texts["file_names"][i]} for i in chosen]
+        return cls(entries, ids, arrays["sizes"][rows].astype(np.int64))
+
     def select(self, rows: np.ndarray) -> "ImageList":
         """The images with these indices."""
         chosen = rows.tolist()
-        return ImageList([self.entries[i] for i in chosen], [self.ids[i] for i in chosen], self.sizes[rows])
+        places = None if self.rows is None else self.rows[rows]
+        return ImageList(
+            [self.entries[i] for i in chosen], [self.ids[i] for i in chosen], self.sizes[rows], places
+        )
 
     def are_among(self, ids: Sequence[int | str]) -> np.ndarray:
         """Which of the images (I,) bool have one of ``ids``; 7, "7" and "7.jpg" name the same image."""
@@ -67,11 +93,51 @@ def load_image_list(path: Path, *, num_rows: int, left_out: Sequence[int | str])
     return images
 
 
+def image_list_blocks(
+    path: Path, size: int, *, num_rows: int, left_out: Sequence[int | str]
+) -> Iterator[ImageList]:
+    """`load_image_list` in blocks of ``size`` images, without all entries in memory.
+
+    Raises:
+        SpeaqError: as there.
+    """
+    findings, columns, total = FirstError(path), ArrayBlocks(), 0
+    candidates = ((), UNANNOTATED_IDS, left_out)
+    absent: list[list[np.ndarray]] = [[] for _ in candidates]
+    kinds = set()
+    try:
+        entries = iterate_json(path)
+        while part := list(islice(entries, size)):
+            images = _parse(part, findings, total)
+            kinds.add(type(images.ids[0]))
+            if len(kinds) > 1:
+                example = Example(images.ids[0], f"entry {total}", images.ids[0])
+                findings.add("image-id-mixed", [example])
+            for name, values in images.columns().items():
+                columns.append(name, values)
+            for ids, found in zip(candidates, absent, strict=True):
+                found.append(images.are_among(ids))
+            total += len(part)
+    except (OSError, ValueError) as error:
+        findings.add("image-list-unreadable", [Example(None, path.name, str(error))])
+    for flags in map(np.concatenate, absent):
+        if total - flags.sum() == num_rows:
+            rows, arrays = np.flatnonzero(~flags), columns.arrays()
+            for start in range(0, num_rows, size):
+                yield ImageList.of_columns(arrays, rows[start : start + size])
+            return
+    example = Example(None, "images", {"image list": total, "annotations": num_rows})
+    findings.add("image-list-length", [example], unannotated=", ".join(map(str, UNANNOTATED_IDS)))
+
+
 def read_image_list(path: Path, findings: Findings) -> ImageList | None:
     """Read as much of the list as possible, and report its mistakes; None where it cannot be read at all."""
     entries = read_json(path, list, "image-list-unreadable", findings)
-    if entries is None:
-        return None
+    return None if entries is None else _parse(entries, findings)
+
+
+def _parse(entries: list[Any], findings: Findings, start: int = 0) -> ImageList:
+    """The images of a part of the list, whose first entry has the number ``start``."""
     codes = (
         "image-entry",
         "image-id-missing",
@@ -83,7 +149,7 @@ def read_image_list(path: Path, findings: Findings) -> ImageList | None:
     cases: dict[str, list[Example]] = {code: [] for code in codes}
     ids: list[Any] = []
     sizes: list[tuple[int, int]] = []
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(entries, start):
         code, found = _id_problem(entry)
         if code:
             cases[code].append(Example(None, f"entry {number}", found))
@@ -98,7 +164,7 @@ def read_image_list(path: Path, findings: Findings) -> ImageList | None:
             found = {"width": width, "height": height}
             cases["image-size"].append(Example(members.get("image_id"), f"entry {number}", found))
     kinds = [[i for i, image_id in enumerate(ids) if isinstance(image_id, kind)] for kind in (int, str)]
-    cases["image-id-mixed"] = [Example(ids[i], f"entry {i}", ids[i]) for i in min(kinds, key=len)]
+    cases["image-id-mixed"] = [Example(ids[i], f"entry {start + i}", ids[i]) for i in min(kinds, key=len)]
     for code, examples in cases.items():
         findings.add(code, examples)
     return ImageList(entries, ids, np.array(sizes, dtype=np.int64))

@@ -1,5 +1,7 @@
 """Reading a JSON file that may be damaged."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +39,43 @@ def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
         return content
     findings.add(code, [Example(None, path.name, f"{content!r:.60}")])
     return None
+
+
+_CHUNK, _LONGEST = 2**20, 2**24  # characters
+
+
+def iterate_json(path: Path) -> Iterator[Any]:
+    """The items of a JSON list, one by one, without the whole text in memory.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, is not a JSON list, or has an item of 16 million
+            characters.
+    """
+    decoder = json.JSONDecoder()
+    with regular(path).open(encoding="utf-8-sig") as file:
+        text, start, position = file.read(_CHUNK).lstrip(), "[", 0
+        while text.startswith(start, position):  # "[" at first, then "," after each item
+            item, end = None, len(text)
+            while True:  # read on until the item and what follows it are in the text
+                try:
+                    item, end = decoder.raw_decode(text, _skip(text, position + 1))
+                    end = _skip(text, end)
+                except (ValueError, RecursionError):
+                    end = len(text)
+                if end < len(text):
+                    break
+                more = file.read(_CHUNK)
+                if not more or len(text) - position > _LONGEST:
+                    raise ValueError(f"expected an item after {text[position : position + 60]!r}")
+                text, position = text[position:] + more, 0
+            yield item
+            start, position = ",", end
+        if not text.startswith("]", position):
+            raise ValueError(f"expected a JSON list, found {text[position : position + 60]!r}")
+
+
+def _skip(text: str, position: int) -> int:
+    """The position of the next character that is not a space."""
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position

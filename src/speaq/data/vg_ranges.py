@@ -3,6 +3,7 @@
 Shape letters: see `speaq.structures`, with N and M counted over the whole file; I: images of the file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,11 +63,18 @@ class ImageRows:
 
 
 def find_image_rows(
-    kind: str, values: dict[str, np.ndarray], num_images: int, num_rows: int, agreed: bool, findings: Findings
+    kind: str,
+    values: dict[str, np.ndarray],
+    num_images: int,
+    num_rows: int,
+    agreed: bool,
+    starts: Mapping[str, int],
+    findings: Findings,
 ) -> ImageRows:
     """Check ``img_to_first_<kind>`` and ``img_to_last_<kind>`` (inclusive, -1 for none) of "box" or "rel".
 
     The ranges are not known where an array is missing or it is not ``agreed`` that there are ``num_rows``.
+    Images and rows are counted from ``starts``.
     """
     first, last = values.get(f"img_to_first_{kind}"), values.get(f"img_to_last_{kind}")
     owners = np.full(num_rows, -1)
@@ -79,21 +87,25 @@ def find_image_rows(
     shared = np.zeros_like(in_order)
     shared[in_order] = _share_rows(first[in_order], last[in_order], num_rows)
     item, key = ("box", "boxes") if kind == "box" else ("relation", "relationships")
+    start = starts["boxes" if kind == "box" else "relations"]
+    ends = np.stack((first, last), axis=1)
+    shown = np.where(ends < 0, ends, ends + start)
     for fault, bad in (
         ("range-out-of-bounds", outside),
         ("range-reversed", reversed_),
         ("range-overlap", shared),
         ("range-half-empty", ~some & (last >= 0)),
     ):
-        shown = np.stack((first, last), axis=1)
-        findings.add_rows(f"{item}-{fault}", f"img_to_first/last_{kind}", bad, shown, num_rows=num_rows)
+        place, first_row = f"img_to_first/last_{kind}", starts["images"]
+        findings.add_rows(f"{item}-{fault}", place, bad, shown, start=first_row, num_rows=start + num_rows)
 
     ranges = Ranges(np.where(in_order, first, 0), np.where(in_order, last - first + 1, 0))
     faulty = outside | reversed_ | shared
     own = Ranges(ranges.first, np.where(faulty, 0, ranges.count))
     owners[own.rows()] = own.images()
     if not faulty.any():  # else it is only a consequence
-        findings.add_rows(f"{item}-unowned", key, owners < 0, np.arange(num_rows), owners=owners)
+        rows = np.arange(start, start + num_rows)
+        findings.add_rows(f"{item}-unowned", key, owners < 0, rows, owners=owners, start=start)
     return ImageRows(ranges, faulty, owners)
 
 

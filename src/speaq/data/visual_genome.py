@@ -1,32 +1,28 @@
 """One split of a data set in Visual Genome format.
 
 Shape letters: see `speaq.structures`, with N and M counted over the split; I: images of the split.
-Ragged data are flat arrays with offsets: image i has rows offsets[i] .. offsets[i + 1] - 1. A hundred
-thousand images load in a second or two and take tens of megabytes.
+Ragged data are flat arrays with offsets: image i has rows offsets[i] .. offsets[i + 1] - 1.
 """
 
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from PIL import Image
 
+from speaq.data.annotation_files import AnnotationFiles, VisualGenomeFiles
+from speaq.data.array_blocks import ArrayBlocks, Arrays, Texts, cached_arrays, map_arrays
 from speaq.data.image_folders import SUFFIXES, ImageFolders
-from speaq.data.vg_annotations import AnnotationArrays, read_annotations
+from speaq.data.selection import Selection, Selector, Split
 from speaq.data.vg_dictionary import read_vocabulary
-from speaq.data.vg_image_list import load_image_list
-from speaq.data.vg_warnings import warn_of_suspicious_data
 from speaq.errors import SpeaqError
 from speaq.images import MAX_PIXELS, pixel_limit, read_image_file, read_image_size
 from speaq.structures import Annotation, Vocabulary
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-"""Names of the splits 0, 1 and 2 of the files."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +36,11 @@ _WARNINGS = {
     "'speaq data check --open-images' counts and names all such files; replace them, or name their ids under "
     "CORRUPTED_IMAGES.",
 }
-
-
-class EmptySplitError(SpeaqError):
-    """A split has no image."""
+_LOOKED_FOR = 10_000  # image files of mapped annotations before training
+_ARRAYS = (
+    *("_ids", "_file_names", "sizes", "boxes", "labels", "box_offsets"),
+    *("relations", "relation_offsets", "confidences", "_rows"),
+)
 
 
 class VisualGenome:
@@ -57,6 +54,9 @@ class VisualGenome:
     In training, the relations of a source (``relation_sources`` in the file) that ``relation_source_weights``
     names have its weight in the loss, multiplied by their confidence.
     Images with more than ``max_pixels`` pixels are refused.
+
+    The arrays of a file with more than ``in_memory`` images are mapped into memory, see
+    `speaq.data.array_blocks.cached_arrays`; they are written when it is first opened.
 
     Attributes:
         vocabulary: class names.
@@ -72,6 +72,8 @@ class VisualGenome:
     Raises:
         SpeaqError: a file or folder is missing or malformed, or the split has no image.
     """
+
+    in_memory: ClassVar[int] = 2**17
 
     def __init__(
         self,
@@ -92,55 +94,74 @@ class VisualGenome:
         relation_source_weights: Mapping[str, float] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if split not in SPLITS:
-            raise SpeaqError(f"the split must be one of {', '.join(SPLITS)}; found {split!r}.")
+        selection = Selection(
+            split=split,
+            filter_empty_relations=filter_empty_relations,
+            filter_non_overlap=filter_non_overlap,
+            num_validation_images=num_validation_images,
+            corrupted_images=corrupted_images,
+            relation_source_weights=relation_source_weights or {},
+            box_scale=box_scale,
+        )
+        self.folders = ImageFolders(images)
+        self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
+        self.clip_boxes, self.max_pixels = clip_boxes, max_pixels
+        files = VisualGenomeFiles(
+            Path(annotations_h5), Path(image_data), self.vocabulary, box_scale, corrupted_images
+        )
+        self._load(files, selection, source=source, loss_weight=loss_weight)
+        self.folders.are_listed = self._mapped is None
+
+    def _load(self, files: AnnotationFiles, selection: Selection, *, source: str, loss_weight: float) -> None:
+        """Select images and relations, in memory, or in mapped files if there are many images."""
         if not (math.isfinite(loss_weight) and loss_weight >= 0):
             raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a non-negative number.")
-        self.folders = ImageFolders(images)
-        annotations_path, list_path = Path(annotations_h5), Path(image_data)
-        self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
-        self.split, self.box_scale, self.clip_boxes = split, box_scale, clip_boxes
-        self.source, self.loss_weight, self.max_pixels = source, loss_weight, max_pixels
-        arrays = read_annotations(annotations_path, box_scale=box_scale, vocabulary=self.vocabulary)
-        listed = load_image_list(list_path, num_rows=len(arrays.split), left_out=corrupted_images)
-        if split == "train":
-            warn_of_suspicious_data(annotations_path, arrays, listed, box_scale=box_scale)
-        valid = (arrays.box_ranges.count > 0) & ~listed.are_among(corrupted_images)
-        if filter_empty_relations:
-            valid &= arrays.relation_ranges.count > 0
-        rows = _rows_of_split(arrays.split, valid, split, num_validation_images)
-        relation_ranges = arrays.relation_ranges.select(rows)
-        relation_rows, num_relations = relation_ranges.rows(), relation_ranges.count
-        if filter_non_overlap and split == "train":
-            subjects, objects = arrays.boxes[arrays.pairs[relation_rows]].swapaxes(0, 1)
-            overlap = boxes_overlap(subjects, objects)
-            relation_rows, num_relations = relation_rows[overlap], relation_ranges.counts(overlap)
-            rows, num_relations = rows[num_relations > 0], num_relations[num_relations > 0]
-        if not len(rows):
-            raise EmptySplitError(
-                f"{annotations_path}: no image is left for the split '{split}' ({valid.sum()} of "
-                f"{len(valid)} images are valid; {num_validation_images} are for validation where the file "
-                "has no such split). Check 'split' in the file, NUMBER_OF_VALIDATION_IMAGES and the FILTER_ "
-                "settings."
-            )
+        self.split, self.box_scale = selection.split, selection.box_scale
+        self.source, self.loss_weight = source, loss_weight
 
+        def write(into: ArrayBlocks) -> list[str]:
+            selector = Selector(files.name, selection, has_validation=files.has_validation, into=into)
+            for arrays, listed in files.blocks(self.in_memory):
+                selector.add(arrays, listed)
+            return selector.finish()
+
+        self._mapped: Path | None = None
+        if files.num_images > self.in_memory:
+            key = {"files": files.names, "selection": selection.key(), "classes": asdict(self.vocabulary)}
+            self._mapped, arrays, warnings = cached_arrays(key, files.stamp(), write)
+        else:
+            blocks = ArrayBlocks()
+            warnings, arrays = write(blocks), blocks.arrays()
+        for warning in warnings:
+            _log.warning("%s", warning)
+        self._set_arrays(arrays)
         # Which images these warnings are about; shared with the processes of a data loader, so that one of
-        # them warns for all.
-        self._cases = {kind: torch.zeros(len(rows), dtype=torch.bool).share_memory_() for kind in _WARNINGS}
-        names = listed.file_names
-        self._file_names = np.array(names, dtype=object)[rows] if any(names) else None
-        self._ids, self.sizes = np.array(listed.ids)[rows], listed.sizes[rows].astype(np.int32)
-        box_ranges = arrays.box_ranges.select(rows)
-        box_rows, self.box_offsets = box_ranges.rows(), box_ranges.offsets()
-        self.boxes, self.labels = arrays.boxes[box_rows], arrays.labels[box_rows]
-        self.relation_offsets = np.concatenate(([0], np.cumsum(num_relations)))
-        pairs = arrays.pairs[relation_rows] - np.repeat(box_ranges.first, num_relations)[:, None]
-        self.relations = np.column_stack((pairs, arrays.predicates[relation_rows])).astype(np.int32)
-        weights = arrays.confidences
-        if relation_source_weights and split == "train":
-            factors = _weights_of_sources(annotations_path, arrays, relation_source_weights)
-            weights = factors if weights is None else weights * factors
-        self.confidences = None if weights is None else weights[relation_rows]
+        # them warns for all. Images are only counted if they are truncated.
+        numbers = {kind: len(self) if kind == "truncated" else 1 for kind in _WARNINGS}
+        self._cases = {
+            kind: torch.zeros(number, dtype=torch.bool).share_memory_() for kind, number in numbers.items()
+        }
+
+    def _set_arrays(self, arrays: Arrays) -> None:
+        self._ids = arrays["ids"] if "ids" in arrays else Texts.among(arrays, "ids")
+        self._file_names = Texts.among(arrays, "file_names")
+        self.sizes, self.boxes, self.labels = arrays["sizes"], arrays["boxes"], arrays["labels"]
+        self.box_offsets, self.relation_offsets = arrays["box_offsets"], arrays["relation_offsets"]
+        self.relations, self.confidences = arrays["relations"], arrays.get("confidences")
+        self._rows = arrays.get("rows", np.zeros(0, np.int64))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Mapped arrays are mapped again where the data set is unpickled, such as in a data worker."""
+        state = self.__dict__.copy()
+        if self._mapped is not None:
+            for name in _ARRAYS:
+                del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._mapped is not None:
+            self._set_arrays(map_arrays(self._mapped)[0])
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -148,7 +169,7 @@ class VisualGenome:
     @property
     def image_ids(self) -> list[int | str]:
         """The ids of the I images, in order."""
-        return self._ids.tolist()
+        return list(self._ids.tolist())
 
     def annotation(self, index: int) -> Annotation:
         """Boxes, labels and relations of an image, in pixels of its file (of which the header is read).
@@ -156,9 +177,9 @@ class VisualGenome:
         Raises:
             SpeaqError: there is no such file, or it is not an image.
         """
-        path = self._path(index)
+        path, file = self._file(index)
         with pixel_limit(self.max_pixels):
-            size = read_image_size(path, **self._orientation(index, path))
+            size = read_image_size(file, **self._orientation(index, path))
         return self._annotation(index, path, *size)
 
     def read(self, index: int) -> tuple[Image.Image, Annotation]:
@@ -170,10 +191,10 @@ class VisualGenome:
         Raises:
             SpeaqError: there is no such file, or it cannot be read.
         """
-        path = self._path(index)
+        path, file = self._file(index)
         with pixel_limit(self.max_pixels):
             image = read_image_file(
-                path,
+                file,
                 on_truncated=lambda: self._warn("truncated", index, path),
                 **self._orientation(index, path),
             )
@@ -182,22 +203,32 @@ class VisualGenome:
     def check_images(self) -> None:
         """Find out whether every image has a file, from listings of the folders.
 
+        Of mapped annotations, some thousand images are looked for, evenly spaced.
+
         Raises:
             SpeaqError: some have none.
         """
-        names = None if self._file_names is None else self._file_names.tolist()
-        self.folders.find_all(self._ids.tolist(), names)
+        if self._mapped is None:
+            self.folders.find_all(self.image_ids, self._file_names.tolist())
+        else:
+            rows = range(0, len(self), -(-len(self) // _LOOKED_FOR))
+            self.folders.find_all([self._id(i) for i in rows], [self._file_names[i] for i in rows])
 
-    def _path(self, index: int) -> Path:
-        name = None if self._file_names is None else self._file_names[index]
-        path = self.folders.find(self._ids[index], name)
+    def _id(self, index: int) -> int | str:
+        image_id = self._ids[index]
+        return image_id if isinstance(image_id, str) else int(image_id)
+
+    def _file(self, index: int) -> tuple[Path, Path | bytes]:
+        """The path of an image, for messages, and the file or its content."""
+        image_id = self._id(index)
+        path = self.folders.find(image_id, self._file_names[index])
         if path is None:
-            expected = self.folders.folders[0] / f"{self._ids[index]}{SUFFIXES[0]}"
+            expected = self.folders.folders[0] / f"{image_id}{SUFFIXES[0]}"
             raise SpeaqError(
                 f"{expected}: there is no such image (nor one ending in {', '.join(SUFFIXES[1:])}). Add the "
                 "file, or name its id under CORRUPTED_IMAGES."
             )
-        return path
+        return path, path
 
     def _orientation(self, index: int, path: Path) -> dict[str, Any]:
         """The arguments of `read_image_file` that choose whether an image is turned."""
@@ -211,8 +242,9 @@ class VisualGenome:
 
     def _warn(self, kind: str, index: int, *values: object) -> None:
         """Log the first case of a kind."""
-        is_first = not self._cases[kind].any()
-        self._cases[kind][index] = True
+        cases = self._cases[kind]
+        is_first = not cases.any()
+        cases[index if len(cases) > 1 else 0] = True
         if is_first:
             _log.warning(_WARNINGS[kind], *values)
 
@@ -227,46 +259,14 @@ class VisualGenome:
             boxes = boxes.clip(0, (width, height, width, height))
         relation_rows = slice(*self.relation_offsets[index : index + 2])
         return Annotation(
-            image_id=self._ids[index].item(),
+            image_id=self._id(index),
             path=path,
             width=width,
             height=height,
             boxes=boxes.astype(np.float32),
             labels=self.labels[box_rows].astype(np.int64),
             relations=self.relations[relation_rows].astype(np.int64),
-            relation_weights=None if self.confidences is None else self.confidences[relation_rows],
+            relation_weights=None if self.confidences is None else self.confidences[relation_rows].copy(),
             source=self.source,
             loss_weight=self.loss_weight,
         )
-
-
-def boxes_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether xyxy boxes (..., 4) share an area (IoU > 0), element by element with broadcasting."""
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    return np.logical_and(high[..., 0] > low[..., 0], high[..., 1] > low[..., 1])
-
-
-def _weights_of_sources(path: Path, arrays: AnnotationArrays, weights: Mapping[str, float]) -> np.ndarray:
-    """The weights (M,) float32 of all relations of a file by their sources.
-
-    Raises:
-        SpeaqError: no relation has a source with a name in ``weights``.
-    """
-    names, numbers = np.unique([] if arrays.sources is None else arrays.sources, return_inverse=True)
-    for name in weights:
-        if name not in names:
-            found = ", ".join(filter(None, names.tolist())) or "none"
-            raise SpeaqError(
-                f"RELATION_SOURCE_WEIGHTS has a weight for {name!r}; expected a source of the relations in "
-                f"{path} ({found})."
-            )
-    return np.array([weights.get(name, 1.0) for name in names.tolist()], dtype=np.float32)[numbers]
-
-
-def _rows_of_split(split: np.ndarray, valid: np.ndarray, name: Split, num_validation: int) -> np.ndarray:
-    """The valid rows of a split, in order."""
-    rows = np.flatnonzero(valid & (split == SPLITS.index(name)))
-    if name == "test" or (split == SPLITS.index("val")).any():
-        return rows
-    train = np.flatnonzero(valid & (split == SPLITS.index("train")))
-    return train[:num_validation] if name == "val" else train[num_validation:]

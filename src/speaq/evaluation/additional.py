@@ -51,11 +51,11 @@ class AdditionalMetrics(Metric):
       retrieval (Manning et al., Introduction to Information Retrieval, 2008, section 8.4);
     - "scores": ``precision@t``, the share of correct ones among the top ``ks[-1]`` predictions of each image
       whose triplet score is at least t, and ``ECE``, the expected calibration error of these scores in 15
-      bins (Guo et al., ICML 2017). A correct prediction for a pair without annotation counts as wrong;
+      bins (Guo et al., ICML 2017, equation 3). A correct prediction for a pair without annotation counts as
+      wrong;
     - "openimages": ``wmAP_rel`` and ``wmAP_phr``, average precision of relations (both boxes match) and
       phrases (their union matches), mean over predicates weighted by their relations; ``pooled-R@50``; and
-      ``score_wtd`` = 0.2 pooled-R@50 + 0.4 wmAP_rel + 0.4 wmAP_phr (Zhang et al., CVPR 2019; Kuznetsova et
-      al., IJCV 2020).
+      ``score_wtd`` = 0.2 pooled-R@50 + 0.4 wmAP_rel + 0.4 wmAP_phr (code of Zhang et al., CVPR 2019).
 
     A value to which nothing contributes is NaN.
 

@@ -11,8 +11,8 @@ from torchmetrics import Metric
 from speaq.config import Config
 from speaq.data.build import TrainingStatistics
 from speaq.data.dataset import EvaluationDataset
+from speaq.data.selection import EmptySplitError
 from speaq.data.sources import load_sources, places
-from speaq.data.visual_genome import EmptySplitError
 from speaq.errors import SpeaqError
 from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.detection import DetectionAP

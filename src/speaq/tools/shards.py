@@ -14,12 +14,12 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from speaq.data.parquet_rows import image_content, import_pyarrow, opened, parquet_files
 from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import pixel_limit
 from speaq.inference.pipeline import Precision, Predictor
 from speaq.inference.results import json_line, result_paths
-from speaq.tools.convert.parquet import image_content, import_pyarrow, opened, parquet_files
 
 SETTINGS_FILE = "shards.json"
 _NAMES = ("image_id", "id", "file_name", "path")  # columns that name the image of a row, the best first

@@ -1,13 +1,15 @@
 """The app in headless Chromium; skipped where gradio, playwright or Chromium is missing."""
 
-import json
+import re
 import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
+from PIL import Image
 
 from golden_dataset import TINY
 from scene_graphs import small_graph
@@ -17,8 +19,6 @@ from speaq.tools.app.index import DataIndex
 
 pytest.importorskip("gradio")
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 HOSTILE = '<img src=x onerror="document.title=1">${document.title=2}{{7*7}}'
 OF_GRADIO = "Method not implemented."  # its client warns so whenever it closes a stream of events
@@ -30,16 +30,20 @@ class Known:
 
     vocabulary = Vocabulary(("cup", "table", HOSTILE), ("on", "near"))
 
-    def predict_each(self, images: list[Any]) -> Iterator[tuple[Any, SceneGraph]]:
-        return ((image, small_graph(vocabulary=self.vocabulary)) for image in images)
+    def predict_each(self, images: list[Any], **given: Any) -> Iterator[tuple[Any, SceneGraph]]:
+        graph = small_graph(vocabulary=self.vocabulary)
+        return ((image, graph[:1] if given else graph) for image in images)
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from speaq.tools.app.page import build, launch
 
-    config = tmp_path_factory.mktemp("app") / "config.yaml"
-    paths = {"IMAGES": "images", "IMAGE_DATA": "image_data.json", "MAPPING_DICTIONARY": "dicts.json"}
+    folder = tmp_path_factory.mktemp("app")
+    shutil.copytree(TINY / "images", folder / "images")
+    (folder / "images" / "2.jpg").unlink()
+    config = folder / "config.yaml"
+    paths = {"IMAGES": folder / "images", "IMAGE_DATA": "image_data.json", "MAPPING_DICTIONARY": "dicts.json"}
     lines = [f"    {key}: {TINY / name}" for key, name in {**paths, "VG_ATTRIBUTE_H5": "VG.h5"}.items()]
     config.write_text("\n".join(["DATASETS:", "  VISUAL_GENOME:", *lines]), encoding="utf-8")
     with socket.socket() as free:
@@ -53,7 +57,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # The Chromium of the system, or the one of `playwright install chromium`.
+        path = shutil.which("chromium") or playwright.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("needs Chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -96,10 +104,46 @@ def test_use(page: Any, tmp_path: Path) -> None:
     assert page.locator("#sg-result .sg-photo [data-key=e0].lit").count() == 1
 
     page.click("#sg-make")
-    with page.expect_download() as download:
-        page.click("#sg-files a[download] >> nth=0")
-    download.value.save_as(tmp_path / "graph.json")
-    assert json.loads((tmp_path / "graph.json").read_text())["format"]
+    paths = []
+    for number in range(3):
+        with page.expect_download() as download:
+            page.click(f"#sg-files a[download] >> nth={number}")
+        paths.append(tmp_path / download.value.suggested_filename)
+        download.value.save_as(paths[-1])
+    json, graphml, svg = paths
+    assert len(SceneGraph.from_json(json)) == nx.read_graphml(graphml).number_of_edges() == 3
+    assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
+def test_given_boxes(page: Any) -> None:
+    page.set_input_files("#sg-input input[type=file]", PHOTO)
+    page.wait_for_selector("#sg-result .sg-triplets button")
+    page.get_by_role("button", name="Given boxes").click()
+    page.get_by_label("Draw by dragging").check()
+    photo = page.locator("#sg-result .sg-photo")
+    photo.scroll_into_view_if_needed()
+    area = photo.bounding_box()
+    page.mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 0.25 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.75 * area["width"], area["y"] + 0.75 * area["height"])
+    page.mouse.up()
+    height, width = small_graph().image_size
+    corners = [float(corner) for corner in page.input_value("#sg-boxes textarea").split(",")]
+    expected = [0.5 * width, 0.25 * height, 0.75 * width, 0.75 * height]
+    assert corners == pytest.approx(expected, abs=1)
+    page.get_by_role("button", name="Predict between these boxes").click()
+    page.get_by_text("1 of 1 relations").wait_for()
+
+
+def test_video(page: Any, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (50, 30), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "video.gif", save_all=True, append_images=frames[1:], duration=1000)
+    page.get_by_role("button", name="Video").click()
+    page.set_input_files("input[type=file] >> nth=1", tmp_path / "video.gif")
+    number = page.get_by_label("number input for Frame")
+    number.fill("2")
+    number.press("Enter")
+    page.get_by_text("1.0 s").wait_for()
 
 
 def test_browse(page: Any) -> None:
@@ -111,3 +155,12 @@ def test_browse(page: Any) -> None:
     page.wait_for_function("(old) => document.querySelector('#sg-count').innerText !== old", arg=before)
     page.click(".sg-card >> nth=0")
     page.wait_for_selector("#sg-image .sg-triplets button")
+
+    page.fill("#sg-search textarea, #sg-search input", "")
+    page.click("#sg-check")
+    page.get_by_text(re.compile(r"Findings \(\d")).wait_for()
+    page.get_by_label("Findings").first.click()
+    page.get_by_role("option", name="image-missing (1)").click()
+    page.get_by_text("no image file").wait_for()
+    page.click(".sg-card")
+    page.get_by_text("error: An image has no file").wait_for()

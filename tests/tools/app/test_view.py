@@ -112,6 +112,10 @@ def test_space(tmp_path: Path) -> None:
     assert files["README.md"].startswith("---\ntitle:") and '"owner/model"' in files["README.md"]
     assert f"MODELS = {json.dumps(['owner/model'])}" in files["app.py"]
     compile(files["app.py"], "app.py", "exec")
+    (tmp_path / "m.onnx").touch()
+    write_space([str(tmp_path / "m.onnx")], tmp_path / "onnx")
+    assert {"model.onnx", "app.py"} < {path.name for path in (tmp_path / "onnx").iterdir()}
+    assert (tmp_path / "onnx" / "requirements.txt").read_text() == "speaq[app,onnx]\n"
     with pytest.raises(SpeaqError, match="new or empty folder"):
         write_space(["owner/model"], tmp_path / "space")
 

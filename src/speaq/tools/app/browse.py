@@ -11,7 +11,7 @@ from speaq.tools.app.view import PHOTO_SIZE, THUMBNAIL_SIZE, Card, data_url, vie
 
 PAGE = 24
 """Images on a page of the wall."""
-_SHOWN = 20  # relations of a prediction
+_SHOWN = 10  # best relations of a prediction, beside the hits
 
 
 def number_of_pages(images: np.ndarray) -> int:
@@ -68,7 +68,9 @@ def image_html(index: DataIndex, image: int) -> str:
                 for r in np.flatnonzero(~found)
             ]
             note = f"{recall}; missed: {', '.join(missed[:10])}" if missed else recall
-            marks = ["hit" if hit else "" for hit in np.any(hits.correct[:_SHOWN], axis=1)]
-            views.append(view_html(graph[:_SHOWN], picture, title=name, marks=marks, note=note))
+            is_hit = np.any(hits.correct, axis=1)
+            rows = np.flatnonzero(is_hit | (np.arange(len(is_hit)) < _SHOWN)).tolist()
+            marks = ["hit" if hit else "" for hit in is_hit[rows]]
+            views.append(view_html(graph[rows], picture, title=name, marks=marks, note=note))
     lines = "".join(f'<p class="sg-finding">{escape(note)}</p>' for note in notes)
     return f'<h2>{escape(heading)}</h2>{lines}<div class="sg-views">{"".join(views)}</div>'

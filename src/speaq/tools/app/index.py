@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from speaq.data.findings import Finding
+from speaq.data.selection import SPLITS, EmptySplitError, Split
 from speaq.data.sources import build_dataset
-from speaq.data.visual_genome import SPLITS, EmptySplitError, Split, VisualGenome
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.loaded import LoadedPredictions
 from speaq.evaluation.formats.read import is_saved_by_evaluation, read_predictions

@@ -66,9 +66,7 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments)
         except SpeaqError as error:
-            raise gr.Error(
-                escape(printable(str(error))), title="Not possible", print_exception=False
-            ) from error
+            raise gr.Error(escape(printable(str(error))), print_exception=False) from error
 
     return wrapper
 
@@ -120,8 +118,16 @@ def _use_tab(models: Mapping[str, Model]) -> None:
         return predicted([] if path is None else predict_photo(models, Path(path), text))
 
     @_told
-    def on_video(path: str | None, seconds: float) -> tuple[list[Shot], Any]:
-        return predicted([] if path is None else predict_video(models, Path(path), seconds))
+    def on_boxes(path: str | None, text: str) -> tuple[list[Shot], Any]:
+        if path is None:
+            raise SpeaqError("there is no photo to predict: drop, paste or take one first")
+        return on_photo(path, text)
+
+    @_told
+    def on_video(path: str | None, seconds: float) -> tuple[Any, Any]:
+        if path is None:
+            return gr.skip(), gr.skip()
+        return predicted(predict_video(models, Path(path), seconds))
 
     def filters(minimum: float, number: float, names: list[str], verbs: list[str]) -> dict[str, Any]:
         return {"score": minimum, "top": int(number), "objects": names or (), "predicates": verbs or ()}
@@ -151,7 +157,7 @@ def _use_tab(models: Mapping[str, Model]) -> None:
     }
     result = [shots, frame]
     photo.change(lambda: "", outputs=boxes).then(on_photo, [photo, boxes], result).success(**shown)
-    again.click(on_photo, [photo, boxes], result).success(**shown)
+    again.click(on_boxes, [photo, boxes], result).success(**shown)
     gr.on([video.change, every.release], on_video, [video, every], result).success(**shown)
     for control in (frame, score, top, object_, predicate):
         control.change(**shown, trigger_mode="always_last")
@@ -163,17 +169,17 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
     images = gr.State(np.arange(len(index)))
     with gr.Row():
         text = gr.Textbox(
-            label="Search", placeholder="person holding *, cup", scale=2, min_width=220, elem_id="sg-search"
+            label="Search", placeholder="person holding *, cup", scale=2, min_width=200, elem_id="sg-search"
         )
         parts = gr.Dropdown(
             [part.name for part in index.parts], multiselect=True, label="Sources and splits", min_width=160
         )
         orders = [
             ("as listed", ""),
-            *((f"lowest recall of {each.name}", each.name) for each in index.compared),
+            *((f"lowest R@100: {each.name}", each.name) for each in index.compared),
         ]
-        worst = gr.Dropdown(orders, value="", label="Order", min_width=160, visible=len(orders) > 1)
-        finding = gr.Dropdown([("any", "")], value="", label="Found by the data checker", min_width=160)
+        worst = gr.Dropdown(orders, value="", label="Order", min_width=250, visible=len(orders) > 1)
+        finding = gr.Dropdown([("any", "")], value="", label="Findings", min_width=200)
         check = gr.Button("Check the data set", min_width=120, elem_id="sg-check")
     count = gr.HTML(elem_id="sg-count", apply_default_css=False)
     wall = gr.HTML(elem_id="sg-images", js_on_load=_CARD, apply_default_css=False)
@@ -201,8 +207,8 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
 
     @_told
     def check_data() -> Any:
-        found = [(f"{code} ({len(rows):,} images)", code) for code, rows in index.findings.items()]
-        return gr.Dropdown([("any", ""), *found], label=f"Found by the data checker ({len(found)} kinds)")
+        found = [(f"{code} ({len(rows):,})", code) for code, rows in index.findings.items()]
+        return gr.Dropdown([("any", ""), *found], label=f"Findings ({len(found)} kinds)")
 
     @_told
     def choose(event: gr.EventData) -> str:

@@ -105,10 +105,11 @@ def filtered(
 def shot_html(shot: Shot, **filters: object) -> str:
     """The predictions side by side; ``filters`` are those of `filtered`."""
     picture = data_url(shot.image, PHOTO_SIZE)
-    views = [
-        view_html(filtered(graph, **filters), picture, title=name if len(shot.graphs) > 1 else "")  # pyright: ignore[reportArgumentType]
-        for name, graph in shot.graphs.items()
-    ]
+    views = []
+    for name, graph in shot.graphs.items():
+        shown = filtered(graph, **filters)  # pyright: ignore[reportArgumentType]
+        note = f"{len(shown)} of {len(graph)} relations"
+        views.append(view_html(shown, picture, title=name if len(shot.graphs) > 1 else "", note=note))
     return f'<div class="sg-views">{"".join(views)}</div>'
 
 

@@ -12,6 +12,7 @@ from speaq.files import expand
 GRADIO = "6.31.0"
 _APP = '''"""Scene graphs of photos, in a browser."""
 
+import os
 from pathlib import Path
 
 from speaq.cli.app import app
@@ -19,8 +20,8 @@ from speaq.cli.app import app
 MODELS = {models}  # folders or ONNX files beside this file, or model ids on the hub
 
 if __name__ == "__main__":
-    here = Path(__file__).parent
-    app([str(here / model) if (here / model).exists() else model for model in MODELS])
+    os.chdir(Path(__file__).parent)
+    app(MODELS)
 '''
 _CARD = """---
 title: Scene graphs

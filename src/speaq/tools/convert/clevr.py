@@ -12,9 +12,10 @@ from typing import Literal
 from pydantic import FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Rows, read_json, split_of
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Rows, files_named, read_json, split_of
+from speaq.tools.convert.reading import files_named
 
 _FILES = "*_scenes.json"
 _WIDTH, _HEIGHT = 480, 320

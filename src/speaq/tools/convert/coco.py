@@ -13,11 +13,12 @@ from typing import Any, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Rows, read_json
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet
 from speaq.tools.convert.coco_images import CocoContent, coco_content, join_coco_files, read_coco_file
-from speaq.tools.convert.reading import Rows, Triplet, read_json
+from speaq.tools.convert.reading import Triplet
 
 Relations = Mapping[str, Rows[Triplet]]
 

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Box, Category, Id, Rows, read_json, split_of
 from speaq.errors import SpeaqError, first_names
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Box, Id, Rows, read_json, split_of
 
 
 class Image(TypedDict):
@@ -31,24 +31,6 @@ class Annotation(TypedDict):
     category_id: Id
     bbox: Box
     iscrowd: NotRequired[int | bool | None]
-
-
-class Category(TypedDict):
-    """An entry of ``categories``."""
-
-    id: Id
-    name: str
-
-
-def names_by_id(items: list[str] | list[Category]) -> dict[Any, str]:
-    """Names by the number that annotations have; names without numbers count from 0."""
-    table: dict[Id, str] = {}
-    for number, item in enumerate(items):
-        if isinstance(item, str):
-            table[number] = item
-        else:
-            table[item["id"]] = item["name"]
-    return table
 
 
 class CocoContent(TypedDict):

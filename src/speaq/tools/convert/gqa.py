@@ -9,9 +9,10 @@ from pathlib import Path
 from pydantic import FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import read_json, split_of
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import files_named, read_json, split_of
+from speaq.tools.convert.reading import files_named
 
 _FILES = "*[sS]cene[gG]raphs.json"
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Box, Rows, read_json, split_of
 from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import Box, Rows, files_with, read_json, split_of
+from speaq.tools.convert.reading import files_with
 
 _KEY = "hoi_annotation"
 _NUMBER = re.compile("[0-9]{1,9}")

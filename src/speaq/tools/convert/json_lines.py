@@ -9,11 +9,12 @@ import numpy as np
 from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from speaq.data.records import Box, Id, T, describe_error, split_of
 from speaq.errors import SpeaqError
 from speaq.files import parse_json, regular, replacing
 from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Box, Id, T, describe_error, files_named, split_of
+from speaq.tools.convert.reading import files_named
 
 _FILES = "*.jsonl"
 _FORMAT = "speaq-dataset"

@@ -13,9 +13,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Id, Rows, read_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Id, Rows, files_with, read_json
+from speaq.tools.convert.reading import files_with
 
 _KEY = "rectanglelabels"
 

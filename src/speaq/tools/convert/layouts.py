@@ -12,10 +12,11 @@ import numpy as np
 from pydantic import StrictInt, TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Box, Id, Rows, read_json, split_of
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Box, Id, Rows, files_named, read_json, split_of
+from speaq.tools.convert.reading import files_named
 
 _FILES = "*layout*.json"
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from speaq.data.records import split_of
 from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.images import read_image_size
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import find_file
-from speaq.tools.convert.reading import one_of, split_of
+from speaq.tools.convert.reading import one_of
 
 _RELATIONS = "*vrd*.csv"
 _DESCRIPTIONS = "*class-descriptions*.csv"

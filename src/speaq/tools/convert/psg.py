@@ -13,10 +13,11 @@ import numpy as np
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Box, Id, Rows, read_json
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Box, Id, Rows, Triplet, files_with, read_json
+from speaq.tools.convert.reading import Triplet, files_with
 
 _KEY = "predicate_classes"
 

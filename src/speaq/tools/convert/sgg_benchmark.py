@@ -11,19 +11,18 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Category, Id, Rows, names_by_id
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedSet
 from speaq.tools.convert.coco_images import (
-    Category,
     CocoContent,
     CocoFile,
     coco_content,
     join_coco_files,
-    names_by_id,
     read_coco_file,
 )
-from speaq.tools.convert.reading import Id, Rows, files_with
+from speaq.tools.convert.reading import files_with
 
 _KEY = "rel_annotations"
 

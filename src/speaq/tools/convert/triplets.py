@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from speaq.data.records import show, split_of
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.read import read_documents
 from speaq.evaluation.formats.target import folded
@@ -25,7 +26,7 @@ from speaq.files import regular
 from speaq.images import SUFFIXES
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import files_named, show, split_of
+from speaq.tools.convert.reading import files_named
 
 _HEAD = 65536  # bytes of a file in which the key "triplets" is looked for
 

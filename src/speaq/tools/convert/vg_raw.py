@@ -11,9 +11,9 @@ from typing import Annotated, Any, NotRequired
 from pydantic import AliasChoices, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Id, Rows, T, read_json
 from speaq.errors import SpeaqError, first_names
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Id, Rows, T, read_json
 
 _FILES = ("objects.json", "relationships.json", "image_data.json")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from speaq.data.records import Box, Rows, read_json, split_of
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import Box, Rows, read_json, split_of
 
 _ANNOTATIONS = "annotations_*.json"
 

@@ -10,14 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from speaq.data.findings import Example, Findings
+from speaq.data.selection import SPLITS
 from speaq.data.statistics import ClassCounts, count_annotations
 from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
-from speaq.data.visual_genome import SPLITS
 from speaq.errors import SpeaqError
 from speaq.evaluation.recall import long_tail_groups
 from speaq.files import replacing
 from speaq.structures import Vocabulary
+from speaq.tools.data_check.parquet import in_visual_genome_format
 from speaq.tools.data_check.sources import Source
 
 
@@ -105,8 +106,10 @@ def count_source(source: Source) -> list[CountTable]:
     Raises:
         SpeaqError: a file is malformed, or no image has a split.
     """
-    vocabulary = read_vocabulary(source.dictionary)
-    arrays = read_annotations(source.annotations, box_scale=source.section.box_scale, vocabulary=vocabulary)
+    with in_visual_genome_format(source) as (files, _):
+        vocabulary = read_vocabulary(files.dictionary)
+        box_scale = files.section.box_scale
+        arrays = read_annotations(files.annotations, box_scale=box_scale, vocabulary=vocabulary)
     counts = count_splits(arrays, vocabulary)
     if not counts:
         raise SpeaqError(f"{source.annotations}: no image is of the splits 0, 1 and 2; see speaq data check")

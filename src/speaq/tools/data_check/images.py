@@ -13,8 +13,8 @@ import numpy as np
 
 from speaq.data.findings import Example, Findings
 from speaq.data.image_folders import SUFFIXES, ImageFolders
+from speaq.data.selection import SPLITS
 from speaq.data.vg_image_list import ImageList
-from speaq.data.visual_genome import SPLITS
 from speaq.errors import SpeaqError
 from speaq.images import read_image_file, read_image_size
 
@@ -96,20 +96,28 @@ def are_none(values: Sequence[Any]) -> np.ndarray:
 
 
 def check_image_files(
-    folders: ImageFolders, listed: ImageList, files: ImageFiles, left_out: np.ndarray, findings: Findings
+    folders: ImageFolders | None,
+    listed: ImageList,
+    files: ImageFiles,
+    left_out: np.ndarray,
+    findings: Findings,
 ) -> None:
-    """Report what is wrong with the files of images that are not ``left_out`` (I,) bool."""
+    """Report what is wrong with the files of images that are not ``left_out`` (I,) bool.
+
+    Without ``folders`` they are in the rows of Parquet files.
+    """
     shown = np.array(
         [path.name if path else f"{i}{SUFFIXES[0]}" for i, path in zip(listed.ids, files.paths, strict=True)]
     )
     missing = files.missing & ~are_none(listed.ids) & ~left_out
     suffixes = ", ".join(SUFFIXES)
-    findings.add_rows("image-missing", "image", missing, shown, suffixes=suffixes, folder=folders)
+    place = folders or "the Parquet files"
+    findings.add_rows("image-missing", "image", missing, shown, suffixes=suffixes, folder=place)
     findings.add_rows("image-unreadable", "image", files.unreadable & ~left_out, shown)
     known = (files.sizes > 0).all(axis=1) & (listed.sizes > 0).all(axis=1)
     differ = known & (files.sizes != listed.sizes).any(axis=1) & ~left_out
     findings.add_rows("image-size-differs", "image", differ, np.hstack((listed.sizes, files.sizes)))
-    spare = sorted(set(folders.all_files()) - set(files.paths))
+    spare = sorted(set(folders.all_files()) - set(files.paths)) if folders else []
     examples = [Example(None, path.name, "not listed") for path in spare[: findings.limit]]
     findings.add("image-not-listed", examples, count=len(spare))
 

@@ -26,6 +26,12 @@ def find_targets(folder: Path, sources: Sequence[Source]) -> list[Path]:
     Raises:
         SpeaqError: the folder, or that of a copy, belongs to an original or holds what would be written.
     """
+    for source in sources:
+        if source.section.parquet:
+            raise SpeaqError(
+                f"{source.annotations}: --fix writes Visual Genome format; convert the files first: "
+                f"speaq data convert {source.annotations} FOLDER"
+            )
     targets = [folder] if len(sources) == 1 else [folder / source.name.lower() for source in sources]
     files = [path for one in sources for path in (one.annotations, one.image_data, one.dictionary)]
     originals = {path.parent.resolve() for path in files} | {path.resolve().parent for path in files}

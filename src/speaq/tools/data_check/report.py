@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from speaq.data.findings import SEVERITIES, Finding
-from speaq.data.visual_genome import SPLITS
+from speaq.data.selection import SPLITS
 from speaq.errors import printable
 from speaq.files import replacing
 from speaq.tools.data_check.check import DatasetCheck
@@ -77,9 +77,10 @@ class Report:
             {
                 "name": check.source.name,
                 "images": str(check.source.images),
-                "image_data": str(check.source.image_data),
-                "mapping_dictionary": str(check.source.dictionary),
-                "vg_attribute_h5": str(check.source.annotations),
+                "image_data": check.source.section.image_data,
+                "mapping_dictionary": check.source.section.mapping_dictionary,
+                "vg_attribute_h5": check.source.section.vg_attribute_h5,
+                "parquet": check.source.section.parquet,
                 "obstacles": list(check.obstacles),
                 "findings": [asdict(finding) for finding in check.findings],
                 "splits": _splits(check),

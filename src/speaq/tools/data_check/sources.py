@@ -7,6 +7,7 @@ from pathlib import Path
 from speaq.config import Config, load_config
 from speaq.config.data import DatasetSection
 from speaq.data.image_folders import SUFFIXES, ImageFolders
+from speaq.data.parquet_rows import parquet_files
 from speaq.data.vg_writer import DATASET_FILE
 from speaq.errors import SpeaqError
 from speaq.images import MAX_PIXELS
@@ -31,7 +32,7 @@ class Source:
     @property
     def images(self) -> ImageFolders:
         """Folders of the image files."""
-        return ImageFolders(self.section.images)
+        return ImageFolders(() if self.section.parquet else self.section.images)
 
     @property
     def image_data(self) -> Path:
@@ -45,8 +46,8 @@ class Source:
 
     @property
     def annotations(self) -> Path:
-        """The HDF5 file."""
-        return Path(self.section.vg_attribute_h5)
+        """The HDF5 file, or what names the Parquet files."""
+        return Path(self.section.parquet or self.section.vg_attribute_h5)
 
 
 def find_sources(
@@ -56,7 +57,7 @@ def find_sources(
 
     Args:
         arguments: KEY VALUE pairs where there is a configuration, else one folder (with dataset.yaml, or with
-            one HDF5 file, two JSON files and a folder of images) or none.
+            one HDF5 file, two JSON files and a folder of images, or with Parquet files) or none.
         config_file: YAML configuration.
         named: paths by the fields of the section, None for those not given.
 
@@ -79,6 +80,8 @@ def find_sources(
         raise SpeaqError(f"{folder}: there is no such folder; name the folder of a data set")
     if folder is not None and (folder / DATASET_FILE).is_file() and not any(named.values()):
         return sources_of_config(load_config(folder / DATASET_FILE))
+    if folder is not None and not any(named.values()) and parquet_files(folder):
+        return [Source("VISUAL_GENOME", DatasetSection.model_validate({"parquet": str(folder)}))]
     paths = {field: str(named.get(field) or _find(folder, field)) for field in _PATHS}
     return _with_existing_paths([Source("VISUAL_GENOME", DatasetSection.model_validate(paths))])
 
@@ -99,12 +102,12 @@ def sources_of_config(config: Config) -> list[Source]:
     sources = [
         Source(name, section, config.input.max_pixels)
         for name, section in sections.items()
-        if any(getattr(section, field) for field in _PATHS)
+        if any(getattr(section, field) for field in ("parquet", *_PATHS))
     ]
     if not sources:
         raise SpeaqError(
             "the configuration names no data set: set IMAGES, IMAGE_DATA, MAPPING_DICTIONARY and "
-            f"VG_ATTRIBUTE_H5 in one of the sections {', '.join(sections)} of DATASETS"
+            f"VG_ATTRIBUTE_H5, or PARQUET, in one of the sections {', '.join(sections)} of DATASETS"
         )
     return _with_existing_paths(sources)
 
@@ -112,7 +115,7 @@ def sources_of_config(config: Config) -> list[Source]:
 def _with_existing_paths(sources: list[Source]) -> list[Source]:
     problems = []
     for source in sources:
-        for field in _PATHS:
+        for field in () if source.section.parquet else _PATHS:
             value, key = getattr(source.section, field), f"DATASETS.{source.name}.{field.upper()}"
             kind, exists = ("folder", Path.is_dir) if field == "images" else ("file", Path.is_file)
             if not value:

@@ -83,7 +83,9 @@ def curve_lines(curve: Curve, k: int) -> Chart:
         axes.plot([x], [y], "o", color=_COLORS[0], gid=tip)
         axes.annotate(f"{value:g}", (x, y), xytext=(4, 5), textcoords="offset points", fontsize=9)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
-    axes.margins(x=0.08)
+    axes.autoscale(axis="y")  # the points are close together, so neither axis starts at 0
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.margins(x=0.08, y=0.15)
     label = f"Mean recall at {k} against recall at {k}, by {name}: " + "; ".join(
         f"{name} {value:g}: {x:.2f} and {y:.2f}"
         for value, x, y in zip(curve.recalls, recalls, means, strict=True)

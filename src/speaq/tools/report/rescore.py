@@ -13,8 +13,9 @@ from torchmetrics import Metric
 from speaq.config import Config
 from speaq.console import results_console
 from speaq.data.build import TrainingStatistics, load_statistics
+from speaq.data.selection import EmptySplitError
 from speaq.data.sources import load_sources, places
-from speaq.data.visual_genome import EmptySplitError, VisualGenome
+from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.adjustment import (
     STRENGTHS,
