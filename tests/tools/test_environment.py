@@ -77,6 +77,14 @@ def test_paths_of_a_configuration(config_file, tmp_path):
     )
 
 
+def test_parquet_takes_the_place_of_other_paths(config_file, tmp_path):
+    section = "DATASETS.VISUAL_GENOME."
+    assert f"{section}PARQUET" not in check(config_file=config_file)
+    for value in (str(tmp_path), "hf://datasets/user/name"):
+        found = check(f"{section}PARQUET", value, f"{section}IMAGE_DATA", "", config_file=config_file)
+        assert found[f"{section}PARQUET"][0] == "ok" and f"{section}IMAGE_DATA" not in found
+
+
 def test_little_memory_and_many_threads_are_warnings(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "_memory", lambda: 2**30)
     monkeypatch.setattr("torch.get_num_threads", lambda: 10_000)

@@ -189,15 +189,18 @@ def _paths(config: Config) -> Iterator[Finding]:
     except SpeaqError as error:
         yield Finding("problem", "DATASETS", str(error))
     defaults = {key.name: key.default for key in effective_keys() if key.is_path and key.name != "OUTPUT_DIR"}
-    for key, value in flatten(config.model_dump(by_alias=True)):
+    values = dict(flatten(config.model_dump(by_alias=True)))
+    for key, value in values.items():
         section = key.rpartition(".")[0]
         if general_key(key) not in defaults or (value == defaults[general_key(key)] and section not in used):
             continue
-        if not value:
+        if not value and not key.endswith(".PARQUET") and not values.get(f"{section}.PARQUET"):
             yield Finding("problem", key, "not set", "give it the path of the file or folder")
         for path in filter(None, (value,) if isinstance(value, str) else value):
             if key.startswith("MODEL.") and (is_hub_id(path) or path.startswith("detectron2://")):
                 yield Finding("ok", key, f"{path}, which is downloaded unless it is in a cache")
+            elif key.endswith(".PARQUET") and "://" in path:
+                yield Finding("ok", key, f"{path}, which is read over the network")
             else:
                 yield _path(key, Path(path), needed=section in used or not section.startswith("DATASETS."))
 
@@ -210,7 +213,8 @@ def _path(key: str, path: Path, *, needed: bool) -> Finding:
         return Finding(bad, key, f"{path} does not exist", advice)
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         return Finding(bad, key, f"{path} cannot be read", "change its permissions")
-    if not key.startswith("MODEL.") and key.endswith(".IMAGES") != path.is_dir():
+    is_either = key.startswith("MODEL.") or key.endswith(".PARQUET")
+    if not is_either and key.endswith(".IMAGES") != path.is_dir():
         return Finding(bad, key, f"{path} is a {'folder' if path.is_dir() else 'file'}", "correct the path")
     return Finding("ok", key, str(path))
 
