@@ -18,14 +18,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from speaq.data.build import TrainingStatistics
 from speaq.errors import SpeaqError
 from speaq.scene_graph import SceneGraph
+
+if TYPE_CHECKING:
+    from speaq.data.build import TrainingStatistics
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The values of tau or alpha of a curve."""
@@ -176,7 +178,7 @@ def choose_change(
     adjustment: float | None,
     frequency_bias: float | None,
     predicate_counts: ArrayLike | None,
-    statistics: TrainingStatistics | None,
+    statistics: "TrainingStatistics | None",
     num_rel: int = 1,
 ) -> StrengthChange | None:
     """The change that was asked for, if any.
