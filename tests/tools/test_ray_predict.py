@@ -34,7 +34,10 @@ def folder(tmp_path_factory) -> Path:
         pixels = np.random.default_rng(index).integers(0, 256, (60, 80 + index % 2, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "in" / name)
     (folder / "in" / "7.png").write_bytes(b"no image")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the workers
     predict(folder, "alone", code=1)
+    torch.set_num_threads(threads)
     return folder
 
 

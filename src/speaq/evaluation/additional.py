@@ -62,7 +62,11 @@ class AdditionalMetrics(Metric):
     Args:
         groups: groups to compute.
         num_predicates: R.
-        ks, iou_threshold, mode, distinct, convention: see `SceneGraphMetrics`.
+        ks: see `SceneGraphMetrics`, as the other arguments.
+        iou_threshold: see there.
+        mode: see there.
+        distinct: see there.
+        convention: see there.
     """
 
     is_differentiable = False
