@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter, validators
 from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
 
-from speaq.errors import SpeaqError, printable
+from speaq.errors import SpeaqError, first_names, printable
 from speaq.files import expand
 
 if TYPE_CHECKING:
@@ -402,6 +402,6 @@ def _summary(total: int, started: int, unreadable: list[Path]) -> str:
     if total > started:
         text += f" ({total - started} had results already)"
     if unreadable:
-        names = ", ".join(map(str, unreadable[:5])) + (", ..." if len(unreadable) > 5 else "")
+        names = first_names(unreadable)
         text += f"; {len(unreadable)} could not be read: {names}"
     return text

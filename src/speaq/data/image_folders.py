@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".bmp")
 """Endings of image files, in upper or lower case; of several files of an image the first ending counts."""
@@ -84,7 +84,7 @@ class ImageFolders:
         files = [self.find(image_id, name) for image_id, name in zip(image_ids, names, strict=True)]
         missing = [image_id for image_id, file in zip(image_ids, files, strict=True) if file is None]
         if missing:
-            shown = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            shown = first_names(missing)
             raise SpeaqError(
                 f"{self}: {len(missing):,} of {len(image_ids):,} images have no file ({shown}); expected "
                 f"{missing[0]}{SUFFIXES[0]}, or an ending of {', '.join(SUFFIXES[1:])}. Add the files, or "
