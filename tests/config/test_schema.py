@@ -15,6 +15,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = json.loads((GOLDEN / "config_defaults.json").read_text())
 SOURCE = "DATASETS.MULTI_DATASET.SOURCES.<NAME>."
 NEW = {
+    "DIST_STEP_MINUTES": 10.0,
     "DIST_WAIT_MINUTES": 30.0,
     "DATASETS.SYNTHETIC_GENOME.VG_ATTRIBUTE_H5": "",
     "DATASETS.VISUAL_GENOME.CORRUPTED_IMAGES": [],

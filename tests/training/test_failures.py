@@ -95,7 +95,7 @@ def test_explain_lost_and_silent_processes(monkeypatch):
     assert explain(silent, device="cpu", is_training=True) is None  # not one of several processes
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     assert "unless it was killed" in str(explain(lost, device="cpu", is_training=True))
-    assert "not answered for DIST_WAIT_MINUTES" in str(explain(silent, device="cpu", is_training=True))
+    assert "not answered for DIST_STEP_MINUTES" in str(explain(silent, device="cpu", is_training=True))
 
 
 def test_explain_leaves_other_errors():

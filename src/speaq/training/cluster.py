@@ -58,6 +58,7 @@ class Cluster:
         # frozen ones are constant.
         ddp = ConnectedProcesses(
             wait_minutes=config.dist_wait_minutes,
+            step_minutes=config.dist_step_minutes,
             broadcast_buffers=False,
             gradient_as_bucket_view=True,  # no second copy of the gradients
             process_group_backend="nccl" if num_gpus else "gloo",

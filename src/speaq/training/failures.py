@@ -71,7 +71,7 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
         )
     if torch.distributed.is_initialized() and any(sign in text for sign in _NO_ANSWER):
         return (
-            "another process of this run has not answered for DIST_WAIT_MINUTES: it is stopped or very slow, "
+            "another process of this run has not answered for DIST_STEP_MINUTES: it is stopped or very slow, "
             "or the network between the machines failed; log.txt and log.txt.rank1, ... show how far each was"
         )
     if "DataLoader worker" in text and "Caught" not in text:

@@ -44,12 +44,13 @@ class ConnectedProcesses(DDPStrategy):
     """Data-parallel training on several processes, which first wait for each other.
 
     Args:
-        wait_minutes: how long to wait for the other processes, at the start and in every exchange.
+        wait_minutes: how long to wait at the start for the other processes.
+        step_minutes: how long to wait for them in every exchange.
         options: of the base class.
     """
 
-    def __init__(self, *, wait_minutes: float, **options: Any):
-        super().__init__(timeout=timedelta(minutes=wait_minutes), **options)
+    def __init__(self, *, wait_minutes: float, step_minutes: float, **options: Any):
+        super().__init__(timeout=timedelta(minutes=step_minutes), **options)
         self.wait_minutes = wait_minutes
 
     def _configure_launcher(self) -> None:
