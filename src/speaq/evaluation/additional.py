@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from speaq.evaluation.analysis import PREFIXES
+from speaq.evaluation.base import GraphMetric
 from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.metrics import DEPTHS, Mode
 from speaq.evaluation.recall import (
@@ -37,7 +37,7 @@ NUM_BINS = 15
 _OPEN_IMAGES_DEPTH = 50  # k of the recall in the weighted score
 
 
-class AdditionalMetrics(Metric):
+class AdditionalMetrics(GraphMetric):
     """Metrics by group, over all images seen, in 0..1.
 
     ``compute`` returns for every k in ``ks``, as far as their groups are chosen:
@@ -68,10 +68,6 @@ class AdditionalMetrics(Metric):
         distinct: see there.
         convention: see there.
     """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
 
     detections: list[Tensor]
 
@@ -111,9 +107,7 @@ class AdditionalMetrics(Metric):
         rows = [np.empty((0, 4))]
         for image in zip(graphs, annotations, strict=True):
             graph, annotation = by_convention(*image, self.convention, given_classes=self.mode == "predcls")
-            for name, value in self._image(graph, annotation).items():
-                state = getattr(self, name)
-                setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
+            self._add(self._image(graph, annotation))
             if "openimages" in self.groups:
                 rows.append(open_images_matches(graph[: self.ks[-1]], annotation, self.iou_threshold))
         self.detections.append(torch.from_numpy(np.concatenate(rows)).to(self.device))
@@ -155,12 +149,6 @@ class AdditionalMetrics(Metric):
                 ]
             )
         return added
-
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the states of all ranks."""
-        if not self.detections:  # a rank without images must provide an array, or the others hang
-            self.update([], [])
-        super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, float]:
         """The metrics of the chosen groups over all images of all ranks; see the class for the names."""

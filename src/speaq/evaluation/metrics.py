@@ -18,10 +18,10 @@ from speaq.evaluation.analysis import (
     named_recalls,
     sum_by_group,
 )
+from speaq.evaluation.base import GraphMetric
 from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.long_tail import LongTail, split_in_thirds
 from speaq.evaluation.recall import box_iou, image_hits
-from speaq.evaluation.unsqueezed import UnsqueezedMetric
 from speaq.evaluation.zero_shot import TripletSet, zero_shot_recalls, zero_shot_relations
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
@@ -33,7 +33,7 @@ DEPTHS = (20, 50, 100)
 """The default k at which recall is measured."""
 
 
-class SceneGraphMetrics(UnsqueezedMetric):
+class SceneGraphMetrics(GraphMetric):
     """Recall, mean recall, zero-shot recall and recall by predicate, over all images seen.
 
     Images without relations are left out of every mean; an image with relations but without predictions has
@@ -88,10 +88,6 @@ class SceneGraphMetrics(UnsqueezedMetric):
         0.5
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
     def __init__(
         self,
         *,
@@ -131,9 +127,7 @@ class SceneGraphMetrics(UnsqueezedMetric):
         Raises:
             SpeaqError: a graph or its ground truth has another number of predicates.
         """
-        for name, value in self._sums(self.analyze(zip(graphs, annotations, strict=True))).items():
-            state = getattr(self, name)
-            setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
+        self._add(self._sums(self.analyze(zip(graphs, annotations, strict=True))))
 
     def _sums(self, analysis: Analysis) -> dict[str, int | np.ndarray]:
         """What images add to the states."""
