@@ -9,7 +9,7 @@ from torchmetrics import Metric
 
 
 class GraphMetric(Metric):
-    """A torchmetrics metric whose ``update`` takes graphs and annotations, and ``compute`` gives a dictionary.
+    """A torchmetrics metric of graphs and annotations whose ``compute`` returns a dictionary.
 
     torchmetrics makes scalars of tensors with one element, also of a table of one class; here they keep
     their shape.

@@ -129,18 +129,17 @@ class SceneGraphMetrics(GraphMetric):
         """
         self._add(self._sums(self.analyze(zip(graphs, annotations, strict=True))))
 
-    def _sums(self, analysis: Analysis) -> dict[str, int | np.ndarray]:
+    def _sums(self, analysis: Analysis) -> dict[str, Any]:
         """What images add to the states."""
-        images_with_relations, recall_sum = _count_and_sum(analysis.image_recalls())
-        images_with_zero_shot, zero_shot_sum = _count_and_sum(zero_shot_recalls(analysis))
+        image_recalls, zero_shot = analysis.image_recalls(), zero_shot_recalls(analysis)
         _, predicates, recalls = analysis.predicate_recalls()
         return {
             "images": len(analysis.image_ids),
-            "images_with_relations": images_with_relations,
-            "images_with_zero_shot": images_with_zero_shot,
+            "images_with_relations": (~np.isnan(image_recalls[0, 0])).sum(),
+            "images_with_zero_shot": (~np.isnan(zero_shot[0, 0])).sum(),
             "predicate_images": np.bincount(predicates, minlength=self.num_predicates),
-            "recall_sum": recall_sum,
-            "zero_shot_sum": zero_shot_sum,
+            "recall_sum": np.nansum(image_recalls, axis=-1),
+            "zero_shot_sum": np.nansum(zero_shot, axis=-1),
             "predicate_sum": sum_by_group(recalls, predicates, self.num_predicates),
         }
 
@@ -233,25 +232,16 @@ class SceneGraphMetrics(GraphMetric):
 
 def _check_given_boxes(graph: SceneGraph, annotation: Annotation, mode: Mode) -> None:
     """Check that all boxes, and in predcls also their classes, are those of the ground truth."""
+    with_classes = mode == "predcls"
     same = box_iou(graph.boxes, annotation.boxes) >= _SAME_BOX_IOU
-    differences = np.abs(graph.boxes[:, None] - annotation.boxes).max(axis=-1)
-    same |= differences <= _SAME_BOX_PIXELS
-    if mode == "predcls":
+    same |= np.abs(graph.boxes[:, None] - annotation.boxes).max(axis=-1) <= _SAME_BOX_PIXELS
+    if with_classes:
         same &= graph.labels[:, None] == annotation.labels
     others = np.flatnonzero(~same.any(axis=1))
     if len(others):
-        box, what = graph.boxes[others[0]].round(1).tolist(), "boxes"
-        if mode == "predcls":
-            what = "boxes and classes"
+        box, what = graph.boxes[others[0]].round(1).tolist(), "boxes and classes" if with_classes else "boxes"
         raise SpeaqError(
             f"image {annotation.image_id}: TEST.MODE {mode} expects the ground-truth {what}, found the box "
             f"{box} of {graph.object_name(int(graph.labels[others[0]]))}, which the ground truth does not "
             f"have ({len(others)} of {len(graph.boxes)}); use TEST.MODE sgdet for boxes that a model found"
         )
-
-
-def _count_and_sum(recalls: np.ndarray) -> tuple[int, np.ndarray]:
-    """Number of images that have a recall, and sums of recalls (..., B) over them in order."""
-    known = recalls[..., ~np.isnan(recalls[0, 0])]
-    count = known.shape[-1]
-    return count, sum_by_group(known, np.zeros(count, np.int64), 1)[..., 0]

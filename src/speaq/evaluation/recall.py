@@ -73,25 +73,13 @@ def relation_matcher(
 
     It returns (K, M) bool. Both boxes are compared, or with ``phrases`` their unions.
     """
-    return (_match_phrases if phrases else _match_pairs)(graph, annotation, iou_threshold)
-
-
-def _match_pairs(
-    graph: SceneGraph, annotation: Annotation, iou_threshold: float
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from pairs (K, 2) to whether they have classes and both boxes of relations: (K, M) bool."""
-    subjects, objects, _ = annotation.relations.T
-    matches = match_entities(
-        graph.boxes, graph.labels, annotation.boxes, annotation.labels, iou_threshold=iou_threshold
-    )
-    return lambda pairs: matches[pairs[:, :1], subjects] & matches[pairs[:, 1:], objects]
-
-
-def _match_phrases(
-    graph: SceneGraph, annotation: Annotation, iou_threshold: float
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from pairs (K, 2) to whether they have classes and union box of relations: (K, M) bool."""
     true_pairs = annotation.relations[:, :2]
+    if not phrases:
+        subjects, objects = true_pairs.T
+        matches = match_entities(
+            graph.boxes, graph.labels, annotation.boxes, annotation.labels, iou_threshold=iou_threshold
+        )
+        return lambda pairs: matches[pairs[:, :1], subjects] & matches[pairs[:, 1:], objects]
     true_labels, true_boxes = annotation.labels[true_pairs], union_boxes(annotation.boxes, true_pairs)
 
     def match(pairs: np.ndarray) -> np.ndarray:

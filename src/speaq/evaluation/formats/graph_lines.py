@@ -46,7 +46,7 @@ def read(path: Path, documents: Iterable[tuple[str, Any]], target: Target) -> Lo
                 f"{image_id}, found {width} x {height}"
             )
         graphs[image_id] = replace(graph, vocabulary=target.vocabulary)
-    return LoadedPredictions.of(path, target, graphs, distinct=False)
+    return LoadedPredictions(path, target, graphs, distinct=False)
 
 
 def _check_classes(graph: SceneGraph, target: Target, place: str) -> None:
