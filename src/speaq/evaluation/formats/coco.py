@@ -58,11 +58,6 @@ class CocoDocument(_Record):
     predicates: list[ClassRecord] | None = None
 
 
-def recognises(first: Any) -> bool:
-    """Whether the first document of a file has lists of detections and relations."""
-    return isinstance(first, dict) and "detections" in first and "relations" in first
-
-
 def read(path: Path, content: Any, target: Target) -> LoadedPredictions:
     """Read detections and relations. Images that have neither have an empty prediction.
 

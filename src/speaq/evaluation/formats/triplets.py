@@ -58,11 +58,6 @@ class ImageRecord(BaseModel):
     source: Any = None  # who or what made them, for speaq data convert
 
 
-def recognises(first: Any) -> bool:
-    """Whether the first document of a file has triplets."""
-    return isinstance(first, dict) and "triplets" in first
-
-
 def read(
     path: Path, documents: Iterable[tuple[str, Any]], target: Target, *, box_scale: BoxScale = "auto"
 ) -> LoadedPredictions:
