@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.recall import long_tail_groups
 from speaq.files import parse_json, regular
 
 Split = Literal["thirds", "published", "counts", "file"]
@@ -59,11 +58,6 @@ def split_by_counts(predicate_counts: np.ndarray, *, head: int, body: int) -> Lo
     order = np.argsort(-counts, kind="stable")
     ends = (counts >= head).sum(), (counts >= body).sum()
     return LongTail(f"counts {head}, {body}", dict(zip(_NAMES, np.split(order, ends), strict=True)))
-
-
-def split_in_thirds(predicate_counts: np.ndarray) -> LongTail:
-    """Head, body and tail by `long_tail_groups`."""
-    return LongTail("thirds", long_tail_groups(predicate_counts))
 
 
 def read_long_tail(path: str | Path, predicates: tuple[str, ...]) -> LongTail:

@@ -20,8 +20,8 @@ from speaq.evaluation.analysis import (
 )
 from speaq.evaluation.base import GraphMetric
 from speaq.evaluation.convention import Convention, by_convention
-from speaq.evaluation.long_tail import LongTail, split_in_thirds
-from speaq.evaluation.recall import box_iou, image_hits
+from speaq.evaluation.long_tail import LongTail
+from speaq.evaluation.recall import box_iou, image_hits, long_tail_groups
 from speaq.evaluation.zero_shot import TripletSet, zero_shot_recalls, zero_shot_relations
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
@@ -110,7 +110,7 @@ class SceneGraphMetrics(GraphMetric):
         self.iou_threshold = iou_threshold
         self.distinct = distinct
         if long_tail is None and predicate_counts is not None:
-            long_tail = split_in_thirds(predicate_counts)
+            long_tail = LongTail("thirds", long_tail_groups(predicate_counts))
         self.long_tail = long_tail
         self.groups = {} if long_tail is None else long_tail.groups
         self.mode: Mode = mode
