@@ -132,14 +132,15 @@ class SceneGraphMetrics(GraphMetric):
     def _sums(self, analysis: Analysis) -> dict[str, Any]:
         """What images add to the states."""
         image_recalls, zero_shot = analysis.image_recalls(), zero_shot_recalls(analysis)
+        together = np.zeros(len(analysis.image_ids), np.int64)
         _, predicates, recalls = analysis.predicate_recalls()
         return {
             "images": len(analysis.image_ids),
             "images_with_relations": (~np.isnan(image_recalls[0, 0])).sum(),
             "images_with_zero_shot": (~np.isnan(zero_shot[0, 0])).sum(),
             "predicate_images": np.bincount(predicates, minlength=self.num_predicates),
-            "recall_sum": np.nansum(image_recalls, axis=-1),
-            "zero_shot_sum": np.nansum(zero_shot, axis=-1),
+            "recall_sum": sum_by_group(np.nan_to_num(image_recalls), together, 1)[..., 0],
+            "zero_shot_sum": sum_by_group(np.nan_to_num(zero_shot), together, 1)[..., 0],
             "predicate_sum": sum_by_group(recalls, predicates, self.num_predicates),
         }
 
