@@ -16,9 +16,14 @@ from speaq.data.sources import load_sources, places
 from speaq.errors import SpeaqError
 from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.detection import DetectionAP
-from speaq.evaluation.long_tail import LongTail, read_long_tail, split_by_counts, split_by_rank
+from speaq.evaluation.long_tail import (
+    LongTail,
+    long_tail_groups,
+    read_long_tail,
+    split_by_counts,
+    split_by_rank,
+)
 from speaq.evaluation.metrics import SceneGraphMetrics
-from speaq.evaluation.recall import long_tail_groups
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
 from speaq.structures import Vocabulary
 

@@ -20,8 +20,8 @@ from speaq.evaluation.analysis import (
 )
 from speaq.evaluation.base import GraphMetric
 from speaq.evaluation.convention import Convention, by_convention
-from speaq.evaluation.long_tail import LongTail
-from speaq.evaluation.recall import box_iou, image_hits, long_tail_groups
+from speaq.evaluation.long_tail import LongTail, long_tail_groups
+from speaq.evaluation.recall import box_iou, image_hits
 from speaq.evaluation.zero_shot import TripletSet, zero_shot_recalls, zero_shot_relations
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation

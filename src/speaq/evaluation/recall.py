@@ -174,20 +174,3 @@ def harmonic_mean(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray | 
     """Harmonic mean 2ab / (a + b), 0 where both are 0; F@K is that of R@K and mR@K."""
     total = a + b
     return 2 * a * b / (total + (total == 0))
-
-
-def long_tail_groups(predicate_counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Predicate indices of "head", "body" and "tail", most frequent first, from training counts (R,).
-
-    The most frequent floor(R / 3) predicates are the head, the next floor of half the rest the body, the
-    others the tail; ties are in the order of indices. For the 50 predicates of Visual Genome the sizes are
-    the usual 16, 17 and 17. A group may be empty if R < 3.
-
-    Examples:
-        >>> {name: group.tolist() for name, group in long_tail_groups(np.array([5, 90, 20])).items()}
-        {'head': [1], 'body': [2], 'tail': [0]}
-    """
-    order = np.argsort(-np.asarray(predicate_counts), kind="stable")
-    head = len(order) // 3
-    body = head + (len(order) - head) // 2
-    return {"head": order[:head], "body": order[head:body], "tail": order[body:]}
