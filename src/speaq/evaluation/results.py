@@ -122,7 +122,7 @@ def results_table(results: Mapping[str, Any]) -> RenderableType:
     return Group(*tables)
 
 
-def numeric(headings: Iterable[str], *, overflow: OverflowMethod = "ellipsis") -> list[Column]:
+def numeric(headings: Iterable[RenderableType], *, overflow: OverflowMethod = "ellipsis") -> list[Column]:
     """Columns of numbers in a table."""
     return [Column(heading, justify="right", overflow=overflow) for heading in headings]
 

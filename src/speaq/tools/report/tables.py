@@ -15,8 +15,6 @@ from speaq.evaluation.bootstrap import Interval, recalls
 from speaq.evaluation.results import additional, additional_title
 from speaq.tools.report.contents import EvaluatedSet
 
-Intervals = Mapping[str, Interval]
-
 COMPARED = ("R", "mR", "F", "zR")
 """The recalls that are compared between data sets and shown in large type."""
 
@@ -87,7 +85,7 @@ def object_table(evaluated: EvaluatedSet) -> pd.DataFrame:
     return pd.DataFrame({"Object class": evaluated.vocabulary.objects, "AP": ap})
 
 
-def long_tail_end(evaluated: EvaluatedSet, bounds: Intervals) -> float:
+def long_tail_end(evaluated: EvaluatedSet, bounds: Mapping[str, Interval]) -> float:
     """The largest end of the intervals of head, body and tail, up to which their bars are drawn."""
     groups, ks = evaluated.analysis.groups, evaluated.analysis.ks
     ends = [bounds[f"mR-{group}@{k}"].high for group in groups for k in ks]
