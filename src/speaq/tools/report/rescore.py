@@ -227,12 +227,10 @@ def _print(name: str, scored: Rescored, predicate_counts: np.ndarray | None) -> 
 
 def _names(files: Sequence[Path]) -> list[str]:
     """A name for each file: its own, or with its folders where several are called the same."""
-    names = [file.name for file in files]
-    if len(set(names)) < len(names):
-        names = [str(file) for file in files]
-    if len(set(names)) < len(names):
-        raise SpeaqError("--predictions: expected different files, found one of them twice")
-    return names
+    for names in ([file.name for file in files], [str(file) for file in files]):
+        if len(set(names)) == len(names):
+            return names
+    raise SpeaqError("--predictions: expected different files, found one of them twice")
 
 
 def _statistics(config: Config) -> TrainingStatistics | None:
