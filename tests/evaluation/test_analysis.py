@@ -149,7 +149,7 @@ def test_analyze_does_not_update_the_metrics(make):
 
 def test_mean_by_group_of_hits_is_recall_by_predicate():
     ranks = np.array([[0, 4, MISSED, 1, 2], [5, 5, 5, 5, 0]])
-    present, means = mean_by_group(hits_at(ranks, (1, 3, 9)), np.array([7, 2, 7, 7, 2]))
-    assert present.tolist() == [2, 7]
-    expected = [[[0, 1 / 2, 1], [1 / 3, 2 / 3, 2 / 3]], [[1 / 2, 1 / 2, 1], [0, 0, 1]]]
+    means = mean_by_group(hits_at(ranks, (1, 3, 9)), np.array([2, 0, 2, 2, 0]), 3)
+    none = [np.nan] * 3
+    expected = [[[0, 1 / 2, 1], none, [1 / 3, 2 / 3, 2 / 3]], [[1 / 2, 1 / 2, 1], none, [0, 0, 1]]]
     np.testing.assert_allclose(means.swapaxes(1, 2), expected, rtol=0, atol=1e-15)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from speaq.evaluation import adjustment, long_tail, metrics, recall, zero_shot
+from speaq.evaluation import adjustment, long_tail, metrics, zero_shot
 
 NAMES = {"Path": Path, "SceneGraphMetrics": metrics.SceneGraphMetrics}
 
 
-@pytest.mark.parametrize("module", [adjustment, long_tail, metrics, recall, zero_shot])
+@pytest.mark.parametrize("module", [adjustment, long_tail, metrics, zero_shot])
 def test_docstring_examples(module):
     results = doctest.testmod(module, extraglobs=NAMES)
     assert results.attempted and not results.failed

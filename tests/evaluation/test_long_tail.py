@@ -6,7 +6,7 @@ import pytest
 from speaq.config import load_config
 from speaq.errors import SpeaqError
 from speaq.evaluation.build import build_metrics
-from speaq.evaluation.long_tail import read_long_tail, split_by_counts, split_by_rank
+from speaq.evaluation.long_tail import long_tail_groups, read_long_tail, split_by_counts, split_by_rank
 from speaq.structures import Vocabulary
 
 VOCABULARY = Vocabulary(("a",), ("on", "in", "near"))
@@ -75,3 +75,24 @@ def test_the_key_chooses_the_split(tmp_path):
     assert "long_tail" not in metrics.compute()
     with pytest.raises(SpeaqError, match=r"TEST\.LONG_TAIL\.FILE"):
         load_config(None, ("TEST.LONG_TAIL.SPLIT", "file"))
+
+
+@pytest.mark.parametrize(
+    ("predicates", "sizes"),
+    [(50, (16, 17, 17)), (9, (3, 3, 3)), (3, (1, 1, 1)), (2, (0, 1, 1)), (1, (0, 0, 1))],
+)
+def test_long_tail_groups_are_thirds_by_rank(predicates, sizes):
+    counts = np.random.default_rng(0).permutation(predicates) * 10
+    groups = long_tail_groups(counts)
+    assert tuple(len(group) for group in groups.values()) == sizes
+    ranked = np.concatenate(list(groups.values()))
+    assert (np.diff(counts[ranked]) < 0).all() and sorted(ranked) == list(range(predicates))
+
+
+def test_long_tail_ties_go_by_index():
+    groups = long_tail_groups(np.array([5, 7, 5, 7, 5, 5]))
+    assert {name: group.tolist() for name, group in groups.items()} == {
+        "head": [1, 3],
+        "body": [0, 2],
+        "tail": [4, 5],
+    }

@@ -11,7 +11,6 @@ from speaq.evaluation.recall import (
     harmonic_mean,
     hits_at,
     image_hits,
-    long_tail_groups,
     match_entities,
     rank_without_graph_constraint,
 )
@@ -195,24 +194,3 @@ def test_harmonic_mean():
     assert harmonic_mean(0.0, 0.0) == 0.0
     assert harmonic_mean(0.4, 0.0) == 0.0
     assert math.isnan(harmonic_mean(float("nan"), 0.0))
-
-
-@pytest.mark.parametrize(
-    ("predicates", "sizes"),
-    [(50, (16, 17, 17)), (9, (3, 3, 3)), (3, (1, 1, 1)), (2, (0, 1, 1)), (1, (0, 0, 1))],
-)
-def test_long_tail_groups_are_thirds_by_rank(predicates, sizes):
-    counts = np.random.default_rng(0).permutation(predicates) * 10
-    groups = long_tail_groups(counts)
-    assert tuple(len(group) for group in groups.values()) == sizes
-    ranked = np.concatenate(list(groups.values()))
-    assert (np.diff(counts[ranked]) < 0).all() and sorted(ranked) == list(range(predicates))
-
-
-def test_long_tail_ties_go_by_index():
-    groups = long_tail_groups(np.array([5, 7, 5, 7, 5, 5]))
-    assert {name: group.tolist() for name, group in groups.items()} == {
-        "head": [1, 3],
-        "body": [0, 2],
-        "tail": [4, 5],
-    }

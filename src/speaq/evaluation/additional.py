@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from speaq.evaluation.analysis import PREFIXES
+from speaq.evaluation.analysis import PREFIXES, sum_by_group
+from speaq.evaluation.base import GraphMetric
 from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.metrics import DEPTHS, Mode
 from speaq.evaluation.recall import (
@@ -37,7 +37,7 @@ NUM_BINS = 15
 _OPEN_IMAGES_DEPTH = 50  # k of the recall in the weighted score
 
 
-class AdditionalMetrics(Metric):
+class AdditionalMetrics(GraphMetric):
     """Metrics by group, over all images seen, in 0..1.
 
     ``compute`` returns for every k in ``ks``, as far as their groups are chosen:
@@ -68,10 +68,6 @@ class AdditionalMetrics(Metric):
         distinct: see there.
         convention: see there.
     """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
 
     detections: list[Tensor]
 
@@ -111,9 +107,7 @@ class AdditionalMetrics(Metric):
         rows = [np.empty((0, 4))]
         for image in zip(graphs, annotations, strict=True):
             graph, annotation = by_convention(*image, self.convention, given_classes=self.mode == "predcls")
-            for name, value in self._image(graph, annotation).items():
-                state = getattr(self, name)
-                setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
+            self._add(self._image(graph, annotation))
             if "openimages" in self.groups:
                 rows.append(open_images_matches(graph[: self.ks[-1]], annotation, self.iou_threshold))
         self.detections.append(torch.from_numpy(np.concatenate(rows)).to(self.device))
@@ -131,9 +125,8 @@ class AdditionalMetrics(Metric):
             added["pooled"] = hits_at(hits.ranks, self.ks).sum(axis=-1)
             added["pooled_open_images"] = (hits.ranks[0] < _OPEN_IMAGES_DEPTH).sum()
         match = relation_matcher(graph, annotation, **options)
-        rows = np.arange(len(graph))
 
-        def correct(chosen: np.ndarray) -> np.ndarray:
+        def correct(chosen: np.ndarray | slice) -> np.ndarray:
             return match(graph.pairs[chosen]) & (graph.predicates[chosen, None] == true_predicates)
 
         if "pairs" in self.groups and count:
@@ -141,45 +134,35 @@ class AdditionalMetrics(Metric):
             added["pairs"] = hits_at(first_hits(correct(best)), self.ks).mean(axis=-1)
         if "relative" in self.groups and count:
             depths = [factor * count for factor in FACTORS]
-            added["relative"] = hits_at(first_hits(correct(rows[: depths[-1]])), depths).mean(axis=-1)
+            added["relative"] = hits_at(first_hits(correct(slice(depths[-1]))), depths).mean(axis=-1)
         if "scores" in self.groups:
-            top = rows[: self.ks[-1]]
+            top = slice(self.ks[-1])
             right, scores = correct(top).any(axis=1), graph.triplet_scores[top].astype(np.float64).clip(0, 1)
             above = scores >= np.array(THRESHOLDS)[:, None]
             added["above"] = np.stack((above.sum(axis=1), (above & right).sum(axis=1)))
             bins = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-            added["bins"] = np.stack(
-                [
-                    np.bincount(bins, weights, NUM_BINS)
-                    for weights in (np.ones(len(top)), scores, right.astype(np.float64))
-                ]
-            )
+            added["bins"] = sum_by_group(np.stack((np.ones(len(bins)), scores, right)), bins, NUM_BINS)
         return added
-
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the states of all ranks."""
-        if not self.detections:  # a rank without images must provide an array, or the others hang
-            self.update([], [])
-        super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, float]:
         """The metrics of the chosen groups over all images of all ranks; see the class for the names."""
         state = {name: getattr(self, name).cpu().numpy() for name in self._defaults if name != "detections"}
-        results: dict[str, Any] = {}
+        images, results = state["images_with_relations"], dict[str, Any]()
+
+        def add(name: str, keys: Sequence[float], values: np.ndarray) -> None:
+            results.update({name.format(key): value for key, value in zip(keys, values, strict=True)})
+
         with np.errstate(invalid="ignore"):  # 0 / 0 = NaN where nothing contributes
             if "pooled" in self.groups:
-                for prefix, sums in zip(PREFIXES, state["pooled"] / state["relations"], strict=True):
-                    results |= {f"{prefix}pooled-R@{k}": v for k, v in zip(self.ks, sums, strict=True)}
-            images = state["images_with_relations"]
+                for prefix, recalls in zip(PREFIXES, state["pooled"] / state["relations"], strict=True):
+                    add(f"{prefix}pooled-R@{{}}", self.ks, recalls)
             if "pairs" in self.groups:
-                results |= {f"pair-R@{k}": v for k, v in zip(self.ks, state["pairs"] / images, strict=True)}
+                add("pair-R@{}", self.ks, state["pairs"] / images)
             if "relative" in self.groups:
-                shares = state["relative"] / images
-                results |= {f"relative-R@{f}x": v for f, v in zip(FACTORS, shares, strict=True)}
+                add("relative-R@{}x", FACTORS, state["relative"] / images)
             if "scores" in self.groups:
                 predictions, right = state["above"]
-                shares = right / predictions
-                results |= {f"precision@{t:g}": v for t, v in zip(THRESHOLDS, shares, strict=True)}
+                add("precision@{:g}", THRESHOLDS, right / predictions)
                 counts, scores, right = state["bins"]
                 results["ECE"] = np.abs(right - scores).sum() / counts.sum()
             if "openimages" in self.groups:

@@ -64,10 +64,8 @@ class Analysis:
 
     def image_recalls(self, selected: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Recall (2, len(ks), B) of each image over the ``selected`` (M,) relations, NaN if it has none."""
-        images, means = mean_by_group(hits_at(self.ranks[:, selected], self.ks), self.images[selected])
-        recalls = np.full((*means.shape[:-1], len(self.image_ids)), np.nan)
-        recalls[..., images] = means
-        return recalls
+        hits = hits_at(self.ranks[:, selected], self.ks)
+        return mean_by_group(hits, self.images[selected], len(self.image_ids))
 
     def predicate_recalls(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Image (G,), predicate (G,) and recall (2, len(ks), G) of each combination that occurs."""
@@ -80,14 +78,11 @@ class Analysis:
         """
         localized = self.predicted_predicates < self.num_predicates
         _, predicates, shares = self._mean_by_image_and_predicate(localized)
-        present, means = mean_by_group(shares, predicates)
-        result = np.full(self.num_predicates, np.nan)
-        result[present] = means
-        return result
+        return mean_by_group(shares, predicates, self.num_predicates)
 
     def _mean_by_image_and_predicate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        groups, means = mean_by_group(values, self.images * self.num_predicates + self.predicates)
-        return *np.divmod(groups, self.num_predicates), means
+        found, groups = np.unique(self.images * self.num_predicates + self.predicates, return_inverse=True)
+        return *np.divmod(found, self.num_predicates), mean_by_group(values, groups, len(found))
 
     @property
     def confusion(self) -> np.ndarray:
@@ -123,10 +118,10 @@ def image_columns(
     }
 
 
-def mean_by_group(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The G groups that occur in ``groups`` (M,), ascending, and their means (..., G) of values (..., M)."""
-    present, members, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    return present, sum_by_group(values, members, len(present)) / counts
+def mean_by_group(values: np.ndarray, groups: np.ndarray, num_groups: int) -> np.ndarray:
+    """Means (..., G) of values (..., M), NaN for groups without one, from group numbers (M,) below G."""
+    with np.errstate(invalid="ignore"):  # 0 / 0 = NaN
+        return sum_by_group(values, groups, num_groups) / np.bincount(groups, minlength=num_groups)
 
 
 def sum_by_group(values: np.ndarray, groups: np.ndarray, num_groups: int) -> np.ndarray:

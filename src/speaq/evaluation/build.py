@@ -18,10 +18,10 @@ from speaq.evaluation.additional import AdditionalMetrics
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.long_tail import (
     LongTail,
+    long_tail_groups,
     read_long_tail,
     split_by_counts,
     split_by_rank,
-    split_in_thirds,
 )
 from speaq.evaluation.metrics import SceneGraphMetrics
 from speaq.evaluation.zero_shot import load_zero_shot_triplets
@@ -161,4 +161,6 @@ def _build_long_tail(
     if settings.split == "counts":
         head, body = settings.counts
         return split_by_counts(counts, head=head, body=body)
-    return split_by_rank(counts) if settings.split == "published" else split_in_thirds(counts)
+    if settings.split == "published":
+        return split_by_rank(counts)
+    return LongTail("thirds", long_tail_groups(counts))

@@ -14,7 +14,7 @@ from rich.table import Table
 from speaq.errors import SpeaqError
 from speaq.evaluation.analysis import Analysis
 from speaq.evaluation.bootstrap import Interval, paired_intervals, recalls
-from speaq.evaluation.results import RECALL_NAMES, additional_title
+from speaq.evaluation.results import RECALL_NAMES, additional_title, numeric, percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +71,7 @@ class Comparison:
     def table(self) -> Table:
         """Recalls in percent, and differences to the first model with 95 % intervals."""
         caption = f"In brackets: 95 % bootstrap interval of the difference to {self.names[0]}"
-        table = Table("", title="Comparison (%)", caption=caption)
-        for name in self.names:
-            table.add_column(name, justify="right", overflow="fold")
+        table = Table("", *numeric(self.names, overflow="fold"), title="Comparison (%)", caption=caption)
         for key, title in self.rows():
             cells = [f"{100 * self.values[0][key]:.2f}"]
             for values, bounds in zip(self.values[1:], self.differences, strict=True):
@@ -81,7 +79,7 @@ class Comparison:
                 cells.append(f"{100 * values[key]:.2f} [{low:+.2f}, {high:+.2f}]")
             table.add_row(title, *cells)
         for title, shares in self.additional_rows():
-            table.add_row(title, *("n/a" if math.isnan(share) else f"{100 * share:.2f}" for share in shares))
+            table.add_row(title, *map(percent, shares))
         return table
 
 

@@ -5,15 +5,15 @@ Shape letters: see `speaq.structures`; here N boxes of all images.
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
+from speaq.evaluation.base import GraphMetric
 from speaq.evaluation.convention import Convention, by_convention
-from speaq.evaluation.unsqueezed import UnsqueezedMetric
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
 
@@ -29,7 +29,7 @@ _IOU_THRESHOLDS = range(50, 100, 5)  # percent
 _SIZES = 4  # all, small, medium, large
 
 
-class DetectionAP(UnsqueezedMetric):
+class DetectionAP(GraphMetric):
     """COCO average precision of entity boxes over all images seen, in 0..1 (Lin et al., ECCV 2014).
 
     ``compute`` returns ``AP`` (mean over classes and the IoU thresholds 0.50, 0.55, ..., 0.95), ``AP50``,
@@ -43,10 +43,6 @@ class DetectionAP(UnsqueezedMetric):
         num_objects: C.
         convention: how boxes are compared; see `speaq.evaluation.convention`.
     """
-
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
 
     detections: list[Tensor]
     targets: list[Tensor]
@@ -70,13 +66,6 @@ class DetectionAP(UnsqueezedMetric):
             array = np.concatenate([np.empty((0, width)), *rows]).astype(np.float32)
             state.append(torch.from_numpy(array).to(self.device))
         self.counts.append(torch.tensor(counts, dtype=torch.int64, device=self.device).reshape(-1, 2))
-
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the states of all ranks."""
-        # A rank that saw no image must still provide arrays of the right shape and type, or the others hang.
-        if not self.counts:
-            self.update([], [])
-        super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, float | Tensor]:
         """The average precisions over all images of all ranks; see the class for the names."""

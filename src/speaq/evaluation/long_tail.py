@@ -3,14 +3,13 @@
 Shape letters: see `speaq.structures`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from speaq.errors import SpeaqError
-from speaq.evaluation.recall import long_tail_groups
 from speaq.files import parse_json, regular
 
 Split = Literal["thirds", "published", "counts", "file"]
@@ -31,6 +30,21 @@ class LongTail(NamedTuple):
     groups: Mapping[str, np.ndarray]
 
 
+def long_tail_groups(predicate_counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Predicate indices of "head", "body" and "tail", most frequent first, from training counts (R,).
+
+    The most frequent floor(R / 3) predicates are the head, the next floor of half the rest the body, the
+    others the tail; ties are in the order of indices. For the 50 predicates of Visual Genome the sizes are
+    the usual 16, 17 and 17. A group may be empty if R < 3.
+
+    Examples:
+        >>> {name: group.tolist() for name, group in long_tail_groups(np.array([5, 90, 20])).items()}
+        {'head': [1], 'body': [2], 'tail': [0]}
+    """
+    head = len(predicate_counts) // 3
+    return _split(predicate_counts, (head, head + (len(predicate_counts) - head) // 2))
+
+
 def split_by_rank(predicate_counts: np.ndarray) -> LongTail:
     """Head, body and tail in the proportion 5 : 16 : 29 of the lists published for Visual Genome.
 
@@ -42,9 +56,8 @@ def split_by_rank(predicate_counts: np.ndarray) -> LongTail:
         >>> [len(group) for group in split_by_rank(np.arange(50)).groups.values()]
         [5, 16, 29]
     """
-    order = np.argsort(-np.asarray(predicate_counts), kind="stable")
-    ends = np.cumsum(_PUBLISHED[:2]) * len(order) // sum(_PUBLISHED)
-    return LongTail("published", dict(zip(_NAMES, np.split(order, ends), strict=True)))
+    ends = np.cumsum(_PUBLISHED[:2]) * len(predicate_counts) // sum(_PUBLISHED)
+    return LongTail("published", _split(predicate_counts, ends))
 
 
 def split_by_counts(predicate_counts: np.ndarray, *, head: int, body: int) -> LongTail:
@@ -55,15 +68,14 @@ def split_by_counts(predicate_counts: np.ndarray, *, head: int, body: int) -> Lo
         >>> {name: group.tolist() for name, group in groups.items()}
         {'head': [1], 'body': [2], 'tail': [0]}
     """
-    counts = np.asarray(predicate_counts)
-    order = np.argsort(-counts, kind="stable")
-    ends = (counts >= head).sum(), (counts >= body).sum()
-    return LongTail(f"counts {head}, {body}", dict(zip(_NAMES, np.split(order, ends), strict=True)))
+    ends = [int((np.asarray(predicate_counts) >= least).sum()) for least in (head, body)]
+    return LongTail(f"counts {head}, {body}", _split(predicate_counts, ends))
 
 
-def split_in_thirds(predicate_counts: np.ndarray) -> LongTail:
-    """Head, body and tail by `long_tail_groups`."""
-    return LongTail("thirds", long_tail_groups(predicate_counts))
+def _split(predicate_counts: np.ndarray, ends: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+    """The groups of predicates by falling count, head and body up to these positions."""
+    order = np.argsort(-np.asarray(predicate_counts), kind="stable")
+    return dict(zip(_NAMES, np.split(order, ends), strict=True))
 
 
 def read_long_tail(path: str | Path, predicates: tuple[str, ...]) -> LongTail:

@@ -18,10 +18,10 @@ from speaq.evaluation.analysis import (
     named_recalls,
     sum_by_group,
 )
+from speaq.evaluation.base import GraphMetric
 from speaq.evaluation.convention import Convention, by_convention
-from speaq.evaluation.long_tail import LongTail, split_in_thirds
+from speaq.evaluation.long_tail import LongTail, long_tail_groups
 from speaq.evaluation.recall import box_iou, image_hits
-from speaq.evaluation.unsqueezed import UnsqueezedMetric
 from speaq.evaluation.zero_shot import TripletSet, zero_shot_recalls, zero_shot_relations
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
@@ -33,7 +33,7 @@ DEPTHS = (20, 50, 100)
 """The default k at which recall is measured."""
 
 
-class SceneGraphMetrics(UnsqueezedMetric):
+class SceneGraphMetrics(GraphMetric):
     """Recall, mean recall, zero-shot recall and recall by predicate, over all images seen.
 
     Images without relations are left out of every mean; an image with relations but without predictions has
@@ -88,10 +88,6 @@ class SceneGraphMetrics(UnsqueezedMetric):
         0.5
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-
     def __init__(
         self,
         *,
@@ -114,7 +110,7 @@ class SceneGraphMetrics(UnsqueezedMetric):
         self.iou_threshold = iou_threshold
         self.distinct = distinct
         if long_tail is None and predicate_counts is not None:
-            long_tail = split_in_thirds(predicate_counts)
+            long_tail = LongTail("thirds", long_tail_groups(predicate_counts))
         self.long_tail = long_tail
         self.groups = {} if long_tail is None else long_tail.groups
         self.mode: Mode = mode
@@ -131,22 +127,20 @@ class SceneGraphMetrics(UnsqueezedMetric):
         Raises:
             SpeaqError: a graph or its ground truth has another number of predicates.
         """
-        for name, value in self._sums(self.analyze(zip(graphs, annotations, strict=True))).items():
-            state = getattr(self, name)
-            setattr(self, name, state + torch.as_tensor(value, dtype=torch.float64).to(state.device))
+        self._add(self._sums(self.analyze(zip(graphs, annotations, strict=True))))
 
-    def _sums(self, analysis: Analysis) -> dict[str, int | np.ndarray]:
+    def _sums(self, analysis: Analysis) -> dict[str, Any]:
         """What images add to the states."""
-        images_with_relations, recall_sum = _count_and_sum(analysis.image_recalls())
-        images_with_zero_shot, zero_shot_sum = _count_and_sum(zero_shot_recalls(analysis))
+        image_recalls, zero_shot = analysis.image_recalls(), zero_shot_recalls(analysis)
+        together = np.zeros(len(analysis.image_ids), np.int64)
         _, predicates, recalls = analysis.predicate_recalls()
         return {
             "images": len(analysis.image_ids),
-            "images_with_relations": images_with_relations,
-            "images_with_zero_shot": images_with_zero_shot,
+            "images_with_relations": (~np.isnan(image_recalls[0, 0])).sum(),
+            "images_with_zero_shot": (~np.isnan(zero_shot[0, 0])).sum(),
             "predicate_images": np.bincount(predicates, minlength=self.num_predicates),
-            "recall_sum": recall_sum,
-            "zero_shot_sum": zero_shot_sum,
+            "recall_sum": sum_by_group(np.nan_to_num(image_recalls), together, 1)[..., 0],
+            "zero_shot_sum": sum_by_group(np.nan_to_num(zero_shot), together, 1)[..., 0],
             "predicate_sum": sum_by_group(recalls, predicates, self.num_predicates),
         }
 
@@ -239,25 +233,16 @@ class SceneGraphMetrics(UnsqueezedMetric):
 
 def _check_given_boxes(graph: SceneGraph, annotation: Annotation, mode: Mode) -> None:
     """Check that all boxes, and in predcls also their classes, are those of the ground truth."""
+    with_classes = mode == "predcls"
     same = box_iou(graph.boxes, annotation.boxes) >= _SAME_BOX_IOU
-    differences = np.abs(graph.boxes[:, None] - annotation.boxes).max(axis=-1)
-    same |= differences <= _SAME_BOX_PIXELS
-    if mode == "predcls":
+    same |= np.abs(graph.boxes[:, None] - annotation.boxes).max(axis=-1) <= _SAME_BOX_PIXELS
+    if with_classes:
         same &= graph.labels[:, None] == annotation.labels
     others = np.flatnonzero(~same.any(axis=1))
     if len(others):
-        box, what = graph.boxes[others[0]].round(1).tolist(), "boxes"
-        if mode == "predcls":
-            what = "boxes and classes"
+        box, what = graph.boxes[others[0]].round(1).tolist(), "boxes and classes" if with_classes else "boxes"
         raise SpeaqError(
             f"image {annotation.image_id}: TEST.MODE {mode} expects the ground-truth {what}, found the box "
             f"{box} of {graph.object_name(int(graph.labels[others[0]]))}, which the ground truth does not "
             f"have ({len(others)} of {len(graph.boxes)}); use TEST.MODE sgdet for boxes that a model found"
         )
-
-
-def _count_and_sum(recalls: np.ndarray) -> tuple[int, np.ndarray]:
-    """Number of images that have a recall, and sums of recalls (..., B) over them in order."""
-    known = recalls[..., ~np.isnan(recalls[0, 0])]
-    count = known.shape[-1]
-    return count, sum_by_group(known, np.zeros(count, np.int64), 1)[..., 0]

@@ -73,25 +73,13 @@ def relation_matcher(
 
     It returns (K, M) bool. Both boxes are compared, or with ``phrases`` their unions.
     """
-    return (_match_phrases if phrases else _match_pairs)(graph, annotation, iou_threshold)
-
-
-def _match_pairs(
-    graph: SceneGraph, annotation: Annotation, iou_threshold: float
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from pairs (K, 2) to whether they have classes and both boxes of relations: (K, M) bool."""
-    subjects, objects, _ = annotation.relations.T
-    matches = match_entities(
-        graph.boxes, graph.labels, annotation.boxes, annotation.labels, iou_threshold=iou_threshold
-    )
-    return lambda pairs: matches[pairs[:, :1], subjects] & matches[pairs[:, 1:], objects]
-
-
-def _match_phrases(
-    graph: SceneGraph, annotation: Annotation, iou_threshold: float
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from pairs (K, 2) to whether they have classes and union box of relations: (K, M) bool."""
     true_pairs = annotation.relations[:, :2]
+    if not phrases:
+        subjects, objects = true_pairs.T
+        matches = match_entities(
+            graph.boxes, graph.labels, annotation.boxes, annotation.labels, iou_threshold=iou_threshold
+        )
+        return lambda pairs: matches[pairs[:, :1], subjects] & matches[pairs[:, 1:], objects]
     true_labels, true_boxes = annotation.labels[true_pairs], union_boxes(annotation.boxes, true_pairs)
 
     def match(pairs: np.ndarray) -> np.ndarray:
@@ -186,20 +174,3 @@ def harmonic_mean(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray | 
     """Harmonic mean 2ab / (a + b), 0 where both are 0; F@K is that of R@K and mR@K."""
     total = a + b
     return 2 * a * b / (total + (total == 0))
-
-
-def long_tail_groups(predicate_counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Predicate indices of "head", "body" and "tail", most frequent first, from training counts (R,).
-
-    The most frequent floor(R / 3) predicates are the head, the next floor of half the rest the body, the
-    others the tail; ties are in the order of indices. For the 50 predicates of Visual Genome the sizes are
-    the usual 16, 17 and 17. A group may be empty if R < 3.
-
-    Examples:
-        >>> {name: group.tolist() for name, group in long_tail_groups(np.array([5, 90, 20])).items()}
-        {'head': [1], 'body': [2], 'tail': [0]}
-    """
-    order = np.argsort(-np.asarray(predicate_counts), kind="stable")
-    head = len(order) // 3
-    body = head + (len(order) - head) // 2
-    return {"head": order[:head], "body": order[head:body], "tail": order[body:]}

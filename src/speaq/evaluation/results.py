@@ -7,12 +7,12 @@ Shape letters: see `speaq.structures`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import Group, OverflowMethod, RenderableType
+from rich.table import Column, Table
 
 from speaq.structures import Vocabulary
 
@@ -104,29 +104,27 @@ def results_table(results: Mapping[str, Any]) -> RenderableType:
     caption = f"Images: {results['images']}, with relations: {results['images_with_relations']}"
     if "long_tail" in results:
         caption += f"\nHead, body, tail: {long_tail_text(results['long_tail'])}"
-    recall = Table(
-        "", title=f"Scene graphs ({task_text(results['mode'], results['convention'])}, %)", caption=caption
-    )
-    for k in ks:
-        recall.add_column(f"@{k}", justify="right")
+    title = f"Scene graphs ({task_text(results['mode'], results['convention'])}, %)"
+    recall = Table("", *numeric(f"@{k}" for k in ks), title=title, caption=caption)
     for name, text in RECALL_NAMES.items():
         if f"{name}@{ks[0]}" in results:
-            recall.add_row(text, *(_percent(results[f"{name}@{k}"]) for k in ks))
+            recall.add_row(text, *(percent(results[f"{name}@{k}"]) for k in ks))
     tables: list[RenderableType] = [recall]
-    more = additional(results)
-    if more:
-        table = Table("", title="Additional metrics (%)")
-        table.add_column("", justify="right")
+    if more := additional(results):
+        table = Table("", *numeric([""]), title="Additional metrics (%)")
         for name, value in more.items():
-            table.add_row(additional_title(name), _percent(value))
+            table.add_row(additional_title(name), percent(value))
         tables.append(table)
-    if "AP" not in results:
-        return Group(*tables)
-    boxes = Table(title="Entity boxes (COCO, %)")
-    for name in BOX_NAMES:
-        boxes.add_column(name, justify="right")
-    boxes.add_row(*(_percent(results[name]) for name in BOX_NAMES))
-    return Group(*tables, boxes)
+    if "AP" in results:
+        boxes = Table(*numeric(BOX_NAMES), title="Entity boxes (COCO, %)")
+        boxes.add_row(*(percent(results[name]) for name in BOX_NAMES))
+        tables.append(boxes)
+    return Group(*tables)
+
+
+def numeric(headings: Iterable[RenderableType], *, overflow: OverflowMethod = "ellipsis") -> list[Column]:
+    """Columns of numbers in a table."""
+    return [Column(heading, justify="right", overflow=overflow) for heading in headings]
 
 
 def task_text(mode: str, convention: str) -> str:
@@ -165,13 +163,11 @@ def predicate_table(
     if predicate_counts is not None:
         order = np.argsort(-np.asarray(predicate_counts), kind="stable")
         headings.insert(0, "in training")
-    table = Table("predicate", title="Recall by predicate (%)")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table = Table("predicate", *numeric(headings), title="Recall by predicate (%)")
     recalls, images = results["per_predicate"].tolist(), results["per_predicate_images"].tolist()
     for index in order.tolist():
         training = [] if predicate_counts is None else [str(int(predicate_counts[index]))]
-        values = (_percent(value) for value in recalls[index])
+        values = (percent(value) for value in recalls[index])
         table.add_row(predicate_names[index], *training, str(images[index]), *values)
     return table
 
@@ -220,7 +216,8 @@ def _depths(results: Mapping[str, Any]) -> list[int]:
     return [int(name.removeprefix("R@")) for name in results if name.startswith("R@")]
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share in percent with two decimals, "n/a" for NaN."""
     return "n/a" if math.isnan(value) else f"{100 * value:.2f}"
 
 

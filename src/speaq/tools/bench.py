@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,18 +93,14 @@ def measure(
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
     autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=dtype == "bfloat16")
+    options: Any = {"batch_size": batch, "min_size": min(size), "max_size": max(size), "dtype": dtype}
+    median_ms = partial(_median_ms, runs=runs, device=model.device)
     with torch.inference_mode():
         with autocast:
             output = model(images, sizes)
-            forward_ms = _median_ms(lambda: model(images, sizes), runs, model.device)
-        postprocess_ms = _median_ms(lambda: postprocess(output, sizes), runs, model.device)
-        predict_ms = _median_ms(
-            lambda: model.predict(
-                pil_images, batch_size=batch, min_size=min(size), max_size=max(size), dtype=dtype
-            ),
-            runs,
-            model.device,
-        )
+            forward_ms = median_ms(lambda: model(images, sizes))
+        postprocess_ms = median_ms(lambda: postprocess(output, sizes))
+        predict_ms = median_ms(lambda: model.predict(pil_images, **options))
     return Cost(
         memory_mb=_peak_memory_mb(model.device),  # before the counter of operations adds to it
         parameters=parameter_count(model.parameters()),
@@ -204,7 +202,7 @@ def _gflops(model: Speaq, images: torch.Tensor, sizes: torch.Tensor) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def _median_ms(run: Callable[[], object], runs: int, device: torch.device) -> float:
+def _median_ms(run: Callable[[], object], *, runs: int, device: torch.device) -> float:
     """Median time of a run in milliseconds."""
     times = []
     for _ in range(WARM_UP + runs):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.loaded import LoadedPredictions, Relation, build_graph
-from speaq.evaluation.formats.target import Box, ImageId, Score, Target, checked
+from speaq.evaluation.formats.target import Box, ImageId, Kind, Score, Target, checked
 
 
 class _Record(BaseModel):
@@ -58,11 +58,6 @@ class CocoDocument(_Record):
     predicates: list[ClassRecord] | None = None
 
 
-def recognises(first: Any) -> bool:
-    """Whether the first document of a file has lists of detections and relations."""
-    return isinstance(first, dict) and "detections" in first and "relations" in first
-
-
 def read(path: Path, content: Any, target: Target) -> LoadedPredictions:
     """Read detections and relations. Images that have neither have an empty prediction.
 
@@ -70,8 +65,8 @@ def read(path: Path, content: Any, target: Target) -> LoadedPredictions:
         SpeaqError: the file has another layout, or a class, image or position that does not exist.
     """
     document = checked(CocoDocument, content, str(path))
-    objects = _numbers(path, "categories", document.categories, target, target.vocabulary.objects)
-    predicates = _numbers(path, "predicates", document.predicates, target, target.vocabulary.predicates)
+    objects = _numbers(f"{path}: categories", document.categories, target, "objects")
+    predicates = _numbers(f"{path}: predicates", document.predicates, target, "predicates")
     rows: dict[ImageId, list[int]] = defaultdict(list)
     image_of: list[ImageId] = []
     for index, detection in enumerate(document.detections):
@@ -127,23 +122,19 @@ def read(path: Path, content: Any, target: Target) -> LoadedPredictions:
         )
     absent = sum(not len(graph.boxes) for graph in graphs.values())
     notes = [f"{absent} of {len(graphs)} images have no detection"] if absent else []
-    return LoadedPredictions.of(path, target, graphs, notes=notes)
+    return LoadedPredictions(path, target, graphs, notes=notes)
 
 
-def _numbers(
-    path: Path, key: str, records: Sequence[ClassRecord] | None, target: Target, names: Sequence[str]
-) -> dict[int, int]:
+def _numbers(place: str, records: Sequence[ClassRecord] | None, target: Target, kind: Kind) -> dict[int, int]:
     """The class of each number of the file."""
     if records is None:
-        return {index + 1: index for index in range(len(names))}
-    find = target.object_label if key == "categories" else target.predicate_label
+        return {index + 1: index for index in range(len(getattr(target.vocabulary, kind)))}
     numbers = {}
     for index, record in enumerate(records):
-        label = find(record.name)
+        label = target.label(kind, record.name)
         if label is None:
-            kind = "objects" if key == "categories" else "predicates"
             raise SpeaqError(
-                f"{path}: {key}[{index}].name: expected a class of {target.name}, found {record.name!r}"
+                f"{place}[{index}].name: expected a class of {target.name}, found {record.name!r}"
                 f"{target.nearest(kind, record.name)}"
             )
         numbers[record.id] = label

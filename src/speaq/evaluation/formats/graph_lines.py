@@ -12,11 +12,6 @@ from speaq.evaluation.formats.target import Target
 from speaq.scene_graph import SceneGraph
 
 
-def recognises(first: Any) -> bool:
-    """Whether the first document of a file is a scene graph."""
-    return isinstance(first, dict) and first.get("format") == "speaq-scene-graph"
-
-
 def read(path: Path, documents: Iterable[tuple[str, Any]], target: Target) -> LoadedPredictions:
     """Read scene graphs; each has ``image_id``, or ``image`` with the name of the image file.
 
@@ -46,7 +41,7 @@ def read(path: Path, documents: Iterable[tuple[str, Any]], target: Target) -> Lo
                 f"{image_id}, found {width} x {height}"
             )
         graphs[image_id] = replace(graph, vocabulary=target.vocabulary)
-    return LoadedPredictions.of(path, target, graphs, distinct=False)
+    return LoadedPredictions(path, target, graphs, distinct=False)
 
 
 def _check_classes(graph: SceneGraph, target: Target, place: str) -> None:

@@ -3,8 +3,7 @@
 Shape letters: see `speaq.structures`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,67 +11,44 @@ import numpy as np
 
 from speaq.evaluation.formats.target import Target
 from speaq.scene_graph import SceneGraph
-from speaq.structures import Vocabulary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPredictions:
     """Scene graphs by index, with the ids and sources of their images.
 
-    Attributes:
+    Args:
         path: the file they were read from.
-        dataset: name of the data set.
-        vocabulary: class names.
-        image_ids: ids of the images.
-        sources: source data set of each image.
-        graphs: the predictions.
+        target: the data set.
+        graphs: the predictions by image id.
         distinct: without graph constraint, each relation is ranked once.
-        mode: not known.
-        predicate_counts: not known.
         notes: what a reader of the results should know about the file.
     """
 
-    path: Path
-    dataset: str
-    vocabulary: Vocabulary
-    image_ids: list[int | str]
-    sources: list[str]
-    graphs: Sequence[SceneGraph]
-    distinct: bool = True
-    mode: str | None = None
-    predicate_counts: np.ndarray | None = None
-    notes: list[str] = field(default_factory=list)
+    mode: str | None = None  # not known
+    predicate_counts: np.ndarray | None = None  # not known
 
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         path: Path,
         target: Target,
-        graphs: dict[int | str, SceneGraph],
+        graphs: Mapping[int | str, SceneGraph],
         *,
         distinct: bool = True,
         notes: Sequence[str] = (),
-    ) -> "LoadedPredictions":
-        """Predictions for the images of a target, in the order of ``graphs``."""
-        return cls(
-            path=path,
-            dataset=target.name,
-            vocabulary=target.vocabulary,
-            image_ids=list(graphs),
-            sources=[target.images[image_id].source for image_id in graphs],
-            graphs=list(graphs.values()),
-            distinct=distinct,
-            notes=list(notes),
-        )
+    ) -> None:
+        self.path, self.dataset, self.vocabulary = path, target.name, target.vocabulary
+        self.image_ids, self._graphs = list(graphs), list(graphs.values())
+        self.sources = [target.images[image_id].source for image_id in graphs]
+        self.distinct, self.notes = distinct, notes
 
     def __len__(self) -> int:
-        return len(self.graphs)
+        return len(self._graphs)
 
     def __getitem__(self, index: int) -> SceneGraph:
-        return self.graphs[index]
+        return self._graphs[index]
 
     def __iter__(self) -> Iterator[SceneGraph]:
-        return iter(self.graphs)
+        return iter(self._graphs)
 
 
 class Relation(NamedTuple):
@@ -100,20 +76,18 @@ def build_graph(
     has the scores of all its predicates where a relation does not have those of all predicates.
     """
     image, num_predicates = target.images[image_id], len(target.vocabulary.predicates)
-    by_pair: dict[tuple[int, int], np.ndarray] = {}
-    for relation in relations:
-        pair = by_pair.setdefault((relation.subject, relation.object), np.zeros(num_predicates + 1))
-        given = np.eye(num_predicates)[relation.predicate] * relation.score
-        if relation.scores is not None:
-            given = np.asarray(relation.scores)
-        pair[:-1] = np.maximum(pair[:-1], given)
-    for values in by_pair.values():
-        values[-1] = max(0.0, 1 - values.sum())
     confidence = np.asarray(scores, np.float64)
+    by_pair: dict[tuple[int, int], np.ndarray] = {}
     best: dict[tuple[int, int, int], float] = {}
-    for s, o, predicate, score, _ in relations:
+    for s, o, predicate, score, given in relations:
+        if given is None:
+            given = np.eye(num_predicates)[predicate] * score
+        pair = by_pair.setdefault((s, o), np.zeros(num_predicates + 1))
+        pair[:-1] = np.maximum(pair[:-1], given)
         triplet, product = (s, o, predicate), score * confidence[s] * confidence[o]
         best[triplet] = max(product, best.get(triplet, -1.0))
+    for values in by_pair.values():
+        values[-1] = max(0.0, 1 - values.sum())
     triplets = sorted(best, key=lambda triplet: -best[triplet])
     rows = np.array(triplets, np.int64).reshape(-1, 3)
     return SceneGraph(

@@ -38,11 +38,12 @@ def read_predictions(path: Path, target: Target, *, box_scale: BoxScale = "auto"
     """
     documents = read_documents(path)
     first = next(documents(), ("", None))[1]
-    if coco.recognises(first):
+    keys = first if isinstance(first, dict) else {}
+    if "detections" in keys and "relations" in keys:
         return coco.read(path, first, target)
-    if triplets.recognises(first):
+    if "triplets" in keys:
         return triplets.read(path, documents(), target, box_scale=box_scale)
-    if graph_lines.recognises(first):
+    if keys.get("format") == "speaq-scene-graph":
         return graph_lines.read(path, documents(), target)
     found = f"an object with the keys {', '.join(map(repr, first))}" if isinstance(first, dict) else "none"
     raise SpeaqError(

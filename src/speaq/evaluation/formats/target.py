@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
@@ -25,6 +25,8 @@ Number = Annotated[float, Field(ge=-3.4e38, le=3.4e38, allow_inf_nan=False)]
 Box = Annotated[list[Number], Field(min_length=4, max_length=4)]
 Score = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]
 Model = TypeVar("Model", bound=BaseModel)
+Kind = Literal["objects", "predicates"]
+"""The two kinds of classes."""
 
 
 class Target:
@@ -44,7 +46,10 @@ class Target:
         self.images: dict[int | str, Annotation] = {image.image_id: image for image in annotations}
         self._by_text = {str(image_id): image_id for image_id in self.images}
         self._by_file = {image.path.name: image_id for image_id, image in self.images.items()}
-        self._objects, self._predicates = _indices(vocabulary.objects), _indices(vocabulary.predicates)
+        self._labels = {
+            "objects": _indices(vocabulary.objects),
+            "predicates": _indices(vocabulary.predicates),
+        }
 
     def image_id(self, found: int | str, place: str) -> int | str:
         """The image with an id, which may be a number or a text, or with the name of a file.
@@ -63,15 +68,11 @@ class Target:
             )
         return image_id
 
-    def object_label(self, name: str) -> int | None:
-        """The class of an object by its name, None if there is no such class."""
-        return self._objects.get(name, self._objects.get(folded(name)))
+    def label(self, kind: Kind, name: str) -> int | None:
+        """The class by its name, None if there is no such class."""
+        return self._labels[kind].get(name, self._labels[kind].get(folded(name)))
 
-    def predicate_label(self, name: str) -> int | None:
-        """The class of a predicate by its name, None if there is no such class."""
-        return self._predicates.get(name, self._predicates.get(folded(name)))
-
-    def nearest(self, kind: str, name: str) -> str:
+    def nearest(self, kind: Kind, name: str) -> str:
         """A hint with the class names nearest to an unknown one; empty if none is near."""
         names = getattr(self.vocabulary, kind)
         near = difflib.get_close_matches(name, names, n=2)

@@ -8,6 +8,7 @@ a number or one number per predicate, 1 by default.
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -57,11 +58,6 @@ class ImageRecord(BaseModel):
     source: Any = None  # who or what made them, for speaq data convert
 
 
-def recognises(first: Any) -> bool:
-    """Whether the first document of a file has triplets."""
-    return isinstance(first, dict) and "triplets" in first
-
-
 def read(
     path: Path, documents: Iterable[tuple[str, Any]], target: Target, *, box_scale: BoxScale = "auto"
 ) -> LoadedPredictions:
@@ -96,7 +92,7 @@ def read(
             f"{unknown.total()} names are not classes of {target.name}, and their triplets are left out: "
             f"{names}{' and others' if len(unknown) > 5 else ''}"
         )
-    return LoadedPredictions.of(path, target, graphs, notes=notes)
+    return LoadedPredictions(path, target, graphs, notes=notes)
 
 
 def read_records(
@@ -211,7 +207,9 @@ def _graph(
     target: Target, image_id: ImageId, record: ImageRecord, box_scale: BoxScale, unknown: Counter[str]
 ) -> SceneGraph:
     image = target.images[image_id]
-    entities, relations = find_relations(record, target.object_label, target.predicate_label, unknown)
+    entities, relations = find_relations(
+        record, partial(target.label, "objects"), partial(target.label, "predicates"), unknown
+    )
     scale = to_pixels(box_scale, image.width, image.height)
     return build_graph(
         target,

@@ -15,7 +15,7 @@ from speaq.data.statistics import ClassCounts, count_annotations
 from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
-from speaq.evaluation.recall import long_tail_groups
+from speaq.evaluation.long_tail import long_tail_groups
 from speaq.files import replacing
 from speaq.structures import Vocabulary
 from speaq.tools.data_check.parquet import in_visual_genome_format

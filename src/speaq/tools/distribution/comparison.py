@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr, rel_entr
 
-from speaq.evaluation.recall import long_tail_groups
+from speaq.evaluation.long_tail import long_tail_groups
 
 What = Literal["predicates", "objects", "triplets"]
 CountedSplit = Literal["train", "val", "test", "all"]

@@ -51,18 +51,22 @@ def compare_sets(
         SpeaqError: a file is missing or malformed, or a set has no image of the split.
     """
     counted: dict[str, tuple[ClassCounts, Vocabulary]] = {}
+    num_possible: dict[str, dict[What, int]] = {}
     for name, section in sets.items():
         vocabulary = read_vocabulary(Path(section.mapping_dictionary))
         path = Path(section.vg_attribute_h5)
         annotations = read_annotations(path, box_scale=section.box_scale, vocabulary=vocabulary)
         images = _images_of(path, annotations.split, split)
         counted[name] = count_annotations(annotations, vocabulary, images), vocabulary
+        objects, predicates = len(vocabulary.objects), len(vocabulary.predicates)
+        triplets = objects**2 * predicates
+        num_possible[name] = {"objects": objects, "predicates": predicates, "triplets": triplets}
     return [
         Comparison(
             what=what,
             columns={name: _column(what, *counts) for name, counts in counted.items()},
             num_images={name: counts.num_images for name, (counts, _) in counted.items()},
-            num_possible={name: _num_possible(what, vocabulary) for name, (_, vocabulary) in counted.items()},
+            num_possible={name: possible[what] for name, possible in num_possible.items()},
             split=split,
         )
         for what in kinds
@@ -78,15 +82,6 @@ def _images_of(path: Path, marks: np.ndarray, split: CountedSplit) -> np.ndarray
         expected = "images" if split == "all" else f"images of split {SPLIT_NUMBERS[split]} ({split})"
         raise SpeaqError(f"{path}: expected {expected}; found {found}. Count another split, or all.")
     return images
-
-
-def _num_possible(what: What, vocabulary: Vocabulary) -> int:
-    num_objects, num_predicates = len(vocabulary.objects), len(vocabulary.predicates)
-    return {
-        "objects": num_objects,
-        "predicates": num_predicates,
-        "triplets": num_objects**2 * num_predicates,
-    }[what]
 
 
 def _column(what: What, counted: ClassCounts, vocabulary: Vocabulary) -> pd.Series:

@@ -1,22 +1,22 @@
 """Summary of a comparison: as a chart, and as tables for a terminal."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
+from speaq.evaluation.results import numeric
 from speaq.graph.colours import FAINT, GREY, INK, WHITE, mixed, text_colour
 from speaq.tools.distribution.charts import draw_bars
 from speaq.tools.distribution.comparison import Comparison
 from speaq.visualize.charts import dataset_colours, rgb, short
 from speaq.visualize.text import clean, wrapped
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 DIFFERENT = 8  # classes on either side in the panel of differences
 _TINTS = {"head": 1.0, "body": 0.6, "tail": 0.3, "none": 0.0}  # share of a set's colour, the rest white
@@ -89,23 +89,16 @@ def _numbers(*values: float, form: str) -> str:
     return " / ".join("n/a" if np.isnan(value) else format(value, form) for value in values)
 
 
-def summary_tables(comparison: Comparison) -> "RenderableType":
+def summary_tables(comparison: Comparison) -> RenderableType:
     """The summary for a rich console."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    statistics = Table("", title=_title(comparison), title_justify="left")
-    for name in comparison.sets:
-        statistics.add_column(Text(clean(name)), justify="right")
+    names = numeric(Text(clean(name)) for name in comparison.sets)
+    statistics = Table("", *names, title=_title(comparison), title_justify="left")
     for label, values in summary_rows(comparison):
         statistics.add_row(label, *values)
     parts: list[RenderableType] = [statistics]
     if len(comparison.sets) > 1:
         headings, *rows = divergence_rows(comparison)
-        between = Table(headings[0])
-        for heading in headings[1:]:
-            between.add_column(heading, justify="right")
+        between = Table(headings[0], *numeric(headings[1:]))
         for row in rows:
             between.add_row(*map(Text, row))
         parts.append(between)

@@ -26,7 +26,7 @@ from speaq.evaluation.adjustment import (
     choose_change,
 )
 from speaq.evaluation.build import build_metrics, load_evaluation_sets
-from speaq.evaluation.comparison import Comparison, compare
+from speaq.evaluation.comparison import compare
 from speaq.evaluation.formats.loaded import LoadedPredictions
 from speaq.evaluation.formats.read import is_saved_by_evaluation, read_predictions
 from speaq.evaluation.formats.target import Target
@@ -43,7 +43,7 @@ from speaq.evaluation.results import (
 )
 from speaq.files import replacing
 from speaq.structures import Annotation
-from speaq.tools.report import EvaluatedSet, Report, write_report
+from speaq.tools.report import Report, write_report
 from speaq.tools.report.run import evaluated_set
 from speaq.training.logs import console as log
 
@@ -52,45 +52,28 @@ class Rescored(NamedTuple):
     """The scores of a file of predictions.
 
     Attributes:
-        name: of the data set, or of the file if there are several.
-        predictions: the file.
         images: predictions, adjusted if that was asked for, and ground truth.
         metrics: with the settings of the results.
         results: values of the metrics.
-        predicate_counts: (R,) training relations per predicate, or None.
         curve: recalls by the strength of a change by training statistics, or None.
     """
 
-    name: str
-    predictions: Predictions | LoadedPredictions
     images: PredictedImages
     metrics: SceneGraphMetrics
     results: dict[str, Any]
-    predicate_counts: np.ndarray | None
     curve: Curve | None
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of results.json."""
-        content: dict[str, Any] = {"predictions": self.predictions.path.name}
-        if self.predictions.notes:
-            content["notes"] = list(self.predictions.notes)
+        predictions = self.images.predictions
+        content: dict[str, Any] = {"predictions": predictions.path.name}
+        if predictions.notes:
+            content["notes"] = list(predictions.notes)
         if self.curve is not None:
             key = "adjustment" if self.curve.parameter == "tau" else "frequency_bias"
             points = self.curve.recalls.items()
             content[key] = [{self.curve.parameter: strength, **recalls} for strength, recalls in points]
-        return content | results_dict(self.results, self.predictions.vocabulary)
-
-    def evaluated(self, num_rel: int) -> EvaluatedSet:
-        """The part of the report."""
-        return evaluated_set(
-            self.name,
-            self.results,
-            [self.images],
-            metrics=self.metrics,
-            num_rel=num_rel,
-            predicate_counts=self.predicate_counts,
-            curve=self.curve,
-        )
+        return content | results_dict(self.results, predictions.vocabulary)
 
 
 def rescore(
@@ -144,45 +127,48 @@ def rescore(
         statistics=statistics,
         num_rel=config.test.num_rel,
     )
-    scored = [
-        _score(
+    scored = []
+    for predictions in opened:
+        settings = _with_mode(config, predictions), predictions.vocabulary, counts, statistics
+        build = partial(build_metrics, *settings, distinct=distinct)
+        scored.append(_score(predictions, annotations, build, change))
+    tasks = (task_text(each.results["mode"], each.results["convention"]) for each in scored)
+    task = ", ".join(dict.fromkeys(tasks))
+    sets = [
+        evaluated_set(
             name,
-            predictions,
-            annotations,
-            partial(
-                build_metrics,
-                _with_mode(config, predictions),
-                predictions.vocabulary,
-                counts,
-                statistics,
-                distinct=distinct,
-            ),
+            each.results,
+            [each.images],
+            metrics=each.metrics,
+            num_rel=config.test.num_rel,
             predicate_counts=counts,
-            change=change,
+            curve=each.curve,
         )
-        for name, predictions in zip(names, opened, strict=True)
+        for name, each in zip(names, scored, strict=True)
+        if report or len(scored) > 1
     ]
-    sets = [each.evaluated(config.test.num_rel) for each in scored] if report or len(scored) > 1 else []
+    folder = files[0].parent if folder is None else folder
+    content: dict[str, Any] = {"iteration": None}
+    content |= {name: each.to_dict() for name, each in zip(names, scored, strict=True)}
     comparison = None
     if len(sets) > 1:
         more = [additional(each.results) for each in scored]
         comparison = compare(names, [each.analysis for each in sets], additional=more)
-    _print(scored, comparison)
-    folder = files[0].parent if folder is None else folder
-    content: dict[str, Any] = {"iteration": None, **{each.name: each.to_dict() for each in scored}}
-    if comparison is not None:
         content["comparison"] = {"data_set": opened[0].dataset, **comparison.to_dict()}
+        console = results_console()
+        console.print(Text(f"{opened[0].dataset}, {task}, {len(opened[0])} images"))
+        console.print(comparison.table())
+    else:
+        _print(names[0], scored[0], counts)
     with replacing(folder / "results.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     log.print(f"results: {folder / 'results.json'}", soft_wrap=True)
     if report:
-        several = comparison is not None
-        path = folder / ("comparison.html" if several else f"{files[0].stem}.html")
-        title = f"Predictions for {opened[0].dataset}" if several else f"Predictions of {files[0].name}"
-        facts = {"Task": _modes(scored)}
-        notes = [
-            f"{each.predictions.path.name}: {note}" for each in scored for note in each.predictions.notes
-        ]
+        path, title = folder / f"{files[0].stem}.html", f"Predictions of {files[0].name}"
+        if comparison is not None:
+            path, title = folder / "comparison.html", f"Predictions for {opened[0].dataset}"
+        facts = {"Task": task}
+        notes = [f"{predictions.path.name}: {note}" for predictions in opened for note in predictions.notes]
         if notes:
             facts["Notes"] = "; ".join(notes)
         write_report(path, Report(title=title, facts=facts, sets=sets, comparison=comparison))
@@ -199,12 +185,9 @@ def _with_mode(config: Config, predictions: Predictions | LoadedPredictions) -> 
 
 
 def _score(
-    name: str,
     predictions: Predictions | LoadedPredictions,
     annotations: Sequence[Annotation],
     build: Callable[[], tuple[SceneGraphMetrics, *tuple[Metric, ...]]],
-    *,
-    predicate_counts: np.ndarray | None,
     change: StrengthChange | None,
 ) -> Rescored:
     """Score a file with new metrics, after a ``change`` of its predictions, if any."""
@@ -225,24 +208,16 @@ def _score(
                 f"{kind}@{k}": found[f"{kind}@{k}"] for kind in ("R", "mR", "F") for k in metrics[0].ks
             }
         curve, images = Curve(change.parameter, recalls), changed(change.value)
-    return Rescored(name, predictions, images, metrics[0], score(images, metrics), predicate_counts, curve)
+    return Rescored(images, metrics[0], score(images, metrics), curve)
 
 
-def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
+def _print(name: str, scored: Rescored, predicate_counts: np.ndarray | None) -> None:
     """Tables on standard output."""
-    console = results_console()
-    if comparison is not None:
-        first = scored[0].predictions
-        console.print(Text(f"{first.dataset}, {_modes(scored)}, {len(first)} images"))
-        console.print(comparison.table())
-        return
-    console.rule(scored[0].name)
-    results, vocabulary = scored[0].results, scored[0].predictions.vocabulary
-    console.print(results_table(results))
-    console.print(
-        predicate_table(results, vocabulary.predicates, predicate_counts=scored[0].predicate_counts)
-    )
-    curve = scored[0].curve
+    console, curve = results_console(), scored.curve
+    predicates = scored.images.predictions.vocabulary.predicates
+    console.rule(name)
+    console.print(results_table(scored.results))
+    console.print(predicate_table(scored.results, predicates, predicate_counts=predicate_counts))
     if curve is not None:
         console.print(Text(f"{curve.title}, in percent"))
         for strength, recalls in curve.recalls.items():
@@ -250,20 +225,12 @@ def _print(scored: Sequence[Rescored], comparison: Comparison | None) -> None:
             console.print(Text(f"{curve.parameter} {strength:g}: {shown}"))
 
 
-def _modes(scored: Sequence[Rescored]) -> str:
-    """The tasks of the predictions, such as "sgdet", and the convention."""
-    tasks = (task_text(each.results["mode"], each.results["convention"]) for each in scored)
-    return ", ".join(dict.fromkeys(tasks))
-
-
 def _names(files: Sequence[Path]) -> list[str]:
     """A name for each file: its own, or with its folders where several are called the same."""
-    names = [file.name for file in files]
-    if len(set(names)) < len(names):
-        names = [str(file) for file in files]
-    if len(set(names)) < len(names):
-        raise SpeaqError("--predictions: expected different files, found one of them twice")
-    return names
+    for names in ([file.name for file in files], [str(file) for file in files]):
+        if len(set(names)) == len(names):
+            return names
+    raise SpeaqError("--predictions: expected different files, found one of them twice")
 
 
 def _statistics(config: Config) -> TrainingStatistics | None:

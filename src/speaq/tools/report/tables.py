@@ -15,8 +15,6 @@ from speaq.evaluation.bootstrap import Interval, recalls
 from speaq.evaluation.results import additional, additional_title
 from speaq.tools.report.contents import EvaluatedSet
 
-Intervals = Mapping[str, Interval]
-
 COMPARED = ("R", "mR", "F", "zR")
 """The recalls that are compared between data sets and shown in large type."""
 
@@ -75,13 +73,10 @@ def confusion_table(evaluated: EvaluatedSet, *, count: int = 12) -> pd.DataFrame
     return table[table["Relations"] > 0]
 
 
-def additional_table(evaluated: EvaluatedSet) -> pd.DataFrame | None:
-    """The additional metrics; None if there are none."""
+def additional_table(evaluated: EvaluatedSet) -> pd.DataFrame:
+    """The additional metrics, if there are any."""
     values = additional(evaluated.results)
-    if not values:
-        return None
-    titles = [additional_title(name) for name in values]
-    return pd.DataFrame({"Metric": titles, "Value": [float(value) for value in values.values()]})
+    return pd.DataFrame({"Metric": map(additional_title, values), "Value": values.values()})
 
 
 def object_table(evaluated: EvaluatedSet) -> pd.DataFrame:
@@ -90,12 +85,11 @@ def object_table(evaluated: EvaluatedSet) -> pd.DataFrame:
     return pd.DataFrame({"Object class": evaluated.vocabulary.objects, "AP": ap})
 
 
-def long_tail_end(evaluated: EvaluatedSet, bounds: Intervals) -> float:
+def long_tail_end(evaluated: EvaluatedSet, bounds: Mapping[str, Interval]) -> float:
     """The largest end of the intervals of head, body and tail, up to which their bars are drawn."""
-    ends = [
-        bounds[f"mR-{group}@{k}"].high for group in evaluated.analysis.groups for k in evaluated.analysis.ks
-    ]
-    return max((end for end in ends if not math.isnan(end)), default=1.0) or 1.0
+    groups, ks = evaluated.analysis.groups, evaluated.analysis.ks
+    ends = [bounds[f"mR-{group}@{k}"].high for group in groups for k in ks]
+    return float(np.nan_to_num(ends).max(initial=0)) or 1.0
 
 
 def shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

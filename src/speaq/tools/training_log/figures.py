@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -90,9 +91,6 @@ def draw_sources(histories: Histories, *, smooth: int | None = None) -> Figure |
     def curves(*bases: str) -> list[Curve]:
         return [(source, c, [f"{name}_{source}" for name in bases]) for source, c in colours.items()]
 
-    def image_share(source: str, colour: Rgb) -> Curve:
-        return source, colour, lambda run: _image_share(run, source)
-
     totals = {
         "subject": Panel("total loss", curves("total_loss")),
         "object": Panel("entity loss (final layer)", curves(*names.ENTITY_TERMS)),
@@ -102,7 +100,7 @@ def draw_sources(histories: Histories, *, smooth: int | None = None) -> Figure |
     for part, total in totals.items():
         terms = [Panel(f"{part}: {title}", curves(name)) for title, name in names.TERMS[part].items()]
         panels += [total, *terms]
-    shares = [image_share(*source) for source in colours.items()]
+    shares = [(source, colour, partial(_image_share, source=source)) for source, colour in colours.items()]
     panels += [
         Panel("images seen", curves("samples"), smoothed=False, from_zero=True),
         Panel("share of images", shares, percent=True, smoothed=False, from_zero=True),

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
+from rich.table import Column, Table
 
+from speaq.evaluation.results import numeric
 from speaq.tools.training_log.history import TrainingHistory, metrics_on
 from speaq.tools.training_log.names import BOX_METRICS, ENTITY_TERMS, RECALL_KINDS, RELATION_TERMS, Metric
 from speaq.visualize.text import wrapped
@@ -102,10 +103,8 @@ def _table(
     title: str, columns: Iterable[str], rows: Iterable[Sequence[str]], *, fixed_names: bool = False
 ) -> Table:
     """A table whose first column has the names of rows, which are not broken with ``fixed_names``."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("", no_wrap=fixed_names)
-    for name in columns:
-        table.add_column(name, justify="right", overflow="fold")
+    headings = Column(no_wrap=fixed_names), *numeric(columns, overflow="fold")
+    table = Table(*headings, title=title, title_justify="left")
     for row in rows:
         table.add_row(*row)
     return table
