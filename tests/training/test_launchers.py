@@ -3,12 +3,14 @@
 import socket
 
 import pytest
+import torch
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from speaq.config import load_config
 from speaq.errors import SpeaqError
 from speaq.training.cluster import Cluster
 from speaq.training.launchers import find_launcher
-from speaq.training.processes import ConnectedProcesses
+from speaq.training.processes import ConnectedProcesses, _Launcher
 
 TORCHRUN = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "1"}
 SLURM = {
@@ -54,6 +56,18 @@ def test_a_process_without_launcher_trains_alone(environment, config_file, varia
     environment(variables)
     assert find_launcher() is None
     assert Cluster(num_gpus=0).trainer_options(load_config(config_file))["devices"] == 1
+
+
+def test_processes_share_the_cores(environment, monkeypatch):
+    environment({"WORLD_SIZE": "4096"})
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert _Launcher(TorchElasticEnvironment(), 4096, 1).launch(torch.get_num_threads) == 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_options_must_not_contradict_the_launcher(environment, config_file):
