@@ -22,7 +22,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from measuring import peak_memory
 from speaq.data.parquet_images import ParquetImages
 from speaq.data.sampling import ShuffledEpochs
 from speaq.data.selection import Selection
@@ -206,12 +206,11 @@ def receive(pipe: Connection) -> None:
 
 def measure(version: str, folder: Path) -> dict[str, float]:
     """Seconds and MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    before, peak = memory(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, peak = memory(), peak_memory()
     start = time.perf_counter()
     dataset = {"ours": ours, "plain": plain, "parquet": parquet}[version](folder)
     found = {"seconds": time.perf_counter() - start}
-    found["peak"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * unit / 1e6
+    found["peak"] = (peak_memory() - peak) / 1e6
     after = memory()
     found |= {key: after[key] - before[key] for key in ("own", "mapped")}
     ours_end, end = multiprocessing.Pipe()
@@ -235,9 +234,7 @@ def measure(version: str, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[108_000])
     parser.add_argument(
         "--versions", nargs="+", default=["plain", "ours"], choices=["plain", "ours", "parquet"]

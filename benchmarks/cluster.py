@@ -33,9 +33,7 @@ def measure(sources: Path, model: str, out: Path, *options: str) -> tuple[float,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("images", type=Path, help="folder")
     parser.add_argument("--model", required=True)
     parser.add_argument("--number", type=int, default=1000, help="images of the folder that are used")

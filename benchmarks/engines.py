@@ -15,15 +15,12 @@ training, the share of predicates that are the same, and the recalls.
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from measuring import SOURCE, in_process, resnet50_model, shortest
 
 ENGINES = {
     "torch float32": "model",
@@ -37,25 +34,10 @@ ENGINES = {
 
 def write_models(folder: Path, source: str | None = None) -> None:
     """Write a model, that of ``source`` or a random one, as a folder and as ONNX files."""
-    import torch
-
     import speaq
     from speaq.export.files import export_model
-    from speaq.model.backbone import resnet_config
 
-    if source:
-        model = speaq.Speaq.from_pretrained(source)
-    else:
-        torch.manual_seed(0)
-        config = speaq.ModelConfig(
-            objects=tuple(map(str, range(150))),
-            predicates=tuple(map(str, range(50))),
-            backbone=resnet_config(depth=50),
-            query_multiplier=2,
-            min_size=480,
-            max_size=640,
-        )
-        model = speaq.Speaq(config)
+    model = speaq.Speaq.from_pretrained(source) if source else resnet50_model()
     model.save_pretrained(folder / "model")
     export_model(model, folder / "model.onnx", check=False)
     export_model(model, folder / "int8.onnx", check=False, int8=True)
@@ -79,25 +61,13 @@ def dtype_of(engine: str) -> str:
     return "bfloat16" if engine.endswith("bfloat16") else "float32"
 
 
-def best(function: Callable[[], object], times: int, threads: int) -> float:
-    """The shortest time of a call in milliseconds, after one to warm up."""
-    clock = time.process_time if threads == 1 else time.perf_counter
-    function()
-    durations = []
-    for _ in range(times):
-        start = clock()
-        function()
-        durations.append(clock() - start)
-    return 1e3 * min(durations)
-
-
 def measure(engine: str, folder: Path, threads: int) -> list[float]:
     """Milliseconds per image for batches of one and four images."""
     model = load(engine, folder, threads)
     images = list(np.random.default_rng(0).integers(0, 256, (4, 480, 640, 3), dtype=np.uint8))
     options = {"dtype": dtype_of(engine)}
     return [
-        best(
+        shortest(
             lambda number=number: model.predict(images[:number], batch_size=number, **options), times, threads
         )
         / number
@@ -106,8 +76,7 @@ def measure(engine: str, folder: Path, threads: int) -> list[float]:
 
 
 def print_times(folder: Path, options: argparse.Namespace) -> None:
-    now = Path(__file__).parents[1] / "src"
-    versions = [(f"{engine}", engine, now) for engine in options.engines]
+    versions = [(engine, engine, SOURCE) for engine in options.engines]
     if options.earlier:
         versions.insert(0, ("earlier, torch float32", "torch float32", options.earlier))
     print(f"{'':24}" + "".join(f"{f'{t} thr. batch {b}':>16}" for t in options.threads for b in (1, 4)))
@@ -115,11 +84,8 @@ def print_times(folder: Path, options: argparse.Namespace) -> None:
     for threads in options.threads:
         for _ in range(options.rounds):
             for name, engine, source in versions:
-                command = [sys.executable, __file__, "--measure", engine, "--threads", str(threads)]
-                command += ["--models", str(folder)]
-                environment = {**os.environ, "PYTHONPATH": str(source)}
-                run = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-                times[name].setdefault(threads, []).append(json.loads(run.stdout.splitlines()[-1]))
+                words = ("--measure", engine, "--threads", str(threads), "--models", str(folder))
+                times[name].setdefault(threads, []).append(in_process(__file__, *words, source=source))
     for name, by_threads in times.items():
         values = [f"{min(batch):16.0f}" for runs in by_threads.values() for batch in zip(*runs, strict=True)]
         print(f"{name:24}" + "".join(values))
@@ -169,9 +135,7 @@ def outputs(network, pixels: np.ndarray, dtype: str) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--earlier", type=Path, help="folder of the earlier version that contains speaq/")
     parser.add_argument("--accuracy", type=Path, help="output folder of a training: compare results instead")
     parser.add_argument("--engines", choices=ENGINES, nargs="+", default=list(ENGINES))

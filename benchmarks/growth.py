@@ -8,15 +8,11 @@ half of the points, stands in the legend.
 """
 
 import argparse
-import contextlib
 import json
 import math
-import os
-import resource
-import subprocess
-import sys
-import time
 from collections.abc import Callable
+
+from measuring import in_process, peak_memory, resnet50_model, shortest, start_torch
 
 QUANTITIES = {
     "images B": (1, 2, 5, 10, 20),
@@ -41,16 +37,7 @@ def network(side: int) -> Callable[[], object]:
     """The network of the paper with a ResNet-50, for a square image."""
     import torch
 
-    import speaq
-    from speaq.model.backbone import resnet_config
-
-    config = speaq.ModelConfig(
-        objects=tuple(map(str, range(150))),
-        predicates=tuple(map(str, range(50))),
-        backbone=resnet_config(depth=50),
-        query_multiplier=2,
-    )
-    model = speaq.Speaq(config).eval()
+    model = resnet50_model().eval()
     image = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8)
 
     def call() -> None:
@@ -62,25 +49,12 @@ def network(side: int) -> Callable[[], object]:
 
 def measure(quantity: str, value: int) -> dict[str, float]:
     """Milliseconds of a call and MB that it adds to the peak memory."""
-    import torch
-
-    with contextlib.suppress(ImportError):
-        from speaq.cli import _keep_freed_memory
-
-        _keep_freed_memory()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+    start_torch(threads=1)
     names = {"images B": "images", "queries Q": "queries", "relations of an image M": "relations"}
     call = matching_and_loss(**{names[quantity]: value}) if quantity in names else network(value)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    durations = []
-    for _ in range(6):
-        start = time.process_time()
-        call()
-        durations.append(time.process_time() - start)
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit
-    return {"ms": 1e3 * min(durations), "MB": memory / 1e6}
+    before = peak_memory()
+    duration = shortest(call, 5, threads=1)
+    return {"ms": duration, "MB": (peak_memory() - before) / 1e6}
 
 
 def exponent(x: tuple[int, ...], y: list[float]) -> float:
@@ -89,9 +63,7 @@ def exponent(x: tuple[int, ...], y: list[float]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("figure", nargs="?")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -108,9 +80,7 @@ def main() -> None:
     for axes, (quantity, values) in zip(all_axes, QUANTITIES.items(), strict=True):
         points = []
         for value in values:
-            command = [sys.executable, __file__, "--measure", quantity, str(value)]
-            run = subprocess.run(command, env=os.environ, check=True, capture_output=True, text=True)
-            points.append(json.loads(run.stdout.splitlines()[-1]))
+            points.append(in_process(__file__, "--measure", quantity, str(value)))
             print(f"{quantity:26}{value:6}{points[-1]['ms']:10.1f} ms{points[-1]['MB']:8.0f} MB")
         x = tuple(value**2 for value in values) if quantity.startswith("pixels") else values
         for unit, colour in (("ms", "tab:blue"), ("MB", "tab:orange")):

@@ -7,30 +7,16 @@ matrices with oneDNN. The bandwidth is that of a copy of 512 MB, read and writte
 """
 
 import argparse
-import time
-from collections.abc import Callable
 
 import torch
+
+from measuring import shortest
 
 SIZE = 2048
 
 
-def best(call: Callable[[], object], repeats: int = 7) -> float:
-    """The shortest time of a call in seconds, after one to warm up; with one thread that of the CPU."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    call()
-    times = []
-    for _ in range(repeats):
-        start = clock()
-        call()
-        times.append(clock() - start)
-    return min(times)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -41,16 +27,17 @@ def main() -> None:
     c, d = a.bfloat16(), b.bfloat16()
     with torch.inference_mode():
         products = {
-            "float32, MKL": best(lambda: a @ b),
-            "float32, oneDNN": best(lambda: torch.nn.functional.conv2d(pixels, kernel, dilation=2)),
-            "bfloat16, oneDNN": best(lambda: c @ d),
+            "float32, MKL": lambda: a @ b,
+            "float32, oneDNN": lambda: torch.nn.functional.conv2d(pixels, kernel, dilation=2),
+            "bfloat16, oneDNN": lambda: c @ d,
         }
+        for name, product in products.items():
+            rate = 2 * SIZE**3 / shortest(product, 7, options.threads) / 1e6
+            print(f"{name}: {rate:.0f} GFLOP/s")
         source = torch.zeros(128 * 2**20)
         target = torch.empty_like(source)
-        copy = best(lambda: target.copy_(source))
-    for name, seconds in products.items():
-        print(f"{name}: {2 * SIZE**3 / seconds / 1e9:.0f} GFLOP/s")
-    print(f"copy: {2 * 4 * source.numel() / copy / 1e9:.1f} GB/s")
+        copy = shortest(lambda: target.copy_(source), 7, options.threads)
+    print(f"copy: {2 * 4 * source.numel() / copy / 1e6:.1f} GB/s")
 
 
 if __name__ == "__main__":

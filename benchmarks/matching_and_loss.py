@@ -7,9 +7,7 @@ of the batch with every relation of the batch before it takes the blocks on the 
 """
 
 import argparse
-import contextlib
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +16,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from measuring import durations, start_torch
 from speaq.boxes import cxcywh_to_xyxy, iou_and_giou
 from speaq.losses.criterion import Criterion
 from speaq.matching.groups import QueryGroups, group_queries
@@ -164,34 +163,16 @@ def criterion_and_groups(queries: int) -> tuple[Criterion, QueryGroups, Tensor]:
     return criterion, groups, weights
 
 
-def median_seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median time of a call, after one to warm up; with one thread that of the CPU."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    call()
-    times = []
-    for _ in range(repeats):
-        start = clock()
-        call()
-        times.append(clock() - start)
-    return statistics.median(times)
-
-
 def main() -> None:
     """Print both times and their ratio."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--relations", type=int, default=8)
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    with contextlib.suppress(ImportError):  # what the speaq program does first
-        from speaq.cli import _keep_freed_memory
-
-        _keep_freed_memory()
-    torch.set_num_threads(options.threads)
+    start_torch(options.threads)
 
     output, targets = random_batch(options.images, options.relations, options.queries)
     criterion, groups, weights = criterion_and_groups(options.queries)
@@ -207,12 +188,13 @@ def main() -> None:
     )
     for name, back in (("forward", False), ("forward and backward", True)):
 
-        def seconds(loss: Callable[[], Tensor], back: bool = back) -> float:
-            return median_seconds(lambda: loss().backward() if back else loss(), options.repeats)
+        def median(loss: Callable[[], Tensor], back: bool = back) -> float:
+            call = (lambda: loss().backward()) if back else loss
+            return statistics.median(durations(call, options.repeats, options.threads))
 
-        fast = seconds(lambda: criterion(output, targets).total)
-        slow = seconds(lambda: plain(output, targets, groups, weights))
-        print(f"{name}: ours {1000 * fast:.0f} ms, plain {1000 * slow:.0f} ms, ratio {slow / fast:.1f}")
+        fast = median(lambda: criterion(output, targets).total)
+        slow = median(lambda: plain(output, targets, groups, weights))
+        print(f"{name}: ours {fast:.0f} ms, plain {slow:.0f} ms, ratio {slow / fast:.1f}")
 
 
 if __name__ == "__main__":

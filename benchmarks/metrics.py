@@ -104,9 +104,7 @@ def plain(images: list[tuple[SceneGraph, Annotation]]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=200)
     options = parser.parse_args()
     rng = np.random.default_rng(0)

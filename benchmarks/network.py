@@ -15,56 +15,22 @@ step has two images of 320 x 320 pixels, a sum of squares as loss, and AdamW. A 
 
 import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from measuring import SOURCE, in_process, peak_memory, resnet50_model, shortest, start_torch
 
 STEP = ("step float32", "step float32, checkpointing", "step bf16")
 PREDICT = ("predict, batch 1", "predict, batch 4", "predict, batch 1, bf16")
 
 
-def best(function: Callable[[], object], times: int, threads: int) -> float:
-    """The shortest time of a call in milliseconds, after one to warm up."""
-    clock = time.process_time if threads == 1 else time.perf_counter
-    function()
-    durations = []
-    for _ in range(times):
-        start = clock()
-        function()
-        durations.append(clock() - start)
-    return 1e3 * min(durations)
-
-
 def measure(name: str, threads: int) -> dict[str, float]:
     """Time in ms (per image for a prediction) and peak memory in GB of one measurement in this process."""
-    import contextlib
-
     import numpy as np
     import torch
 
-    import speaq
-    from speaq.model.backbone import resnet_config
-
-    with contextlib.suppress(ImportError):  # what the speaq program does first
-        from speaq.cli import _keep_freed_memory
-
-        _keep_freed_memory()
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    config = speaq.ModelConfig(
-        objects=tuple(map(str, range(150))),
-        predicates=tuple(map(str, range(50))),
-        backbone=resnet_config(depth=50),
-        query_multiplier=2,
-        min_size=480,
-        max_size=640,
-    )
-    model = speaq.Speaq(config)
+    start_torch(threads)
+    model = resnet50_model()
     if name in STEP:
         images = torch.randint(0, 256, (2, 3, 320, 320), dtype=torch.uint8)
         optimizer = torch.optim.AdamW(model.parameters(), 1e-5, fused=True)
@@ -81,22 +47,20 @@ def measure(name: str, threads: int) -> dict[str, float]:
             torch.stack([part.square().mean() for part in (*parts, *boxes)]).sum().backward()
             optimizer.step()
 
-        duration = best(step, 3, threads)
+        duration = shortest(step, 3, threads)
     else:
         batch = 4 if "4" in name else 1
         generator = np.random.default_rng(0)
         images = [generator.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(batch)]
         dtype = "bfloat16" if "bf16" in name else "float32"
-        duration = best(lambda: model.predict(images, batch_size=batch, dtype=dtype), 5, threads) / batch
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        duration = shortest(lambda: model.predict(images, batch_size=batch, dtype=dtype), 5, threads) / batch
+    memory = peak_memory()
     matrix = torch.randn(1536, 1536)
-    return {"ms": duration, "GB": memory / 1e9, "U": best(lambda: matrix @ matrix, 10, threads)}
+    return {"ms": duration, "GB": memory / 1e9, "U": shortest(lambda: matrix @ matrix, 10, threads)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--earlier", type=Path, help="folder of the earlier version that contains speaq/")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
@@ -106,7 +70,7 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measure(arguments.measure, arguments.threads)))
         return
-    versions = {"now": Path(__file__).parents[1] / "src"}
+    versions = {"now": SOURCE}
     if arguments.earlier:
         versions = {"earlier": arguments.earlier, **versions}
     print(f"{'':28}{'':9}{'min ms':>9}{'median':>9}{'U':>7}{'GB':>7}")
@@ -114,10 +78,8 @@ def main() -> None:
         results: dict[str, list[dict[str, float]]] = {version: [] for version in versions}
         for _ in range(arguments.rounds):
             for version, source in versions.items():
-                command = [sys.executable, __file__, "--measure", name, "--threads", str(arguments.threads)]
-                environment = {**os.environ, "PYTHONPATH": str(source)}
-                run = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-                results[version].append(json.loads(run.stdout.splitlines()[-1]))
+                words = ("--measure", name, "--threads", str(arguments.threads))
+                results[version].append(in_process(__file__, *words, source=source))
         for version, runs in results.items():
             times, unit = [run["ms"] for run in runs], min(run["U"] for run in runs)
             memory = max(run["GB"] for run in runs)

@@ -24,9 +24,7 @@ BOX = [10.0, 10.0, 50.0, 50.0]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--draws", type=int, default=300)
     parser.add_argument("--groups", type=int, nargs="+", default=[1, 10, 100, 1000])

@@ -194,9 +194,7 @@ def attack(model: str, image: bytes) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--images", type=Path, required=True, help="folder of .jpg files")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 16, 64])

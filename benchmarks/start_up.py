@@ -15,17 +15,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import SOURCE
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", help="without it, only the help is measured")
     parser.add_argument("--image")
     parser.add_argument("--earlier", type=Path, help="folder of the earlier version that contains speaq/")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    versions = {"now": Path(__file__).parents[1] / "src"}
+    versions = {"now": SOURCE}
     if options.earlier:
         versions = {"earlier": options.earlier, **versions}
     with tempfile.TemporaryDirectory() as output:

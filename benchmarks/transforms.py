@@ -8,14 +8,13 @@ read it, resize it to the same size, and make a tensor (3, H, W); ours also make
 
 import argparse
 import io
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from measuring import shortest
 from speaq.config.data import Crop, Input
 from speaq.data.dataset import Sample
 from speaq.data.transforms import Scene, TrainTransform
@@ -56,21 +55,8 @@ def plain(content: bytes, size: tuple[int, int]) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
-def best(call: Callable[[], object], repeats: int) -> float:
-    """The shortest time of a call in milliseconds, after one to warm up."""
-    call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--edges", type=int, nargs="+", default=[480, 640, 800], help="shortest edges")
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
@@ -79,7 +65,7 @@ def main() -> None:
 
     content, truth = photo(), annotation()
     vocabulary = Vocabulary(tuple(map(str, range(150))), tuple(map(str, range(50))))
-    decode = best(lambda: read_image_file(content), options.repeats)
+    decode = shortest(lambda: read_image_file(content), options.repeats, options.threads)
     print(
         f"decode {decode:.2f} ms\n{'edge':>6}{'plain ms':>10}{'ours ms':>10}{'ratio':>7}  largest difference"
     )
@@ -94,8 +80,8 @@ def main() -> None:
         image = sample().image
         size = image.shape[2], image.shape[1]
         difference = (image.int() - plain(content, size).int()).abs().max().item()
-        before = best(lambda size=size: plain(content, size), options.repeats)
-        now = best(sample, options.repeats)
+        before = shortest(lambda size=size: plain(content, size), options.repeats, options.threads)
+        now = shortest(sample, options.repeats, options.threads)
         print(f"{edge:6}{before:10.2f}{now:10.2f}{before / now:7.2f}  {difference}")
 
 

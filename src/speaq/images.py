@@ -209,16 +209,19 @@ def read_image_file(
     Raises:
         SpeaqError: the file cannot be read.
     """
-    try:
+
+    def read() -> Image.Image:
         with _opened(file) as image:
             return to_rgb(image, upright=_is_upright(image, listed, on_undecided))
+
+    try:
+        return read()
     except SpeaqError:
         if on_truncated is None:
             raise
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
-        with _opened(file) as image:
-            found = to_rgb(image, upright=_is_upright(image, listed, on_undecided))
+        found = read()
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     on_truncated()

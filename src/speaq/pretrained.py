@@ -1,5 +1,6 @@
 """The network with pretrained weights: loading, saving, sharing, and prediction of images."""
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 
 from speaq.checkpoints.card import model_card
-from speaq.checkpoints.saved_models import load_pretrained, push_to_hub, save_pretrained
+from speaq.checkpoints.hub import upload
+from speaq.checkpoints.saved_models import load_pretrained, save_pretrained
 from speaq.files import expand
 from speaq.images import ImageSource, is_one_image
 from speaq.model.speaq import SpeaqModel
@@ -83,7 +85,10 @@ class Speaq(SpeaqModel):
             SpeaqError: the hub refuses the upload, or cannot be reached.
         """
         card = self._card(repo_id, metrics, data, license)
-        return push_to_hub(self, repo_id, card, private=private, token=token)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            save_pretrained(self, folder, card or model_card(self.config, name=repo_id))
+            return upload(folder, repo_id, replace_card=card is not None, private=private, token=token)
 
     def _card(
         self, name: str, metrics: Mapping[str, float] | None, data: str | None, license: str | None

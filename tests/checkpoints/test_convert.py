@@ -117,8 +117,9 @@ def test_infer_architecture_from_shapes(name, depth, sizes, multiplier):
     assert found.resnet_depths == (depth,) and found.backbone is not None
     assert found.backbone["hidden_sizes"] == [256, 512, 1024, 2048]
     names = ("hidden_dim", "feedforward_dim", "encoder_layers", "decoder_layers", "num_queries")
-    assert tuple(getattr(found, field) for field in names) == sizes
-    assert (found.query_multiplier, found.num_objects, found.num_predicates) == (multiplier, 150, 50)
+    assert tuple(found.known[field] for field in names) == sizes
+    assert found.known["query_multiplier"] == multiplier
+    assert (found.num_objects, found.num_predicates) == (150, 50)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50])

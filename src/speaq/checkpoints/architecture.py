@@ -3,17 +3,15 @@
 Shape letters: see `speaq.structures`.
 """
 
-import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor
 
 from speaq.errors import SpeaqError
 from speaq.model.backbone import resnet_config
-from speaq.model.config import ModelConfig
 
 Kind = Literal["scene graph model", "detector", "backbone"]
 _STAGES = "backbone.body.encoder.stages."
@@ -22,37 +20,23 @@ _DEPTHS = (50, 101, 152, 18, 34)
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """An inferred architecture; None for values whose weights the checkpoint does not contain.
-
-    The attributes are those of `ModelConfig`, and:
+    """An inferred architecture.
 
     Attributes:
         kind: a whole model, a plain DETR detector (one decoder of objects), or only a backbone.
-        num_objects: C.
-        num_predicates: R.
+        known: the values of `ModelConfig` that were inferred, without the backbone.
+        num_objects: C; None if the checkpoint has no such head.
+        num_predicates: R; None if the checkpoint has no such head.
         resnet_depths: numbers of layers of the ResNets whose blocks match the weights.
         backbone: configuration of the first matching ResNet.
     """
 
     kind: Kind
-    hidden_dim: int | None = None
-    feedforward_dim: int | None = None
-    encoder_layers: int | None = None
-    decoder_layers: int | None = None
-    num_queries: int | None = None
-    query_multiplier: int | None = None
-    reference_points: bool | None = None
-    dense_head: bool | None = None
+    known: dict[str, Any] = field(default_factory=dict)
     num_objects: int | None = None
     num_predicates: int | None = None
     resnet_depths: tuple[int, ...] = ()
     backbone: dict[str, Any] | None = None
-
-    def known(self) -> dict[str, Any]:
-        """The values of `ModelConfig` that were inferred, without the backbone."""
-        names = {item.name for item in dataclasses.fields(ModelConfig)} - {"backbone"}
-        values = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        return {name: value for name, value in values.items() if value is not None}
 
 
 def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
@@ -77,18 +61,21 @@ def infer_architecture(state: Mapping[str, Tensor]) -> Architecture:
     predicate_queries = _size(shapes, "decoder.relation_embedding.weight", 0)
     classes = _size(shapes, "heads.entity_class.weight", 0)
     predicates = _size(shapes, "heads.predicate_class.weight", 0)
+    values = {
+        "hidden_dim": _size(shapes, "encoder.layers.0.attention.query.weight", 1)
+        or _size(shapes, "decoder.subject_layers.0.self_attention.query.weight", 1),
+        "feedforward_dim": _size(shapes, "decoder.subject_layers.0.feedforward.expand.weight", 0)
+        or _size(shapes, "encoder.layers.0.feedforward.expand.weight", 0),
+        "encoder_layers": _count(shapes, "encoder.layers."),
+        "decoder_layers": _count(shapes, "decoder.subject_layers.") or None,
+        "num_queries": queries,
+        "query_multiplier": predicate_queries // queries if queries and predicate_queries else None,
+        "reference_points": "point_logits" in shapes if whole else None,
+        "dense_head": "token_class.weight" in shapes if whole else None,
+    }
     return Architecture(
         kind="scene graph model" if whole else "detector",
-        hidden_dim=_size(shapes, "encoder.layers.0.attention.query.weight", 1)
-        or _size(shapes, "decoder.subject_layers.0.self_attention.query.weight", 1),
-        feedforward_dim=_size(shapes, "decoder.subject_layers.0.feedforward.expand.weight", 0)
-        or _size(shapes, "encoder.layers.0.feedforward.expand.weight", 0),
-        encoder_layers=_count(shapes, "encoder.layers."),
-        decoder_layers=_count(shapes, "decoder.subject_layers.") or None,
-        num_queries=queries,
-        query_multiplier=predicate_queries // queries if queries and predicate_queries else None,
-        reference_points="point_logits" in shapes if whole else None,
-        dense_head="token_class.weight" in shapes if whole else None,
+        known={name: value for name, value in values.items() if value is not None},
         num_objects=classes - 1 if classes else None,
         num_predicates=predicates - 1 if predicates else None,
         **resnet,

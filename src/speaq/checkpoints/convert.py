@@ -164,7 +164,7 @@ def _merge(
             )
         settings.compare(description, len(names), f"MODEL.DETR.{key}")
     configured = model_config(config, vocabulary, np.zeros(0, dtype=np.int64))
-    values = architecture.known()
+    values = dict(architecture.known)
     for name, found in values.items():
         settings.compare(name.replace("_", " "), found, _KEYS[name], getattr(configured, name))
     if not trained_with:

@@ -168,14 +168,6 @@ class _DType:
             _refuse("holds arrays in another byte order, or of structures")
 
 
-def _array_without_values(*_: Any) -> NoReturn:
-    _refuse("makes an array without values")
-
-
-def _scalar(*_: Any) -> None:
-    """Discard NumPy scalars, which are not weights."""
-
-
 def _encode(text: str, encoding: str) -> bytes:
     """Decode bytes, which Python 3 pickles as text for Python 2."""
     return text.encode("latin1") if encoding == "latin1" else _refuse(f"holds text in {encoding}")
@@ -183,8 +175,8 @@ def _encode(text: str, encoding: str) -> bytes:
 
 _GLOBALS: dict[str, Callable[..., Any]] = {
     **{f"{core}._reconstruct": _Array for core in ("numpy.core.multiarray", "numpy._core.multiarray")},
-    **{f"{core}.scalar": _scalar for core in ("numpy.core.multiarray", "numpy._core.multiarray")},
-    "numpy.ndarray": _array_without_values,
+    **{f"{core}.scalar": lambda *_: None for core in ("numpy.core.multiarray", "numpy._core.multiarray")},
+    "numpy.ndarray": lambda *_: _refuse("makes an array without values"),
     "numpy.dtype": _DType,
     "_codecs.encode": _encode,
     "collections.OrderedDict": OrderedDict,
@@ -192,7 +184,10 @@ _GLOBALS: dict[str, Callable[..., Any]] = {
     "builtins.set": set,
     "__builtin__.set": set,
 }
-"""Names that a checkpoint may contain, and what they are replaced with; numpy 2 has moved two of its own."""
+"""Names that a checkpoint may contain, and what they are replaced with; numpy 2 has moved two of its own.
+
+NumPy scalars are discarded, as they are not weights.
+"""
 
 _TORCH_GLOBALS = {
     "torch._utils._rebuild_tensor_v2",

@@ -17,7 +17,7 @@ from torch.nn.modules.module import (
 )
 
 from speaq.checkpoints.card import CARD_FILE, model_card
-from speaq.checkpoints.hub import CHECKPOINT_SUFFIXES, download, is_hub_id, upload
+from speaq.checkpoints.hub import CHECKPOINT_SUFFIXES, download, is_hub_id
 from speaq.checkpoints.sources import local_source
 from speaq.errors import SpeaqError
 from speaq.files import DAMAGE
@@ -83,11 +83,7 @@ def _advice_for_a_file(path: Path) -> str:
 
 
 def read_safetensors(path: Path, advice: str = "copy or save it again") -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors`` file.
-
-    Args:
-        path: the file.
-        advice: what to do if the file cannot be read, for the message.
+    """Tensors of a ``.safetensors`` file; the message about a file that cannot be read ends with ``advice``.
 
     Raises:
         SpeaqError: the file is missing or damaged.
@@ -128,11 +124,7 @@ def load_pretrained(cls: type[ModelT], source: str | Path, *, revision: str | No
 
 @contextmanager
 def _limited(elements: int) -> Iterator[None]:
-    """Refuse modules that are much larger than the ``elements`` of the weights for them.
-
-    Raises:
-        ValueError: in the block, before the memory of parameters and buffers is used.
-    """
+    """Refuse modules much larger than the ``elements`` of their weights, before their memory is used."""
     limit, built, thread = 2 * elements + 2**16, 0, threading.get_ident()
 
     def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
@@ -174,12 +166,3 @@ def save_pretrained(model: SpeaqModel, folder: Path, card: str | None = None) ->
                 (Path(temporary) / name).replace(folder / name)
     except (OSError, SafetensorError) as error:
         raise SpeaqError(f"{folder}: cannot write a model here: {error}") from error
-
-
-def push_to_hub(
-    model: SpeaqModel, repo_id: str, card: str | None = None, *, private: bool, token: str | None
-) -> str:
-    """See :meth:`speaq.pretrained.Speaq.push_to_hub`."""
-    with tempfile.TemporaryDirectory() as folder:
-        save_pretrained(model, Path(folder), card or model_card(model.config, name=repo_id))
-        return upload(Path(folder), repo_id, replace_card=card is not None, private=private, token=token)

@@ -69,7 +69,7 @@ def _table(checkpoint: str, converted: "ConvertedModel") -> "Table":
     config, report = converted.model.config, converted.report
     resnet, kind = config.backbone, converted.architecture.kind
     depths = converted.architecture.resnet_depths
-    inferred = converted.architecture.known()
+    inferred = converted.architecture.known
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -302,11 +302,7 @@ def require(name: str) -> Any:
 
 
 def _existing(path: Path) -> Path:
-    """The path of a file that exists.
-
-    Raises:
-        SpeaqError: it does not.
-    """
+    """The path of an ONNX file, which must exist."""
     if not path.is_file():
         raise SpeaqError(f"{path}: no such ONNX file; write one with speaq export")
     return path

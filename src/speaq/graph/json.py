@@ -1,7 +1,6 @@
 """Scene graphs as JSON, written and read without loss."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +11,6 @@ from speaq.files import check_texts, parse_json, regular, replacing
 from speaq.graph.data import GraphData
 from speaq.graph.schema import FORMAT, VERSION, parse_document
 from speaq.structures import Vocabulary
-
-_SURROGATE = re.compile("[\ud800-\udfff]")  # UTF-8 cannot encode these alone
 
 
 class JsonGraph(GraphData):
@@ -123,5 +120,6 @@ def _floats(values: np.ndarray) -> list:
 
 
 def _dumps(value: Any) -> str:
+    r"""JSON, in which surrogates that UTF-8 cannot encode are written as \u and four digits."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text.encode(errors="backslashreplace").decode()

@@ -21,7 +21,7 @@ Shape letters: see `speaq.structures`, with N given boxes; K: predicates kept pe
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from speaq.graph.boxes import box_giou
 from speaq.images import is_one_image
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation, Vocabulary
+
+if TYPE_CHECKING:
+    from speaq.inference.graph_builder import Reduced
 
 MAX_BOXES = 1000
 """Maximum number of given boxes of an image; time and memory grow with its square."""
@@ -101,11 +104,7 @@ def check_given_boxes(
 
 
 def _checked(boxes: Any, labels: Any, names: Sequence[str], place: str) -> GivenBoxes:
-    """The boxes of one image.
-
-    Raises:
-        SpeaqError: the boxes are not (N, 4) as x1, y1, x2, y2, or a label is none of the classes.
-    """
+    """The boxes of one image, of which the arguments are checked."""
     try:
         array = np.asarray(boxes, np.float32)
     except (OverflowError, TypeError, ValueError) as error:
@@ -151,26 +150,19 @@ def _label(value: Any, names: Sequence[str], place: str) -> int:
 
 
 def relate(
-    given: GivenBoxes,
-    *,
-    boxes: np.ndarray,
-    object_probs: np.ndarray,
-    predicate_probs: np.ndarray,
-    predicates: np.ndarray,
-    size: Sequence[int],
-    vocabulary: Vocabulary | None = None,
+    given: GivenBoxes, image: "Reduced", size: Sequence[int], vocabulary: Vocabulary | None = None
 ) -> SceneGraph:
     """The scene graph of an image whose entities are the given boxes, in their order; see the module.
 
     Args:
         given: N boxes.
-        boxes: (2, Q, 4), boxes of the subjects and objects of the queries, xyxy in pixels.
-        object_probs: (2, Q, C), their class probabilities.
-        predicate_probs: (P, R + 1); the last column is "no relation".
-        predicates: (P, K), the best predicates of each query, best first.
+        image: the arrays of one image, without the axis B.
         size: height and width of the image in pixels.
         vocabulary: class names for the graph.
     """
+    _, _, boxes, predicate_probs, predicates, object_probs = image
+    height, width = size
+    boxes = boxes * np.array((width, height, width, height), np.float32)
     similarity = ((1 + box_giou(boxes[:, :, None], given.boxes)) / 2) ** _SHARPNESS  # (2, Q, N)
     labels, scores = given.labels, np.ones(len(given.boxes), np.float32)
     unknown = np.flatnonzero(labels < 0)
@@ -197,7 +189,7 @@ def relate(
         pairs=pairs,
         predicates=predicates.ravel()[queries],
         predicate_probs=np.column_stack((probs, (1 - probs.sum(axis=1)).clip(min=0))),
-        image_size=(size[0], size[1]),
+        image_size=(height, width),
         queries=queries,
         vocabulary=vocabulary,
     )

@@ -69,38 +69,16 @@ class GraphBuilder:
         the other settings are then not used, and no entity has a relation with itself.
         """
         if given is None:
-            return [self._build(*image) for image in zip(*output[:5], sizes, strict=True)]
-        return [self._relate(*image) for image in zip(*output[2:], sizes, given, strict=True)]
+            images = [Reduced(*image) for image in zip(*output[:5], strict=True)]
+            return [self._build(image, size) for image, size in zip(images, sizes, strict=True)]
+        images = [Reduced(*image) for image in zip(*output, strict=True)]
+        return [
+            relate(boxes, image, size, self.vocabulary)
+            for boxes, image, size in zip(given, images, sizes, strict=True)
+        ]
 
-    def _relate(
-        self,
-        boxes: np.ndarray,
-        predicate_probs: np.ndarray,
-        predicates: np.ndarray,
-        object_probs: np.ndarray,
-        size: Sequence[int],
-        given: GivenBoxes,
-    ) -> SceneGraph:
-        height, width = size
-        return relate(
-            given,
-            boxes=boxes * np.array((width, height, width, height), np.float32),
-            object_probs=object_probs,
-            predicate_probs=predicate_probs,
-            predicates=predicates,
-            size=size,
-            vocabulary=self.vocabulary,
-        )
-
-    def _build(
-        self,
-        scores: np.ndarray,
-        labels: np.ndarray,
-        boxes: np.ndarray,
-        predicate_probs: np.ndarray,
-        predicates: np.ndarray,
-        size: Sequence[int],
-    ) -> SceneGraph:
+    def _build(self, image: Reduced, size: Sequence[int]) -> SceneGraph:
+        scores, labels, boxes, predicate_probs, predicates, _ = image
         height, width = size
         scale = np.array((width, height, width, height), np.float32)
         boxes = boxes * scale

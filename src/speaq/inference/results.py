@@ -173,11 +173,7 @@ def _kept(graph: SceneGraph, keep: int | None) -> SceneGraph:
 
 
 def _lines_in(path: Path) -> set[str]:
-    """The images of all complete lines of a file; an incomplete line at its end is removed.
-
-    Raises:
-        SpeaqError: the file cannot be read.
-    """
+    """The images of all complete lines of a file; an incomplete line at its end is removed."""
     images, size = set(), 0
     try:
         with regular(path).open("rb+") as file:
