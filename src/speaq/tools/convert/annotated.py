@@ -30,8 +30,8 @@ class AnnotatedImage:
         relations_place: file and entry of its relations, if they are elsewhere.
         id: integer or string.
         file: name of the image file, within the folder of images.
-        width, height: in pixels.
-        split: 0 train, 1 validation, 2 test.
+        width, height: in pixels; 0: `sized_images` finds them.
+        split: 0 train, 1 validation, 2 test; -1: the one in the name of its file, see `read_images`.
         boxes: (boxes, 4) xyxy in pixels, array or list.
         classes: class of each box: a key of the format's table of classes, or a name if it has none.
         relations: triplets (subject, object, predicate): positions in ``boxes``, and a key or a name.
@@ -43,14 +43,19 @@ class AnnotatedImage:
     relations_place: str = ""
     id: Any
     file: str
-    width: int
-    height: int
-    split: int = 0
+    width: int = 0
+    height: int = 0
+    split: int = -1
     boxes: Any = field(default_factory=list)
     classes: list[Any] = field(default_factory=list)
     relations: list[tuple[int, int, Any]] = field(default_factory=list)
     confidences: list[float] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
+
+    def rounded_xywh(self) -> list[list[float]]:
+        """The boxes as x, y, width and height, with four decimals."""
+        low, high = self.boxes[:, :2], self.boxes[:, 2:]
+        return np.round(np.concatenate((low, high - low), axis=1), 4).tolist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,8 @@ class AnnotatedSet:
         images: Sequence[AnnotatedImage],
         objects: Mapping[Any, str] | None = None,
         predicates: Mapping[Any, str] | None = None,
+        *,
+        changes: Mapping[str, int] | None = None,
     ) -> "AnnotatedSet":
         """The set of what a reader found.
 
@@ -100,6 +107,7 @@ class AnnotatedSet:
             images: of all splits.
             objects: names of the object classes by key; None if images have names, which are then sorted.
             predicates: the same for predicates.
+            changes: how often something was left out or changed, by description.
 
         Raises:
             SpeaqError: a class or a box of a relation is not known, names of classes are not unique, or an
@@ -142,7 +150,10 @@ class AnnotatedSet:
             sources=_of_relations(images, "source", [image.sources for image in images], ""),
         )
         data = data.keep_relations(numbers >= 0, "relations of the background class")
-        return validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
+        data = validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
+        for what, count in (changes or {}).items():
+            data = data.noting(what, count)
+        return data
 
     def images(self) -> Iterator[AnnotatedImage]:
         """The images one by one; classes are numbers from 0, boxes and relations arrays."""

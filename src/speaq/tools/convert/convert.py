@@ -12,7 +12,6 @@ from speaq.data.aliases import read_aliases
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.triplets import BoxScale
-from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import AnnotatedSet
 from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes
 from speaq.tools.convert.formats import FORMATS, format_named, format_of
@@ -109,13 +108,11 @@ def convert_dataset(
     if link and folder is None:
         raise SpeaqError("links to the images need their folder: name it with --images.")
 
+    if box_scale != "auto" and reader.name != "triplets":
+        raise SpeaqError(f"--box-scale is for triplets; boxes of {reader.name} have a fixed unit.")
+    options = {"box_scale": box_scale} if reader.name == "triplets" else {}
     with _no_garbage_collection():
-        if box_scale == "auto":
-            data = reader.read(source, folder)
-        elif reader.name == "triplets":
-            data = triplets.read(source, folder, box_scale=box_scale)
-        else:
-            raise SpeaqError(f"--box-scale is for triplets; boxes of {reader.name} have a fixed unit.")
+        data = reader.read(source, folder, **options)
     if splits:
         data = keep_splits(data, splits)
     data = draw_splits(data, val_share=val_share, test_share=test_share, seed=seed)

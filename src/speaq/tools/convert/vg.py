@@ -18,23 +18,13 @@ from speaq.data.vg_writer import (
 )
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedSet, validated
-from speaq.tools.convert.reading import one_of
+from speaq.tools.convert.reading import Format, one_of
 
 _NAMES = ("annotations.h5", "image_data.json", "dicts.json")
 _FRAME = 1024
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a folder."""
-    return any(source.glob("*.h5"))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read the folder of a data set: one ``*.h5``, ``*image_data*.json`` and ``*dict*.json``.
-
-    Raises:
-        SpeaqError: a file is missing, there are several, or training could not read it.
-    """
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
     annotations_path = one_of(source, "*.h5", "file of annotations")
     list_path = one_of(source, "*image_data*.json", "list of images")
     vocabulary = read_vocabulary(one_of(source, "*dict*.json", "dictionary of classes"))
@@ -65,14 +55,11 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return validated(annotations_path, data)
 
 
-def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
+def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
     """Write the three files.
 
     Boxes are float32, which readers do not round: in pixels they are exact to 1e-3 up to a long side of
     8,000. Attributes are all 0, none.
-
-    Raises:
-        SpeaqError: a file cannot be written.
     """
     scale = _FRAME / data.sizes.max(axis=1)[data.box_images][:, None]
     low, high = data.boxes[:, :2] * scale, data.boxes[:, 2:] * scale
@@ -104,7 +91,7 @@ def settings(folder: Path, images: Path | None) -> dict[str, str]:
     """The keys of a data set's section in the configuration.
 
     Args:
-        folder: where `write` wrote.
+        folder: of the files of the data set.
         images: folder of the images, None if not known.
     """
     annotations, image_data, dictionary = (str(folder / name) for name in _NAMES)
@@ -117,7 +104,7 @@ def settings(folder: Path, images: Path | None) -> dict[str, str]:
 
 
 def write_settings(data: AnnotatedSet, folder: Path, images: Path) -> Path:
-    """Write ``dataset.yaml`` beside what `write` wrote: a configuration to train on it and to check it.
+    """Write ``dataset.yaml`` beside the files of a data set: a configuration to train on it and to check it.
 
     Without validation images, training does not evaluate. Returns the path.
 
@@ -144,3 +131,14 @@ def write_settings(data: AnnotatedSet, folder: Path, images: Path) -> Path:
     path = folder / DATASET_FILE
     write_configuration(path, content)
     return path
+
+
+FORMAT = Format(
+    name="vg",
+    layout="Visual Genome scene graphs: *.h5, *image_data*.json, *dict*.json",
+    find=lambda source: sorted(source.glob("*.h5")),
+    expected="one file of annotations (*.h5) in this folder",
+    read_files=_read,
+    write=_write,
+    keeps_confidences=True,
+)
