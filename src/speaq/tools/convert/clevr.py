@@ -15,9 +15,8 @@ from typing_extensions import TypedDict
 
 from speaq.data.records import Rows, read_json
 from speaq.tools.convert.annotated import AnnotatedImage
-from speaq.tools.convert.reading import Format, files_named, image_by_image
+from speaq.tools.convert.reading import Files, Format, image_by_image
 
-_FILES = "*_scenes.json"
 _WIDTH, _HEIGHT = 480, 320
 _FOCAL_LENGTH = 35 / 32 * _WIDTH  # in pixels
 _RADIUS = {"large": 0.7, "small": 0.35}
@@ -75,10 +74,4 @@ def _box(item: Object) -> tuple[float, float, float, float]:
     return x - half, y - half, x + half, y + half
 
 
-FORMAT = Format(
-    name="clevr",
-    layout="CLEVR: *_scenes.json",
-    find=lambda source: files_named(source, _FILES),
-    expected=f"files {_FILES}",
-    read_files=image_by_image(_images),
-)
+FORMAT = Format("clevr", "CLEVR: *_scenes.json", Files.named("*_scenes.json"), image_by_image(_images))

@@ -25,7 +25,7 @@ from speaq.data.records import Box, Category, Id, Rows, names_by_id, read_json, 
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError, first_names
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Format, Triplet, files_with
+from speaq.tools.convert.reading import Files, Format, Triplet
 
 _RELATIONS = "rel.json"
 _KEY = "rel_annotations"
@@ -299,19 +299,16 @@ def _find(source: Path) -> list[Path]:
 
 
 FORMAT = Format(
-    name="coco",
-    layout="RelTR and EGTR: train.json, val.json, test.json and rel.json",
-    find=_find,
-    expected="rel.json in this folder, and train.json, val.json or test.json",
-    read_files=_read,
-    write=_write,
+    "coco",
+    "RelTR and EGTR: train.json, val.json, test.json and rel.json",
+    Files("rel.json in this folder, and train.json, val.json or test.json", _find),
+    _read,
+    _write,
 )
 SGG_BENCHMARK = Format(
-    name="sgg-benchmark",
-    layout="COCO JSON with 'rel_annotations', one file per split",
-    find=lambda source: files_with(source, _KEY),
-    expected=f"JSON with '{_KEY}', one file per split",
-    read_files=_read_sgg_benchmark,
-    write=_write_sgg_benchmark,
-    by_content=True,
+    "sgg-benchmark",
+    "COCO JSON with 'rel_annotations', one file per split",
+    Files.with_key(_KEY, "JSON with '{key}', one file per split"),
+    _read_sgg_benchmark,
+    _write_sgg_benchmark,
 )

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, id_of_file
-from speaq.tools.convert.reading import Format, files_named, image_by_image
+from speaq.tools.convert.reading import Files, Format, files_named, image_by_image
 
 
 def _images(path: Path) -> Iterator[AnnotatedImage]:
@@ -72,9 +72,5 @@ def _is_cvat(path: Path) -> bool:
 
 
 FORMAT = Format(
-    name="cvat",
-    layout="CVAT for images 1.1: *.xml",
-    find=_find,
-    expected="XML files of CVAT",
-    read_files=image_by_image(_images),
+    "cvat", "CVAT for images 1.1: *.xml", Files("XML files of CVAT", _find), image_by_image(_images)
 )

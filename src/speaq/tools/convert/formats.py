@@ -60,10 +60,10 @@ def format_of(source: Path) -> Format:
     Raises:
         SpeaqError: no format fits, or several do.
     """
-    found = [one for one in FORMATS if not one.by_content and one.find(source)]
-    if json_lines.FORMAT in found and triplets.FORMAT.find(source):
+    found = [one for one in FORMATS if not one.files.by_content and one.files.find(source)]
+    if json_lines.FORMAT in found and triplets.FORMAT.files.find(source):
         found.remove(json_lines.FORMAT)
-    found = found or [one for one in FORMATS if one.by_content and one.find(source)]
+    found = found or [one for one in FORMATS if one.files.by_content and one.files.find(source)]
     if len(found) == 1:
         return found[0]
     what = " or ".join(one.name for one in found) or "none of the known ones"

@@ -13,9 +13,7 @@ from typing_extensions import TypedDict
 from speaq.data.records import read_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage
-from speaq.tools.convert.reading import Format, files_named, image_by_image
-
-_FILES = "*[sS]cene[gG]raphs.json"
+from speaq.tools.convert.reading import Files, Format, image_by_image
 
 
 class Relation(TypedDict):
@@ -74,9 +72,5 @@ def _images(path: Path) -> Iterator[AnnotatedImage]:
 
 
 FORMAT = Format(
-    name="gqa",
-    layout="GQA: *sceneGraphs.json",
-    find=lambda source: files_named(source, _FILES),
-    expected=f"files {_FILES}",
-    read_files=image_by_image(_images),
+    "gqa", "GQA: *sceneGraphs.json", Files.named("*[sS]cene[gG]raphs.json"), image_by_image(_images)
 )

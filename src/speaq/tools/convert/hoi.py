@@ -20,9 +20,8 @@ from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import Format, files_with, read_images
+from speaq.tools.convert.reading import Files, Format, read_images
 
-_KEY = "hoi_annotation"
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -88,10 +87,8 @@ def _names(path: Path) -> dict[int, str]:
 
 
 FORMAT = Format(
-    name="hoi",
-    layout="HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
-    find=lambda source: files_with(source, _KEY),
-    expected=f"JSON with '{_KEY}'",
-    read_files=_read,
-    by_content=True,
+    "hoi",
+    "HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
+    Files.with_key("hoi_annotation"),
+    _read,
 )

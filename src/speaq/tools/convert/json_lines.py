@@ -13,9 +13,8 @@ from speaq.data.records import Box, Id, T, describe_error
 from speaq.errors import SpeaqError
 from speaq.files import parse_json, regular, replacing
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Format, files_named, read_images
+from speaq.tools.convert.reading import Files, Format, read_images
 
-_FILES = "*.jsonl"
 _FORMAT = "speaq-dataset"
 _VERSION = 1
 
@@ -146,11 +145,10 @@ def _is_heading(text: str) -> bool:
 
 
 FORMAT = Format(
-    name="jsonl",
-    layout="one image per line: *.jsonl",
-    find=lambda source: files_named(source, _FILES),
-    expected=f"files {_FILES}",
-    read_files=_read,
-    write=_write,
+    "jsonl",
+    "one image per line: *.jsonl",
+    Files.named("*.jsonl"),
+    _read,
+    _write,
     keeps_confidences=True,
 )

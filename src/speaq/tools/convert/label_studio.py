@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from speaq.data.records import Id, Rows, read_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Format, files_with, read_images
+from speaq.tools.convert.reading import Files, Format, read_images
 
 _KEY = "rectanglelabels"
 
@@ -136,11 +136,4 @@ def _file_name(place: str, data: dict[str, Any]) -> str:
     return rest if is_upload else name
 
 
-FORMAT = Format(
-    name="label-studio",
-    layout="Label Studio: JSON with 'rectanglelabels'",
-    find=lambda source: files_with(source, _KEY),
-    expected=f"JSON with '{_KEY}'",
-    read_files=_read,
-    by_content=True,
-)
+FORMAT = Format("label-studio", "Label Studio: JSON with 'rectanglelabels'", Files.with_key(_KEY), _read)

@@ -17,9 +17,7 @@ from speaq.data.records import Box, Id, Rows, read_json
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import Format, files_named, image_by_image
-
-_FILES = "*layout*.json"
+from speaq.tools.convert.reading import Files, Format, image_by_image
 
 
 class Layout(TypedDict):
@@ -88,10 +86,9 @@ def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
 
 
 FORMAT = Format(
-    name="layout",
-    layout="layouts for GLIGEN: *layout*.json",
-    find=lambda source: files_named(source, _FILES),
-    expected=f"files {_FILES}",
-    read_files=image_by_image(_images),
-    write=_write,
+    "layout",
+    "layouts for GLIGEN: *layout*.json",
+    Files.named("*layout*.json"),
+    image_by_image(_images),
+    _write,
 )

@@ -20,7 +20,7 @@ from speaq.files import regular
 from speaq.images import read_image_size
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import find_file
-from speaq.tools.convert.reading import Format, one_of
+from speaq.tools.convert.reading import Files, Format, one_of
 
 _RELATIONS = "*vrd*.csv"
 _DESCRIPTIONS = "*class-descriptions*.csv"
@@ -142,9 +142,8 @@ def _corners(place: str, image_id: str, label: str, box: list[str]) -> list[floa
 
 
 FORMAT = Format(
-    name="openimages",
-    layout="Open Images V6: *vrd*.csv and *class-descriptions*.csv",
-    find=lambda source: sorted(source.glob(_RELATIONS)),
-    expected=f"files {_RELATIONS} in this folder",
-    read_files=_read,
+    "openimages",
+    "Open Images V6: *vrd*.csv and *class-descriptions*.csv",
+    Files(f"files {_RELATIONS} in this folder", lambda source: sorted(source.glob(_RELATIONS))),
+    _read,
 )

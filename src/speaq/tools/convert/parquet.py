@@ -30,7 +30,7 @@ from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import read_image_file
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Format
+from speaq.tools.convert.reading import Files, Format
 
 _GROUP = 10  # rows with images that are written, and later read, at once: training reads them at random
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
@@ -180,12 +180,11 @@ def _content_of(data: AnnotatedSet, split: int, images: Path | None) -> Iterator
 
 
 FORMAT = Format(
-    name="parquet",
-    layout="Hugging Face data sets: *.parquet, one image per row",
-    find=lambda source: [Path(path) for path in parquet_files(source)],
-    expected="files *.parquet",
-    read_files=_read,
-    write=_write,
-    extract_images=_extract_images,
+    "parquet",
+    "Hugging Face data sets: *.parquet, one image per row",
+    Files("files *.parquet", lambda source: [Path(path) for path in parquet_files(source)]),
+    _read,
+    _write,
+    _extract_images,
     keeps_confidences=True,
 )

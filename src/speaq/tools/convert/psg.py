@@ -17,7 +17,7 @@ from speaq.data.records import Box, Id, Rows, read_json
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Format, Triplet, files_with
+from speaq.tools.convert.reading import Files, Format, Triplet
 
 _KEY = "predicate_classes"
 
@@ -124,11 +124,9 @@ def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
 
 
 FORMAT = Format(
-    name="psg",
-    layout="Panoptic Scene Graph: JSON with 'predicate_classes'",
-    find=lambda source: files_with(source, _KEY),
-    expected=f"one JSON file with '{_KEY}'",
-    read_files=_read,
-    write=_write,
-    by_content=True,
+    "psg",
+    "Panoptic Scene Graph: JSON with 'predicate_classes'",
+    Files.with_key(_KEY, "one JSON file with '{key}'"),
+    _read,
+    _write,
 )

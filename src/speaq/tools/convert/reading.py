@@ -13,33 +13,60 @@ from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 Triplet = tuple[StrictInt, StrictInt, StrictInt]  # subject, object, predicate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a format.
+
+    Attributes:
+        expected: what they are, for messages.
+        find: those at a path, a file or a folder; none if it does not hold the format.
+        by_content: their names do not identify the format, so that files must be searched.
+    """
+
+    expected: str
+    find: Callable[[Path], list[Path]]
+    by_content: bool = False
+
+    @classmethod
+    def named(cls, pattern: str) -> "Files":
+        """Files with such names."""
+        return cls(f"files {pattern}", lambda source: files_named(source, pattern))
+
+    @classmethod
+    def with_key(cls, key: str, expected: str = "JSON with '{key}'") -> "Files":
+        """JSON files with this key in them."""
+        quoted = f'"{key}"'.encode()
+
+        def find(source: Path) -> list[Path]:
+            paths = files_named(source, "*.json")
+            return [path for path in paths if path.is_file() and quoted in path.read_bytes()]
+
+        return cls(expected.format(key=key), find, by_content=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """How one format is found, read and written.
 
     Attributes:
         name: on the command line.
         layout: description of the files.
-        find: the files of the format at a path, a file or a folder; none if it does not hold the format.
-        expected: what ``find`` looks for, for messages.
+        files: how they are found.
         read_files: the set in such files; the arguments are the path, its files, and the folder of images,
             where it is known.
         write: writes a set to a folder and names the files; the last argument is the folder of images, where
             it is known. None where there is no exporter.
         extract_images: writes the images that are part of the files to a folder (the last argument), and
             returns the set with their names, or None if there are none.
-        by_content: the names of files do not identify it, so that files must be searched.
         keeps_confidences: ``write`` writes the confidences and sources of relations.
     """
 
     name: str
     layout: str
-    find: Callable[[Path], list[Path]]
-    expected: str
+    files: Files
     read_files: Callable[..., AnnotatedSet]
     write: Callable[[AnnotatedSet, Path, Path | None], list[Path]] | None = None
     extract_images: Callable[[Path, AnnotatedSet, Path], AnnotatedSet | None] | None = None
-    by_content: bool = False
     keeps_confidences: bool = False
 
     def read(self, source: Path, images: Path | None = None, **options: str) -> AnnotatedSet:
@@ -53,9 +80,9 @@ class Format:
         Raises:
             SpeaqError: there is no file of the format, or one does not have its layout.
         """
-        paths = self.find(source)
+        paths = self.files.find(source)
         if not paths:
-            raise SpeaqError(f"{source}: expected {self.expected}, found none.")
+            raise SpeaqError(f"{source}: expected {self.files.expected}, found none.")
         return self.read_files(source, paths, images, **options)
 
 
@@ -88,13 +115,6 @@ def files_named(source: Path, pattern: str) -> list[Path]:
     if source.is_dir():
         return sorted(source.glob(pattern))
     return [source] if source.match(pattern) else []
-
-
-def files_with(source: Path, key: str) -> list[Path]:
-    """The source itself, or the JSON files of a folder, with this key in it."""
-    quoted = f'"{key}"'.encode()
-    paths = files_named(source, "*.json")
-    return [path for path in paths if path.is_file() and quoted in path.read_bytes()]
 
 
 def one_of(source: Path, pattern: str, what: str) -> Path:

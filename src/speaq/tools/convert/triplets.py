@@ -28,7 +28,7 @@ from speaq.files import regular
 from speaq.images import SUFFIXES
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import Format, files_named, read_images
+from speaq.tools.convert.reading import Files, Format, files_named, read_images
 
 _HEAD = 65536  # bytes of a file in which the key "triplets" is looked for
 
@@ -89,10 +89,8 @@ def _has_triplets(path: Path) -> bool:
 
 
 FORMAT = Format(
-    name="triplets",
-    layout="triplets with names, of language models: JSON or JSON lines with 'triplets'",
-    find=_find,
-    expected="JSON or JSON lines with 'image_id' and 'triplets'",
-    read_files=_read,
-    by_content=True,
+    "triplets",
+    "triplets with names, of language models: JSON or JSON lines with 'triplets'",
+    Files("JSON or JSON lines with 'image_id' and 'triplets'", _find, by_content=True),
+    _read,
 )

@@ -18,7 +18,7 @@ from speaq.data.vg_writer import (
 )
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedSet, validated
-from speaq.tools.convert.reading import Format, one_of
+from speaq.tools.convert.reading import Files, Format, one_of
 
 _NAMES = ("annotations.h5", "image_data.json", "dicts.json")
 _FRAME = 1024
@@ -43,7 +43,7 @@ def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
         vocabulary=vocabulary,
         ids=list(entries.ids),
         files=[str(entry.get("file_name") or f"{entry['image_id']}.jpg") for entry in entries.entries],
-        sizes=entries.sizes,
+        sizes=entries.sizes.astype(np.int32),
         splits=arrays.split.astype(np.int32),
         box_images=box_images,
         boxes=arrays.boxes[box_rows].astype(np.float64) / _FRAME * long_side,
@@ -134,11 +134,10 @@ def write_settings(data: AnnotatedSet, folder: Path, images: Path) -> Path:
 
 
 FORMAT = Format(
-    name="vg",
-    layout="Visual Genome scene graphs: *.h5, *image_data*.json, *dict*.json",
-    find=lambda source: sorted(source.glob("*.h5")),
-    expected="one file of annotations (*.h5) in this folder",
-    read_files=_read,
-    write=_write,
+    "vg",
+    "Visual Genome scene graphs: *.h5, *image_data*.json, *dict*.json",
+    Files("one file of annotations (*.h5) in this folder", lambda source: sorted(source.glob("*.h5"))),
+    _read,
+    _write,
     keeps_confidences=True,
 )

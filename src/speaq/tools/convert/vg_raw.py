@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from speaq.data.records import Id, Rows, T, read_json
 from speaq.errors import SpeaqError, first_names
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Format
+from speaq.tools.convert.reading import Files, Format
 
 _FILES = ("objects.json", "relationships.json", "image_data.json")
 
@@ -151,9 +151,8 @@ def _file_name(image: Image) -> str:
 
 
 FORMAT = Format(
-    name="vg-raw",
-    layout="Visual Genome as published: objects.json, relationships.json, image_data.json",
-    find=_find,
-    expected="a folder with objects.json, relationships.json and image_data.json",
-    read_files=_read,
+    "vg-raw",
+    "Visual Genome as published: objects.json, relationships.json, image_data.json",
+    Files("a folder with objects.json, relationships.json and image_data.json", _find),
+    _read,
 )

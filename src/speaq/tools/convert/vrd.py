@@ -17,7 +17,7 @@ from speaq.data.records import Box, Rows, read_json, split_of
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import Format, read_images
+from speaq.tools.convert.reading import Files, Format, read_images
 
 _ANNOTATIONS = "annotations_*.json"
 
@@ -71,10 +71,13 @@ def _images(path: Path) -> Iterator[AnnotatedImage]:
         yield image
 
 
+def _find(source: Path) -> list[Path]:
+    return sorted(source.glob(_ANNOTATIONS)) if (source / "predicates.json").is_file() else []
+
+
 FORMAT = Format(
-    name="vrd",
-    layout="VRD: annotations_train.json, annotations_test.json, objects.json, predicates.json",
-    find=lambda source: sorted(source.glob(_ANNOTATIONS)) if (source / "predicates.json").is_file() else [],
-    expected=f"{_ANNOTATIONS} and predicates.json in this folder",
-    read_files=_read,
+    "vrd",
+    "VRD: annotations_train.json, annotations_test.json, objects.json, predicates.json",
+    Files(f"{_ANNOTATIONS} and predicates.json in this folder", _find),
+    _read,
 )
