@@ -70,8 +70,9 @@ class AnnotatedImage:
         for row, (subject, object_, _) in enumerate(self.relations):
             if not (0 <= subject < len(self.boxes) and 0 <= object_ < len(self.boxes)):
                 raise SpeaqError(
-                    f"{self.relations_place or self.place}: relation {row}: expected positions of the image's "
-                    f"{len(self.boxes)} boxes, from 0, as subject and object; found {subject} and {object_}."
+                    f"{self.relations_place or self.place}: relation {row}: expected positions of the "
+                    f"image's {len(self.boxes)} boxes, from 0, as subject and object; found {subject} and "
+                    f"{object_}."
                 )
         for what, values in (("confidence", self.confidences), ("source", self.sources)):
             if values and len(values) != len(self.relations):
@@ -82,8 +83,8 @@ class AnnotatedImage:
         for name in self.sources:  # in an array, all texts are as long as the longest
             if len(name) > _SOURCE_LENGTH:
                 raise SpeaqError(
-                    f"{self.place}: expected sources with at most {_SOURCE_LENGTH} characters, found one with "
-                    f"{len(name):,}: {name:.30}..."
+                    f"{self.place}: expected sources with at most {_SOURCE_LENGTH} characters, found one "
+                    f"with {len(name):,}: {name:.30}..."
                 )
 
 
@@ -146,9 +147,7 @@ class AnnotatedSet:
             image.check(source)
         num_boxes = np.array([len(image.boxes) for image in images], dtype=np.int64)
         num_relations = [len(image.relations) for image in images]
-        first_box = np.repeat(
-            np.cumsum(num_boxes) - num_boxes, num_relations
-        )  # of the image of each relation
+        first_boxes = np.repeat(np.cumsum(num_boxes) - num_boxes, num_relations)
         pairs = np.array([(s, o) for image in images for s, o, _ in image.relations], np.int64).reshape(-1, 2)
         object_names, labels = _numbered(
             source, "object class", [(f"{image.place}: box", image.classes) for image in images], objects
@@ -168,7 +167,7 @@ class AnnotatedSet:
             box_images=np.repeat(np.arange(len(images)), num_boxes),
             boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
             labels=labels,
-            relations=np.column_stack((pairs + first_box[:, None], numbers)),
+            relations=np.column_stack((pairs + first_boxes[:, None], numbers)),
             confidences=_of_relations([image.confidences for image in images], num_relations, 1.0),
             sources=_of_relations([image.sources for image in images], num_relations, ""),
         )
@@ -222,19 +221,26 @@ class AnnotatedSet:
         """
         if kept.all():
             return self
-        related = kept[self.relations[:, :2]].all(axis=1)
+        related = np.all(kept[self.relations[:, :2]], axis=1)
         fewer = self.noting(f"{others} left out", (~kept).sum())
         fewer = fewer.keep_relations(related, f"relations of {others}")
         relations = fewer.relations
         relations[:, :2] = (np.cumsum(kept) - 1)[relations[:, :2]]
-        boxes = {name: getattr(self, name)[kept] for name in ("box_images", "boxes", "labels")}
-        return replace(fewer, relations=relations, **boxes)
+        return replace(
+            fewer,
+            box_images=self.box_images[kept],
+            boxes=self.boxes[kept],
+            labels=self.labels[kept],
+            relations=relations,
+        )
 
     def keep_relations(self, kept: np.ndarray, others: str) -> "AnnotatedSet":
         """The set without the relations that are not ``kept`` (M,) bool; ``others`` says what they are."""
-        columns = {name: getattr(self, name) for name in ("relations", "confidences", "sources")}
         fewer = replace(
-            self, **{name: each if each is None else each[kept] for name, each in columns.items()}
+            self,
+            relations=self.relations[kept],
+            confidences=None if self.confidences is None else self.confidences[kept],
+            sources=None if self.sources is None else self.sources[kept],
         )
         return fewer.noting(f"{others} left out", (~kept).sum())
 
