@@ -34,7 +34,9 @@ def predict_shards(
         sources: as `list_items` takes them.
         size: images per shard.
         on_ray: on a Ray cluster instead of in this process.
-        address, workers, gpu: of the cluster, see `speaq.tools.ray_predict.connected`.
+        address: of the cluster, see `speaq.tools.ray_predict.connected`.
+        workers: likewise.
+        gpu: likewise.
         resume: write only the missing shards.
         quiet: print no names of files.
         options: others on which the graphs depend, such as the model.
