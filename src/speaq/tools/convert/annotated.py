@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from speaq.data.parquet_rows import AnnotatedRow
 from speaq.data.selection import SPLITS as SPLITS
 from speaq.errors import SpeaqError, first_names
 from speaq.files import is_inside
@@ -20,35 +21,25 @@ _SOURCE_LENGTH = 200
 
 
 @dataclass(slots=True, kw_only=True)
-class AnnotatedImage:
-    """One image, as a format has it.
+class AnnotatedImage(AnnotatedRow):
+    """One image, as a format has it, without checks.
 
     Attributes:
         place: file and entry of the image and its boxes, for messages.
         relations_place: file and entry of its relations, if they are elsewhere.
-        id: integer or string.
-        file: name of the image file, within the folder of images.
         width, height: in pixels; 0: `sized_images` finds them.
         split: 0 train, 1 validation, 2 test; -1: the one in the name of its file, see `read_images`.
         boxes: (boxes, 4) xyxy in pixels, array or list.
-        classes: class of each box: a key of the format's table of classes, or a name if it has none.
-        relations: triplets (subject, object, predicate): positions in ``boxes``, and a key or a name.
-        confidences: one in 0..1 for each relation, or none.
-        sources: who or what made each relation, empty where not known, or none.
+        classes: a key of the format's table of classes for each box, or a name if it has none; likewise the
+            predicates in ``relations``.
     """
 
     place: str
     relations_place: str = ""
-    id: Any
-    file: str
     width: int = 0
     height: int = 0
     split: int = -1
     boxes: Any = field(default_factory=list)
-    classes: list[Any] = field(default_factory=list)
-    relations: list[tuple[int, int, Any]] = field(default_factory=list)
-    confidences: list[float] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
 
     def rounded_xywh(self) -> list[list[float]]:
         """The boxes as x, y, width and height, with four decimals."""

@@ -26,16 +26,21 @@ class Object(TypedDict):
     box: Box
 
 
-class ImageLine(TypedDict):
-    """The line of an image; a relation is subject, predicate, object."""
+class Line(TypedDict):
+    """What the line of an image and a layout have; a relation is subject, predicate, object."""
 
     image: Annotated[str, Field(min_length=1)]
     id: NotRequired[Id]
     width: StrictInt
     height: StrictInt
     split: NotRequired[Literal["train", "val", "test"]]
-    objects: list[Object]
     relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
+
+
+class ImageLine(Line):
+    """The line of an image."""
+
+    objects: list[Object]
     confidences: NotRequired[list[Annotated[float, Field(ge=0, le=1)]]]
     sources: NotRequired[list[str]]
 
@@ -72,19 +77,24 @@ def _images(path: Path, headings: list[Heading]) -> Iterator[AnnotatedImage]:
                 raise SpeaqError(f"{place}: the classes differ from those of an earlier heading.")
             continue
         line = _parse(place, text, _IMAGE_LINE)
-        yield AnnotatedImage(
-            place=place,
-            id=line.get("id", id_of_file(line["image"])),
-            file=line["image"],
-            width=line["width"],
-            height=line["height"],
-            split=SPLITS.index(line["split"]) if "split" in line else -1,
-            boxes=[item["box"] for item in line["objects"]],
-            classes=[item["name"] for item in line["objects"]],
-            relations=[(s, o, p) for s, p, o in line.get("relations", ())],
-            confidences=line.get("confidences", []),
-            sources=line.get("sources", []),
-        )
+        image = image_of_line(place, line)
+        image.boxes = [item["box"] for item in line["objects"]]
+        image.classes = [item["name"] for item in line["objects"]]
+        image.confidences, image.sources = line.get("confidences", []), line.get("sources", [])
+        yield image
+
+
+def image_of_line(place: str, line: Line) -> AnnotatedImage:
+    """The image of a line or a layout, without its boxes."""
+    return AnnotatedImage(
+        place=place,
+        id=line.get("id", id_of_file(line["image"])),
+        file=line["image"],
+        width=line["width"],
+        height=line["height"],
+        split=SPLITS.index(line["split"]) if "split" in line else -1,
+        relations=[(s, o, p) for s, p, o in line.get("relations", ())],
+    )
 
 
 def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:

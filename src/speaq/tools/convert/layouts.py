@@ -7,31 +7,25 @@ A file ``*layout*.json`` is a list of ``{"image", "width", "height", "caption", 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NotRequired
+from typing import NotRequired
 
 import numpy as np
-from pydantic import StrictInt, TypeAdapter
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter
 
-from speaq.data.records import Box, Id, Rows, read_json
+from speaq.data.records import Box, Rows, read_json
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.json_lines import Line, image_of_line
 from speaq.tools.convert.reading import Files, Format, image_by_image
 
 
-class Layout(TypedDict):
+class Layout(Line):
     """The layout of an image."""
 
-    image: str
-    id: NotRequired[Id]
-    width: StrictInt
-    height: StrictInt
     caption: NotRequired[str]
     phrases: list[str]
     boxes: list[Box]
-    relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
-    split: NotRequired[Literal["train", "val", "test"]]
 
 
 _LAYOUT = TypeAdapter(Rows[Layout])
@@ -45,18 +39,11 @@ def _images(path: Path) -> Iterator[AnnotatedImage]:
                 f"{place}: expected a box for each phrase, found {len(item['phrases'])} phrases and "
                 f"{len(item['boxes'])} boxes."
             )
-        size = np.array([item["width"], item["height"]] * 2)
-        yield AnnotatedImage(
-            place=place,
-            id=item.get("id", id_of_file(item["image"])),
-            file=item["image"],
-            width=item["width"],
-            height=item["height"],
-            split=SPLITS.index(item["split"]) if "split" in item else -1,
-            boxes=np.array(item["boxes"], dtype=np.float64).reshape(-1, 4) * size,
-            classes=item["phrases"],
-            relations=[(s, o, p) for s, p, o in item.get("relations", ())],
-        )
+        image = image_of_line(place, item)
+        size = np.array([image.width, image.height] * 2)
+        image.boxes = np.array(item["boxes"], dtype=np.float64).reshape(-1, 4) * size
+        image.classes = item["phrases"]
+        yield image
 
 
 def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:

@@ -37,7 +37,7 @@ _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP
 
 
 def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
-    found, num_crowds, tables = [], 0, []
+    found, tables = [], []
     for path in map(str, paths):
         split = split_of_file(path, alone=len(paths) == 1)
         with opened(path) as file:
@@ -45,9 +45,7 @@ def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
             if tables[-1] != tables[0]:
                 raise SpeaqError(f"{path}: the names of the classes differ from those of {paths[0]}.")
             for place, row in read_rows(path, file):
-                content = asdict(row)
-                num_crowds += content.pop("num_crowds")
-                found.append(AnnotatedImage(place=place, split=split, **content))
+                found.append(AnnotatedImage(place=place, split=split, **asdict(row)))
     used = (
         [key for image in found for key in image.classes],
         [p for image in found for *_, p in image.relations],
@@ -59,7 +57,8 @@ def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
                 'the schema, or as categories.json beside the files: {"categories": [names], '
                 '"rel_categories": [names]}.'
             )
-    return AnnotatedSet.from_images(source, found, *tables[0], changes={"crowd regions left out": num_crowds})
+    changes = {"crowd regions left out": sum(image.num_crowds for image in found)}
+    return AnnotatedSet.from_images(source, found, *tables[0], changes=changes)
 
 
 def _extract_images(source: Path, data: AnnotatedSet, folder: Path) -> AnnotatedSet | None:
