@@ -225,11 +225,10 @@ class DataIndex:
         part, index = self.part(image)
         sentences = []
         for source, finding in self._checked:
-            if source == part.source and image in self.findings.get(finding.code, ()):
+            if source == part.source and part.ids[index] in finding.images:
                 cases = [str(case) for case in finding.examples if case.image == part.ids[index]]
-                if cases or part.ids[index] in finding.images:
-                    detail = f" ({'; '.join(cases[:3])})" if cases else ""
-                    sentences.append(f"{finding.severity}: {finding.what}{detail}")
+                detail = f" ({'; '.join(cases[:3])})" if cases else ""
+                sentences.append(f"{finding.severity}: {finding.what}{detail}")
         return sentences
 
     def _compare(self, name: str, file: Path) -> Compared:

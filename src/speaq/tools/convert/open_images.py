@@ -85,12 +85,6 @@ def _descriptions(path: Path) -> dict[str, str]:
             raise SpeaqError(f"{path}: line {number}: expected a label and a name, found {line}.")
         if number > 1 or line[0].startswith("/"):
             names[line[0]] = line[1]
-    seen: dict[str, str] = {}
-    for label, name in names.items():
-        if seen.setdefault(name, label) != label:
-            raise SpeaqError(
-                f"{path}: {seen[name]} and {label} are both {name!r}; give them different names."
-            )
     return names
 
 
@@ -119,15 +113,17 @@ def _read_relations(path: Path, split: int, names: dict[str, str], images: dict[
         )
         if image.split != split:
             raise SpeaqError(f"{place}: image {image_id} is in another split, too.")
+        pair = []
         for label, box in ((label1, box1), (label2, [a, b, c, d])):
             if label not in names:
                 raise SpeaqError(f"{place}: the label {label!r} is not in the class descriptions.")
-            if (image_id, label, *box) not in boxes:
-                boxes[(image_id, label, *box)] = len(image.boxes)
+            key = (image_id, label, *box)
+            if key not in boxes:
+                boxes[key] = len(image.boxes)
                 image.boxes.append(_corners(place, image_id, label, box))
                 image.classes.append(label)
-        subject, object_ = boxes[(image_id, label1, *box1)], boxes[(image_id, label2, a, b, c, d)]
-        image.relations.append((subject, object_, predicate))
+            pair.append(boxes[key])
+        image.relations.append((*pair, predicate))
     return num_attributes
 
 
