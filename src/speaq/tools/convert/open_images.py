@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from speaq.data.records import split_of
 from speaq.errors import SpeaqError
@@ -33,6 +34,7 @@ _COLUMNS = (
     *(f"{side}2" for side in _BOX),
     "RelationshipLabel",
 )
+_CORNERS = TypeAdapter(list[FiniteFloat])
 
 
 def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
@@ -120,21 +122,16 @@ def _read_relations(path: Path, split: int, names: dict[str, str], images: dict[
             key = (image_id, label, *box)
             if key not in boxes:
                 boxes[key] = len(image.boxes)
-                image.boxes.append(_corners(place, image_id, label, box))
+                try:
+                    image.boxes.append(_CORNERS.validate_python(box))
+                except ValidationError:
+                    raise SpeaqError(
+                        f"{place}: image {image_id}, {label}: expected four numbers in 0..1, found {box}."
+                    ) from None
                 image.classes.append(label)
             pair.append(boxes[key])
         image.relations.append((*pair, predicate))
     return num_attributes
-
-
-def _corners(place: str, image_id: str, label: str, box: list[str]) -> list[float]:
-    try:
-        corners = [float(value) for value in box]
-    except ValueError:
-        corners = []
-    if not corners or not np.isfinite(corners).all():
-        raise SpeaqError(f"{place}: image {image_id}, {label}: expected four numbers in 0..1, found {box}.")
-    return corners
 
 
 FORMAT = Format(

@@ -7,7 +7,7 @@ a file are left out.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -34,14 +34,7 @@ _HEAD = 65536  # bytes of a file in which the key "triplets" is looked for
 
 
 def _read(source: Path, paths: list[Path], images: Path | None, box_scale: BoxScale = "auto") -> AnnotatedSet:
-    objects, predicates = dict[str, str](), dict[str, str]()  # names as first found, by folded name
-
-    def find_object(name: str) -> str:
-        return objects.setdefault(folded(name), name)
-
-    def find_predicate(name: str) -> str:
-        return predicates.setdefault(folded(name), name)
-
+    find_object, find_predicate = _first_spelling(), _first_spelling()
     changes = Counter[str]()
 
     def images_of(path: Path) -> Iterator[AnnotatedImage]:
@@ -73,6 +66,11 @@ def _read(source: Path, paths: list[Path], images: Path | None, box_scale: BoxSc
             yield image
 
     return AnnotatedSet.from_images(source, read_images(paths, images_of), changes=changes)
+
+
+def _first_spelling() -> Callable[[str], str]:
+    names: dict[str, str] = {}
+    return lambda name: names.setdefault(folded(name), name)
 
 
 def _find(source: Path) -> list[Path]:
