@@ -68,11 +68,10 @@ class Part:
     def having(self, condition: Condition) -> np.ndarray:
         """Which images (I,) bool meet a condition."""
         found = np.zeros(len(self.dataset), bool)
-        if condition.is_box:
+        if condition.predicate is None:
             assert condition.object is not None
             found[_owners(self.dataset.box_offsets)[condition.object[self.dataset.labels]]] = True
             return found
-        assert condition.predicate is not None
         rows = condition.predicate[self.dataset.relations[:, 2]]
         for column, classes in enumerate((condition.subject, condition.object)):
             if classes is not None:
