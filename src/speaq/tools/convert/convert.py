@@ -17,7 +17,6 @@ from speaq.tools.convert.classes import force_classes, keep_frequent, merge_clas
 from speaq.tools.convert.formats import FORMATS, format_named, format_of
 from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
 from speaq.tools.convert.splits import draw_splits, keep_splits
-from speaq.tools.convert.vg import write_settings
 
 _log = logging.getLogger(__name__)
 
@@ -142,8 +141,6 @@ def convert_dataset(
             "%s has no place for confidences and sources of relations: they are left out", target_format
         )
     files = writer.write(data, out, folder)
-    if writer.name == "vg" and folder is not None:
-        files.append(write_settings(data, out, folder))
     return ConvertedDataset(
         data=data,
         source_format=reader.name,

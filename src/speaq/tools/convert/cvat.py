@@ -7,13 +7,14 @@ image's ``subset`` is its split; without a known one it is for training.
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, id_of_file
-from speaq.tools.convert.reading import Files, Format, files_named, image_by_image
+from speaq.tools.convert.reading import Files, Format, files_with, image_by_image
 
 
 def _images(path: Path) -> Iterator[AnnotatedImage]:
@@ -62,15 +63,9 @@ def _read_image(place: str, element: ElementTree.Element) -> AnnotatedImage:
     return image
 
 
-def _find(source: Path) -> list[Path]:
-    return [path for path in files_named(source, "*.xml") if path.is_file() and _is_cvat(path)]
-
-
-def _is_cvat(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b"<annotations>" in file.read(1000)
-
-
 FORMAT = Format(
-    "cvat", "CVAT for images 1.1: *.xml", Files("XML files of CVAT", _find), image_by_image(_images)
+    "cvat",
+    "CVAT for images 1.1: *.xml",
+    Files("XML files of CVAT", partial(files_with, text=b"<annotations>", patterns=("*.xml",), size=1000)),
+    image_by_image(_images),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import StrictInt
@@ -35,12 +36,8 @@ class Files:
     @classmethod
     def with_key(cls, key: str, expected: str = "JSON with '{key}'") -> "Files":
         """JSON files with this key in them."""
-        quoted = f'"{key}"'.encode()
-
-        def find(source: Path) -> list[Path]:
-            paths = files_named(source, "*.json")
-            return [path for path in paths if path.is_file() and quoted in path.read_bytes()]
-
+        text = f'"{key}"'.encode()
+        find = partial(files_with, text=text, patterns=("*.json",))
         return cls(expected.format(key=key), find, by_content=True)
 
 
@@ -115,6 +112,22 @@ def files_named(source: Path, pattern: str) -> list[Path]:
     if source.is_dir():
         return sorted(source.glob(pattern))
     return [source] if source.match(pattern) else []
+
+
+def files_with(source: Path, *, text: bytes, patterns: Sequence[str], size: int = -1) -> list[Path]:
+    """Of `files_named`, those with a text in their first ``size`` bytes; by default all bytes.
+
+    Raises:
+        SpeaqError: a file cannot be read.
+    """
+    found = []
+    for path in [path for pattern in patterns for path in files_named(source, pattern) if path.is_file()]:
+        try:
+            with path.open("rb") as file:
+                found += [path] if text in file.read(size) else []
+        except OSError as error:
+            raise SpeaqError(f"{path}: cannot read this file ({error.strerror}).") from error
+    return found
 
 
 def one_of(source: Path, pattern: str, what: str) -> Path:

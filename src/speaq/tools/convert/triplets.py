@@ -8,6 +8,7 @@ a file are left out.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -24,13 +25,10 @@ from speaq.evaluation.formats.triplets import (
     read_records,
     to_pixels,
 )
-from speaq.files import regular
 from speaq.images import SUFFIXES
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet, id_of_file
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import Files, Format, files_named, read_images
-
-_HEAD = 65536  # bytes of a file in which the key "triplets" is looked for
+from speaq.tools.convert.reading import Files, Format, files_with, read_images
 
 
 def _read(source: Path, paths: list[Path], images: Path | None, box_scale: BoxScale = "auto") -> AnnotatedSet:
@@ -73,22 +71,13 @@ def _first_spelling() -> Callable[[str], str]:
     return lambda name: names.setdefault(folded(name), name)
 
 
-def _find(source: Path) -> list[Path]:
-    paths = [path for pattern in ("*.json", "*.jsonl") for path in files_named(source, pattern)]
-    return [path for path in paths if _has_triplets(path)]
-
-
-def _has_triplets(path: Path) -> bool:
-    try:
-        with regular(path).open("rb") as file:
-            return b'"triplets"' in file.read(_HEAD)
-    except OSError:
-        return False
-
-
 FORMAT = Format(
     "triplets",
     "triplets with names, of language models: JSON or JSON lines with 'triplets'",
-    Files("JSON or JSON lines with 'image_id' and 'triplets'", _find, by_content=True),
+    Files(
+        "JSON or JSON lines with 'image_id' and 'triplets'",
+        partial(files_with, text=b'"triplets"', patterns=("*.json", "*.jsonl"), size=65536),
+        by_content=True,
+    ),
     _read,
 )

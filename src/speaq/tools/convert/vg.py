@@ -56,7 +56,7 @@ def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
 
 
 def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
-    """Write the three files.
+    """Write the three files, and ``dataset.yaml``, a configuration to train on them, if images are known.
 
     Boxes are float32, which readers do not round: in pixels they are exact to 1e-3 up to a long side of
     8,000. Attributes are all 0, none.
@@ -84,6 +84,9 @@ def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
     ]
     write_json(paths[1], entries)
     write_dictionary(paths[2], data.vocabulary)
+    if images is not None:
+        paths.append(out / DATASET_FILE)
+        write_configuration(paths[-1], _configuration(data, out.resolve(), images.resolve()))
     return paths
 
 
@@ -103,34 +106,21 @@ def settings(folder: Path, images: Path | None) -> dict[str, str]:
     }
 
 
-def write_settings(data: AnnotatedSet, folder: Path, images: Path) -> Path:
-    """Write ``dataset.yaml`` beside the files of a data set: a configuration to train on it and to check it.
-
-    Without validation images, training does not evaluate. Returns the path.
-
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
-    section: dict[str, Any] = settings(folder.resolve(), images.resolve())
+def _configuration(data: AnnotatedSet, folder: Path, images: Path) -> dict[str, Any]:
+    """To train on a data set, and to check it; without validation images, training does not evaluate."""
+    section: dict[str, Any] = settings(folder, images)
     has_validation = bool((data.splits == 1).any())
     if not has_validation:
         section["NUMBER_OF_VALIDATION_IMAGES"] = 0
-    content = {
-        "DATASETS": {
-            "TRAIN": ["VG_train"],
-            "TEST": ["VG_val"] if has_validation else [],
-            "VISUAL_GENOME": section,
-        },
-        "MODEL": {
-            "DETR": {
-                "NUM_CLASSES": len(data.vocabulary.objects),
-                "NUM_RELATION_CLASSES": len(data.vocabulary.predicates),
-            }
-        },
+    numbers = {
+        "NUM_CLASSES": len(data.vocabulary.objects),
+        "NUM_RELATION_CLASSES": len(data.vocabulary.predicates),
     }
-    path = folder / DATASET_FILE
-    write_configuration(path, content)
-    return path
+    test = ["VG_val"] if has_validation else []
+    return {
+        "DATASETS": {"TRAIN": ["VG_train"], "TEST": test, "VISUAL_GENOME": section},
+        "MODEL": {"DETR": numbers},
+    }
 
 
 FORMAT = Format(
