@@ -308,7 +308,7 @@ FORMAT = Format(
 SGG_BENCHMARK = Format(
     "sgg-benchmark",
     "COCO JSON with 'rel_annotations', one file per split",
-    Files.with_key(_KEY, "JSON with '{key}', one file per split"),
+    Files.with_key(_KEY, f"JSON with '{_KEY}', one file per split"),
     _read_sgg_benchmark,
     _write_sgg_benchmark,
 )

@@ -126,7 +126,7 @@ def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
 FORMAT = Format(
     "psg",
     "Panoptic Scene Graph: JSON with 'predicate_classes'",
-    Files.with_key(_KEY, "one JSON file with '{key}'"),
+    Files.with_key(_KEY, f"one JSON file with '{_KEY}'"),
     _read,
     _write,
 )

@@ -34,11 +34,11 @@ class Files:
         return cls(f"files {pattern}", lambda source: files_named(source, pattern))
 
     @classmethod
-    def with_key(cls, key: str, expected: str = "JSON with '{key}'") -> "Files":
+    def with_key(cls, key: str, expected: str = "") -> "Files":
         """JSON files with this key in them."""
         text = f'"{key}"'.encode()
         find = partial(files_with, text=text, patterns=("*.json",))
-        return cls(expected.format(key=key), find, by_content=True)
+        return cls(expected or f"JSON with '{key}'", find, by_content=True)
 
 
 @dataclass(frozen=True, slots=True)
