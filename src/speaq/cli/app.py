@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
-from speaq.cli.predict import default_engine, load_predictor
+from speaq.cli.models import load_predictor
 from speaq.errors import SpeaqError, printable
 
 
@@ -53,7 +53,5 @@ def app(
         if error.name != "gradio":
             raise
         raise SpeaqError('speaq app needs the package gradio: pip install "speaq[app]"') from error
-    loaded = {
-        model: load_predictor(model, default_engine(model), device, "float32") for model in models or []
-    }
+    loaded = {model: load_predictor(model, None, device, "float32") for model in models or []}
     serve(loaded, data=data, predictions=predictions or [], host=host, port=port)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from cyclopts.types import PositiveInt
 
-from speaq.cli.predict import Engine, Precision, default_engine, load_predictor
+from speaq.cli.models import Engine, Precision, default_engine, load_predictor
 from speaq.errors import SpeaqError
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """``speaq data check``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +13,28 @@ if TYPE_CHECKING:
     from speaq.tools.data_check.report import Report
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DatasetFiles:
+    """The files of a data set, as options.
+
+    Attributes:
+        images: folder of the images.
+        image_data: JSON list of the images.
+        mapping_dictionary: JSON of the class names.
+        vg_attribute_h5: HDF5 annotations.
+    """
+
+    images: Path | None = None
+    image_data: Path | None = None
+    mapping_dictionary: Annotated[Path | None, Parameter(name="--mapping")] = None
+    vg_attribute_h5: Annotated[Path | None, Parameter(name="--h5")] = None
+
+
 def check(
     *arguments: str,
     config_file: Path | None = None,
-    images: Path | None = None,
-    image_data: Path | None = None,
-    mapping: Path | None = None,
-    h5: Path | None = None,
+    files: DatasetFiles | None = None,
     open_images: bool = False,
     strict: bool = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -32,10 +48,7 @@ def check(
     Args:
         arguments: folder of a data set; with --config-file, KEY VALUE pairs that override it.
         config_file: YAML configuration; every data set under DATASETS that has paths is checked.
-        images: folder of the images.
-        image_data: JSON list of the images.
-        mapping: JSON of the class names.
-        h5: HDF5 annotations.
+        files: of the data set, instead of its folder.
         open_images: also open every image file: size, readability, and duplicate files.
         strict: exit with 1 for warnings too.
         json_file: write everything to this file.
@@ -51,8 +64,7 @@ def check(
     from speaq.tools.data_check.report import Report
     from speaq.tools.data_check.sources import find_sources
 
-    named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
-    sources = find_sources(arguments, config_file, named)
+    sources = find_sources(arguments, config_file, vars(files or DatasetFiles()))
     targets = [] if fix is None else find_targets(fix, sources)
     console = PlainConsole()
     checks = []

@@ -1,6 +1,7 @@
 """``speaq data convert``."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,10 +16,34 @@ if TYPE_CHECKING:
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lt=1))]
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of `speaq.tools.convert.convert_dataset`.
+
+    Attributes:
+        source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
+            EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, vrd, gqa, clevr, hoi
+            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), triplets (names, from
+            language models), parquet (Hugging Face), or jsonl (docs/dataset_jsonl.md); by
+            default recognised from the files.
+        target_format: what to write; vg is what training reads.
+        images: folder of the images; by default the one beside the annotations, if there is one.
+        link: create links <image_id>.<extension> in OUT/images for files with other names.
+        splits: keep only images of these splits, such as --splits train val.
+        val_share: share of the training images to use for validation if the source has no validation split.
+        test_share: share of the training images to use for testing if the source has no test split.
+        seed: seed of the random choice of validation and test images.
+        num_objects: number of object classes to keep, the most frequent ones.
+        num_predicates: number of predicates to keep, the most frequent ones.
+        min_object_count: keep object classes with at least this many boxes.
+        min_predicate_count: keep predicates with at least this many relations.
+        mapping: JSON dictionary; its classes and their numbers are used, matched by name.
+        object_aliases: text file of lines "name, other name, ..."; the others become the first.
+        predicate_aliases: the same for predicates.
+        box_scale: unit of the boxes of triplets: 1 (0..1), 1000 (0..1000) or pixels.
+    """
+
     source_format: Annotated[
         Literal[
             "vg",
@@ -40,27 +65,29 @@ def convert(
         ]
         | None,
         Parameter(name="--from"),
-    ] = None,
+    ] = None
     target_format: Annotated[
         Literal["vg", "jsonl", "coco", "sgg-benchmark", "psg", "layout", "parquet"], Parameter(name="--to")
-    ] = "vg",
-    images: Path | None = None,
-    link_images: bool = False,
+    ] = "vg"
+    images: Path | None = None
+    link: Annotated[bool, Parameter(name="--link-images")] = False
     splits: Annotated[
         tuple[Literal["train", "val", "test"], ...], Parameter(consume_multiple=True, negative=())
-    ] = (),
-    val_share: Share = 0.0,
-    test_share: Share = 0.0,
-    seed: int = 0,
-    num_objects: PositiveInt | None = None,
-    num_predicates: PositiveInt | None = None,
-    min_object_count: NonNegativeInt = 0,
-    min_predicate_count: NonNegativeInt = 0,
-    mapping: Path | None = None,
-    object_aliases: Path | None = None,
-    predicate_aliases: Path | None = None,
-    box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
-) -> None:
+    ] = ()
+    val_share: Share = 0.0
+    test_share: Share = 0.0
+    seed: int = 0
+    num_objects: PositiveInt | None = None
+    num_predicates: PositiveInt | None = None
+    min_object_count: NonNegativeInt = 0
+    min_predicate_count: NonNegativeInt = 0
+    mapping: Path | None = None
+    object_aliases: Path | None = None
+    predicate_aliases: Path | None = None
+    box_scale: Literal["auto", "1", "1000", "pixels"] = "auto"
+
+
+def convert(source: Path, out: Path, options: Options | None = None) -> None:
     """Convert a data set from or to a format of other projects.
 
     Images stay where they are. Images in Parquet files are written to OUT/images, if --images is not given.
@@ -68,50 +95,12 @@ def convert(
     Args:
         source: a file, a folder, or the id of a data set in Parquet on the Hugging Face hub.
         out: output folder, created if it does not exist.
-        source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
-            EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, vrd, gqa, clevr, hoi
-            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), triplets (names, from
-            language models), parquet (Hugging Face), or jsonl (docs/dataset_jsonl.md); by
-            default recognised from the files.
-        target_format: what to write; vg is what training reads.
-        images: folder of the images; by default the one beside the annotations, if there is one.
-        link_images: create links <image_id>.<extension> in OUT/images for files with other names.
-        splits: keep only images of these splits, such as --splits train val.
-        val_share: share of the training images to use for validation if the source has no validation split.
-        test_share: share of the training images to use for testing if the source has no test split.
-        seed: seed of the random choice of validation and test images.
-        num_objects: number of object classes to keep, the most frequent ones.
-        num_predicates: number of predicates to keep, the most frequent ones.
-        min_object_count: keep object classes with at least this many boxes.
-        min_predicate_count: keep predicates with at least this many relations.
-        mapping: JSON dictionary; its classes and their numbers are used, matched by name.
-        object_aliases: text file of lines "name, other name, ..."; the others become the first.
-        predicate_aliases: the same for predicates.
-        box_scale: unit of the boxes of triplets: 1 (0..1), 1000 (0..1000) or pixels.
+        options: of the conversion.
     """
     from speaq.tools.convert import convert_dataset
 
-    conversion = convert_dataset(
-        source,
-        out,
-        source_format=source_format,
-        target_format=target_format,
-        images=images,
-        link=link_images,
-        splits=splits,
-        val_share=val_share,
-        test_share=test_share,
-        seed=seed,
-        num_objects=num_objects,
-        num_predicates=num_predicates,
-        min_object_count=min_object_count,
-        min_predicate_count=min_predicate_count,
-        mapping=mapping,
-        object_aliases=object_aliases,
-        predicate_aliases=predicate_aliases,
-        box_scale=box_scale,
-    )
-    section = _section(conversion, out) if target_format == "vg" else ""
+    conversion = convert_dataset(source, out, **vars(options or Options()))
+    section = _section(conversion, out) if conversion.target_format == "vg" else ""
     sys.stdout.write(printable(_summary(conversion)) + section)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from cyclopts import App
 from cyclopts.types import NonNegativeInt
 
-from speaq.cli.check import check
+from speaq.cli.check import DatasetFiles, check
 from speaq.cli.convert_data import convert
 
 app = App(name="data", help="Generate, convert, check and count datasets.", help_format="plaintext")
@@ -78,10 +78,7 @@ def generate(
 def stats(
     *arguments: str,
     config_file: Path | None = None,
-    images: Path | None = None,
-    image_data: Path | None = None,
-    mapping: Path | None = None,
-    h5: Path | None = None,
+    files: DatasetFiles | None = None,
     csv: Path | None = None,
     top: NonNegativeInt = 20,
 ) -> None:
@@ -92,10 +89,7 @@ def stats(
     Args:
         arguments: folder of a data set; with --config-file, KEY VALUE pairs that override it.
         config_file: YAML configuration; every data set under DATASETS that has paths is counted.
-        images: folder of the images.
-        image_data: JSON list of the images.
-        mapping: JSON of the class names.
-        h5: HDF5 annotations.
+        files: of the data set, instead of its folder.
         csv: also write the complete tables to this folder.
         top: rows of the tables of classes and triplets to print.
     """
@@ -105,8 +99,7 @@ def stats(
     from speaq.tools.data_check.counts import count_source
     from speaq.tools.data_check.sources import find_sources
 
-    named = {"images": images, "image_data": image_data, "mapping_dictionary": mapping, "vg_attribute_h5": h5}
-    sources = find_sources(arguments, config_file, named)
+    sources = find_sources(arguments, config_file, vars(files or DatasetFiles()))
     console = PlainConsole()
     for source in sources:
         console.print(Text.assemble((source.name, "bold"), f"  {source.annotations}"), soft_wrap=True)

@@ -1,7 +1,7 @@
 """``speaq predict``."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,24 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter, validators
 from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
 
-from speaq.errors import SpeaqError, first_names, printable
-from speaq.files import expand
+from speaq.cli.models import Engine, Precision, default_engine, load_adjusted
+from speaq.cli.progress import print_summary, progress_bar
+from speaq.errors import SpeaqError, printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from speaq.data.build import TrainingStatistics
-    from speaq.export.predictor import FilePredictor
     from speaq.inference.boxes_file import ListedBoxes
     from speaq.inference.pipeline import Predictor
     from speaq.inference.results import Results
-    from speaq.pretrained import Speaq
-    from speaq.scene_graph import SceneGraph
-    from speaq.structures import Vocabulary
-    from speaq.tools.shards import Shard, ShardWriter
-
-Precision = Literal["float32", "bfloat16"]
-Engine = Literal["torch", "onnx", "openvino"]
 
 
 def predict(
@@ -111,47 +101,48 @@ def predict(
     check_strengths(adjust, frequency_bias)
     if config_file is not None and adjust is None and frequency_bias is None:
         raise SpeaqError("--config-file names the training data for --frequency-bias or --adjust: give one")
-    sources: list[str | Path] = [*(read_list(list_file) if list_file else [])]
-    for image in reversed(images or []):
-        sources[:0] = read_list(Path(image)) if image.lower().endswith(".txt") else [image]
     if engine != "ray" and (address or workers):
         raise SpeaqError("--address, --workers: expected --engine ray with them")
+    in_shards = engine == "ray" or shard_size is not None
+    if in_shards and (boxes is not None or every is not None):
+        raise SpeaqError("--boxes, --every: expected neither --shard-size nor --engine ray with them")
+    if boxes is not None and every is not None:
+        raise SpeaqError("--boxes: boxes are given for images, not for videos (--every)")
+    if format_ == "parquet" and not in_shards:
+        raise SpeaqError("--format parquet: expected --shard-size or --engine ray with it")
+    sources: list[str | Path] = []
+    for image in images or []:
+        sources += read_list(Path(image)) if image.lower().endswith(".txt") else [image]
+    sources += read_list(list_file) if list_file else []
     on_ray, engine = engine == "ray", default_engine(model) if engine in (None, "ray") else engine
-    model_options = {"adjust": adjust, "frequency_bias": frequency_bias, "config_file": config_file}
-    load = partial(_load, model, engine, device, dtype, **model_options)
+    changes = {"adjust": adjust, "frequency_bias": frequency_bias, "config_file": config_file}
+    load = partial(load_adjusted, model, engine, device, dtype, **changes)
     options: dict[str, Any] = {"batch_size": batch_size or (8 if engine == "torch" else 1), "dtype": dtype}
-    if on_ray or shard_size:
-        if boxes is not None or every is not None:
-            raise SpeaqError("--boxes, --every: expected neither --shard-size nor --engine ray with them")
-        from speaq.tools.shards import ShardWriter, list_items
+    if in_shards:
+        from speaq.cli.shards import predict_shards
+        from speaq.tools.shards import ShardWriter
 
-        items = list_items(sources, output_dir)
         suffix = "parquet" if format_ == "parquet" else "jsonl"
         writer = ShardWriter(folder=output_dir, suffix=suffix, keep=keep, max_pixels=max_pixels, **options)
-        start = partial(writer.start, items, shard_size or 1000, resume=resume, model=model, **model_options)
-        if not on_ray:
-            network = load()  # before the shards of an earlier run are deleted
-            todo = start()
-            _report_shards(writer, len(items), todo, writer.write_all(network, todo), quiet=quiet)
-            return
-        from speaq.tools.ray_predict import connected, predict_on_ray
-
-        load = partial(load, on_worker=True)
-        gpu = device.startswith("cuda")
-        with connected(address, workers, gpu=gpu):
-            todo = start()
-            written = predict_on_ray(load, writer, todo, workers=workers, gpu=gpu)
-            _report_shards(writer, len(items), todo, written, quiet=quiet)
+        predict_shards(
+            load,
+            writer,
+            sources,
+            shard_size or 1000,
+            on_ray=on_ray,
+            address=address,
+            workers=workers,
+            gpu=device.startswith("cuda"),
+            resume=resume,
+            quiet=quiet,
+            model=model,
+            **changes,
+        )
         return
-    if format_ == "parquet":
-        raise SpeaqError("--format parquet: expected --shard-size or --engine ray with it")
     with pixel_limit(max_pixels):
         if every is not None:
-            if boxes is not None:
-                raise SpeaqError("--boxes: boxes are given for images, not for videos (--every)")
-            network = load()
             options |= {"every": every, "draw": draw, "top": top, "score": score}
-            _predict_videos(network, map(Path, sources), output_dir, **options)
+            _predict_videos(load(), map(Path, sources), output_dir, **options)
             return
         results = Results(
             folder=output_dir,
@@ -167,152 +158,9 @@ def predict(
         if boxes is not None:
             file = BoxesFile(boxes)
             given = {image: file.of(image) for image in results.paths}
-        network = load()
-        unreadable = _predict_images(network, results, quiet=quiet, given=given, **options)
+        unreadable = _predict_images(load(), results, quiet=quiet, given=given, **options)
     if unreadable:
         raise SystemExit(1)
-
-
-def _is_onnx(model: str) -> bool:
-    return Path(model).suffix.lower() == ".onnx"
-
-
-def default_engine(model: str) -> Engine:
-    """The engine for an ONNX file or another model."""
-    return "onnx" if _is_onnx(model) else "torch"
-
-
-def load_predictor(
-    model: str, engine: Engine, device: str, dtype: Precision, threads: int = 0
-) -> "Speaq | FilePredictor":
-    """The model in a folder, on the hub or in an ONNX file, to be computed by this engine.
-
-    ``threads`` are those of onnxruntime or OpenVINO; 0 for the number of cores.
-    """
-    if engine == "torch":
-        from speaq.devices import find_device
-        from speaq.pretrained import Speaq
-
-        if _is_onnx(model):
-            raise SpeaqError(
-                f"{model}: an ONNX file cannot be computed with --engine torch; give the folder of the "
-                "model, or --engine onnx or openvino"
-            )
-        return Speaq.from_pretrained(model, device=find_device(device))
-    from speaq.export.predictor import OnnxPredictor, OpenVinoPredictor
-
-    kind = OnnxPredictor if engine == "onnx" else OpenVinoPredictor
-    if device != "cpu" or dtype not in kind.dtypes:
-        raise SpeaqError(
-            f"{model}: an ONNX file is computed on the cpu in {' or '.join(kind.dtypes)}, found "
-            f"--device {device} --dtype {dtype}"
-        )
-    if _is_onnx(model):
-        return kind(expand(model), threads=threads)
-    from speaq.console import PlainConsole
-    from speaq.export.files import exported_file
-
-    with PlainConsole(stderr=True).status("exporting, if not done before (minutes for a large model)"):
-        file = exported_file(model)
-    return kind(file, threads=threads)
-
-
-def _load(
-    model: str,
-    engine: Engine,
-    device: str,
-    dtype: Precision,
-    *,
-    adjust: float | None,
-    frequency_bias: float | None,
-    config_file: Path | None,
-    on_worker: bool = False,
-) -> "Predictor":
-    """What `load_predictor` loads, with the changes of its graphs.
-
-    ``on_worker``: in a process that was not started by ``run``, and has one CPU.
-    """
-    if on_worker:
-        from speaq.cli import _keep_freed_memory
-
-        _keep_freed_memory()
-    network = load_predictor(model, engine, device, dtype, threads=1 if on_worker else 0)
-    return _with_frequencies(network, model, adjust, frequency_bias, config_file)
-
-
-class _Changed:
-    """Predicts as ``network`` does, with a change of every graph."""
-
-    def __init__(self, network: "Predictor", change: Callable[["SceneGraph"], "SceneGraph"]):
-        self.network = network
-        self.change = change
-
-    def predict_each(self, images: Any, **options: Any) -> "Iterator[tuple[Any, SceneGraph]]":
-        for image, graph in self.network.predict_each(images, **options):
-            yield image, self.change(graph)
-
-
-def _with_frequencies(
-    network: "Speaq | FilePredictor",
-    model: str,
-    adjust: float | None,
-    frequency_bias: float | None,
-    config_file: Path | None,
-) -> "Predictor":
-    """The model with the logit adjustment or the frequency bias that was asked for, if any."""
-    if adjust is None and frequency_bias is None:
-        return network
-
-    from speaq.evaluation.adjustment import choose_change
-    from speaq.export.predictor import FilePredictor
-
-    is_file = isinstance(network, FilePredictor)
-    about = network.description if is_file else network.config
-    counts, statistics = about.predicate_counts or None, None
-    if config_file is not None or frequency_bias is not None or counts is None:
-        statistics = _load_statistics(model, about.vocabulary, config_file)
-        counts = statistics.predicate_counts
-    change = choose_change(
-        model,
-        adjustment=adjust,
-        frequency_bias=frequency_bias,
-        predicate_counts=counts,
-        statistics=statistics,
-        num_rel=(network.description.num_rel or 1) if is_file else 1,
-    )
-    return network if change is None else _Changed(network, lambda graph: change.apply(graph, change.value))
-
-
-def _load_statistics(model: str, vocabulary: "Vocabulary", config_file: Path | None) -> "TrainingStatistics":
-    """The statistics of the training data in a configuration, by default that of the training.
-
-    Raises:
-        SpeaqError: there is no configuration, or its data cannot be read or has other classes.
-    """
-    from speaq.config import load_config
-    from speaq.data.build import load_statistics
-
-    if config_file is None:
-        folder = Path(
-            expand(model)
-        ).resolve()  # RUN, RUN/best, RUN/model.onnx or RUN/checkpoints/iter_0000400
-        files = [each / "config.yaml" for each in (folder, *folder.parents[:2])]
-        config_file = next((file for file in files if file.is_file()), None)
-    if config_file is None:
-        raise SpeaqError(
-            f"{model}: the numbers of training relations are not known; give the configuration of the "
-            "training data with --config-file"
-        )
-    statistics = load_statistics(load_config(config_file))
-    if statistics is None:
-        raise SpeaqError(f"{config_file}: names no training data; set DATASETS.TRAIN")
-    differences = vocabulary.differences(statistics.vocabulary)
-    if differences:
-        raise SpeaqError(
-            f"{config_file}: expected training data with the classes of {model}, found differences: "
-            f"{'; '.join(differences)}"
-        )
-    return statistics
 
 
 def _predict_videos(network: "Predictor", paths: Iterable[Path], output_dir: Path, **options: Any) -> None:
@@ -336,7 +184,7 @@ def _predict_images(
     if given is not None:
         options["boxes"] = [given[image].boxes for image in images]
         options["labels"] = [given[image].labels for image in images]
-    with _progress_bar() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("predicting", total=len(images))
 
         def report(image: object, error: SpeaqError) -> None:
@@ -352,56 +200,5 @@ def _predict_images(
                 lines += [f"  {triplet}" for triplet in best.triplets]
                 sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
             progress.advance(task)
-    summary = _summary(len(results.paths), len(images), unreadable)
-    sys.stdout.write(printable(f"{summary}\nwritten to {results.folder}\n"))
+    print_summary(len(results.paths), len(images), unreadable, results.folder)
     return unreadable
-
-
-def _report_shards(
-    writer: "ShardWriter", total: int, todo: "list[Shard]", written: "Iterator[Shard]", *, quiet: bool
-) -> None:
-    """Write shards with a progress bar; end the program with exit code 1 if images could not be read."""
-    started = sum(len(shard.items) for shard in todo)
-    with _progress_bar() as progress:
-        task = progress.add_task("predicting", total=started)
-        for shard in written:
-            if not quiet:
-                sys.stdout.write(printable(f"{writer.graphs(shard.number)}: {len(shard.items)} images\n"))
-            progress.advance(task, len(shard.items))
-    unreadable = writer.finish()
-    summary = _summary(total, started, [Path(name) for name in unreadable])
-    sys.stdout.write(printable(f"{summary}\nwritten to {writer.folder}\n"))
-    if unreadable:
-        number = f"{len(unreadable)} image{'s' if len(unreadable) > 1 else ''}"
-        sys.stderr.write(
-            printable(f"speaq: {number} could not be read, see {writer.folder}/failed-*.jsonl\n")
-        )
-        raise SystemExit(1)
-
-
-def _progress_bar() -> "Progress":
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    from speaq.console import PlainConsole
-
-    console = PlainConsole(stderr=True)
-    return Progress(
-        *Progress.get_default_columns()[:-1],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # so that redirected output stays in its file
-    )
-
-
-def _summary(total: int, started: int, unreadable: list[Path]) -> str:
-    """The number of images, such as "198 of 200 images; 2 could not be read: a.jpg, b.jpg"."""
-    text = f"{total - len(unreadable)} of {total} images"
-    if total > started:
-        text += f" ({total - started} had results already)"
-    if unreadable:
-        names = first_names(unreadable)
-        text += f"; {len(unreadable)} could not be read: {names}"
-    return text

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from speaq.cli.predict import Engine, Precision, default_engine, load_predictor
+from speaq.cli.models import Engine, Precision, load_predictor
 from speaq.errors import SpeaqError
 
 
@@ -73,6 +73,6 @@ def serve(
     key = os.environ.get("SPEAQ_API_KEY") or None
     if key is None and host not in ("127.0.0.1", "localhost", "::1"):
         sys.stderr.write(f"speaq: anyone who reaches {host} can use this server; set SPEAQ_API_KEY\n")
-    predictor = load_predictor(model, engine or default_engine(model), device, dtype)
+    predictor = load_predictor(model, engine, device, dtype)
     app = create_app(predictor, limits, dtype=dtype, api_key=key, origins=cors or ())
     run(app, host=host, port=port, drain=drain)

@@ -96,15 +96,17 @@ class ShardWriter:
             SpeaqError: the shards to continue are of other images or options.
         """
         names = "\n".join(f"{path}\t{row}" for path, row in items).encode(errors="surrogateescape")
-        settings: dict[str, Any] = {"shard_size": size, "images": len(items)}
-        settings |= {"images_sha256": hashlib.sha256(names).hexdigest(), "keep": self.keep}
-        settings |= {
+        settings = {
+            "shard_size": size,
+            "images": len(items),
+            "images_sha256": hashlib.sha256(names).hexdigest(),
+            "keep": self.keep,
             "format": self.suffix,
             "max_pixels": self.max_pixels,
             "batch_size": self.batch_size,
             "dtype": self.dtype,
+            **{key: value and str(value) for key, value in options.items()},
         }
-        settings |= {key: value and str(value) for key, value in options.items()}
         there = self.folder / SETTINGS_FILE
         if resume and there.exists():
             found = json.loads(there.read_text(encoding="utf-8"))

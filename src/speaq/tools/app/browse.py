@@ -55,22 +55,19 @@ def image_html(index: DataIndex, image: int) -> str:
     except SpeaqError as error:
         notes.append(str(error))
     else:
-        shown = {each.name: each.graph(image) for each in index.compared}
         views.append(view_html(truth, picture, title="Ground truth"))
-        for name, graph in shown.items():
+        for each in index.compared:
+            graph = each.graph(image)
             if graph is None:
                 continue
             hits = image_hits(graph, annotation, depth=DEPTH)
             found = np.asarray(hits_at(hits.ranks[0], [DEPTH]))[0]
             recall = f"R@{DEPTH} {100 * found.mean():.1f} %" if found.size else "no annotated relation"
-            missed = [
-                str(truth[r].subject) + f" {truth[r].predicate} {truth[r].object}"
-                for r in np.flatnonzero(~found)
-            ]
+            missed = [f"{each.subject} {each.predicate} {each.object}" for each in truth[~found]]
             note = f"{recall}; missed: {', '.join(missed[:10])}" if missed else recall
             is_hit = np.any(hits.correct, axis=1)
             rows = np.flatnonzero(is_hit | (np.arange(len(is_hit)) < _SHOWN)).tolist()
             marks = ["hit" if hit else "" for hit in is_hit[rows]]
-            views.append(view_html(graph[rows], picture, title=name, marks=marks, note=note))
+            views.append(view_html(graph[rows], picture, title=each.name, marks=marks, note=note))
     lines = "".join(f'<p class="sg-finding">{escape(note)}</p>' for note in notes)
     return f'<h2>{escape(heading)}</h2>{lines}<div class="sg-views">{"".join(views)}</div>'

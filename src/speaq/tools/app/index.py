@@ -68,11 +68,10 @@ class Part:
     def having(self, condition: Condition) -> np.ndarray:
         """Which images (I,) bool meet a condition."""
         found = np.zeros(len(self.dataset), bool)
-        if condition.is_box:
+        if condition.predicate is None:
             assert condition.object is not None
             found[_owners(self.dataset.box_offsets)[condition.object[self.dataset.labels]]] = True
             return found
-        assert condition.predicate is not None
         rows = condition.predicate[self.dataset.relations[:, 2]]
         for column, classes in enumerate((condition.subject, condition.object)):
             if classes is not None:
@@ -225,11 +224,10 @@ class DataIndex:
         part, index = self.part(image)
         sentences = []
         for source, finding in self._checked:
-            if source == part.source and image in self.findings.get(finding.code, ()):
+            if source == part.source and part.ids[index] in finding.images:
                 cases = [str(case) for case in finding.examples if case.image == part.ids[index]]
-                if cases or part.ids[index] in finding.images:
-                    detail = f" ({'; '.join(cases[:3])})" if cases else ""
-                    sentences.append(f"{finding.severity}: {finding.what}{detail}")
+                detail = f" ({'; '.join(cases[:3])})" if cases else ""
+                sentences.append(f"{finding.severity}: {finding.what}{detail}")
         return sentences
 
     def _compare(self, name: str, file: Path) -> Compared:

@@ -22,11 +22,6 @@ class Condition(NamedTuple):
     predicate: np.ndarray | None = None
     subject: np.ndarray | None = None
 
-    @property
-    def is_box(self) -> bool:
-        """Whether a box is enough."""
-        return self.predicate is None
-
 
 def parse_query(text: str, vocabulary: Vocabulary) -> list[Condition]:
     """The conditions of a text, separated by commas, all of which an image must meet.

@@ -1,6 +1,6 @@
 """Photos and video frames with the scene graphs that one or several models predict for them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,15 +90,15 @@ def _predicted(
 
 
 def filtered(
-    graph: SceneGraph, *, score: float, top: int, objects: Iterable[str] = (), predicates: Iterable[str] = ()
+    graph: SceneGraph, *, score: float, top: int, objects: Sequence[str] = (), predicates: Sequence[str] = ()
 ) -> SceneGraph:
     """The relations to show; classes that the model of the graph does not have match nothing."""
     assert graph.vocabulary is not None
-    chosen: dict[str, list[str]] = {}
-    for kind, names in (("objects", list(objects)), ("predicates", list(predicates))):
-        if names:
-            known = getattr(graph.vocabulary, kind)
-            chosen[kind] = [name for name in names if name in known]
+    chosen = {
+        kind: [name for name in names if name in getattr(graph.vocabulary, kind)]
+        for kind, names in (("objects", objects), ("predicates", predicates))
+        if names
+    }
     return graph.filter(score=score, top=top, **chosen)
 
 
@@ -133,8 +133,6 @@ def write_files(shot: Shot, folder: Path, **filters: object) -> list[Path]:
 
 def classes(models: Sequence[Model]) -> tuple[list[str], list[str]]:
     """The names of the object classes and predicates of all models, sorted."""
-    objects, predicates = set(), set()
-    for model in models:
-        objects |= set(model.vocabulary.objects)
-        predicates |= set(model.vocabulary.predicates)
+    objects = {name for model in models for name in model.vocabulary.objects}
+    predicates = {name for model in models for name in model.vocabulary.predicates}
     return sorted(objects), sorted(predicates)

@@ -10,47 +10,73 @@ from typing import Any
 
 import numpy as np
 
+from speaq.data.parquet_rows import AnnotatedRow
+from speaq.data.selection import SPLITS as SPLITS
 from speaq.errors import SpeaqError, first_names
 from speaq.files import is_inside
 from speaq.structures import Vocabulary
-
-SPLITS = ("train", "val", "test")
-"""Names of the splits 0, 1 and 2."""
 
 _BACKGROUND = ("__background__", "__no_relation__", "N/A")
 _SOURCE_LENGTH = 200
 
 
 @dataclass(slots=True, kw_only=True)
-class AnnotatedImage:
-    """One image, as a format has it.
+class AnnotatedImage(AnnotatedRow):
+    """One image, as a format has it, without checks.
 
     Attributes:
         place: file and entry of the image and its boxes, for messages.
         relations_place: file and entry of its relations, if they are elsewhere.
-        id: integer or string.
-        file: name of the image file, within the folder of images.
-        width, height: in pixels.
-        split: 0 train, 1 validation, 2 test.
+        width, height: in pixels; 0: `sized_images` finds them.
+        split: 0 train, 1 validation, 2 test; -1: the one in the name of its file, see `read_images`.
         boxes: (boxes, 4) xyxy in pixels, array or list.
-        classes: class of each box: a key of the format's table of classes, or a name if it has none.
-        relations: triplets (subject, object, predicate): positions in ``boxes``, and a key or a name.
-        confidences: one in 0..1 for each relation, or none.
-        sources: who or what made each relation, empty where not known, or none.
+        classes: a key of the format's table of classes for each box, or a name if it has none; likewise the
+            predicates in ``relations``.
     """
 
     place: str
     relations_place: str = ""
-    id: Any
-    file: str
-    width: int
-    height: int
-    split: int = 0
+    width: int = 0
+    height: int = 0
+    split: int = -1
     boxes: Any = field(default_factory=list)
-    classes: list[Any] = field(default_factory=list)
-    relations: list[tuple[int, int, Any]] = field(default_factory=list)
-    confidences: list[float] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
+
+    def rounded_xywh(self) -> list[list[float]]:
+        """The boxes as x, y, width and height, with four decimals."""
+        low, high = self.boxes[:, :2], self.boxes[:, 2:]
+        return np.round(np.concatenate((low, high - low), axis=1), 4).tolist()
+
+    def check(self, source: Path) -> None:
+        """Check the size, and what relations have.
+
+        Raises:
+            SpeaqError: the size is not positive, a relation is of boxes that do not exist, or confidences or
+                sources do not fit the relations.
+        """
+        if not (0 < self.width < 2**31 and 0 < self.height < 2**31):
+            raise SpeaqError(
+                f"{source}: expected the width and height of image {self.id!r} in pixels, found {self.width} "
+                f"and {self.height}."
+            )
+        for row, (subject, object_, _) in enumerate(self.relations):
+            if not (0 <= subject < len(self.boxes) and 0 <= object_ < len(self.boxes)):
+                raise SpeaqError(
+                    f"{self.relations_place or self.place}: relation {row}: expected positions of the "
+                    f"image's {len(self.boxes)} boxes, from 0, as subject and object; found {subject} and "
+                    f"{object_}."
+                )
+        for what, values in (("confidence", self.confidences), ("source", self.sources)):
+            if values and len(values) != len(self.relations):
+                raise SpeaqError(
+                    f"{self.place}: expected a {what} for each of the {len(self.relations)} relations, "
+                    f"found {len(values)}."
+                )
+        for name in self.sources:  # in an array, all texts are as long as the longest
+            if len(name) > _SOURCE_LENGTH:
+                raise SpeaqError(
+                    f"{self.place}: expected sources with at most {_SOURCE_LENGTH} characters, found one "
+                    f"with {len(name):,}: {name:.30}..."
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +118,8 @@ class AnnotatedSet:
         images: Sequence[AnnotatedImage],
         objects: Mapping[Any, str] | None = None,
         predicates: Mapping[Any, str] | None = None,
+        *,
+        changes: Mapping[str, int] | None = None,
     ) -> "AnnotatedSet":
         """The set of what a reader found.
 
@@ -100,25 +128,18 @@ class AnnotatedSet:
             images: of all splits.
             objects: names of the object classes by key; None if images have names, which are then sorted.
             predicates: the same for predicates.
+            changes: how often something was left out or changed, by description.
 
         Raises:
             SpeaqError: a class or a box of a relation is not known, names of classes are not unique, or an
-                image is invalid: see `validated`.
+                image is invalid: see `AnnotatedImage.check` and `validated`.
         """
+        for image in images:
+            image.check(source)
         num_boxes = np.array([len(image.boxes) for image in images], dtype=np.int64)
         num_relations = [len(image.relations) for image in images]
-        first_box = np.cumsum(num_boxes) - num_boxes
-        rows = np.repeat(np.arange(len(images)), num_relations)
-        pairs = _integers(source, [(s, o) for image in images for s, o, _ in image.relations]).reshape(-1, 2)
-        bad = np.flatnonzero(((pairs < 0) | (pairs >= num_boxes[rows][:, None])).any(axis=1))
-        if len(bad):
-            image, row = images[int(rows[bad[0]])], int(bad[0] - np.searchsorted(rows, rows[bad[0]]))
-            subject, object_ = pairs[bad[0]].tolist()
-            place = image.relations_place or image.place
-            raise SpeaqError(
-                f"{place}: relation {row}: expected positions of the image's {len(image.boxes)} boxes, from "
-                f"0, as subject and object; found {subject} and {object_}."
-            )
+        first_boxes = np.repeat(np.cumsum(num_boxes) - num_boxes, num_relations)
+        pairs = np.array([(s, o) for image in images for s, o, _ in image.relations], np.int64).reshape(-1, 2)
         object_names, labels = _numbered(
             source, "object class", [(f"{image.place}: box", image.classes) for image in images], objects
         )
@@ -132,17 +153,20 @@ class AnnotatedSet:
             vocabulary=Vocabulary(object_names, predicate_names),
             ids=[image.id for image in images],
             files=[image.file for image in images],
-            sizes=_integers(source, [(image.height, image.width) for image in images]).reshape(-1, 2),
+            sizes=np.array([(image.height, image.width) for image in images], np.int32).reshape(-1, 2),
             splits=np.array([image.split for image in images], dtype=np.int32),
             box_images=np.repeat(np.arange(len(images)), num_boxes),
             boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
             labels=labels,
-            relations=np.column_stack((pairs + first_box[rows][:, None], numbers)),
-            confidences=_of_relations(images, "confidence", [image.confidences for image in images], 1.0),
-            sources=_of_relations(images, "source", [image.sources for image in images], ""),
+            relations=np.column_stack((pairs + first_boxes[:, None], numbers)),
+            confidences=_of_relations([image.confidences for image in images], num_relations, 1.0),
+            sources=_of_relations([image.sources for image in images], num_relations, ""),
         )
         data = data.keep_relations(numbers >= 0, "relations of the background class")
-        return validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
+        data = validated(source, data.keep_boxes(data.labels >= 0, "boxes of the background class"))
+        for what, count in (changes or {}).items():
+            data = data.noting(what, count)
+        return data
 
     def images(self) -> Iterator[AnnotatedImage]:
         """The images one by one; classes are numbers from 0, boxes and relations arrays."""
@@ -188,20 +212,17 @@ class AnnotatedSet:
         """
         if kept.all():
             return self
-        related = kept[self.relations[:, :2]].all(axis=1)
-        relations = self.relations[related]
+        related = np.all(kept[self.relations[:, :2]], axis=1)
+        fewer = self.noting(f"{others} left out", (~kept).sum())
+        fewer = fewer.keep_relations(related, f"relations of {others}")
+        relations = fewer.relations
         relations[:, :2] = (np.cumsum(kept) - 1)[relations[:, :2]]
-        fewer = replace(
-            self,
+        return replace(
+            fewer,
             box_images=self.box_images[kept],
             boxes=self.boxes[kept],
             labels=self.labels[kept],
             relations=relations,
-            confidences=None if self.confidences is None else self.confidences[related],
-            sources=None if self.sources is None else self.sources[related],
-        )
-        return fewer.noting(f"{others} left out", (~kept).sum()).noting(
-            f"relations of {others} left out", (~related).sum()
         )
 
     def keep_relations(self, kept: np.ndarray, others: str) -> "AnnotatedSet":
@@ -241,7 +262,7 @@ def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
 
     Raises:
         SpeaqError: ids come twice or are of mixed type; an id or a file name leads out of the folder of
-            images, or no file can have it; a size is not positive.
+            images, or no file can have it.
     """
     _check_ids(source, data.ids)
     for name, file in zip(data.ids, data.files, strict=True):
@@ -250,47 +271,20 @@ def validated(source: Path, data: AnnotatedSet) -> AnnotatedSet:
                 f"{source}: image {name!r}: expected the name of a file within the folder of images, found "
                 f"{file!r}. Write the path from that folder, which --images names."
             )
-    bad = np.flatnonzero(((data.sizes < 1) | (data.sizes >= 2**31)).any(axis=1))
-    if len(bad):
-        height, width = data.sizes[bad[0]].tolist()
-        raise SpeaqError(
-            f"{source}: expected the width and height of image {data.ids[bad[0]]!r} in pixels, found {width} "
-            f"and {height}."
-        )
-    data = replace(data, sizes=data.sizes.astype(np.int32))
     data = data.keep_boxes(np.all(data.boxes[:, 2:] > data.boxes[:, :2], axis=1), "boxes without area")
     low, high, limits = data.boxes[:, :2], data.boxes[:, 2:], data.sizes[data.box_images][:, ::-1]
     return data.keep_boxes(np.all((high > 0) & (low < limits), axis=1), "boxes wholly outside their image")
 
 
 def _of_relations(
-    images: Sequence[AnnotatedImage], what: str, values: Sequence[list[Any]], default: Any
+    values: Sequence[list[Any]], num_relations: Sequence[int], default: float | str
 ) -> np.ndarray | None:
     """One value (M,) for each relation, the default in images without; None if no image has any."""
     if not any(values):
         return None
-    for image, own in zip(images, values, strict=True):
-        if own and len(own) != len(image.relations):
-            raise SpeaqError(
-                f"{image.place}: expected a {what} for each of the {len(image.relations)} relations, "
-                f"found {len(own)}."
-            )
-    filled = [own or [default] * len(image.relations) for image, own in zip(images, values, strict=True)]
+    filled = [own or [default] * count for own, count in zip(values, num_relations, strict=True)]
     kind = np.float32 if isinstance(default, float) else str
-    for image, own in zip(images, filled, strict=True):  # in the array, all texts are as long as the longest
-        if kind is str and (long := next((value for value in own if len(value) > _SOURCE_LENGTH), None)):
-            raise SpeaqError(
-                f"{image.place}: expected sources with at most {_SOURCE_LENGTH} characters, found one with "
-                f"{len(long):,}: {long:.30}..."
-            )
     return np.array([value for own in filled for value in own], dtype=kind)
-
-
-def _integers(source: Path, values: Sequence[Any]) -> np.ndarray:
-    try:
-        return np.array(values, dtype=np.int64)
-    except OverflowError:
-        raise SpeaqError(f"{source}: a size or the position of a box has more than 63 bits.") from None
 
 
 def _numbered(
@@ -319,7 +313,7 @@ def _numbered(
                 raise SpeaqError(
                     f"{place} {position}: expected the {what} to be one of {some}; found {key!r}."
                 )
-    return tuple(names.values()), _integers(source, [numbers[key] for _, used in uses for key in used])
+    return tuple(names.values()), np.array([numbers[key] for _, used in uses for key in used], np.int64)
 
 
 def _check_ids(source: Path, ids: Sequence[Any]) -> None:

@@ -1,5 +1,6 @@
 """Changes the classes of a set: keeps frequent ones, merges some, or takes those of a given dictionary."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,19 +12,13 @@ from speaq.tools.convert.annotated import AnnotatedSet
 
 def merge_classes(data: AnnotatedSet, objects: dict[str, str], predicates: dict[str, str]) -> AnnotatedSet:
     """Replace names of classes; those that then have the same name become one."""
-
-    def merged(names: tuple[str, ...], aliases: dict[str, str]) -> tuple[tuple[str, ...], np.ndarray]:
-        renamed = [aliases.get(name, name) for name in names]
-        places = {name: place for place, name in enumerate(dict.fromkeys(renamed))}
-        return tuple(places), np.array([places[name] for name in renamed])
-
-    vocabulary = data.vocabulary
-    object_names, object_places = merged(vocabulary.objects, objects)
-    predicate_names, predicate_places = merged(vocabulary.predicates, predicates)
-    changed = _renumber(data, Vocabulary(object_names, predicate_names), object_places, predicate_places)
-    return changed.noting(
-        "object classes merged into others", len(vocabulary.objects) - len(object_names)
-    ).noting("predicates merged into others", len(vocabulary.predicates) - len(predicate_names))
+    former = data.vocabulary
+    names = [objects.get(name, name) for name in former.objects]
+    verbs = [predicates.get(name, name) for name in former.predicates]
+    merged = Vocabulary(tuple(dict.fromkeys(names)), tuple(dict.fromkeys(verbs)))
+    changed = _renumber(data, names, verbs, merged)
+    changed = changed.noting("object classes merged into others", len(names) - len(merged.objects))
+    return changed.noting("predicates merged into others", len(verbs) - len(merged.predicates))
 
 
 def keep_frequent(
@@ -62,25 +57,20 @@ def keep_frequent(
 
 def force_classes(data: AnnotatedSet, vocabulary: Vocabulary) -> AnnotatedSet:
     """Number the classes by name as a given vocabulary does; boxes and relations of others are left out."""
-
-    def places(names: tuple[str, ...], target: tuple[str, ...]) -> np.ndarray:
-        numbers = {name: place for place, name in enumerate(target)}
-        return np.array([numbers.get(name, -1) for name in names])
-
-    return _renumber(
-        data,
-        vocabulary,
-        places(data.vocabulary.objects, vocabulary.objects),
-        places(data.vocabulary.predicates, vocabulary.predicates),
-    )
+    return _renumber(data, data.vocabulary.objects, data.vocabulary.predicates, vocabulary)
 
 
 def _renumber(
-    data: AnnotatedSet, vocabulary: Vocabulary, object_places: np.ndarray, predicate_places: np.ndarray
+    data: AnnotatedSet, objects: Sequence[str], predicates: Sequence[str], vocabulary: Vocabulary
 ) -> AnnotatedSet:
-    """The set with its classes at these places (C,) and (R,) of a vocabulary, -1 for those to be left out."""
-    labels, relations = object_places[data.labels], data.relations.copy()
-    relations[:, 2] = predicate_places[relations[:, 2]]
+    """The set, whose classes have these names by number, with the numbers of a vocabulary."""
+
+    def places(names: Sequence[str], target: Sequence[str]) -> np.ndarray:
+        numbers = {name: place for place, name in enumerate(target)}
+        return np.array([numbers.get(name, -1) for name in names])
+
+    labels, relations = places(objects, vocabulary.objects)[data.labels], data.relations.copy()
+    relations[:, 2] = places(predicates, vocabulary.predicates)[relations[:, 2]]
     data = replace(data, vocabulary=vocabulary, labels=labels, relations=relations)
     data = data.keep_relations(relations[:, 2] >= 0, "relations of other predicates")
     return data.keep_boxes(labels >= 0, "boxes of other classes")

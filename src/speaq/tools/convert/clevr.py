@@ -6,18 +6,17 @@ distance: a box here is the square around a sphere of the object's radius (0.7 f
 ones) that a camera with the focal length of the original scenes (35 mm on a sensor of 32 mm) sees there.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
-from speaq.data.records import Rows, read_json, split_of
-from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import files_named
+from speaq.data.records import Rows, read_json
+from speaq.tools.convert.annotated import AnnotatedImage
+from speaq.tools.convert.reading import Files, Format, image_by_image
 
-_FILES = "*_scenes.json"
 _WIDTH, _HEIGHT = 480, 320
 _FOCAL_LENGTH = 35 / 32 * _WIDTH  # in pixels
 _RADIUS = {"large": 0.7, "small": 0.35}
@@ -50,48 +49,29 @@ class Content(TypedDict):
 _LAYOUT = TypeAdapter(Content)
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(files_named(source, _FILES))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read a file, or all such files of a folder.
-
-    Raises:
-        SpeaqError: there is none, or one does not have this layout.
-    """
-    paths = files_named(source, _FILES)
-    if not paths:
-        raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
-    found = []
-    for path in paths:
-        split = split_of(path, alone=len(paths) == 1)
-        for row, scene in enumerate(read_json(path, _LAYOUT)["scenes"]):
-            found.append(
-                AnnotatedImage(
-                    place=f"{path}: scenes[{row}]",
-                    id=Path(scene["image_filename"]).stem,
-                    file=scene["image_filename"],
-                    width=_WIDTH,
-                    height=_HEIGHT,
-                    split=split,
-                    boxes=[_box(item) for item in scene["objects"]],
-                    classes=[
-                        f"{item['color']} {item['material']} {item['shape']}" for item in scene["objects"]
-                    ],
-                    relations=[
-                        (subject, object_, predicate)
-                        for predicate, lists in scene["relationships"].items()
-                        for object_, subjects in enumerate(lists)
-                        for subject in subjects
-                    ],
-                )
-            )
-    return AnnotatedSet.from_images(source, found)
+def _images(path: Path) -> Iterator[AnnotatedImage]:
+    for row, scene in enumerate(read_json(path, _LAYOUT)["scenes"]):
+        yield AnnotatedImage(
+            place=f"{path}: scenes[{row}]",
+            id=Path(scene["image_filename"]).stem,
+            file=scene["image_filename"],
+            width=_WIDTH,
+            height=_HEIGHT,
+            boxes=[_box(item) for item in scene["objects"]],
+            classes=[f"{item['color']} {item['material']} {item['shape']}" for item in scene["objects"]],
+            relations=[
+                (subject, object_, predicate)
+                for predicate, lists in scene["relationships"].items()
+                for object_, subjects in enumerate(lists)
+                for subject in subjects
+            ],
+        )
 
 
 def _box(item: Object) -> tuple[float, float, float, float]:
     x, y, distance = item["pixel_coords"]
     half = _FOCAL_LENGTH * _RADIUS[item["size"]] / max(distance, 1e-3)
     return x - half, y - half, x + half, y + half
+
+
+FORMAT = Format("clevr", "CLEVR: *_scenes.json", Files.named("*_scenes.json"), image_by_image(_images))

@@ -12,13 +12,11 @@ from speaq.data.aliases import read_aliases
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.triplets import BoxScale
-from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import AnnotatedSet
 from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes
 from speaq.tools.convert.formats import FORMATS, format_named, format_of
 from speaq.tools.convert.image_files import count_other_names, find_images, guess_folder, link_images
 from speaq.tools.convert.splits import draw_splits, keep_splits
-from speaq.tools.convert.vg import write_settings
 
 _log = logging.getLogger(__name__)
 
@@ -109,13 +107,11 @@ def convert_dataset(
     if link and folder is None:
         raise SpeaqError("links to the images need their folder: name it with --images.")
 
+    if box_scale != "auto" and reader.name != "triplets":
+        raise SpeaqError(f"--box-scale is for triplets; boxes of {reader.name} have a fixed unit.")
+    options = {"box_scale": box_scale} if reader.name == "triplets" else {}
     with _no_garbage_collection():
-        if box_scale == "auto":
-            data = reader.read(source, folder)
-        elif reader.name == "triplets":
-            data = triplets.read(source, folder, box_scale=box_scale)
-        else:
-            raise SpeaqError(f"--box-scale is for triplets; boxes of {reader.name} have a fixed unit.")
+        data = reader.read(source, folder, **options)
     if splits:
         data = keep_splits(data, splits)
     data = draw_splits(data, val_share=val_share, test_share=test_share, seed=seed)
@@ -145,8 +141,6 @@ def convert_dataset(
             "%s has no place for confidences and sources of relations: they are left out", target_format
         )
     files = writer.write(data, out, folder)
-    if writer.name == "vg" and folder is not None:
-        files.append(write_settings(data, out, folder))
     return ConvertedDataset(
         data=data,
         source_format=reader.name,

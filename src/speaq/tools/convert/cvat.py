@@ -2,48 +2,35 @@
 
 CVAT has no relations of its own. A box may have the text attributes ``id``, a name that is unique in its
 image, and ``relations``, such as ``on 2; near 3``: predicates, each followed by the ``id`` of the object. An
-image's ``subset`` is its split.
+image's ``subset`` is its split; without a known one it is for training.
 """
 
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 from speaq.errors import SpeaqError
 from speaq.files import regular
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, id_of_file
+from speaq.tools.convert.reading import Files, Format, files_with, image_by_image
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(_paths(source))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read a file, or all such files of a folder; images without a known subset are for training.
-
-    Raises:
-        SpeaqError: there is none, or one does not have this layout.
-    """
-    paths = _paths(source)
-    if not paths:
-        raise SpeaqError(f"{source}: expected XML files of CVAT, found none.")
-    found = []
-    for path in paths:
+def _images(path: Path) -> Iterator[AnnotatedImage]:
+    try:
+        root = ElementTree.parse(regular(path)).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise SpeaqError(f"{path}: cannot read this XML file ({error}).") from error
+    for element in root.iter("image"):
+        place = f"{path}: image {element.get('name')!r}"
         try:
-            root = ElementTree.parse(regular(path)).getroot()
-        except (OSError, ElementTree.ParseError) as error:
-            raise SpeaqError(f"{path}: cannot read this XML file ({error}).") from error
-        for element in root.iter("image"):
-            place = f"{path}: image {element.get('name')!r}"
-            try:
-                found.append(_read_image(place, element))
-            except (KeyError, ValueError) as error:
-                raise SpeaqError(
-                    f"{place}: expected an image with name, width and height, and boxes with label, xtl, "
-                    f"ytl, xbr and ybr; found {error}."
-                ) from None
-    return AnnotatedSet.from_images(source, found)
+            yield _read_image(place, element)
+        except (KeyError, ValueError) as error:
+            raise SpeaqError(
+                f"{place}: expected an image with name, width and height, and boxes with label, xtl, "
+                f"ytl, xbr and ybr; found {error}."
+            ) from None
 
 
 def _read_image(place: str, element: ElementTree.Element) -> AnnotatedImage:
@@ -76,11 +63,9 @@ def _read_image(place: str, element: ElementTree.Element) -> AnnotatedImage:
     return image
 
 
-def _paths(source: Path) -> list[Path]:
-    paths = sorted(source.glob("*.xml")) if source.is_dir() else [source]
-    return [path for path in paths if path.suffix == ".xml" and path.is_file() and _is_cvat(path)]
-
-
-def _is_cvat(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b"<annotations>" in file.read(1000)
+FORMAT = Format(
+    "cvat",
+    "CVAT for images 1.1: *.xml",
+    Files("XML files of CVAT", partial(files_with, text=b"<annotations>", patterns=("*.xml",), size=1000)),
+    image_by_image(_images),
+)

@@ -8,19 +8,20 @@ are those of the image files.
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from speaq.data.records import Box, Rows, read_json, split_of
+from speaq.data.records import Box, Rows, read_json
 from speaq.errors import SpeaqError
 from speaq.files import regular
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import sized_images
-from speaq.tools.convert.reading import files_with
+from speaq.tools.convert.reading import Files, Format, read_images
 
-_KEY = "hoi_annotation"
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -50,47 +51,26 @@ class Image(TypedDict):
 _LAYOUT = TypeAdapter(Rows[Image])
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(files_with(source, _KEY))
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
+    objects, verbs = _names(paths[0].with_name("objects.txt")), _names(paths[0].with_name("verbs.txt"))
+    changes = Counter[str]()
+    found = read_images(paths, lambda path: _images(path, changes))
+    sized = sized_images(found, images, "HICO-DET", changes)
+    return AnnotatedSet.from_images(source, sized, objects, verbs, changes=changes)
 
 
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read a file, or all such files of a folder. Images without a file are left out.
-
-    Raises:
-        SpeaqError: a file is missing or does not have this layout, or there is no folder of images.
-    """
-    paths = files_with(source, _KEY)
-    if not paths:
-        raise SpeaqError(f"{source}: expected JSON with '{_KEY}', found none.")
-    folder = source if source.is_dir() else source.parent
-    objects, verbs = _names(folder / "objects.txt"), _names(folder / "verbs.txt")
-    found, num_without_object = [], 0
-    for path in paths:
-        split = split_of(path, alone=len(paths) == 1)
-        for row, item in enumerate(read_json(path, _LAYOUT)):
-            interactions = [each for each in item["hoi_annotation"] if each["object_id"] >= 0]
-            num_without_object += len(item["hoi_annotation"]) - len(interactions)
-            found.append(
-                AnnotatedImage(
-                    place=f"{path}: [{row}]",
-                    id=Path(item["file_name"]).stem,
-                    file=item["file_name"],
-                    width=0,
-                    height=0,
-                    split=split,
-                    boxes=[each["bbox"] for each in item["annotations"]],
-                    classes=[each["category_id"] for each in item["annotations"]],
-                    relations=[
-                        (each["subject_id"], each["object_id"], each["category_id"]) for each in interactions
-                    ],
-                )
-            )
-    sized, num_missing = sized_images(found, images, "HICO-DET")
-    data = AnnotatedSet.from_images(source, sized, objects, verbs)
-    data = data.noting("images without a file left out", num_missing)
-    return data.noting("interactions without object left out", num_without_object)
+def _images(path: Path, changes: Counter[str]) -> Iterator[AnnotatedImage]:
+    for row, item in enumerate(read_json(path, _LAYOUT)):
+        interactions = [each for each in item["hoi_annotation"] if each["object_id"] >= 0]
+        changes["interactions without object left out"] += len(item["hoi_annotation"]) - len(interactions)
+        yield AnnotatedImage(
+            place=f"{path}: [{row}]",
+            id=Path(item["file_name"]).stem,
+            file=item["file_name"],
+            boxes=[each["bbox"] for each in item["annotations"]],
+            classes=[each["category_id"] for each in item["annotations"]],
+            relations=[(each["subject_id"], each["object_id"], each["category_id"]) for each in interactions],
+        )
 
 
 def _names(path: Path) -> dict[int, str]:
@@ -104,3 +84,11 @@ def _names(path: Path) -> dict[int, str]:
         ) from error
     parts = (line.split(maxsplit=1) for line in lines)
     return {int(part[0]): part[1].strip() for part in parts if len(part) == 2 and _NUMBER.fullmatch(part[0])}
+
+
+FORMAT = Format(
+    "hoi",
+    "HICO-DET and V-COCO: JSON with 'hoi_annotation', and objects.txt and verbs.txt",
+    Files.with_key("hoi_annotation"),
+    _read,
+)

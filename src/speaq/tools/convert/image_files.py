@@ -1,6 +1,7 @@
 """Finds image files, and makes links to them under the names that training looks for."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -25,14 +26,15 @@ def find_file(folder: Path, names: Sequence[str]) -> str | None:
 
 
 def sized_images(
-    found: Sequence[AnnotatedImage], folder: Path | None, what: str
-) -> tuple[list[AnnotatedImage], int]:
-    """The images that have a file in a folder (or below it), with their sizes, and how many have none.
+    found: Sequence[AnnotatedImage], folder: Path | None, what: str, changes: Counter[str]
+) -> list[AnnotatedImage]:
+    """The images that have a file in a folder (or below it), with their sizes.
 
     Args:
         found: images without sizes; the names of their files may lack the suffix.
         folder: of the image files.
         what: name of the format, for messages.
+        changes: the number of images without a file is added to it.
 
     Raises:
         SpeaqError: there is no folder, or none of the images is in it.
@@ -50,7 +52,8 @@ def sized_images(
             there.append(image)
     if found and not there:
         raise SpeaqError(f"{folder}: expected images such as {found[0].file}, found none of them.")
-    return there, len(found) - len(there)
+    changes["images without a file left out"] += len(found) - len(there)
+    return there
 
 
 def find_images(data: AnnotatedSet, folder: Path) -> tuple[AnnotatedSet, int]:

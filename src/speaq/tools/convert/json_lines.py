@@ -9,14 +9,12 @@ import numpy as np
 from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from speaq.data.records import Box, Id, T, describe_error, split_of
+from speaq.data.records import Box, Id, T, describe_error
 from speaq.errors import SpeaqError
 from speaq.files import parse_json, regular, replacing
-from speaq.tools.convert import triplets
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import files_named
+from speaq.tools.convert.reading import Files, Format, read_images
 
-_FILES = "*.jsonl"
 _FORMAT = "speaq-dataset"
 _VERSION = 1
 
@@ -28,16 +26,21 @@ class Object(TypedDict):
     box: Box
 
 
-class ImageLine(TypedDict):
-    """The line of an image; a relation is subject, predicate, object."""
+class Line(TypedDict):
+    """What the line of an image and a layout have; a relation is subject, predicate, object."""
 
     image: Annotated[str, Field(min_length=1)]
     id: NotRequired[Id]
     width: StrictInt
     height: StrictInt
     split: NotRequired[Literal["train", "val", "test"]]
-    objects: list[Object]
     relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
+
+
+class ImageLine(Line):
+    """The line of an image."""
+
+    objects: list[Object]
     confidences: NotRequired[list[Annotated[float, Field(ge=0, le=1)]]]
     sources: NotRequired[list[str]]
 
@@ -54,62 +57,48 @@ _IMAGE_LINE = TypeAdapter(ImageLine)
 _HEADING = TypeAdapter(Heading)
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them; lines of triplets are another format."""
-    return bool(files_named(source, _FILES)) and not triplets.recognises(source)
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read a file, or all ``*.jsonl`` of a folder.
-
-    Without a heading, the classes are those that occur, in alphabetical order.
-
-    Raises:
-        SpeaqError: there is none, or a line does not have this layout.
-    """
-    paths = files_named(source, _FILES)
-    if not paths:
-        raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
-    heading: Heading | None = None
-    found = []
-    for path in paths:
-        for number, text in _lines(path):
-            place = f"{path}: line {number}"
-            if '"format"' in text and _is_heading(text):
-                previous, heading = heading, _parse(place, text, _HEADING)
-                if previous not in (None, heading):
-                    raise SpeaqError(f"{place}: the classes differ from those of an earlier heading.")
-                continue
-            line = _parse(place, text, _IMAGE_LINE)
-            found.append(
-                AnnotatedImage(
-                    place=place,
-                    id=line.get("id", id_of_file(line["image"])),
-                    file=line["image"],
-                    width=line["width"],
-                    height=line["height"],
-                    split=SPLITS.index(line["split"])
-                    if "split" in line
-                    else split_of(path, alone=len(paths) == 1),
-                    boxes=[item["box"] for item in line["objects"]],
-                    classes=[item["name"] for item in line["objects"]],
-                    relations=[(s, o, p) for s, p, o in line.get("relations", ())],
-                    confidences=line.get("confidences", []),
-                    sources=line.get("sources", []),
-                )
-            )
-    if heading is None:
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
+    """Without a heading, the classes are those that occur, in alphabetical order."""
+    headings: list[Heading] = []
+    found = read_images(paths, lambda path: _images(path, headings))
+    if not headings:
         return AnnotatedSet.from_images(source, found)
-    tables = ({name: name for name in heading[key]} for key in ("objects", "predicates"))
+    tables = ({name: name for name in headings[0][key]} for key in ("objects", "predicates"))
     return AnnotatedSet.from_images(source, found, *tables)
 
 
-def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
-    """Write ``annotations.jsonl``, with a heading of the class names. Boxes have four decimals.
+def _images(path: Path, headings: list[Heading]) -> Iterator[AnnotatedImage]:
+    """The images of a file; its headings are added to those of earlier files."""
+    for number, text in _lines(path):
+        place = f"{path}: line {number}"
+        if '"format"' in text and _is_heading(text):
+            headings.append(_parse(place, text, _HEADING))
+            if headings[-1] != headings[0]:
+                raise SpeaqError(f"{place}: the classes differ from those of an earlier heading.")
+            continue
+        line = _parse(place, text, _IMAGE_LINE)
+        image = image_of_line(place, line)
+        image.boxes = [item["box"] for item in line["objects"]]
+        image.classes = [item["name"] for item in line["objects"]]
+        image.confidences, image.sources = line.get("confidences", []), line.get("sources", [])
+        yield image
 
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
+
+def image_of_line(place: str, line: Line) -> AnnotatedImage:
+    """The image of a line or a layout, without its boxes."""
+    return AnnotatedImage(
+        place=place,
+        id=line.get("id", id_of_file(line["image"])),
+        file=line["image"],
+        width=line["width"],
+        height=line["height"],
+        split=SPLITS.index(line["split"]) if "split" in line else -1,
+        relations=[(s, o, p) for s, p, o in line.get("relations", ())],
+    )
+
+
+def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
+    """Write ``annotations.jsonl``, with a heading of the class names. Boxes have four decimals."""
     path = out / "annotations.jsonl"
     objects, predicates = data.vocabulary.objects, data.vocabulary.predicates
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -163,3 +152,13 @@ def _is_heading(text: str) -> bool:
     except ValueError:
         return False
     return isinstance(line, dict) and line.get("format") == _FORMAT
+
+
+FORMAT = Format(
+    "jsonl",
+    "one image per line: *.jsonl",
+    Files.named("*.jsonl"),
+    _read,
+    _write,
+    keeps_confidences=True,
+)

@@ -5,85 +5,49 @@ A file ``*layout*.json`` is a list of ``{"image", "width", "height", "caption", 
 ``phrases``.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NotRequired
+from typing import NotRequired
 
 import numpy as np
-from pydantic import StrictInt, TypeAdapter
-from typing_extensions import TypedDict
+from pydantic import TypeAdapter
 
-from speaq.data.records import Box, Id, Rows, read_json, split_of
+from speaq.data.records import Box, Rows, read_json
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
-from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet, id_of_file
-from speaq.tools.convert.reading import files_named
+from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.json_lines import Line, image_of_line
+from speaq.tools.convert.reading import Files, Format, image_by_image
 
-_FILES = "*layout*.json"
 
-
-class Layout(TypedDict):
+class Layout(Line):
     """The layout of an image."""
 
-    image: str
-    id: NotRequired[Id]
-    width: StrictInt
-    height: StrictInt
     caption: NotRequired[str]
     phrases: list[str]
     boxes: list[Box]
-    relations: NotRequired[list[tuple[StrictInt, str, StrictInt]]]
-    split: NotRequired[Literal["train", "val", "test"]]
 
 
 _LAYOUT = TypeAdapter(Rows[Layout])
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(files_named(source, _FILES))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read a file, or all such files of a folder.
-
-    Raises:
-        SpeaqError: there is none, or one does not have this layout.
-    """
-    paths = files_named(source, _FILES)
-    if not paths:
-        raise SpeaqError(f"{source}: expected files {_FILES}, found none.")
-    found = []
-    for path in paths:
-        for row, item in enumerate(read_json(path, _LAYOUT)):
-            if len(item["phrases"]) != len(item["boxes"]):
-                raise SpeaqError(
-                    f"{path}: [{row}]: expected a box for each phrase, found {len(item['phrases'])} phrases "
-                    f"and {len(item['boxes'])} boxes."
-                )
-            split = SPLITS.index(item["split"]) if "split" in item else split_of(path, alone=len(paths) == 1)
-            size = np.array([item["width"], item["height"]] * 2)
-            found.append(
-                AnnotatedImage(
-                    place=f"{path}: [{row}]",
-                    id=item.get("id", id_of_file(item["image"])),
-                    file=item["image"],
-                    width=item["width"],
-                    height=item["height"],
-                    split=split,
-                    boxes=np.array(item["boxes"], dtype=np.float64).reshape(-1, 4) * size,
-                    classes=item["phrases"],
-                    relations=[(s, o, p) for s, p, o in item.get("relations", ())],
-                )
+def _images(path: Path) -> Iterator[AnnotatedImage]:
+    for row, item in enumerate(read_json(path, _LAYOUT)):
+        place = f"{path}: [{row}]"
+        if len(item["phrases"]) != len(item["boxes"]):
+            raise SpeaqError(
+                f"{place}: expected a box for each phrase, found {len(item['phrases'])} phrases and "
+                f"{len(item['boxes'])} boxes."
             )
-    return AnnotatedSet.from_images(source, found)
+        image = image_of_line(place, item)
+        size = np.array([image.width, image.height] * 2)
+        image.boxes = np.array(item["boxes"], dtype=np.float64).reshape(-1, 4) * size
+        image.classes = item["phrases"]
+        yield image
 
 
-def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
-    """Write ``layouts.json``; the caption lists the relations, and boxes have eight decimals.
-
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
+def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
+    """Write ``layouts.json``; the caption lists the relations, and boxes have eight decimals."""
     objects, predicates = data.vocabulary.objects, data.vocabulary.predicates
     layouts = []
     for image in data.images():
@@ -106,3 +70,12 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
         )
     write_json(out / "layouts.json", layouts)
     return [out / "layouts.json"]
+
+
+FORMAT = Format(
+    "layout",
+    "layouts for GLIGEN: *layout*.json",
+    Files.named("*layout*.json"),
+    image_by_image(_images),
+    _write,
+)

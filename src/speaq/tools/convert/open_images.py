@@ -4,7 +4,8 @@
 ``LabelName1``, ``LabelName2``, ``XMin1``, ``XMax1``, ``YMin1``, ``YMax1``, likewise for box 2, and
 ``RelationshipLabel``.
 ``*class-descriptions*.csv`` gives the names of the labels. Lines with the same label and box in an image mean
-the same object. Lines of the relation ``is`` give an attribute, not a second object, and are left out.
+the same object. Lines of the relation ``is`` give an attribute, not a second object, and are left out, and so
+are images without a file, since only the file (``<ImageID>.jpg``) tells the size.
 """
 
 import csv
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from speaq.data.records import split_of
 from speaq.errors import SpeaqError
@@ -19,7 +21,7 @@ from speaq.files import regular
 from speaq.images import read_image_size
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
 from speaq.tools.convert.image_files import find_file
-from speaq.tools.convert.reading import one_of
+from speaq.tools.convert.reading import Files, Format, one_of
 
 _RELATIONS = "*vrd*.csv"
 _DESCRIPTIONS = "*class-descriptions*.csv"
@@ -32,26 +34,10 @@ _COLUMNS = (
     *(f"{side}2" for side in _BOX),
     "RelationshipLabel",
 )
+_CORNERS = TypeAdapter(list[FiniteFloat])
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is a folder with such files."""
-    return any(source.glob(_RELATIONS))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read the folder. Images without a file are left out, since only the file tells the size.
-
-    Args:
-        source: folder of the CSV files.
-        images: folder of the image files, ``<ImageID>.jpg``.
-
-    Raises:
-        SpeaqError: a file is missing or does not have this layout, or there is no folder of images.
-    """
-    paths = sorted(source.glob(_RELATIONS))
-    if not paths:
-        raise SpeaqError(f"{source}: expected files {_RELATIONS} in this folder, found none.")
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
     if images is None:
         raise SpeaqError("Open Images has boxes in 0..1: name the folder of images with --images, for sizes.")
     names = _descriptions(one_of(source, _DESCRIPTIONS, "file of class names"))
@@ -76,9 +62,13 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     used = {label for image in found.values() for label in image.classes}
     objects = {label: name for label, name in names.items() if label in used}
     predicates = sorted({predicate for image in found.values() for *_, predicate in image.relations})
-    data = AnnotatedSet.from_images(source, there, objects, {name: name for name in predicates})
-    data = data.noting("images without a file left out", len(found) - len(there))
-    return data.noting("attributes (relation 'is') left out", num_attributes)
+    changes = {
+        "images without a file left out": len(found) - len(there),
+        "attributes (relation 'is') left out": num_attributes,
+    }
+    return AnnotatedSet.from_images(
+        source, there, objects, {name: name for name in predicates}, changes=changes
+    )
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
@@ -97,12 +87,6 @@ def _descriptions(path: Path) -> dict[str, str]:
             raise SpeaqError(f"{path}: line {number}: expected a label and a name, found {line}.")
         if number > 1 or line[0].startswith("/"):
             names[line[0]] = line[1]
-    seen: dict[str, str] = {}
-    for label, name in names.items():
-        if seen.setdefault(name, label) != label:
-            raise SpeaqError(
-                f"{path}: {seen[name]} and {label} are both {name!r}; give them different names."
-            )
     return names
 
 
@@ -127,27 +111,32 @@ def _read_relations(path: Path, split: int, names: dict[str, str], images: dict[
             num_attributes += 1
             continue
         image = images.setdefault(
-            image_id, AnnotatedImage(place=path.name, id=image_id, file="", width=0, height=0, split=split)
+            image_id, AnnotatedImage(place=path.name, id=image_id, file="", split=split)
         )
         if image.split != split:
             raise SpeaqError(f"{place}: image {image_id} is in another split, too.")
+        pair = []
         for label, box in ((label1, box1), (label2, [a, b, c, d])):
             if label not in names:
                 raise SpeaqError(f"{place}: the label {label!r} is not in the class descriptions.")
-            if (image_id, label, *box) not in boxes:
-                boxes[(image_id, label, *box)] = len(image.boxes)
-                image.boxes.append(_corners(place, image_id, label, box))
+            key = (image_id, label, *box)
+            if key not in boxes:
+                boxes[key] = len(image.boxes)
+                try:
+                    image.boxes.append(_CORNERS.validate_python(box))
+                except ValidationError:
+                    raise SpeaqError(
+                        f"{place}: image {image_id}, {label}: expected four numbers in 0..1, found {box}."
+                    ) from None
                 image.classes.append(label)
-        subject, object_ = boxes[(image_id, label1, *box1)], boxes[(image_id, label2, a, b, c, d)]
-        image.relations.append((subject, object_, predicate))
+            pair.append(boxes[key])
+        image.relations.append((*pair, predicate))
     return num_attributes
 
 
-def _corners(place: str, image_id: str, label: str, box: list[str]) -> list[float]:
-    try:
-        corners = [float(value) for value in box]
-    except ValueError:
-        corners = []
-    if not corners or not np.isfinite(corners).all():
-        raise SpeaqError(f"{place}: image {image_id}, {label}: expected four numbers in 0..1, found {box}.")
-    return corners
+FORMAT = Format(
+    "openimages",
+    "Open Images V6: *vrd*.csv and *class-descriptions*.csv",
+    Files(f"files {_RELATIONS} in this folder", lambda source: sorted(source.glob(_RELATIONS))),
+    _read,
+)

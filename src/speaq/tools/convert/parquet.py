@@ -30,66 +30,39 @@ from speaq.errors import SpeaqError
 from speaq.files import replacing
 from speaq.images import read_image_file
 from speaq.tools.convert.annotated import SPLITS, AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.reading import Files, Format
 
 _GROUP = 10  # rows with images that are written, and later read, at once: training reads them at random
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder of them."""
-    return bool(parquet_files(source))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read a file, or all of a folder and of the folders in it.
-
-    Raises:
-        SpeaqError: there is none, one does not have this layout, or pyarrow is not installed.
-    """
-    paths = parquet_files(source)
-    if not paths:
-        raise SpeaqError(f"{source}: expected files *.parquet, found none.")
-    found, num_crowds, tables = [], 0, None
-    for path in paths:
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
+    found, tables = [], []
+    for path in map(str, paths):
         split = split_of_file(path, alone=len(paths) == 1)
         with opened(path) as file:
-            names = class_names(path, file.schema_arrow.metadata or {})
-            if tables is not None and names != tables:
+            tables.append(class_names(path, file.schema_arrow.metadata or {}))
+            if tables[-1] != tables[0]:
                 raise SpeaqError(f"{path}: the names of the classes differ from those of {paths[0]}.")
-            tables = names
             for place, row in read_rows(path, file):
-                content = asdict(row)
-                num_crowds += content.pop("num_crowds")
-                found.append(AnnotatedImage(place=place, split=split, **content))
-    assert tables is not None
+                found.append(AnnotatedImage(place=place, split=split, **asdict(row)))
     used = (
         [key for image in found for key in image.classes],
         [p for image in found for *_, p in image.relations],
     )
-    for names, keys, what in zip(tables, used, ("objects", "relations"), strict=True):
+    for names, keys, what in zip(tables[0], used, ("objects", "relations"), strict=True):
         if names is None and any(isinstance(key, int) for key in keys):
             raise SpeaqError(
                 f"{paths[0]}: {what}: expected names of classes, found numbers; add names as ClassLabel to "
                 'the schema, or as categories.json beside the files: {"categories": [names], '
                 '"rel_categories": [names]}.'
             )
-    return AnnotatedSet.from_images(source, found, *tables).noting("crowd regions left out", num_crowds)
+    changes = {"crowd regions left out": sum(image.num_crowds for image in found)}
+    return AnnotatedSet.from_images(source, found, *tables[0], changes=changes)
 
 
-def extract_images(source: Path, data: AnnotatedSet, folder: Path) -> AnnotatedSet | None:
-    """Write the images that the files contain, or name, to a folder: ``<image_id>.jpg`` or another ending.
-
-    Args:
-        source: of the set.
-        data: the set; only its images are written.
-        folder: made if missing.
-
-    Returns:
-        The set with the names of the files; None if no file has images.
-
-    Raises:
-        SpeaqError: something is not an image, or cannot be written.
-    """
+def _extract_images(source: Path, data: AnnotatedSet, folder: Path) -> AnnotatedSet | None:
+    """Write the images that the files contain, or name, as ``<image_id>.jpg`` or with another ending."""
     positions = {image_id: row for row, image_id in enumerate(data.ids)}
     names = list(data.files)
     has_images = False
@@ -106,16 +79,10 @@ def extract_images(source: Path, data: AnnotatedSet, folder: Path) -> AnnotatedS
     return replace(data, files=names) if has_images else None
 
 
-def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
+def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
     """Write one file per split that has images, ``train.parquet`` and so on, for `datasets.load_dataset`.
 
-    Args:
-        data: the set.
-        out: folder of the files.
-        images: folder of the images, which become part of the files; None: only their names do.
-
-    Raises:
-        SpeaqError: a file cannot be written, or pyarrow is not installed.
+    The images become part of the files where their folder is known; else only their names do.
     """
     pyarrow = import_pyarrow()
     features = _features(data, images)
@@ -147,7 +114,7 @@ def _write_image(place: str, content: bytes, folder: Path, image_id: Id) -> str:
 
 
 def _features(data: AnnotatedSet, images: Path | None) -> dict[str, Any]:
-    """The columns that `write` makes, as `datasets` describes them; a list has one element, of its type."""
+    """The columns that `_write` makes, as `datasets` describes them; a list has one element, of its type."""
 
     def value(kind: str) -> dict[str, str]:
         return {"dtype": kind, "_type": "Value"}
@@ -191,13 +158,11 @@ def _content_of(data: AnnotatedSet, split: int, images: Path | None) -> Iterator
     first, number = 0, 0
     for image in data.images():
         if image.split == split:
-            sides = image.boxes[:, 2:] - image.boxes[:, :2]
-            boxes = np.round(np.concatenate((image.boxes[:, :2], sides), axis=1), 4).tolist()
             row: dict[str, Any] = {"image_id": image.id, "width": image.width, "height": image.height}
             row["file_name"] = image.file
             row["objects"] = [
                 {"id": first + k, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-                for k, (label, box) in enumerate(zip(image.classes, boxes, strict=True))
+                for k, (label, box) in enumerate(zip(image.classes, image.rounded_xywh(), strict=True))
             ]
             row["relations"] = [
                 {"id": number + k, "subject_id": first + s, "object_id": first + o, "predicate_id": p}
@@ -211,3 +176,14 @@ def _content_of(data: AnnotatedSet, split: int, images: Path | None) -> Iterator
                 row["image"] = {"bytes": (images / image.file).read_bytes(), "path": name}
             yield row
         first, number = first + len(image.boxes), number + len(image.relations)
+
+
+FORMAT = Format(
+    "parquet",
+    "Hugging Face data sets: *.parquet, one image per row",
+    Files("files *.parquet", lambda source: [Path(path) for path in parquet_files(source)]),
+    _read,
+    _write,
+    _extract_images,
+    keeps_confidences=True,
+)

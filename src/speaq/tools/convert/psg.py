@@ -17,7 +17,7 @@ from speaq.data.records import Box, Id, Rows, read_json
 from speaq.data.vg_writer import write_json
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
-from speaq.tools.convert.reading import Triplet, files_with
+from speaq.tools.convert.reading import Files, Format, Triplet
 
 _KEY = "predicate_classes"
 
@@ -55,20 +55,9 @@ class Content(TypedDict):
 _LAYOUT = TypeAdapter(Content)
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a file, or a folder with one."""
-    return bool(files_with(source, _KEY))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read a file, or the only such file of a folder.
-
-    Raises:
-        SpeaqError: there is none, or more than one, or it does not have this layout.
-    """
-    paths = files_with(source, _KEY)
-    if len(paths) != 1:
-        names = ", ".join(path.name for path in paths) or "none"
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
         raise SpeaqError(
             f"{source}: expected one JSON file with '{_KEY}', found {names}. Name the file itself."
         )
@@ -98,14 +87,8 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return AnnotatedSet.from_images(path, found, dict(enumerate(objects)), dict(enumerate(content[_KEY])))
 
 
-def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
-    """Write ``psg.json``: all classes are things, and there are no masks (``pan_seg_file_name`` is empty).
-
-    Boxes have four decimals.
-
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
+def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
+    """Write ``psg.json``: all classes are things, there are no masks, and boxes have four decimals."""
     entries = []
     for image in data.images():
         areas = np.prod(image.boxes[:, 2:] - image.boxes[:, :2], axis=1).astype(np.int64).tolist()
@@ -138,3 +121,12 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
     }
     write_json(out / "psg.json", content)
     return [out / "psg.json"]
+
+
+FORMAT = Format(
+    "psg",
+    "Panoptic Scene Graph: JSON with 'predicate_classes'",
+    Files.with_key(_KEY, f"one JSON file with '{_KEY}'"),
+    _read,
+    _write,
+)

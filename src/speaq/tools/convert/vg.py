@@ -18,23 +18,13 @@ from speaq.data.vg_writer import (
 )
 from speaq.errors import SpeaqError
 from speaq.tools.convert.annotated import AnnotatedSet, validated
-from speaq.tools.convert.reading import one_of
+from speaq.tools.convert.reading import Files, Format, one_of
 
 _NAMES = ("annotations.h5", "image_data.json", "dicts.json")
 _FRAME = 1024
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a folder."""
-    return any(source.glob("*.h5"))
-
-
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read the folder of a data set: one ``*.h5``, ``*image_data*.json`` and ``*dict*.json``.
-
-    Raises:
-        SpeaqError: a file is missing, there are several, or training could not read it.
-    """
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
     annotations_path = one_of(source, "*.h5", "file of annotations")
     list_path = one_of(source, "*image_data*.json", "list of images")
     vocabulary = read_vocabulary(one_of(source, "*dict*.json", "dictionary of classes"))
@@ -53,7 +43,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
         vocabulary=vocabulary,
         ids=list(entries.ids),
         files=[str(entry.get("file_name") or f"{entry['image_id']}.jpg") for entry in entries.entries],
-        sizes=entries.sizes,
+        sizes=entries.sizes.astype(np.int32),
         splits=arrays.split.astype(np.int32),
         box_images=box_images,
         boxes=arrays.boxes[box_rows].astype(np.float64) / _FRAME * long_side,
@@ -65,14 +55,11 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
     return validated(annotations_path, data)
 
 
-def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Path]:
-    """Write the three files.
+def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
+    """Write the three files, and ``dataset.yaml``, a configuration to train on them, if images are known.
 
     Boxes are float32, which readers do not round: in pixels they are exact to 1e-3 up to a long side of
     8,000. Attributes are all 0, none.
-
-    Raises:
-        SpeaqError: a file cannot be written.
     """
     scale = _FRAME / data.sizes.max(axis=1)[data.box_images][:, None]
     low, high = data.boxes[:, :2] * scale, data.boxes[:, 2:] * scale
@@ -97,6 +84,9 @@ def write(data: AnnotatedSet, out: Path, images: Path | None = None) -> list[Pat
     ]
     write_json(paths[1], entries)
     write_dictionary(paths[2], data.vocabulary)
+    if images is not None:
+        paths.append(out / DATASET_FILE)
+        write_configuration(paths[-1], _configuration(data, out.resolve(), images.resolve()))
     return paths
 
 
@@ -104,7 +94,7 @@ def settings(folder: Path, images: Path | None) -> dict[str, str]:
     """The keys of a data set's section in the configuration.
 
     Args:
-        folder: where `write` wrote.
+        folder: of the files of the data set.
         images: folder of the images, None if not known.
     """
     annotations, image_data, dictionary = (str(folder / name) for name in _NAMES)
@@ -116,31 +106,28 @@ def settings(folder: Path, images: Path | None) -> dict[str, str]:
     }
 
 
-def write_settings(data: AnnotatedSet, folder: Path, images: Path) -> Path:
-    """Write ``dataset.yaml`` beside what `write` wrote: a configuration to train on it and to check it.
-
-    Without validation images, training does not evaluate. Returns the path.
-
-    Raises:
-        SpeaqError: the file cannot be written.
-    """
-    section: dict[str, Any] = settings(folder.resolve(), images.resolve())
+def _configuration(data: AnnotatedSet, folder: Path, images: Path) -> dict[str, Any]:
+    """To train on a data set, and to check it; without validation images, training does not evaluate."""
+    section: dict[str, Any] = settings(folder, images)
     has_validation = bool((data.splits == 1).any())
     if not has_validation:
         section["NUMBER_OF_VALIDATION_IMAGES"] = 0
-    content = {
-        "DATASETS": {
-            "TRAIN": ["VG_train"],
-            "TEST": ["VG_val"] if has_validation else [],
-            "VISUAL_GENOME": section,
-        },
-        "MODEL": {
-            "DETR": {
-                "NUM_CLASSES": len(data.vocabulary.objects),
-                "NUM_RELATION_CLASSES": len(data.vocabulary.predicates),
-            }
-        },
+    numbers = {
+        "NUM_CLASSES": len(data.vocabulary.objects),
+        "NUM_RELATION_CLASSES": len(data.vocabulary.predicates),
     }
-    path = folder / DATASET_FILE
-    write_configuration(path, content)
-    return path
+    test = ["VG_val"] if has_validation else []
+    return {
+        "DATASETS": {"TRAIN": ["VG_train"], "TEST": test, "VISUAL_GENOME": section},
+        "MODEL": {"DETR": numbers},
+    }
+
+
+FORMAT = Format(
+    "vg",
+    "Visual Genome scene graphs: *.h5, *image_data*.json, *dict*.json",
+    Files("one file of annotations (*.h5) in this folder", lambda source: sorted(source.glob("*.h5"))),
+    _read,
+    _write,
+    keeps_confidences=True,
+)

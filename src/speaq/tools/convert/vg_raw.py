@@ -1,7 +1,8 @@
 """Visual Genome as it is published: ``objects.json``, ``relationships.json`` and ``image_data.json``.
 
 Names are taken in lower case and with single spaces; classes are in the order of the alphabet. Of an object's
-several names the first counts. Objects merged in a later version are found under their former ids.
+several names the first counts. Objects merged in a later version are found under their former ids. All
+images are for training, as the published files know no splits.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing_extensions import TypedDict
 from speaq.data.records import Id, Rows, T, read_json
 from speaq.errors import SpeaqError, first_names
 from speaq.tools.convert.annotated import AnnotatedImage, AnnotatedSet
+from speaq.tools.convert.reading import Files, Format
 
 _FILES = ("objects.json", "relationships.json", "image_data.json")
 
@@ -76,18 +78,13 @@ _OBJECTS = TypeAdapter(Rows[ImageObjects])
 _RELATIONSHIPS = TypeAdapter(Rows[ImageRelationships])
 
 
-def recognises(source: Path) -> bool:
-    """Whether this is such a folder."""
-    return all((source / name).is_file() for name in _FILES)
+def _find(source: Path) -> list[Path]:
+    paths = [source / name for name in _FILES]
+    return paths if all(path.is_file() for path in paths) else []
 
 
-def read(source: Path, images: Path | None = None) -> AnnotatedSet:
-    """Read the folder; all images are for training, as the published files know no splits.
-
-    Raises:
-        SpeaqError: a file is missing or does not have this layout.
-    """
-    objects_path, relations_path, list_path = (source / name for name in _FILES)
+def _read(source: Path, paths: list[Path], images: Path | None) -> AnnotatedSet:
+    objects_path, relations_path, list_path = paths
     found = {
         item["image_id"]: AnnotatedImage(
             place=f"{list_path}: image {item['image_id']!r}",
@@ -95,6 +92,7 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
             file=_file_name(item),
             width=item["width"],
             height=item["height"],
+            split=0,
         )
         for item in read_json(list_path, _IMAGES)
     }
@@ -121,11 +119,11 @@ def read(source: Path, images: Path | None = None) -> AnnotatedSet:
                 num_unknown += 1
             else:
                 image.relations.append((subject, object_, predicate))
-    data = AnnotatedSet.from_images(source, list(found.values()))
-    data = data.noting("objects without a name left out", num_nameless)
-    return data.noting(
-        "relations of objects that objects.json has not, or without predicate, left out", num_unknown
-    )
+    changes = {
+        "objects without a name left out": num_nameless,
+        "relations of objects that objects.json has not, or without predicate, left out": num_unknown,
+    }
+    return AnnotatedSet.from_images(source, list(found.values()), changes=changes)
 
 
 def _entries(
@@ -150,3 +148,11 @@ def _file_name(image: Image) -> str:
     """The file with its folder (VG_100K or VG_100K_2), as in the address of the image."""
     parts = PurePosixPath(image.get("url") or "").parts
     return "/".join(parts[-2:]) if len(parts) > 2 else f"{image['image_id']}.jpg"
+
+
+FORMAT = Format(
+    "vg-raw",
+    "Visual Genome as published: objects.json, relationships.json, image_data.json",
+    Files("a folder with objects.json, relationships.json and image_data.json", _find),
+    _read,
+)
