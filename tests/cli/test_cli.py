@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import time
@@ -142,6 +143,34 @@ def test_too_little_memory_is_said(error, capsys):
     with pytest.raises(SystemExit):
         run(fail, [])
     assert re.fullmatch(r"speaq: out of memory.* raise the limit .*\n", capsys.readouterr().err)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit virtual memory")
+def test_a_limit_of_memory_with_which_no_library_loads_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda limit: (500_000 * 1024, -1))
+    assert "memory (ulimit -v) is 0.51 GB; expected at least 1.1 GB" in failing(capsys, "doctor")
+    run(app, ["--help"])
+
+
+def test_ctrl_c_ends_without_a_message(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            run(interrupted, [])
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # for another one
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_help_in_a_closed_pipe_ends_as_other_output():
+    command = f"{sys.executable} -m speaq --help | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (141, "")
 
 
 def test_a_deleted_folder_is_refused(capsys, tmp_path, monkeypatch):
