@@ -26,7 +26,6 @@ from speaq.cli.serve import serve
 from speaq.cli.train import evaluate, train
 from speaq.errors import PrintableFormatter, SpeaqError, is_out_of_memory, printable
 
-
 _LEAST_MEMORY = 1 << 30  # bytes of virtual memory with which the libraries load
 
 
@@ -77,7 +76,6 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         program(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another Ctrl+C ends it at once, without a traceback
         raise SystemExit(128 + signal.SIGINT) from None
     except (BrokenPipeError, SystemExit) as error:
         if BrokenPipeError not in (type(error), type(error.__context__)):  # for which rich exits with 1
@@ -109,8 +107,8 @@ def _check_memory_limit() -> None:
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY:
         _fail(
-            f"the limit of memory (ulimit -v) is {limit / 1e9:.2g} GB; expected at least "
-            f"{_LEAST_MEMORY / 1e9:.2g} GB of virtual memory"
+            f"the limit of memory (ulimit -v) is {limit >> 10} kB; expected at least "
+            f"{_LEAST_MEMORY >> 10} kB, with which the libraries load; raise it"
         )
 
 
@@ -139,4 +137,7 @@ def _fail(message: str) -> NoReturn:
 
 def main() -> None:
     """The ``speaq`` program."""
-    run(app)
+    try:
+        run(app)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another Ctrl+C ends it at once, without a traceback
