@@ -19,7 +19,7 @@ from PIL import Image
 
 from speaq.cli import app, main, run
 from speaq.console import PlainConsole
-from speaq.errors import PrintableFormatter
+from speaq.errors import PrintableFormatter, SpeaqError
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
@@ -143,6 +143,20 @@ def test_too_little_memory_is_said(error, capsys):
     with pytest.raises(SystemExit):
         run(fail, [])
     assert re.fullmatch(r"speaq: out of memory.* raise the limit .*\n", capsys.readouterr().err)
+
+
+def test_an_error_that_cannot_be_written_has_its_exit_code(monkeypatch):
+    class FullDisk(StringIO):
+        def write(self, text):
+            raise OSError("no space")
+
+    def fail():
+        raise SpeaqError("no such file")
+
+    monkeypatch.setattr("sys.stderr", FullDisk())
+    with pytest.raises(SystemExit) as stop:
+        run(fail, [])
+    assert stop.value.code == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit virtual memory")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
@@ -131,7 +132,8 @@ def _expand_home(argument: str) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(printable(f"speaq: {message}\n"))
+    with suppress(OSError):  # a full disk, or a closed pipe
+        sys.stderr.write(printable(f"speaq: {message}\n"))
     raise SystemExit(2)
 
 
