@@ -68,9 +68,7 @@ def test_small_shared_memory_ends_the_training(config_file, tmp_path, monkeypatc
         train(load_config(config_file, options), cluster=CPU)
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # of the loader
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the loader
 def test_data_workers_that_cannot_be_started(config_file, tmp_path, monkeypatch):
     real, count = torch.multiprocessing.Queue, itertools.count()
 
