@@ -189,6 +189,15 @@ def test_help_in_a_closed_pipe_ends_as_other_output():
     assert (result.returncode, result.stderr) == (141, "")
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Path.resolve accepts loops")
+def test_a_loop_of_links_is_said(capsys, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(SystemExit) as stop:
+        run((tmp_path / "loop").resolve, [])
+    assert stop.value.code == 2
+    assert f"speaq: Symlink loop from '{tmp_path / 'loop'}'" in capsys.readouterr().err
+
+
 def test_a_deleted_folder_is_refused(capsys, tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")

@@ -91,6 +91,8 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         # The error of a data loader process contains the traceback of that process.
         _fail(str(error).rpartition("SpeaqError: ")[2].strip())
     except (MemoryError, RuntimeError, ImportError) as error:
+        if str(error).startswith("Symlink loop"):  # of Path.resolve, before Python 3.13
+            _fail(str(error))
         if not is_out_of_memory(error):
             raise
         reason = f" ({error})" if str(error) else ""
