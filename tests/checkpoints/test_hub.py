@@ -1,6 +1,9 @@
 """Models that come from and go to the hub."""
 
+import json
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import huggingface_hub
@@ -45,6 +48,47 @@ def test_a_hub_that_does_not_answer_ends_the_search(tmp_path, monkeypatch, kind)
             SpeaqError, match=rf"a/b: neither a local folder .* {kind} on the hub \(timed out\)$"
         ):
             download("a/b", ["config.json"], repo_type=kind)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_hub_that_stops_answering_ends_the_search(tmp_path, monkeypatch, cached):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("speaq.checkpoints.hub._TIMEOUT", 0.05)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repo = tmp_path / "models--a--b"
+    if cached:
+        (repo / "snapshots" / commit).mkdir(parents=True)
+        (repo / "snapshots" / commit / "config.json").touch()
+        (repo / "refs").mkdir()
+        (repo / "refs" / "main").write_text(commit)
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if "/tree/" in self.path:
+                silent.wait()
+                self.close_connection = True
+            else:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps({"id": "a/b", "sha": commit}).encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    silent = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever).start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+        try:
+            if cached:
+                assert download("a/b", ["config.json"]) == repo / "snapshots" / commit
+            else:
+                with pytest.raises(SpeaqError, match="a/b: neither a local folder nor a readable model"):
+                    download("a/b", ["config.json"])
+        finally:
+            silent.set()
+            hub.shutdown()
 
 
 class FakeApi:

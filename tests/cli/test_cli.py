@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import time
@@ -16,9 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-from speaq.cli import app, run
+from speaq.cli import app, main, run
 from speaq.console import PlainConsole
-from speaq.errors import PrintableFormatter
+from speaq.errors import PrintableFormatter, SpeaqError
 from speaq.pretrained import Speaq
 from tiny_model import tiny_config
 
@@ -142,6 +143,59 @@ def test_too_little_memory_is_said(error, capsys):
     with pytest.raises(SystemExit):
         run(fail, [])
     assert re.fullmatch(r"speaq: out of memory.* raise the limit .*\n", capsys.readouterr().err)
+
+
+def test_an_error_that_cannot_be_written_has_its_exit_code(monkeypatch):
+    class FullDisk(StringIO):
+        def write(self, text):
+            raise OSError("no space")
+
+    def fail():
+        raise SpeaqError("no such file")
+
+    monkeypatch.setattr("sys.stderr", FullDisk())
+    with pytest.raises(SystemExit) as stop:
+        run(fail, [])
+    assert stop.value.code == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit virtual memory")
+def test_a_limit_of_memory_with_which_no_library_loads_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda limit: (500_000 * 1024, -1))
+    assert "memory (ulimit -v) is 500000 kB; expected at least 1048576 kB" in failing(capsys, "doctor")
+    run(app, ["--help"])
+
+
+def test_ctrl_c_ends_without_a_message(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speaq.cli.app", interrupted)
+    monkeypatch.setattr("sys.argv", ["speaq"])
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # for another one
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_help_in_a_closed_pipe_ends_as_other_output():
+    command = f"{sys.executable} -m speaq --help | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Path.resolve accepts loops")
+def test_a_loop_of_links_is_said(capsys, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(SystemExit) as stop:
+        run((tmp_path / "loop").resolve, [])
+    assert stop.value.code == 2
+    assert f"speaq: Symlink loop from '{tmp_path / 'loop'}'" in capsys.readouterr().err
 
 
 def test_a_deleted_folder_is_refused(capsys, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """Memory that is too small, workers that end, and models that diverged."""
 
+import itertools
 import json
+import multiprocessing
 
 import pytest
 import torch
@@ -64,6 +66,22 @@ def test_small_shared_memory_ends_the_training(config_file, tmp_path, monkeypatc
     options = ["OUTPUT_DIR", str(tmp_path), "DATALOADER.NUM_WORKERS", "1"]
     with pytest.raises(SpeaqError, match=r"shared memory .* DATALOADER.NUM_WORKERS 0, or .* --shm-size"):
         train(load_config(config_file, options), cluster=CPU)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the loader
+def test_data_workers_that_cannot_be_started(config_file, tmp_path, monkeypatch):
+    real, count = torch.multiprocessing.Queue, itertools.count()
+
+    def queue():
+        if next(count) == 2:  # that of the second worker
+            raise OSError(28, "No space left on device")
+        return real()
+
+    monkeypatch.setattr(torch.multiprocessing, "Queue", queue)
+    options = ["OUTPUT_DIR", str(tmp_path), "DATALOADER.NUM_WORKERS", "2"]
+    with pytest.raises(SpeaqError, match=r"workers cannot be started .*No space left .* --shm-size"):
+        train(load_config(config_file, options), cluster=CPU)
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ from speaq.errors import SpeaqError
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".pkl", ".ckpt", ".bin", ".safetensors")
 """Suffixes of files of weights."""
 
-_TIMEOUT = 30.0  # seconds to wait for the hub
+_TIMEOUT = 10.0  # seconds to wait for an answer of the hub; huggingface_hub asks for lists up to six times
 _log = logging.getLogger(__name__)
 _NAME = r"[A-Za-z0-9][\w.-]*"
 
@@ -28,6 +30,23 @@ def is_hub_id(source: str | Path) -> bool:
         and not path.exists()
         and not path.parent.is_dir()
     )
+
+
+@contextmanager
+def _limited_waiting() -> Iterator[None]:
+    """Give the requests of huggingface_hub a timeout, where it would wait without limit."""
+    from huggingface_hub import get_session
+
+    def limit(request: Any) -> None:
+        timeouts = request.extensions["timeout"]
+        request.extensions["timeout"] = {kind: value or _TIMEOUT for kind, value in timeouts.items()}
+
+    hooks = get_session().event_hooks["request"]
+    hooks.append(limit)
+    try:
+        yield
+    finally:
+        hooks.remove(limit)
 
 
 def download(
@@ -51,13 +70,16 @@ def download(
     repo: dict[str, Any] = {"repo_id": repo_id, "revision": revision, "repo_type": repo_type}
     refusal = None
     try:
-        if not isinstance(try_to_load_from_cache(filename=files[0], **repo), str):
-            _log.warning("%s: there is no such folder; looking for this %s on the hub", repo_id, repo_type)
-            try:
-                HfApi().repo_info(timeout=_TIMEOUT, **repo)  # snapshot_download would wait without limit
-            except (HTTPError, OSError) as error:
-                refusal = error
-        return Path(snapshot_download(allow_patterns=files, local_files_only=refusal is not None, **repo))
+        with _limited_waiting():
+            if not isinstance(try_to_load_from_cache(filename=files[0], **repo), str):
+                _log.warning(
+                    "%s: there is no such folder; looking for this %s on the hub", repo_id, repo_type
+                )
+                try:
+                    HfApi().repo_info(**repo)  # for its reason, which snapshot_download does not give
+                except (HTTPError, OSError) as error:
+                    refusal = error
+            return Path(snapshot_download(allow_patterns=files, local_files_only=refusal is not None, **repo))
     except (HTTPError, OSError, ValueError) as error:
         reason = " ".join(str(refusal or error).split())
         raise SpeaqError(

@@ -4,8 +4,10 @@ import ctypes
 import errno
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +26,8 @@ from speaq.cli.predict import predict
 from speaq.cli.serve import serve
 from speaq.cli.train import evaluate, train
 from speaq.errors import PrintableFormatter, SpeaqError, is_out_of_memory, printable
+
+_LEAST_MEMORY = 1 << 30  # bytes of virtual memory with which the libraries load
 
 
 def _version() -> str:
@@ -48,8 +52,8 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
     """Run an app or a function as a program.
 
     A SpeaqError or an error of the system, such as a full disk or too little memory, ends it with a message
-    and exit code 2, and a closed pipe (``| head``) without a message. Characters that the output cannot
-    encode are escaped, and so are control characters in messages.
+    and exit code 2, and a closed pipe (``| head``) or Ctrl+C without a message. Characters that the output
+    cannot encode are escaped, and so are control characters in messages.
     """
     if logging.lastResort is not None:  # prints warnings where a command sets up no log
         logging.lastResort.setFormatter(PrintableFormatter())
@@ -62,7 +66,9 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     program = command if isinstance(command, App) else App(default_command=command, help_format="plaintext")
-    program.result_action = "return_value"
+    program.result_action, program.suppress_keyboard_interrupt = "return_value", False
+    if not {"--help", "-h", "--version"}.intersection(arguments):
+        _check_memory_limit()
     try:
         Path.cwd()
     except FileNotFoundError:  # torch cannot be loaded then
@@ -70,7 +76,11 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
     try:
         program(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    except (BrokenPipeError, SystemExit) as error:
+        if BrokenPipeError not in (type(error), type(error.__context__)):  # for which rich exits with 1
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python does not fail at exit
         raise SystemExit(128 + 13) from None  # as SIGPIPE ends other programs
     except OSError as error:
@@ -81,11 +91,27 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
         # The error of a data loader process contains the traceback of that process.
         _fail(str(error).rpartition("SpeaqError: ")[2].strip())
     except (MemoryError, RuntimeError, ImportError) as error:
+        if str(error).startswith("Symlink loop"):  # of Path.resolve, before Python 3.13
+            _fail(str(error))
         if not is_out_of_memory(error):
             raise
         reason = f" ({error})" if str(error) else ""
         _fail(
             f"out of memory{reason}; use smaller images or batches, or raise the limit of memory (ulimit -v)"
+        )
+
+
+def _check_memory_limit() -> None:
+    """Refuse a limit with which libraries do not load: numpy and scipy wait forever then, or end Python."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY:
+        _fail(
+            f"the limit of memory (ulimit -v) is {limit >> 10} kB; expected at least "
+            f"{_LEAST_MEMORY >> 10} kB, with which the libraries load; raise it"
         )
 
 
@@ -108,10 +134,14 @@ def _expand_home(argument: str) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(printable(f"speaq: {message}\n"))
+    with suppress(OSError):  # a full disk, or a closed pipe
+        sys.stderr.write(printable(f"speaq: {message}\n"))
     raise SystemExit(2)
 
 
 def main() -> None:
     """The ``speaq`` program."""
-    run(app)
+    try:
+        run(app)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another Ctrl+C ends it at once, without a traceback

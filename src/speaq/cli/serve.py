@@ -56,7 +56,7 @@ def serve(
 
     try:
         from speaq.tools.serve import Limits, create_app, run
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise SpeaqError(
             f'speaq serve needs packages that are not installed ({error}): pip install "speaq[serve]"'
         ) from error

@@ -1,6 +1,7 @@
 """What to tell users about a run that ends early."""
 
 import logging
+import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,9 @@ def explained(trainer: L.Trainer) -> Iterator[None]:
         _end_other_processes(trainer, seconds=5 if isinstance(error, SystemExit) else 0)
         if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None  # for which the Trainer exits with 1
+        if _start_of_workers(error) is not None:
+            for worker in multiprocessing.active_children():
+                worker.kill()  # it ignores SIGTERM, and Python would wait for it
         advice = explain(error, device=trainer.strategy.root_device, is_training=is_training)
         if advice is None:
             raise
@@ -58,6 +62,11 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
         return (
             f"MODEL.COMPILE True: torch.compile failed ({' '.join(f'{reason} {output}'.split())}). Set "
             "MODEL.COMPILE False, or see to it that the C++ compiler works (CXX names another one)"
+        )
+    if (failure := _start_of_workers(error)) is not None:
+        return (
+            f"the data workers cannot be started ({failure}). Set DATALOADER.NUM_WORKERS 0, or give more "
+            "shared memory (docker run --shm-size 8g), open files (ulimit -n) or processes (ulimit -u)"
         )
     if "shared memory" in text or "Bus error" in text:
         return (
@@ -86,6 +95,12 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
         f"out of memory on {device} in training. Raise SOLVER.ACCUMULATE (the same batch in more parts), "
         f"set SOLVER.GRADIENT_CHECKPOINTING True{amp}, or lower SOLVER.IMS_PER_BATCH or {size}"
     )
+
+
+def _start_of_workers(error: BaseException) -> OSError | None:
+    """Why data workers could not be started, which Lightning hides behind an error of its own; else None."""
+    reason = error.__context__
+    return reason if isinstance(reason, OSError) and "iter(combined_loader)" in str(error) else None
 
 
 def _end_other_processes(trainer: L.Trainer, *, seconds: float) -> None:

@@ -259,6 +259,17 @@ def test_documentation_needs_no_other_host(model):
         assert post(create_app(model), json=example["value"]).status_code == 200
 
 
+def test_a_second_signal_ends_a_server_at_once(model, monkeypatch):
+    monkeypatch.setattr("signal.raise_signal", (raised := []).append)
+    monkeypatch.setattr("signal.signal", lambda *arguments: raised.append(arguments))
+    app = create_app(model)
+    server = _Server(uvicorn.Config(app), app, drain=0.0)
+    server.handle_exit(signal.SIGINT, None)
+    assert raised == []
+    server.handle_exit(signal.SIGINT, None)
+    assert raised == [(signal.SIGINT, signal.SIG_DFL), signal.SIGINT]
+
+
 def test_end_of_a_server(model):
     slow = SlowModel(model)
     app = create_app(slow)

@@ -1,5 +1,6 @@
 """Run the web application until a signal ends it, and then answer what was accepted."""
 
+import signal
 import time
 from types import FrameType
 
@@ -21,8 +22,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.draining:
-            self.should_exit = self.force_exit = True
-            return
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
         self._service.draining = True
         self._end = time.monotonic() + self._drain
 
