@@ -1,11 +1,13 @@
 """Reads the annotations of a data set in blocks of images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from speaq.config.data import DatasetSection
 from speaq.data.vg_annotations import AnnotationArrays, read_annotations
 from speaq.data.vg_arrays import count_rows, has_validation
+from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import ImageList, image_list_blocks, load_image_list
 from speaq.structures import Vocabulary
 
@@ -18,12 +20,16 @@ class AnnotationFiles(Protocol):
         names: of all files.
         num_images: images of the files, 0 where it is not known.
         has_validation: whether images are marked for validation.
+        vocabulary: class names.
+        box_scale: long side of an image in the frame of the boxes.
     """
 
     name: str
     names: list[str]
     num_images: int
     has_validation: bool
+    vocabulary: Vocabulary
+    box_scale: int
 
     def stamp(self) -> Any:
         """The state of the files, as JSON."""
@@ -37,24 +43,15 @@ class AnnotationFiles(Protocol):
 class VisualGenomeFiles:
     """`AnnotationFiles` in Visual Genome format.
 
-    Args:
-        annotations: HDF5 file.
-        image_data: image list.
-        vocabulary: class names.
-        box_scale: frame of the boxes, 1024 or 512.
-        left_out: ids that may be in the list without a row.
+    Raises:
+        SpeaqError: see `read_vocabulary`.
     """
 
-    def __init__(
-        self,
-        annotations: Path,
-        image_data: Path,
-        vocabulary: Vocabulary,
-        box_scale: int,
-        left_out: Sequence[int | str],
-    ) -> None:
-        self._paths = annotations, image_data
-        self._vocabulary, self._box_scale, self._left_out = vocabulary, box_scale, left_out
+    def __init__(self, section: DatasetSection) -> None:
+        annotations = Path(section.vg_attribute_h5)
+        self._paths = annotations, Path(section.image_data)
+        self._left_out, self.box_scale = section.corrupted_images, section.box_scale
+        self.vocabulary = read_vocabulary(Path(section.mapping_dictionary))
         self.name, self.num_images = str(annotations), count_rows(annotations) or 0
         self.names = [str(path.resolve()) for path in self._paths]
         self.has_validation = has_validation(annotations)
@@ -70,7 +67,7 @@ class VisualGenomeFiles:
             SpeaqError: see `read_annotations` and `load_image_list`.
         """
         annotations, image_data = self._paths
-        options = {"box_scale": self._box_scale, "vocabulary": self._vocabulary}
+        options = {"box_scale": self.box_scale, "vocabulary": self.vocabulary}
         if self.num_images <= size:
             arrays = read_annotations(annotations, **options)
             yield arrays, load_image_list(image_data, num_rows=len(arrays.split), left_out=self._left_out)

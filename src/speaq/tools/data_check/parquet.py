@@ -16,7 +16,7 @@ import numpy as np
 from speaq.data.array_blocks import ArrayBlocks
 from speaq.data.parquet_images import ParquetFiles
 from speaq.data.parquet_rows import image_content, opened, raw_rows
-from speaq.data.selection import SPLITS, EmptySplitError, Selection
+from speaq.data.selection import SPLITS, EmptySplitError
 from speaq.data.vg_ranges import Ranges
 from speaq.data.vg_writer import write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
@@ -78,9 +78,8 @@ def in_visual_genome_format(source: Source) -> Iterator[tuple[Source, RowImages 
         blocks, entries, files = ArrayBlocks(), [], []
         num_boxes = 0
         for split in SPLITS:
-            selection = Selection(split=split)
             try:
-                part = ParquetFiles(source.section.parquet, selection, source.section.mapping_dictionary)
+                part = ParquetFiles(source.section, split)
             except EmptySplitError:
                 continue
             if part.split != split:  # the training images, of which some are for validation
