@@ -49,12 +49,16 @@ class Texts:
 
 
 class ArrayBlocks:
-    """Named arrays that grow by blocks of rows, in memory or in the files of a folder."""
+    """Named arrays that grow by blocks of rows, in memory or in the files of a folder.
+
+    Attributes:
+        formats: data type and shape of each array.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
+        self.formats: dict[str, tuple[str, list[int]]] = {}
         self._folder = folder
         self._parts: dict[str, list[np.ndarray]] = {}
-        self._formats: dict[str, tuple[str, list[int]]] = {}
         self._ends: dict[str, int] = {}
 
     def append(self, name: str, rows: np.ndarray | list[str]) -> None:
@@ -64,8 +68,8 @@ class ArrayBlocks:
             self.append(f"{name}.content", np.frombuffer(b"".join(texts), np.uint8))
             self.append_counts(f"{name}.offsets", np.array([len(text) for text in texts], np.int64))
             return
-        _, shape = self._formats.get(name, ("", [0]))
-        self._formats[name] = rows.dtype.str, [shape[0] + len(rows), *rows.shape[1:]]
+        _, shape = self.formats.get(name, ("", [0]))
+        self.formats[name] = rows.dtype.str, [shape[0] + len(rows), *rows.shape[1:]]
         if self._folder is None:
             self._parts.setdefault(name, []).append(rows)
         else:
@@ -87,11 +91,6 @@ class ArrayBlocks:
             name: parts[0] if len(parts) == 1 else np.concatenate(parts)
             for name, parts in self._parts.items()
         }
-
-    @property
-    def formats(self) -> dict[str, tuple[str, list[int]]]:
-        """Data type and shape of each array."""
-        return self._formats
 
 
 def map_arrays(folder: Path) -> tuple[Arrays, Any]:

@@ -93,7 +93,8 @@ class VisualGenome:
     ) -> None:
         if not (math.isfinite(loss_weight) and loss_weight >= 0):
             raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a non-negative number.")
-        self.split, self.clip_boxes, self.max_pixels = split, section.clipped, max_pixels
+        self.split: Split = split
+        self.clip_boxes, self.max_pixels = section.clipped, max_pixels
         self.source, self.loss_weight = source, loss_weight
         files = self._open(section)
         self.vocabulary, self.box_scale = files.vocabulary, files.box_scale

@@ -5,15 +5,15 @@ I: images.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from speaq.data.array_blocks import ArrayBlocks
 from speaq.data.parquet_images import ParquetFiles
 from speaq.data.parquet_rows import image_content, opened, raw_rows
 from speaq.data.selection import SPLITS, EmptySplitError
@@ -75,33 +75,28 @@ def in_visual_genome_format(source: Source) -> Iterator[tuple[Source, RowImages 
         return
     with TemporaryDirectory() as name:
         folder = Path(name)
-        blocks, entries, files = ArrayBlocks(), [], []
-        num_boxes = 0
+        blocks, entries, files = [], [], []
         for split in SPLITS:
-            try:
+            with suppress(EmptySplitError):
                 part = ParquetFiles(source.section, split)
-            except EmptySplitError:
-                continue
-            if part.split != split:  # the training images, of which some are for validation
-                continue
-            files.append(part)
-            for arrays, listed in part.blocks(part.num_images):
-                for key in ("split", "boxes", "labels", "predicates", "confidences", "sources"):
-                    if (values := getattr(arrays, key)) is not None:
-                        blocks.append(key, values)
-                blocks.append("pairs", arrays.pairs + num_boxes)
-                blocks.append("box_counts", arrays.box_ranges.count)
-                blocks.append("relation_counts", arrays.relation_ranges.count)
-                num_boxes += len(arrays.boxes)
-                sizes = zip(listed.ids, listed.entries, listed.sizes.tolist(), strict=True)
-                entries += [{"image_id": i, "height": h, "width": w, **entry} for i, entry, (h, w) in sizes]
-        written: dict[str, Any] = blocks.arrays()
+                if part.split == split:  # else the training images, of which some are for validation
+                    files.append(part)
+        first_box = 0
+        for arrays, listed in chain.from_iterable(part.blocks(part.num_images) for part in files):
+            blocks.append(replace(arrays, pairs=arrays.pairs + first_box))
+            first_box += len(arrays.boxes)
+            sizes = zip(listed.ids, listed.entries, listed.sizes.tolist(), strict=True)
+            entries += [{"image_id": i, "height": h, "width": w, **entry} for i, entry, (h, w) in sizes]
+        written: dict[str, Any] = {}
+        for key in vars(blocks[0]):
+            parts = [part for block in blocks if (part := getattr(block, key)) is not None]
+            if key in ("box_ranges", "relation_ranges"):
+                written[key] = Ranges.of_counts(np.concatenate([part.count for part in parts]))
+            elif parts:
+                written[key] = np.concatenate(parts)
         low, high = written["boxes"][:, :2], written["boxes"][:, 2:]
         boxes = np.concatenate(((low + high) / 2, high - low), axis=1)
-        written["boxes"] = {1024: boxes, 512: boxes / 2}
-        written["attributes"] = np.zeros((num_boxes, 1), np.int64)
-        for kind in ("box", "relation"):
-            written[f"{kind}_ranges"] = Ranges.of_counts(written.pop(f"{kind}_counts"))
+        written |= {"boxes": {1024: boxes, 512: boxes / 2}, "attributes": np.zeros((len(boxes), 1), np.int64)}
         paths = {key: folder / key for key in ("vg_attribute_h5", "image_data", "mapping_dictionary")}
         write_annotations(paths["vg_attribute_h5"], **written)
         write_json(paths["image_data"], entries)
