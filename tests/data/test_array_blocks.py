@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden_dataset import FILTERS, open_dataset
-from speaq.data.array_blocks import ArrayBlocks, Texts
+from speaq.data.array_blocks import ArrayBlocks
 from speaq.data.statistics import count_dataset
 from speaq.data.vg_json import iterate_json
 from speaq.data.visual_genome import VisualGenome
@@ -120,5 +120,5 @@ def test_texts_are_kept_in_blocks():
     blocks = ArrayBlocks()
     for part in (["a", ""], [], ["눈", "bc"]):
         blocks.append("names", part)
-    texts = Texts.among(blocks.arrays(), "names")
+    texts = blocks.arrays()["names"]
     assert (len(texts), texts.tolist(), texts[2]) == (4, ["a", "", "눈", "bc"], "눈")

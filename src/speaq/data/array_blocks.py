@@ -19,7 +19,8 @@ from huggingface_hub.utils import WeakFileLock
 from speaq.errors import SpeaqError
 from speaq.files import replacing_folder
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]
+"""Arrays and `Texts` by name."""
 
 _CONTENT, _VERSION = "content.json", 1
 _log = logging.getLogger(__name__)
@@ -31,11 +32,6 @@ class Texts:
 
     content: np.ndarray
     offsets: np.ndarray
-
-    @classmethod
-    def among(cls, arrays: Arrays, name: str) -> "Texts":
-        """The texts that `ArrayBlocks.append` stored under a name."""
-        return cls(arrays[f"{name}.content"], arrays[f"{name}.offsets"])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -62,7 +58,7 @@ class ArrayBlocks:
         self._ends: dict[str, int] = {}
 
     def append(self, name: str, rows: np.ndarray | list[str]) -> None:
-        """Append rows to an array, or texts, which `Texts.among` finds."""
+        """Append rows to an array, or texts."""
         if isinstance(rows, list):
             texts = [text.encode() for text in rows]
             self.append(f"{name}.content", np.frombuffer(b"".join(texts), np.uint8))
@@ -87,10 +83,12 @@ class ArrayBlocks:
 
     def arrays(self) -> Arrays:
         """The whole arrays, if they are in memory."""
-        return {
-            name: parts[0] if len(parts) == 1 else np.concatenate(parts)
-            for name, parts in self._parts.items()
-        }
+        return _with_texts(
+            {
+                name: parts[0] if len(parts) == 1 else np.concatenate(parts)
+                for name, parts in self._parts.items()
+            }
+        )
 
 
 def map_arrays(folder: Path) -> tuple[Arrays, Any]:
@@ -102,7 +100,15 @@ def map_arrays(folder: Path) -> tuple[Arrays, Any]:
         if mapped.size:  # an empty file cannot be mapped
             mapped = np.asarray(np.memmap(folder / name, dtype, "r", shape=tuple(shape)))
         arrays[name] = mapped
-    return arrays, content["result"]
+    return _with_texts(arrays), content["result"]
+
+
+def _with_texts(arrays: Arrays) -> Arrays:
+    """The arrays, with `Texts` for their contents and offsets."""
+    for content in [name for name in arrays if name.endswith(".content")]:
+        name = content.removesuffix(".content")
+        arrays[name] = Texts(arrays.pop(content), arrays.pop(f"{name}.offsets"))
+    return arrays
 
 
 def cached_arrays(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from speaq.config.data import DatasetSection
 from speaq.data.annotation_files import AnnotationFiles, VisualGenomeFiles
-from speaq.data.array_blocks import ArrayBlocks, Arrays, Texts, cached_arrays, map_arrays
+from speaq.data.array_blocks import ArrayBlocks, Arrays, cached_arrays, map_arrays
 from speaq.data.image_folders import SUFFIXES, ImageFolders
 from speaq.data.selection import Selector, Split
 from speaq.errors import SpeaqError
@@ -130,8 +130,7 @@ class VisualGenome:
         return VisualGenomeFiles(section)
 
     def _set_arrays(self, arrays: Arrays) -> None:
-        self._ids = arrays["ids"] if "ids" in arrays else Texts.among(arrays, "ids")
-        self._file_names = Texts.among(arrays, "file_names")
+        self._ids, self._file_names = arrays["ids"], arrays["file_names"]
         self.sizes, self.boxes, self.labels = arrays["sizes"], arrays["boxes"], arrays["labels"]
         self.box_offsets, self.relation_offsets = arrays["box_offsets"], arrays["relation_offsets"]
         self.relations, self.confidences = arrays["relations"], arrays.get("confidences")

@@ -25,7 +25,7 @@ from speaq.tools.data_check.images import (
     read_image_files,
     surplus,
 )
-from speaq.tools.data_check.parquet import in_visual_genome_format
+from speaq.tools.data_check.parquet import in_visual_genome_format, read_row_images
 from speaq.tools.data_check.sources import Source
 from speaq.tools.data_check.valid_part import Reasons, ValidPart, find_valid_part
 
@@ -92,9 +92,9 @@ def check_dataset(
         opened = open_images | (open_unsized & (images.sizes == 0).any(axis=1))
         with pixel_limit(source.max_pixels):
             files = (
-                read_image_files(copy.images, images, opened, progress)
-                if rows is None
-                else rows.read(images.sizes, opened, progress)
+                read_row_images(rows, images, opened, progress)
+                if rows
+                else read_image_files(copy.images, images, opened, progress)
             )
         left_out = images.are_among(excluded)
         check_image_files(None if rows else copy.images, images, files, left_out, findings)

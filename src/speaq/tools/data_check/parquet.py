@@ -4,9 +4,9 @@ I: images.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ import numpy as np
 from speaq.data.parquet_images import ParquetFiles
 from speaq.data.parquet_rows import image_content, opened, raw_rows
 from speaq.data.selection import SPLITS, EmptySplitError
+from speaq.data.vg_image_list import ImageList
 from speaq.data.vg_ranges import Ranges
 from speaq.data.vg_writer import write_annotations, write_dictionary, write_json
 from speaq.errors import SpeaqError
@@ -25,45 +26,43 @@ from speaq.tools.data_check.images import ImageFiles
 from speaq.tools.data_check.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
-class RowImages:
-    """The images in the rows of Parquet files, in their order."""
+def read_row_images(
+    files: Sequence[str],
+    listed: ImageList,
+    are_opened: np.ndarray,
+    progress: Callable[[int, int], None] | None,
+) -> ImageFiles:
+    """Read the I images in the rows of Parquet files, in their order, if any ``are_opened`` (I,) bool."""
+    number = len(listed.ids)
+    paths: list[Path | None] = [None] * number
+    contents: list[bytes | None] = [None] * number
+    missing, unreadable = np.zeros(number, dtype=bool), np.zeros(number, dtype=bool)
+    sizes = np.zeros((number, 2), dtype=np.int64)
+    for row, (place, image) in enumerate(_images(files) if are_opened.any() else ()):
+        paths[row], missing[row] = Path(place), image is None
+        if image is not None:
+            height, width = listed.sizes[row].tolist()
+            try:
+                read_image_file(image)
+                sizes[row] = read_image_size(image, listed=(width, height))[::-1]
+                contents[row] = hashlib.blake2b(image).digest()
+            except SpeaqError:
+                unreadable[row] = True
+        if progress is not None:
+            progress(row + 1, number)
+    return ImageFiles(paths, missing, unreadable, sizes, contents)
 
-    paths: list[str]
 
-    def read(
-        self, sizes: np.ndarray, are_opened: np.ndarray, progress: Callable[[int, int], None] | None
-    ) -> ImageFiles:
-        """Read all rows if any of I images ``are_opened`` (I,) bool; their listed ``sizes`` are (I, 2)."""
-        number = len(sizes)
-        paths: list[Path | None] = [None] * number
-        contents: list[bytes | None] = [None] * number
-        missing, unreadable = np.zeros(number, dtype=bool), np.zeros(number, dtype=bool)
-        found = np.zeros((number, 2), dtype=np.int64)
-        for row, (place, image) in enumerate(self._images() if are_opened.any() else ()):
-            paths[row], missing[row] = Path(place), image is None
-            if image is not None:
-                height, width = sizes[row].tolist()
-                try:
-                    read_image_file(image)
-                    found[row] = read_image_size(image, listed=(width, height))[::-1]
-                    contents[row] = hashlib.blake2b(image).digest()
-                except SpeaqError:
-                    unreadable[row] = True
-            if progress is not None:
-                progress(row + 1, number)
-        return ImageFiles(paths, missing, unreadable, found, contents)
-
-    def _images(self) -> Iterator[tuple[str, bytes | None]]:
-        for path in self.paths:
-            with opened(path) as file:
-                for place, row in raw_rows(path, file, ("image",)):
-                    yield place, image_content(path, place, row["image"])
+def _images(files: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+    for path in files:
+        with opened(path) as file:
+            for place, row in raw_rows(path, file, ("image",)):
+                yield place, image_content(path, place, row["image"])
 
 
 @contextmanager
-def in_visual_genome_format(source: Source) -> Iterator[tuple[Source, RowImages | None]]:
-    """A source in Visual Genome format with the same annotations, and the images if they are in rows.
+def in_visual_genome_format(source: Source) -> Iterator[tuple[Source, list[str]]]:
+    """A source in Visual Genome format with the same annotations, and the files that have the images in rows.
 
     The annotations of a source in Parquet are written to a temporary folder.
 
@@ -71,7 +70,7 @@ def in_visual_genome_format(source: Source) -> Iterator[tuple[Source, RowImages 
         SpeaqError: a file or a row cannot be read.
     """
     if not source.section.parquet:
-        yield source, None
+        yield source, []
         return
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -102,6 +101,5 @@ def in_visual_genome_format(source: Source) -> Iterator[tuple[Source, RowImages 
         write_json(paths["image_data"], entries)
         write_dictionary(paths["mapping_dictionary"], files[0].vocabulary)
         update = {key: str(path) for key, path in paths.items()} | {"parquet": "", "box_scale": 1024}
-        images = RowImages([path for part in files for path in part.paths])
-        section = source.section.model_copy(update=update)
-        yield Source(source.name, section, source.max_pixels), images if files[0].have_images else None
+        images = [path for part in files for path in part.paths] if files[0].have_images else []
+        yield replace(source, section=source.section.model_copy(update=update)), images
