@@ -1,8 +1,9 @@
 """Reads the annotations of a data set in blocks of images."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from speaq.config.data import DatasetSection
 from speaq.data.vg_annotations import AnnotationArrays, read_annotations
@@ -12,12 +13,12 @@ from speaq.data.vg_image_list import ImageList, image_list_blocks, load_image_li
 from speaq.structures import Vocabulary
 
 
-class AnnotationFiles(Protocol):
+class AnnotationFiles(ABC):
     """The annotations of a data set.
 
     Attributes:
         name: for messages.
-        names: of all files.
+        names: paths or URLs of all files.
         num_images: images of the files, 0 where it is not known.
         has_validation: whether images are marked for validation.
         vocabulary: class names.
@@ -31,16 +32,30 @@ class AnnotationFiles(Protocol):
     vocabulary: Vocabulary
     box_scale: int
 
-    def stamp(self) -> Any:
-        """The state of the files, as JSON."""
-        ...
+    def stamp(self) -> list[Any]:
+        """What changes with the content of each file, as JSON: size and time, or the key of a URL."""
+        return list(map(_state, self.names))
 
+    @abstractmethod
     def blocks(self, size: int) -> Iterator[tuple[AnnotationArrays, ImageList]]:
-        """Annotations and images, at most ``size`` images at a time."""
-        ...
+        """Annotations and images, at most ``size`` images at a time.
+
+        Raises:
+            SpeaqError: they cannot be read, or are malformed.
+        """
 
 
-class VisualGenomeFiles:
+def _state(name: str) -> Any:
+    if "://" in name:
+        import fsspec
+
+        system, path = fsspec.url_to_fs(name)
+        return system.ukey(path)
+    status = Path(name).stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+class VisualGenomeFiles(AnnotationFiles):
     """`AnnotationFiles` in Visual Genome format.
 
     Raises:
@@ -56,16 +71,8 @@ class VisualGenomeFiles:
         self.names = [str(path.resolve()) for path in self._paths]
         self.has_validation = has_validation(annotations)
 
-    def stamp(self) -> list[list[int]]:
-        """Sizes and times of the files."""
-        return [[status.st_size, status.st_mtime_ns] for status in map(Path.stat, self._paths)]
-
     def blocks(self, size: int) -> Iterator[tuple[AnnotationArrays, ImageList]]:
-        """Annotations and images, at most ``size`` images at a time.
-
-        Raises:
-            SpeaqError: see `read_annotations` and `load_image_list`.
-        """
+        """See `AnnotationFiles`, `read_annotations` and `load_image_list`."""
         annotations, image_data = self._paths
         options = {"box_scale": self.box_scale, "vocabulary": self.vocabulary}
         if self.num_images <= size:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from speaq.config.data import DatasetSection
+from speaq.data.annotation_files import AnnotationFiles
 from speaq.data.image_folders import ImageFolders
 from speaq.data.parquet_rows import (
     AnnotatedRow,
@@ -137,8 +138,8 @@ def _image_column(path: str, group: int, state: str, process: int) -> Any:
         return file.read_row_group(group, columns=["image"]).column("image")
 
 
-class ParquetFiles:
-    """`speaq.data.annotation_files.AnnotationFiles` in Parquet, those of one split.
+class ParquetFiles(AnnotationFiles):
+    """Annotations in Parquet, those of one split.
 
     Args:
         section: see `ParquetImages`.
@@ -189,16 +190,8 @@ class ParquetFiles:
         self._kinds: set[type] = set()  # of the ids
         self.names = [path if "://" in path else str(Path(path).resolve()) for path in self.paths]
 
-    def stamp(self) -> list[Any]:
-        """Sizes and times of the files."""
-        return [_state(path) for path in self.paths]
-
     def blocks(self, size: int) -> Iterator[tuple[AnnotationArrays, ImageList]]:
-        """Annotations and images, at most ``size`` images at a time.
-
-        Raises:
-            SpeaqError: a row is malformed, or has a class that is not known.
-        """
+        """See `AnnotationFiles`."""
         start = 0
         for path in self.paths:
             with opened(path) as file:
@@ -292,14 +285,3 @@ def _format_of(path: str) -> tuple[list[int], list[str], str, Any]:
         groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         nested = str(schema.field("relations").type) if "relations" in schema.names else ""
         return groups, schema.names, nested, class_names(path, schema.metadata or {})
-
-
-def _state(path: str) -> Any:
-    """What changes with the content of a file."""
-    if "://" in path:
-        import fsspec
-
-        system, name = fsspec.url_to_fs(path)
-        return system.ukey(name)
-    status = Path(path).stat()
-    return [status.st_size, status.st_mtime_ns]
