@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speaq.data.mixing import Mixture
-from speaq.data.sampling import Draw, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
+from speaq.data.sampling import EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
 from speaq.errors import SpeaqError
 
 
@@ -29,39 +29,6 @@ def test_draws_have_step_and_slot():
     ]
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    world_size=st.sampled_from([1, 2, 3, 4]),
-    micro_batches=st.sampled_from([1, 2]),
-    start_step=st.integers(0, 9),
-    num_images=st.integers(1, 40),
-)
-def test_train_sampler_does_not_depend_on_ranks_and_resuming(
-    world_size, micro_batches, start_step, num_images
-):
-    epochs = ShuffledEpochs(num_images=num_images, seed=1)
-    whole = list(sampler(epochs=epochs, batch_size=24, num_steps=10))
-    parts = [
-        sampler(
-            epochs=epochs,
-            batch_size=24,
-            num_steps=10,
-            start_step=start_step,
-            rank=rank,
-            world_size=world_size,
-            micro_batches=micro_batches,
-        )
-        for rank in range(world_size)
-    ]
-    lists = [list(part) for part in parts]
-    assert {len(batches) for batches in lists} == {(10 - start_step) * micro_batches}
-    for step in range(start_step, 10):
-        first = (step - start_step) * micro_batches
-        shares = [batches[first : first + micro_batches] for batches in lists]
-        assert {len(batch) for share in shares for batch in share} == {24 // world_size // micro_batches}
-        assert [draw for share in shares for batch in share for draw in batch] == whole[step]
-
-
 def test_shuffled_epochs_depend_on_the_seed():
     other = sampler(epochs=ShuffledEpochs(num_images=23, seed=6))
     assert next(iter(other)) != next(iter(sampler()))
@@ -83,10 +50,6 @@ def test_train_sampler_accepts_epochs_of_unequal_length(start_step):
     whole = [0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5]
     batches = sampler(epochs=epochs, batch_size=1, num_steps=12, start_step=start_step)
     assert [draw.image for batch in batches for draw in batch] == whole[start_step:]
-
-
-def test_draw_is_a_tuple():
-    assert Draw(1, 2, 3) == (1, 2, 3, 0)
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,6 +1,5 @@
 import json
 import logging
-import pickle
 from typing import Any
 
 import numpy as np
@@ -279,13 +278,6 @@ def test_missing_image_file_is_an_error(files):
     dataset = files.open()
     with pytest.raises(SpeaqError, match=r"12\.jpg: there is no such image"):
         dataset.annotation(1)
-
-
-def test_visual_genome_can_be_pickled(tiny):
-    dataset = tiny()
-    copy = pickle.loads(pickle.dumps(dataset))
-    assert copy.image_ids == dataset.image_ids
-    np.testing.assert_array_equal(copy.annotation(5).boxes, dataset.annotation(5).boxes)
 
 
 def _change(key: str, value: Any):
