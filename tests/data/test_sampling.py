@@ -29,6 +29,40 @@ def test_draws_have_step_and_slot():
     ]
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    world_size=st.sampled_from([1, 2, 3, 4]),
+    micro_batches=st.sampled_from([1, 2]),
+    start_step=st.integers(0, 9),
+    num_images=st.integers(1, 40),
+)
+def test_train_sampler_does_not_depend_on_ranks_and_resuming(
+    world_size, micro_batches, start_step, num_images
+):
+    epochs = ShuffledEpochs(num_images=num_images, seed=1)
+    whole = list(sampler(epochs=epochs, batch_size=24, num_steps=10))
+    parts = [
+        sampler(
+            epochs=epochs,
+            batch_size=24,
+            num_steps=10,
+            start_step=start_step,
+            rank=rank,
+            world_size=world_size,
+            micro_batches=micro_batches,
+        )
+        for rank in range(world_size)
+    ]
+    lists = [list(part) for part in parts]
+    assert {len(batches) for batches in lists} == {(10 - start_step) * micro_batches}
+    for step in range(start_step, 10):
+        first = (step - start_step) * micro_batches
+        shares = [batches[first : first + micro_batches] for batches in lists]
+        assert {len(batch) for share in shares for batch in share} == {24 // world_size // micro_batches}
+        micro = [draw for parts in zip(*shares, strict=True) for batch in parts for draw in batch]
+        assert micro == whole[step]  # a micro-batch of all ranks is one of a single rank
+
+
 def test_shuffled_epochs_depend_on_the_seed():
     other = sampler(epochs=ShuffledEpochs(num_images=23, seed=6))
     assert next(iter(other)) != next(iter(sampler()))
