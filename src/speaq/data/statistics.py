@@ -4,7 +4,7 @@ Shape letters: see `speaq.structures`, with N and M over all images that are cou
 U: distinct triplets.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -18,8 +18,6 @@ from speaq.structures import Vocabulary
 
 _BLOCK = 2**17  # images counted at once
 _LARGEST_COUNT = 2.0**50  # sums of larger counts would be inexact
-# Of a block of images: labels (N,), labels (M, 2) of subjects and objects, predicates (M,).
-_Block = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +79,14 @@ class ClassCounts:
 
 def count_dataset(dataset: VisualGenome) -> ClassCounts:
     """Count a split as it is trained or evaluated on, a block of images at a time."""
-
-    def blocks() -> Iterator[_Block]:
-        for images in image_blocks(dataset):
-            boxes, relations = dataset.box_offsets[images], dataset.relation_offsets[images]
-            rows = dataset.relations[relations[0] : relations[-1]]
-            labels = dataset.labels[boxes[0] : boxes[-1]]
-            first_box = np.repeat(boxes[:-1] - boxes[0], np.diff(relations))[:, None]
-            yield labels, labels[first_box + rows[:, :2]], rows[:, 2]
-
-    return _count(dataset.vocabulary, blocks(), dataset.box_offsets, dataset.relation_offsets)
+    counter = _Counter(dataset.vocabulary)
+    for images in image_blocks(dataset):
+        boxes, relations = dataset.box_offsets[images], dataset.relation_offsets[images]
+        rows = dataset.relations[relations[0] : relations[-1]]
+        labels = dataset.labels[boxes[0] : boxes[-1]]
+        first_box = np.repeat(boxes[:-1] - boxes[0], np.diff(relations))[:, None]
+        counter.add(labels, labels[first_box + rows[:, :2]], rows[:, 2])
+    return counter.counts(dataset.box_offsets, dataset.relation_offsets)
 
 
 def image_blocks(dataset: VisualGenome) -> Iterator[slice]:
@@ -105,41 +101,48 @@ def count_annotations(
     """Count the images (I,), given as rows of a file, without the filters of the configuration."""
     boxes = annotations.box_ranges.select(images)
     relations = annotations.relation_ranges.select(images)
-    rows, labels = relations.rows(), annotations.labels
-    block = labels[boxes.rows()], labels[annotations.pairs[rows]], annotations.predicates[rows]
-    counts = _count(vocabulary, [block], boxes.offsets(), relations.offsets())
+    rows = relations.rows()
+    counter, labels = _Counter(vocabulary), annotations.labels
+    counter.add(labels[boxes.rows()], labels[annotations.pairs[rows]], annotations.predicates[rows])
+    counts = counter.counts(boxes.offsets(), relations.offsets())
     if annotations.sources is None:
         return counts
     names, numbers = np.unique(annotations.sources[rows], return_counts=True)
     return replace(counts, source_counts=dict(zip(names.tolist(), numbers.tolist(), strict=True)))
 
 
-def _count(
-    vocabulary: Vocabulary,
-    blocks: Iterable[_Block],
-    box_offsets: np.ndarray,
-    relation_offsets: np.ndarray,
-) -> ClassCounts:
-    """The counts of all blocks."""
-    shape = (len(vocabulary.objects), len(vocabulary.objects), len(vocabulary.predicates))
-    object_counts, predicate_counts = np.zeros(shape[0], np.int64), np.zeros(shape[2], np.int64)
-    triplets = triplet_counts = np.zeros(0, np.int64)
-    for labels, pair_labels, predicates in blocks:
-        object_counts += np.bincount(labels, minlength=shape[0])
-        predicate_counts += np.bincount(predicates, minlength=shape[2])
-        keys = np.ravel_multi_index((*pair_labels.astype(np.int64).T, predicates.astype(np.int64)), shape)
+class _Counter:
+    """Counts the images of a data set block by block."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        objects, predicates = len(vocabulary.objects), len(vocabulary.predicates)
+        self._shape = (objects, objects, predicates)
+        self._objects, self._predicates = np.zeros(objects, np.int64), np.zeros(predicates, np.int64)
+        self._triplets = self._counts = np.zeros(0, np.int64)
+
+    def add(self, labels: np.ndarray, pair_labels: np.ndarray, predicates: np.ndarray) -> None:
+        """Count labels (N,), the labels (M, 2) of subjects and objects, and predicates (M,)."""
+        self._objects += np.bincount(labels, minlength=len(self._objects))
+        self._predicates += np.bincount(predicates, minlength=len(self._predicates))
+        keys = np.ravel_multi_index(
+            (*pair_labels.astype(np.int64).T, predicates.astype(np.int64)), self._shape
+        )
         keys, counts = np.unique(keys, return_counts=True)
-        triplets, places = np.unique(np.concatenate((triplets, keys)), return_inverse=True)
-        weights, triplet_counts = np.concatenate((triplet_counts, counts)), np.zeros(len(triplets), np.int64)
-        np.add.at(triplet_counts, places, weights)
-    return ClassCounts(
-        box_offsets=box_offsets,
-        relation_offsets=relation_offsets,
-        object_counts=object_counts,
-        predicate_counts=predicate_counts,
-        triplets=np.stack(np.unravel_index(triplets, shape), axis=1).astype(np.int64),
-        triplet_counts=triplet_counts,
-    )
+        keys, counts = np.concatenate((self._triplets, keys)), np.concatenate((self._counts, counts))
+        self._triplets, places = np.unique(keys, return_inverse=True)
+        self._counts = np.zeros(len(self._triplets), np.int64)
+        np.add.at(self._counts, places, counts)
+
+    def counts(self, box_offsets: np.ndarray, relation_offsets: np.ndarray) -> ClassCounts:
+        """The counts of all blocks."""
+        return ClassCounts(
+            box_offsets=box_offsets,
+            relation_offsets=relation_offsets,
+            object_counts=self._objects,
+            predicate_counts=self._predicates,
+            triplets=np.stack(np.unravel_index(self._triplets, self._shape), axis=1).astype(np.int64),
+            triplet_counts=self._counts,
+        )
 
 
 def background_pairs(dataset: VisualGenome) -> np.ndarray:
