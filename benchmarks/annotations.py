@@ -35,9 +35,9 @@ import h5py
 import numpy as np
 
 from measuring import peak_memory
+from speaq.config.data import DatasetSection
 from speaq.data.parquet_images import ParquetImages
 from speaq.data.sampling import ShuffledEpochs
-from speaq.data.selection import Selection
 from speaq.data.statistics import count_dataset
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_writer import write_dictionary
@@ -87,9 +87,14 @@ def write_files(folder: Path, images: int) -> None:
 
 
 def ours(folder: Path) -> VisualGenome:
-    files = {"annotations_h5": "VG.h5", "image_data": "image_data.json", "dictionary": "dicts.json"}
-    paths = {name: folder / file for name, file in files.items()}
-    return VisualGenome(images=folder / "images", split="train", **paths)
+    section = DatasetSection(
+        images=str(folder / "images"),
+        image_data=str(folder / "image_data.json"),
+        mapping_dictionary=str(folder / "dicts.json"),
+        vg_attribute_h5=str(folder / "VG.h5"),
+        filter_non_overlap=False,
+    )
+    return VisualGenome(section, "train")
 
 
 def write_parquet(folder: Path) -> None:
@@ -145,7 +150,10 @@ def write_parquet(folder: Path) -> None:
 
 def parquet(folder: Path) -> VisualGenome:
     (folder / "images").mkdir(exist_ok=True)
-    return ParquetImages(folder / "parquet", images=folder / "images", selection=Selection(split="train"))
+    section = DatasetSection(
+        parquet=str(folder / "parquet"), images=str(folder / "images"), filter_non_overlap=False
+    )
+    return ParquetImages(section, "train")
 
 
 def plain(folder: Path) -> list[dict[str, object]]:

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from PIL import Image
 
+from speaq.config.data import DatasetSection
 from speaq.data.parquet_images import ParquetImages
-from speaq.data.selection import Selection
 from speaq.images import read_image_file
 
 BOX = [10.0, 10.0, 50.0, 50.0]
@@ -59,8 +59,13 @@ def main() -> None:
         for group in options.groups:
             path = folder / "train.parquet"
             parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=group)
-            selection = Selection(split="train", num_validation_images=0)
-            dataset = ParquetImages(path, selection=selection, dictionary=folder / "names.json")
+            section = DatasetSection(
+                parquet=str(path),
+                mapping_dictionary=str(folder / "names.json"),
+                filter_non_overlap=False,
+                number_of_validation_images=0,
+            )
+            dataset = ParquetImages(section, "train")
             start = time.perf_counter()
             for index in draws:
                 dataset.read(index)

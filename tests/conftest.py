@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from golden_dataset import TINY
+from golden_dataset import TINY, open_dataset
 from speaq.data.visual_genome import VisualGenome
 
 settings.register_profile("speaq", deadline=None)  # time decides nothing
@@ -89,15 +89,7 @@ def tiny() -> Callable[..., VisualGenome]:
     """Opens the golden data set of 120 images."""
 
     def load(split: Any = "train", **options: Any) -> VisualGenome:
-        settings = {"num_validation_images": 10, **options}
-        return VisualGenome(
-            images=TINY / "images",
-            annotations_h5=TINY / "VG.h5",
-            image_data=TINY / "image_data.json",
-            dictionary=TINY / "dicts.json",
-            split=split,
-            **settings,
-        )
+        return open_dataset(TINY, split=split, **{"number_of_validation_images": 10, **options})
 
     return load
 

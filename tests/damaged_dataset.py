@@ -88,14 +88,5 @@ def error_counts(check: DatasetCheck) -> dict[str, int]:
 
 def open_strictly(source: Source, split: Any) -> VisualGenome:
     """Open the dataset as training does."""
-    return VisualGenome(
-        images=source.images.folders,
-        annotations_h5=source.annotations,
-        image_data=source.image_data,
-        dictionary=source.dictionary,
-        split=split,
-        filter_empty_relations=False,
-        num_validation_images=0,
-        corrupted_images=source.section.corrupted_images,
-        box_scale=source.section.box_scale,
-    )
+    everything = {"filter_empty_relations": False, "filter_non_overlap": False}
+    return VisualGenome(source.section.model_copy(update=everything), split)

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from golden_dataset import TINY
+from golden_dataset import TINY, open_dataset
 from scene_graphs import VOCABULARY, small_graph
 from speaq.checkpoints.saved_models import load_pretrained
 from speaq.checkpoints.weights import load_matching
 from speaq.config import load_config
 from speaq.data.aliases import read_aliases
-from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.evaluation.formats.read import read_predictions
 from speaq.evaluation.formats.target import Target
@@ -204,14 +203,7 @@ def visual_genome(folder: Path) -> Prepared:
     (folder / "VG.h5").write_bytes((TINY / "VG.h5").read_bytes())
 
     def read(copy: Path) -> object:
-        data = VisualGenome(
-            images=TINY / "images",
-            annotations_h5=copy / "VG.h5",
-            image_data=copy / "image_data.json",
-            dictionary=copy / "dicts.json",
-            split="train",
-            num_validation_images=0,
-        )
+        data = open_dataset(copy, images=TINY / "images")
         try:
             return data.read(0)
         finally:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from golden_dataset import open_dataset
 from speaq.data.visual_genome import VisualGenome
 
 
@@ -48,8 +49,8 @@ class DatasetFiles:
 
     def write(self) -> "DatasetFiles":
         (self.folder / "images").mkdir(exist_ok=True)
-        (self.folder / "images.json").write_text(json.dumps(self.entries))
-        (self.folder / "names.json").write_text(json.dumps(self.names))
+        (self.folder / "image_data.json").write_text(json.dumps(self.entries))
+        (self.folder / "dicts.json").write_text(json.dumps(self.names))
         with h5py.File(self.folder / "VG.h5", "w") as file:
             for key, values in self.arrays.items():
                 file[key] = values
@@ -62,16 +63,7 @@ class DatasetFiles:
         return path
 
     def open(self, split: Any = "train", **options: Any) -> VisualGenome:
-        self.write()
-        settings = {"num_validation_images": 0, **options}
-        return VisualGenome(
-            images=self.folder / "images",
-            annotations_h5=self.folder / "VG.h5",
-            image_data=self.folder / "images.json",
-            dictionary=self.folder / "names.json",
-            split=split,
-            **settings,
-        )
+        return open_dataset(self.write().folder, split=split, **options)
 
 
 @pytest.fixture

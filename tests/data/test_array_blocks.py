@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from golden_dataset import FILTERS
-from speaq.data.array_blocks import ArrayBlocks, Texts
+from golden_dataset import FILTERS, open_dataset
+from speaq.data.array_blocks import ArrayBlocks
 from speaq.data.statistics import count_dataset
 from speaq.data.vg_json import iterate_json
 from speaq.data.visual_genome import VisualGenome
@@ -49,7 +49,7 @@ def test_ids_that_are_texts_confidences_and_sources_are_mapped(files, mapped):
     files.arrays["relation_confidences"] = np.array([0.25, 0.5, 1, 0, 0.75])
     files.arrays["relation_sources"] = ["human", "", "qwen-vl", "", "눈"]
     path = files.image("눈12.PNG")
-    dataset = files.open(relation_source_weights={"눈": 0.5, "qwen-vl": 0.5})
+    dataset = files.open(relation_source_weights=["눈=0.5", "qwen-vl=0.5"])
     assert dataset.image_ids == ["scene_11", "scene_12"]
     assert dataset.annotation(1).path == path
     assert dataset.confidences.tolist() == [0.25, 0.5, 0.5, 0]
@@ -58,7 +58,7 @@ def test_ids_that_are_texts_confidences_and_sources_are_mapped(files, mapped):
     with pytest.raises(SpeaqError, match=r"1 of 2 images have no file \(scene_11\)"):
         dataset.check_images()
     with pytest.raises(SpeaqError, match=r"weight for 'qwen'; expected a source of .*human"):
-        files.open(relation_source_weights={"qwen": 1})
+        files.open(relation_source_weights=["qwen=1"])
 
 
 def test_annotations_are_written_once_and_again_after_a_change(files, mapped, caplog):
@@ -74,26 +74,23 @@ def test_annotations_are_written_once_and_again_after_a_change(files, mapped, ca
     ]  # as write() was called
     assert sum("1 boxes have no area, first in image 12 (box-empty)" in text for text in caplog.messages) == 2
     caplog.clear()
-    arguments = {"annotations_h5": "VG.h5", "image_data": "images.json", "dictionary": "names.json"}
-    paths = {name: files.folder / file for name, file in arguments.items()}
-    options = {"images": files.folder / "images", "num_validation_images": 0, "filter_non_overlap": True}
     for split in ("train", "train", "test"):
-        dataset = VisualGenome(**paths, **options, split=split)
+        dataset = open_dataset(files.folder, split=split, filter_non_overlap=True)
     assert ["writing" in text for text in caplog.messages] == [False, False, True]
     assert len(dataset) == 1
     with h5py.File(files.folder / "VG.h5", "a") as file:
         file["labels"][0] = 3
-    assert VisualGenome(**paths, **options, split="train").labels[0] == 2
+    assert open_dataset(files.folder, filter_non_overlap=True).labels[0] == 2
 
 
 def test_image_lists_of_another_length_and_with_surplus_ids(files, mapped):
     files.entries.insert(0, {"image_id": 1592, "width": 1, "height": 1})
     assert files.open(filter_empty_relations=False).image_ids == [11, 12, 13]
     files.entries.append({"image_id": 20, "width": 1, "height": 1})
-    with pytest.raises(SpeaqError, match=r'images\.json: .*"image list": 6, "annotations": 4'):
+    with pytest.raises(SpeaqError, match=r'image_data\.json: .*"image list": 6, "annotations": 4'):
         files.open()
     files.entries[-1] = {"image_id": "20", "width": 1, "height": 1}
-    with pytest.raises(SpeaqError, match=r"images\.json: Some ids are integers and some are strings"):
+    with pytest.raises(SpeaqError, match=r"image_data\.json: Some ids are integers and some are strings"):
         files.open()
 
 
@@ -123,5 +120,5 @@ def test_texts_are_kept_in_blocks():
     blocks = ArrayBlocks()
     for part in (["a", ""], [], ["눈", "bc"]):
         blocks.append("names", part)
-    texts = Texts.among(blocks.arrays(), "names")
+    texts = blocks.arrays()["names"]
     assert (len(texts), texts.tolist(), texts[2]) == (4, ["a", "", "눈", "bc"], "눈")

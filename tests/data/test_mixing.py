@@ -90,7 +90,7 @@ def test_mixture_is_never_a_whole_image_ahead_of_its_quotas(start, seed, batch_s
 @given(
     ratios=several_ratios,
     seed=st.integers(0, 2**31),
-    world_size=st.sampled_from([1, 2, 4]),
+    world_size=st.sampled_from([1, 2, 3, 4]),
     micro_batches=st.sampled_from([1, 2, 3]),
     images_per_part=st.integers(1, 5),
     num_steps=st.integers(1, 25),

@@ -10,10 +10,11 @@ import pytest
 from data_command import run_data_command
 from golden_dataset import TINY
 from speaq.config import load_config
+from speaq.config.data import DatasetSection
 from speaq.data.build import build_mixture, build_statistics, build_training_set
 from speaq.data.parquet_images import ParquetImages
 from speaq.data.sampling import Draw
-from speaq.data.selection import EmptySplitError, Selection
+from speaq.data.selection import EmptySplitError
 from speaq.data.sources import load_sources
 from speaq.data.statistics import count_dataset
 from speaq.errors import SpeaqError
@@ -33,13 +34,13 @@ def converted(tmp_path_factory) -> Path:
 
 
 def open_set(source: Path | str, split="train", **options) -> ParquetImages:
-    names = {name: options.pop(name) for name in ("images", "dictionary", "name") if name in options}
-    return ParquetImages(source, selection=Selection(**{"split": split, **options}), **names)
+    settings = {"filter_non_overlap": False, "number_of_validation_images": 0, **options}
+    return ParquetImages(DatasetSection(parquet=str(source), **settings), split)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_the_images_are_those_of_the_converted_set(tiny, converted, split):
-    options = {"num_validation_images": 10, "filter_non_overlap": True}
+    options = {"number_of_validation_images": 10, "filter_non_overlap": True}
     dataset, other = open_set(converted, split, **options), tiny(split, **options)
     assert dataset.image_ids == other.image_ids
     found, expected = count_dataset(dataset), count_dataset(other)
@@ -57,9 +58,9 @@ def test_the_images_are_those_of_the_converted_set(tiny, converted, split):
 
 
 def test_mapped_rows_are_those_in_memory(converted, monkeypatch, mapped):
-    expected = open_set(converted, num_validation_images=10)
+    expected = open_set(converted, number_of_validation_images=10)
     monkeypatch.setattr(ParquetImages, "in_memory", 16)
-    dataset = open_set(converted, num_validation_images=10)
+    dataset = open_set(converted, number_of_validation_images=10)
     copy = pickle.loads(pickle.dumps(dataset))
     assert len(list(mapped.glob("speaq/annotations/*/content.json"))) == 1
     for each in (dataset, copy):
@@ -128,7 +129,7 @@ def in_first(key: str, value: object):
 )
 def test_invalid_rows_are_named(converted, tmp_path, changes, message):
     with pytest.raises(SpeaqError, match=rf"train\.parquet: {message}"):
-        open_set(change(converted, tmp_path, **changes), num_validation_images=0)
+        open_set(change(converted, tmp_path, **changes))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_invalid_rows_are_named(converted, tmp_path, changes, message):
 )
 def test_images_that_cannot_be_read_are_named(converted, tmp_path, capsys, image, message):
     path = change(converted, tmp_path, image=image)
-    dataset = open_set(path, num_validation_images=0)
+    dataset = open_set(path)
     index = dataset.image_ids.index(parquet.read_table(path)["image_id"][1].as_py())
     assert dataset.read(0)[0].mode == "RGB"
     for read in (dataset.read, dataset.annotation):
@@ -153,8 +154,8 @@ def test_images_that_cannot_be_read_are_named(converted, tmp_path, capsys, image
 def test_boxes_without_area_are_warned_of_once(converted, tmp_path, caplog):
     path = change(converted, tmp_path, objects=in_first("bbox", [5.0, 5.0, 0.0, 8.0]))
     with caplog.at_level(logging.WARNING):
-        open_set(path, num_validation_images=0)
-        open_set(path, "val", num_validation_images=1)
+        open_set(path)
+        open_set(path, "val", number_of_validation_images=1)
     (text,) = caplog.messages
     assert "train.parquet: 1 boxes have no area, first in image" in text
 
@@ -169,11 +170,13 @@ def test_classes_of_names_need_a_dictionary_with_them(tmp_path):
     parquet.write_table(pa.Table.from_pylist([row, {**row, "image_id": "b"}]), tmp_path / "set.parquet")
     with pytest.raises(SpeaqError, match=r"objects: expected names of the classes .* MAPPING_DICTIONARY"):
         open_set(tmp_path)
-    dictionary = tmp_path / "names.json"
+    dictionary = tmp_path / "dicts.json"
     dictionary.write_text('{"label_to_idx": {"hat": 2, "man": 1}, "predicate_to_idx": {"on": 1}}')
-    options = {"dictionary": dictionary, "num_validation_images": 0}
+    options = {"mapping_dictionary": str(dictionary)}
     (tmp_path / "photos").mkdir()
-    dataset = open_set(tmp_path, images=tmp_path / "photos", relation_source_weights={"vlm": 0.5}, **options)
+    dataset = open_set(
+        tmp_path, images=str(tmp_path / "photos"), relation_source_weights=["vlm=0.5"], **options
+    )
     assert (dataset.image_ids, dataset.labels.tolist()) == (["a", "b"], [0, 1, 0, 1])
     assert dataset.confidences.tolist() == [0.25, 0.25]
     with pytest.raises(SpeaqError, match="2 of 2 images have no file"):

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speaq.data.mixing import Mixture
-from speaq.data.sampling import Draw, EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
+from speaq.data.sampling import EvalBatchSampler, ShuffledEpochs, TrainBatchSampler
 from speaq.errors import SpeaqError
 
 
@@ -84,10 +84,6 @@ def test_train_sampler_accepts_epochs_of_unequal_length(start_step):
     whole = [0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 5, 5]
     batches = sampler(epochs=epochs, batch_size=1, num_steps=12, start_step=start_step)
     assert [draw.image for batch in batches for draw in batch] == whole[start_step:]
-
-
-def test_draw_is_a_tuple():
-    assert Draw(1, 2, 3) == (1, 2, 3, 0)
 
 
 @settings(max_examples=50, deadline=None)

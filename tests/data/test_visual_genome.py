@@ -1,6 +1,5 @@
 import json
 import logging
-import pickle
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from golden_dataset import EXPECTED, FILTERS, TINY
+from golden_dataset import EXPECTED, FILTERS, TINY, open_dataset
 from speaq.data.selection import boxes_overlap
 from speaq.data.vg_dictionary import read_vocabulary
-from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 
 
@@ -78,20 +76,10 @@ def test_box_scale_512(files):
 
 def test_json_files_may_begin_with_a_byte_order_mark(files):
     expected = files.open()
-    for name in ("images.json", "names.json"):
+    for name in ("image_data.json", "dicts.json"):
         path = files.folder / name
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    arguments = {
-        "images": files.folder / "images",
-        "annotations_h5": files.folder / "VG.h5",
-        "split": "train",
-    }
-    found = VisualGenome(
-        **arguments,
-        image_data=files.folder / "images.json",
-        dictionary=files.folder / "names.json",
-        num_validation_images=0,
-    )
+    found = open_dataset(files.folder)
     assert found.vocabulary == expected.vocabulary
     assert found.sizes.tolist() == expected.sizes.tolist()
 
@@ -125,16 +113,16 @@ def test_sources_of_relations_weight_the_loss_in_training(files, texts):
     files.image("11.jpg")
     files.arrays["relation_sources"] = texts
     assert files.open().confidences is None
-    other = files.open(relation_source_weights={"human": 0.5})
+    other = files.open(relation_source_weights=["human=0.5"])
     assert other.annotation(0).relation_weights.tolist() == [0.5, 1]
     files.arrays["relation_confidences"] = np.array([0.25, 0.5, 1, 0, 0.75], dtype=np.float32)
-    weighted = files.open(relation_source_weights={"human": 3})
+    weighted = files.open(relation_source_weights=["human=3"])
     assert weighted.annotation(0).relation_weights.tolist() == [0.75, 0.5]
     assert weighted.confidences.dtype == np.float32
-    same = files.open(relation_source_weights={"human": 1})
+    same = files.open(relation_source_weights=["human=1"])
     assert (same.confidences == files.open().confidences).all()
     with pytest.raises(SpeaqError, match=r"weight for 'qwen'; expected a source of .* \(.*human"):
-        files.open(relation_source_weights={"qwen": 1})
+        files.open(relation_source_weights=["qwen=1"])
 
 
 @pytest.mark.parametrize(
@@ -153,13 +141,13 @@ def test_invalid_sources_are_refused(files, values, message):
 
 def test_clip_boxes(files):
     files.image("12.jpg")
-    assert files.open(clip_boxes=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]
+    assert files.open(clipped=True).annotation(1).boxes[0].tolist() == [0, 70 / 16, 4 / 16, 130 / 16]
 
 
 def test_validation_split_of_the_file_takes_precedence(files):
     files.arrays["split"] = np.array([0, 1, 0, 2])
-    assert files.open("val", num_validation_images=1).image_ids == [12]
-    assert files.open("train", num_validation_images=1).image_ids == [11]
+    assert files.open("val", number_of_validation_images=1).image_ids == [12]
+    assert files.open("train", number_of_validation_images=1).image_ids == [11]
 
 
 def test_images_without_boxes_are_left_out(files):
@@ -292,13 +280,6 @@ def test_missing_image_file_is_an_error(files):
         dataset.annotation(1)
 
 
-def test_visual_genome_can_be_pickled(tiny):
-    dataset = tiny()
-    copy = pickle.loads(pickle.dumps(dataset))
-    assert copy.image_ids == dataset.image_ids
-    np.testing.assert_array_equal(copy.annotation(5).boxes, dataset.annotation(5).boxes)
-
-
 def _change(key: str, value: Any):
     def change(files):
         files.arrays[key] = value(files.arrays[key])
@@ -363,13 +344,13 @@ BROKEN = {
     ),
     "counts": (
         lambda f: f.entries.pop(),
-        r'images\.json: .*different numbers of images.*{"image list": 3, "annotations": 4}',
+        r'image_data\.json: .*different numbers of images.*{"image list": 3, "annotations": 4}',
     ),
     "not a list": (
         lambda f: setattr(f, "entries", {"a": 1}),
-        r"images\.json: .*cannot be read as a JSON list of images. Found images\.json: {'a': 1}",
+        r"image_data\.json: .*cannot be read as a JSON list of images. Found image_data\.json: {'a': 1}",
     ),
-    "empty list": (lambda f: setattr(f, "entries", []), r"images\.json: .*Found [a-z]+\.json: \[\]"),
+    "empty list": (lambda f: setattr(f, "entries", []), r"image_data\.json: .*Found [a-z_]+\.json: \[\]"),
     "no object": (lambda f: f.entries.__setitem__(1, 7), r"is not an object. Found entry 1: 7"),
     "no width": (lambda f: f.entries[2].pop("width"), r'image 13, entry 2: {"width": null, "height": 32}'),
     "no id": (lambda f: f.entries[2].pop("image_id"), r"no 'image_id'. Found entry 2: width, height"),
@@ -385,11 +366,11 @@ BROKEN = {
     ),
     "no names": (
         lambda f: f.names.pop("label_to_idx"),
-        r"names\.json: The dictionary has no 'label_to_idx' that maps names to numbers",
+        r"dicts\.json: The dictionary has no 'label_to_idx' that maps names to numbers",
     ),
     "names": (
         lambda f: setattr(f, "names", [1]),
-        r"names\.json: .*cannot be read as a JSON object. Found [a-z]+\.json: \[1\]",
+        r"dicts\.json: .*cannot be read as a JSON object. Found [a-z_]+\.json: \[1\]",
     ),
     "index 0": (
         lambda f: f.names["predicate_to_idx"].update(on=0),
@@ -426,30 +407,22 @@ def test_errors_name_the_broken_file(request, files, case, are_mapped):
 
 def test_all_training_images_taken_for_validation(files):
     with pytest.raises(SpeaqError, match="NUMBER_OF_VALIDATION_IMAGES"):
-        files.open(num_validation_images=2)
+        files.open(number_of_validation_images=2)
 
 
-@pytest.mark.parametrize("name", ["images.json", "names.json", "VG.h5"])
+@pytest.mark.parametrize("name", ["image_data.json", "dicts.json", "VG.h5"])
 def test_errors_name_missing_and_unreadable_files(files, name):
     files.write()
-    arguments: dict[str, Any] = {
-        "images": files.folder / "images",
-        "annotations_h5": files.folder / "VG.h5",
-        "image_data": files.folder / "images.json",
-        "dictionary": files.folder / "names.json",
-        "split": "train",
-    }
     (files.folder / name).write_bytes(b"\xff[")
     with pytest.raises(
         SpeaqError, match=rf"{name}: The .* cannot be read.*Found {name}: .*(decode|signature)"
     ):
-        VisualGenome(**arguments)
+        open_dataset(files.folder)
     (files.folder / name).unlink()
     with pytest.raises(SpeaqError, match=rf"{name}: The .* cannot be read.*[Nn]o such file"):
-        VisualGenome(**arguments)
-    arguments["images"] = files.folder / "nowhere"
+        open_dataset(files.folder)
     with pytest.raises(SpeaqError, match="nowhere: there is no such folder of images"):
-        VisualGenome(**arguments)
+        open_dataset(files.folder, images=files.folder / "nowhere")
 
 
 def test_unknown_split_is_an_error(files):
@@ -548,7 +521,7 @@ def test_splits_match_a_reference(files, seed, split, filter_empty, filter_non_o
     options = {
         "filter_empty_relations": filter_empty,
         "filter_non_overlap": filter_non_overlap,
-        "num_validation_images": num_validation,
+        "number_of_validation_images": num_validation,
     }
     if not expected:
         with pytest.raises(SpeaqError, match="no image is left"):
@@ -569,7 +542,7 @@ def test_ids_outside_the_folder_are_refused(files, name):
     for i, entry in enumerate(files.entries):
         entry["image_id"] = f"{name}{i}"
     with pytest.raises(
-        SpeaqError, match=r"images\.json: An 'image_id' is not the name of a file in .* Found entry 0"
+        SpeaqError, match=r"image_data\.json: An 'image_id' is not the name of a file in .* Found entry 0"
     ):
         files.open()
 

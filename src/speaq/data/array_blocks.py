@@ -19,7 +19,8 @@ from huggingface_hub.utils import WeakFileLock
 from speaq.errors import SpeaqError
 from speaq.files import replacing_folder
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]
+"""Arrays and `Texts` by name."""
 
 _CONTENT, _VERSION = "content.json", 1
 _log = logging.getLogger(__name__)
@@ -31,11 +32,6 @@ class Texts:
 
     content: np.ndarray
     offsets: np.ndarray
-
-    @classmethod
-    def among(cls, arrays: Arrays, name: str) -> "Texts":
-        """The texts that `ArrayBlocks.append` stored under a name."""
-        return cls(arrays[f"{name}.content"], arrays[f"{name}.offsets"])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -49,23 +45,27 @@ class Texts:
 
 
 class ArrayBlocks:
-    """Named arrays that grow by blocks of rows, in memory or in the files of a folder."""
+    """Named arrays that grow by blocks of rows, in memory or in the files of a folder.
+
+    Attributes:
+        formats: data type and shape of each array.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
+        self.formats: dict[str, tuple[str, list[int]]] = {}
         self._folder = folder
         self._parts: dict[str, list[np.ndarray]] = {}
-        self._formats: dict[str, tuple[str, list[int]]] = {}
         self._ends: dict[str, int] = {}
 
     def append(self, name: str, rows: np.ndarray | list[str]) -> None:
-        """Append rows to an array, or texts, which `Texts.among` finds."""
+        """Append rows to an array, or texts."""
         if isinstance(rows, list):
             texts = [text.encode() for text in rows]
             self.append(f"{name}.content", np.frombuffer(b"".join(texts), np.uint8))
             self.append_counts(f"{name}.offsets", np.array([len(text) for text in texts], np.int64))
             return
-        _, shape = self._formats.get(name, ("", [0]))
-        self._formats[name] = rows.dtype.str, [shape[0] + len(rows), *rows.shape[1:]]
+        _, shape = self.formats.get(name, ("", [0]))
+        self.formats[name] = rows.dtype.str, [shape[0] + len(rows), *rows.shape[1:]]
         if self._folder is None:
             self._parts.setdefault(name, []).append(rows)
         else:
@@ -83,15 +83,12 @@ class ArrayBlocks:
 
     def arrays(self) -> Arrays:
         """The whole arrays, if they are in memory."""
-        return {
-            name: parts[0] if len(parts) == 1 else np.concatenate(parts)
-            for name, parts in self._parts.items()
-        }
-
-    @property
-    def formats(self) -> dict[str, tuple[str, list[int]]]:
-        """Data type and shape of each array."""
-        return self._formats
+        return _with_texts(
+            {
+                name: parts[0] if len(parts) == 1 else np.concatenate(parts)
+                for name, parts in self._parts.items()
+            }
+        )
 
 
 def map_arrays(folder: Path) -> tuple[Arrays, Any]:
@@ -103,7 +100,15 @@ def map_arrays(folder: Path) -> tuple[Arrays, Any]:
         if mapped.size:  # an empty file cannot be mapped
             mapped = np.asarray(np.memmap(folder / name, dtype, "r", shape=tuple(shape)))
         arrays[name] = mapped
-    return arrays, content["result"]
+    return _with_texts(arrays), content["result"]
+
+
+def _with_texts(arrays: Arrays) -> Arrays:
+    """The arrays, with `Texts` for their contents and offsets."""
+    for content in [name for name in arrays if name.endswith(".content")]:
+        name = content.removesuffix(".content")
+        arrays[name] = Texts(arrays.pop(content), arrays.pop(f"{name}.offsets"))
+    return arrays
 
 
 def cached_arrays(

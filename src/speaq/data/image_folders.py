@@ -63,7 +63,7 @@ class ImageFolders:
             if not self.are_listed:
                 ends = [end for suffix in suffixes for end in (suffix, suffix.upper())]
                 files = (folder / f"{form}{end}" for end in ends for form in _forms(stem))
-                if (file := next(filter(_exists, files), None)) is not None:
+                if (file := next(filter(os.path.isfile, files), None)) is not None:  # never raises
                     return file
                 continue
             listing = self._listing(folder / parent if parent else folder)
@@ -121,13 +121,6 @@ class ImageFolders:
 def _forms(name: str) -> list[str]:
     """The name with its characters composed and decomposed."""
     return [name] if name.isascii() else [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
-
-
-def _exists(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _normalized(name: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from speaq.config.data import DatasetSection
+from speaq.data.annotation_files import AnnotationFiles
 from speaq.data.image_folders import ImageFolders
 from speaq.data.parquet_rows import (
     AnnotatedRow,
@@ -22,14 +24,13 @@ from speaq.data.parquet_rows import (
     read_rows,
     split_of_file,
 )
-from speaq.data.selection import SPLITS, EmptySplitError, Selection
+from speaq.data.selection import SPLITS, EmptySplitError, Split
 from speaq.data.vg_annotations import AnnotationArrays
 from speaq.data.vg_dictionary import read_vocabulary
 from speaq.data.vg_image_list import ImageList
 from speaq.data.vg_ranges import Ranges
 from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
-from speaq.images import MAX_PIXELS
 from speaq.structures import Annotation, Vocabulary
 
 _FILES_OPEN = 16
@@ -41,15 +42,9 @@ class ParquetImages(VisualGenome):
     """Images of one split with their annotations; images are read on access, with the rows of their group.
 
     The splits are those in the names of the files. Without a file for validation, the first training images
-    are for validation, see `VisualGenome`.
-
-    Args:
-        source: a file, a folder with files, or a URL of fsspec (``hf://datasets/...``).
-        selection: which images and relations are used.
-        images: folder of the images, if they are not in the files.
-        dictionary: the mapping dictionary whose classes the names are of; by default the classes are those
-            of the files.
-        clip_boxes, name, loss_weight, max_pixels: see `VisualGenome`; ``name`` is its ``source``.
+    are for validation, see `VisualGenome`. PARQUET is a file, a folder with files, or a URL of fsspec
+    (``hf://datasets/...``), IMAGES the folder of the images, if they are not in the files, and
+    MAPPING_DICTIONARY has the classes that the names are of; without it they are those of the files.
 
     Raises:
         SpeaqError: a file is missing or malformed, a class is not known, or the split has no image.
@@ -57,30 +52,15 @@ class ParquetImages(VisualGenome):
 
     in_memory: ClassVar[int] = 2**13
 
-    def __init__(
-        self,
-        source: str | Path,
-        *,
-        selection: Selection,
-        images: str | Path | Sequence[str | Path] = (),
-        dictionary: str | Path = "",
-        clip_boxes: bool = False,
-        name: str = "real",
-        loss_weight: float = 1.0,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        files = ParquetFiles(source, selection, dictionary)
-        self.vocabulary, self._files = files.vocabulary, files.paths
-        self.clip_boxes, self.max_pixels = clip_boxes, max_pixels
-        self._states, self._in_rows = list(map(str, files.stamp())), files.have_images
-        if not self._in_rows:
-            self.folders = ImageFolders(images or Path(files.paths[0]).parent)
+    def _open(self, section: DatasetSection) -> "ParquetFiles":
+        files = ParquetFiles(section, self.split)
+        self._files, self._states = files.paths, list(map(str, files.stamp()))
+        self._in_rows = files.have_images
+        self.folders = ImageFolders(() if self._in_rows else section.images or Path(files.paths[0]).parent)
         # The first row of each file, and of each group of rows in its file.
         self._groups = [np.concatenate(([0], np.cumsum(counts))) for counts in files.groups]
         self._starts = np.concatenate(([0], np.cumsum([starts[-1] for starts in self._groups])))
-        self._load(files, selection, source=name, loss_weight=loss_weight)
-        if not self._in_rows:
-            self.folders.are_listed = self._mapped is None
+        return files
 
     def read(self, index: int) -> Any:
         """The image, RGB, and its annotation in pixels, see `VisualGenome.read`.
@@ -158,12 +138,12 @@ def _image_column(path: str, group: int, state: str, process: int) -> Any:
         return file.read_row_group(group, columns=["image"]).column("image")
 
 
-class ParquetFiles:
-    """`speaq.data.annotation_files.AnnotationFiles` in Parquet, those of one split.
+class ParquetFiles(AnnotationFiles):
+    """Annotations in Parquet, those of one split.
 
     Args:
-        source, dictionary: see `ParquetImages`.
-        selection: its split and box_scale are used.
+        section: see `ParquetImages`.
+        split: train, val or test.
 
     Attributes:
         split: of the files; "train" where there are none for validation.
@@ -173,20 +153,22 @@ class ParquetFiles:
         vocabulary: the classes.
     """
 
-    def __init__(self, source: str | Path, selection: Selection, dictionary: str | Path) -> None:
-        self.name, self._box_scale = str(source), selection.box_scale
-        found = parquet_files(source)
+    box_scale = 1024
+
+    def __init__(self, section: DatasetSection, split: Split) -> None:
+        self.name = section.parquet
+        found = parquet_files(self.name)
         if not found:
-            raise SpeaqError(f"{source}: expected a file *.parquet or a folder with such files, found none.")
+            raise SpeaqError(
+                f"{self.name}: expected a file *.parquet or a folder with such files, found none."
+            )
         splits = {path: split_of_file(path, alone=len(found) == 1) for path in found}
         self.has_validation = SPLITS.index("val") in splits.values()
-        self.split = selection.split
-        if self.split == "val" and not self.has_validation:
-            self.split = "train"
+        self.split = "train" if split == "val" and not self.has_validation else split
         self.paths = [path for path in found if splits[path] == SPLITS.index(self.split)]
         if not self.paths:
             names = ", ".join(Path(path).name for path in found[:5])
-            raise EmptySplitError(f"{source}: no file is of the split '{selection.split}' ({names}).")
+            raise EmptySplitError(f"{self.name}: no file is of the split '{split}' ({names}).")
         with ThreadPoolExecutor(8) as pool:
             formats = list(pool.map(_format_of, self.paths))
         self.groups = [groups for groups, *_ in formats]
@@ -197,6 +179,7 @@ class ParquetFiles:
                 raise SpeaqError(f"{path}: the names of the classes differ from those of {self.paths[0]}.")
         self._optional = [any(name in nested for _, _, nested, _ in formats) for name in _COLUMNS]
         self._tables = formats[0][-1]
+        dictionary = section.mapping_dictionary
         self.vocabulary = read_vocabulary(Path(dictionary)) if dictionary else self._own_vocabulary()
         classes = (self.vocabulary.objects, self.vocabulary.predicates)
         self._numbers = [
@@ -207,16 +190,8 @@ class ParquetFiles:
         self._kinds: set[type] = set()  # of the ids
         self.names = [path if "://" in path else str(Path(path).resolve()) for path in self.paths]
 
-    def stamp(self) -> list[Any]:
-        """Sizes and times of the files."""
-        return [_state(path) for path in self.paths]
-
     def blocks(self, size: int) -> Iterator[tuple[AnnotationArrays, ImageList]]:
-        """Annotations and images, at most ``size`` images at a time.
-
-        Raises:
-            SpeaqError: a row is malformed, or has a class that is not known.
-        """
+        """See `AnnotationFiles`."""
         start = 0
         for path in self.paths:
             with opened(path) as file:
@@ -254,7 +229,7 @@ class ParquetFiles:
                 )
             if not (len(self._kinds) == 1 and (isinstance(row.id, str) or abs(row.id) < 2**63)):
                 raise SpeaqError(f"{place}: image_id: expected integers or texts in all rows.")
-        scales = [self._box_scale / max(row.width, row.height) for row in rows]
+        scales = [self.box_scale / max(row.width, row.height) for row in rows]
         scaled = [own * scale for own, scale in zip(boxes, scales, strict=True)]
         box_ranges = Ranges.of_counts(np.array([len(row.boxes) for row in rows]))
         relation_ranges = Ranges.of_counts(np.array([len(row.relations) for row in rows]))
@@ -310,14 +285,3 @@ def _format_of(path: str) -> tuple[list[int], list[str], str, Any]:
         groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         nested = str(schema.field("relations").type) if "relations" in schema.names else ""
         return groups, schema.names, nested, class_names(path, schema.metadata or {})
-
-
-def _state(path: str) -> Any:
-    """What changes with the content of a file."""
-    if "://" in path:
-        import fsspec
-
-        system, name = fsspec.url_to_fs(path)
-        return system.ukey(name)
-    status = Path(path).stat()
-    return [status.st_size, status.st_mtime_ns]

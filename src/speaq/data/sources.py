@@ -8,7 +8,7 @@ from typing import cast, get_args
 from speaq.config import Config
 from speaq.config.data import Datasets, DatasetSection, SourceShare
 from speaq.data.parquet_images import ParquetImages
-from speaq.data.selection import EmptySplitError, Selection, Split
+from speaq.data.selection import EmptySplitError, Split
 from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.images import MAX_PIXELS
@@ -136,45 +136,12 @@ def build_dataset(
     Raises:
         SpeaqError: a path is not set, or a file is missing or malformed.
     """
-    if section.parquet:
-        selection = Selection(
-            split=split,
-            filter_empty_relations=section.filter_empty_relations,
-            filter_non_overlap=section.filter_non_overlap,
-            num_validation_images=section.number_of_validation_images,
-            corrupted_images=section.corrupted_images,
-            relation_source_weights=section.source_weights,
-        )
-        return ParquetImages(
-            section.parquet,
-            selection=selection,
-            images=section.images,
-            dictionary=section.mapping_dictionary,
-            clip_boxes=section.clipped,
-            name=source,
-            loss_weight=loss_weight,
-            max_pixels=max_pixels,
-        )
-    for name in ("images", "image_data", "mapping_dictionary", "vg_attribute_h5"):
-        if not getattr(section, name):
-            raise SpeaqError(f"{key}.{name.upper()} is not set: give it the path of the file or folder.")
-    return VisualGenome(
-        images=section.images,
-        annotations_h5=section.vg_attribute_h5,
-        image_data=section.image_data,
-        dictionary=section.mapping_dictionary,
-        split=split,
-        filter_empty_relations=section.filter_empty_relations,
-        filter_non_overlap=section.filter_non_overlap,
-        num_validation_images=section.number_of_validation_images,
-        box_scale=section.box_scale,
-        clip_boxes=section.clipped,
-        corrupted_images=section.corrupted_images,
-        source=source,
-        loss_weight=loss_weight,
-        relation_source_weights=section.source_weights,
-        max_pixels=max_pixels,
-    )
+    if not section.parquet:
+        for name in ("images", "image_data", "mapping_dictionary", "vg_attribute_h5"):
+            if not getattr(section, name):
+                raise SpeaqError(f"{key}.{name.upper()} is not set: give it the path of the file or folder.")
+    format_ = ParquetImages if section.parquet else VisualGenome
+    return format_(section, split, source=source, loss_weight=loss_weight, max_pixels=max_pixels)
 
 
 def _training_name(datasets: Datasets) -> str:

@@ -15,7 +15,7 @@ from speaq.data.vg_ranges import Ranges
 from speaq.structures import Vocabulary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AnnotationArrays:
     """All annotations of an HDF5 file.
 

@@ -55,10 +55,9 @@ class ImageList:
     @classmethod
     def of_columns(cls, arrays: Arrays, rows: np.ndarray) -> "ImageList":
         """The images of these rows of `columns` that were stored by `ArrayBlocks`."""
-        texts = {name: Texts.among(arrays, name) for name in ("ids", "file_names") if name not in arrays}
-        chosen = rows.tolist()
-        ids = [texts["ids"][i] for i in chosen] if "ids" in texts else arrays["ids"][rows].tolist()
-        entries = [{"file_name": texts["file_names"][i]} for i in chosen]
+        ids, names, chosen = arrays["ids"], arrays["file_names"], rows.tolist()
+        ids = [ids[i] for i in chosen] if isinstance(ids, Texts) else ids[rows].tolist()
+        entries = [{"file_name": names[i]} for i in chosen]
         return cls(entries, ids, arrays["sizes"][rows].astype(np.int64))
 
     def select(self, rows: np.ndarray) -> "ImageList":

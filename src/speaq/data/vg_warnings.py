@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from speaq.data.array_blocks import ArrayBlocks, Texts
+from speaq.data.array_blocks import ArrayBlocks
 from speaq.data.vg_annotations import AnnotationArrays
 from speaq.data.vg_image_list import ImageList
 
@@ -66,8 +66,7 @@ class Suspicions:
                 f"{self._name}: {count} boxes {_EMPTY}, first in image {self._first[_EMPTY]} (box-empty); "
                 "run 'speaq data check'"
             )
-        arrays = self._ids.arrays()
-        ids = Texts.among(arrays, "ids") if "ids.content" in arrays else arrays.get("ids", np.empty(0))
+        ids = self._ids.arrays().get("ids", np.empty(0))
         keys = ids if isinstance(ids, np.ndarray) else np.fromiter(map(hash, ids.tolist()), np.int64)
         _, first, counts = np.unique(keys, return_index=True, return_counts=True)
         repeated = first[counts > 1]

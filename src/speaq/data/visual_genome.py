@@ -6,7 +6,6 @@ Ragged data are flat arrays with offsets: image i has rows offsets[i] .. offsets
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,14 +14,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from speaq.config.data import DatasetSection
 from speaq.data.annotation_files import AnnotationFiles, VisualGenomeFiles
-from speaq.data.array_blocks import ArrayBlocks, Arrays, Texts, cached_arrays, map_arrays
+from speaq.data.array_blocks import ArrayBlocks, Arrays, cached_arrays, map_arrays
 from speaq.data.image_folders import SUFFIXES, ImageFolders
-from speaq.data.selection import Selection, Selector, Split
-from speaq.data.vg_dictionary import read_vocabulary
+from speaq.data.selection import Selector, Split
 from speaq.errors import SpeaqError
 from speaq.images import MAX_PIXELS, pixel_limit, read_image_file, read_image_size
-from speaq.structures import Annotation, Vocabulary
+from speaq.structures import Annotation
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +36,10 @@ _WARNINGS = {
     "CORRUPTED_IMAGES.",
 }
 _LOOKED_FOR = 10_000  # image files of mapped annotations before training
+_SELECTING = {  # the keys of a section on which the arrays depend
+    *("filter_empty_relations", "filter_non_overlap", "number_of_validation_images"),
+    *("corrupted_images", "relation_source_weights", "box_scale"),
+}
 _ARRAYS = (
     *("_ids", "_file_names", "sizes", "boxes", "labels", "box_offsets"),
     *("relations", "relation_offsets", "confidences", "_rows"),
@@ -47,16 +50,20 @@ class VisualGenome:
     """Images of one split with their boxes, labels and relations; image files are read on access.
 
     The validation images are the rows of split 1; where the file has none, they are the first
-    ``num_validation_images`` of the training rows that pass the filters. Images without boxes and
-    ``corrupted_images`` (ids) are left out, with ``filter_empty_relations`` also images without relations.
-    ``filter_non_overlap`` applies to training only: it leaves out relations whose two boxes do not overlap,
-    and then images without relations. ``source`` and ``loss_weight`` are kept in every annotation.
-    In training, the relations of a source (``relation_sources`` in the file) that ``relation_source_weights``
-    names have its weight in the loss, multiplied by their confidence.
-    Images with more than ``max_pixels`` pixels are refused.
+    NUMBER_OF_VALIDATION_IMAGES of the training rows that pass the filters. Images without boxes and
+    CORRUPTED_IMAGES (ids) are left out, with FILTER_EMPTY_RELATIONS also images without relations.
+    FILTER_NON_OVERLAP applies to training only: it leaves out relations whose two boxes do not overlap, and
+    then images without relations. In training, the relations of a source (``relation_sources`` in the file)
+    that RELATION_SOURCE_WEIGHTS names have its weight in the loss, multiplied by their confidence.
 
     The arrays of a file with more than ``in_memory`` images are mapped into memory, see
     `speaq.data.array_blocks.cached_arrays`; they are written when it is first opened.
+
+    Args:
+        section: the paths and filters.
+        split: train, val or test.
+        source, loss_weight: are kept in every annotation.
+        max_pixels: images with more pixels are refused.
 
     Attributes:
         vocabulary: class names.
@@ -77,58 +84,33 @@ class VisualGenome:
 
     def __init__(
         self,
-        *,
-        images: str | Path | Sequence[str | Path],
-        annotations_h5: str | Path,
-        image_data: str | Path,
-        dictionary: str | Path,
+        section: DatasetSection,
         split: Split,
-        filter_empty_relations: bool = True,
-        filter_non_overlap: bool = False,
-        num_validation_images: int = 5000,
-        box_scale: int = 1024,
-        clip_boxes: bool = False,
-        corrupted_images: Sequence[int | str] = (),
+        *,
         source: str = "real",
         loss_weight: float = 1.0,
-        relation_source_weights: Mapping[str, float] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        selection = Selection(
-            split=split,
-            filter_empty_relations=filter_empty_relations,
-            filter_non_overlap=filter_non_overlap,
-            num_validation_images=num_validation_images,
-            corrupted_images=corrupted_images,
-            relation_source_weights=relation_source_weights or {},
-            box_scale=box_scale,
-        )
-        self.folders = ImageFolders(images)
-        self.vocabulary: Vocabulary = read_vocabulary(Path(dictionary))
-        self.clip_boxes, self.max_pixels = clip_boxes, max_pixels
-        files = VisualGenomeFiles(
-            Path(annotations_h5), Path(image_data), self.vocabulary, box_scale, corrupted_images
-        )
-        self._load(files, selection, source=source, loss_weight=loss_weight)
-        self.folders.are_listed = self._mapped is None
-
-    def _load(self, files: AnnotationFiles, selection: Selection, *, source: str, loss_weight: float) -> None:
-        """Select images and relations, in memory, or in mapped files if there are many images."""
         if not (math.isfinite(loss_weight) and loss_weight >= 0):
             raise SpeaqError(f"the loss weight of {source} is {loss_weight}; expected a non-negative number.")
-        self.split, self.box_scale = selection.split, selection.box_scale
+        self.split: Split = split
+        self.clip_boxes, self.max_pixels = section.clipped, max_pixels
         self.source, self.loss_weight = source, loss_weight
+        files = self._open(section)
+        self.vocabulary, self.box_scale = files.vocabulary, files.box_scale
 
         def write(into: ArrayBlocks) -> list[str]:
-            selector = Selector(files.name, selection, has_validation=files.has_validation, into=into)
+            selector = Selector(files, section, split, into)
             for arrays, listed in files.blocks(self.in_memory):
                 selector.add(arrays, listed)
             return selector.finish()
 
         self._mapped: Path | None = None
         if files.num_images > self.in_memory:
-            key = {"files": files.names, "selection": selection.key(), "classes": asdict(self.vocabulary)}
+            selection = {"split": split, **section.model_dump(include=_SELECTING)}
+            key = {"files": files.names, "selection": selection, "classes": asdict(self.vocabulary)}
             self._mapped, arrays, warnings = cached_arrays(key, files.stamp(), write)
+            self.folders.are_listed = False
         else:
             blocks = ArrayBlocks()
             warnings, arrays = write(blocks), blocks.arrays()
@@ -142,9 +124,13 @@ class VisualGenome:
             kind: torch.zeros(number, dtype=torch.bool).share_memory_() for kind, number in numbers.items()
         }
 
+    def _open(self, section: DatasetSection) -> AnnotationFiles:
+        """The annotations; sets ``folders``."""
+        self.folders = ImageFolders(section.images)
+        return VisualGenomeFiles(section)
+
     def _set_arrays(self, arrays: Arrays) -> None:
-        self._ids = arrays["ids"] if "ids" in arrays else Texts.among(arrays, "ids")
-        self._file_names = Texts.among(arrays, "file_names")
+        self._ids, self._file_names = arrays["ids"], arrays["file_names"]
         self.sizes, self.boxes, self.labels = arrays["sizes"], arrays["boxes"], arrays["labels"]
         self.box_offsets, self.relation_offsets = arrays["box_offsets"], arrays["relation_offsets"]
         self.relations, self.confidences = arrays["relations"], arrays.get("confidences")

@@ -6,9 +6,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from golden_dataset import TINY
+from golden_dataset import TINY, open_dataset
 from speaq.config.data import DatasetSection
-from speaq.data.visual_genome import VisualGenome
 from speaq.errors import SpeaqError
 from speaq.tools.convert import convert_dataset
 from speaq.tools.convert.formats import FORMATS
@@ -28,14 +27,7 @@ def test_formats_that_can_be_written():
 
 
 def opened(folder, split):
-    return VisualGenome(
-        images=TINY / "images",
-        annotations_h5=folder / "annotations.h5",
-        image_data=folder / "image_data.json",
-        dictionary=folder / "dicts.json",
-        split=split,
-        num_validation_images=0,
-    )
+    return open_dataset(folder, "annotations.h5", split, images=TINY / "images")
 
 
 @pytest.mark.parametrize("name", [name for name in WRITTEN if name != "layout"])  # it has no list of classes
@@ -55,7 +47,7 @@ def test_round_trip_keeps_splits_boxes_and_relations(tiny, tmp_path, name):
 
     originals = {}
     for split in ("train", "test"):
-        data = tiny(split, num_validation_images=0, filter_empty_relations=False)
+        data = tiny(split, number_of_validation_images=0, filter_empty_relations=False)
         originals |= {data.image_ids[i]: data.annotation(i) for i in range(len(data))}
     vocabulary = tiny().vocabulary
     seen = 0

@@ -177,12 +177,6 @@ def test_invalid_image_sizes_are_read_from_the_files(damaged, tmp_path):
             assert image.size == (entry["width"], entry["height"])
 
 
-def test_write_repaired_refuses_the_folder_of_the_dataset(damaged):
-    check = damaged.check()
-    with pytest.raises(SpeaqError, match="belongs to the data set"):
-        write_repaired(check, damaged.folder / "images" / "..")
-
-
 def test_write_repaired_refuses_existing_files_and_folders_of_the_dataset(damaged, tmp_path):
     check, copy = repaired(damaged, tmp_path)
     before = copy.image_data.read_bytes()
@@ -191,7 +185,7 @@ def test_write_repaired_refuses_existing_files_and_folders_of_the_dataset(damage
     ):
         write_repaired(check, tmp_path / "repaired")
     assert copy.image_data.read_bytes() == before
-    for part in ("images", "sub", "images/a/b", "../set/sub"):
+    for part in ("images", "images/..", "sub", "images/a/b", "../set/sub"):
         with pytest.raises(SpeaqError, match=r"belongs to the data set"):
             write_repaired(check, damaged.folder / part)
     (tmp_path / "link").symlink_to(damaged.folder)

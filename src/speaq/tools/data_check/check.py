@@ -4,7 +4,7 @@ I: images, as rows of the annotations.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from speaq.tools.data_check.images import (
     read_image_files,
     surplus,
 )
-from speaq.tools.data_check.parquet import RowImages, in_visual_genome_format
+from speaq.tools.data_check.parquet import in_visual_genome_format, read_row_images
 from speaq.tools.data_check.sources import Source
 from speaq.tools.data_check.valid_part import Reasons, ValidPart, find_valid_part
 
@@ -74,29 +74,17 @@ def check_dataset(
         open_unsized: open those whose size the image list does not give.
         progress: called with (image files opened, files to open).
     """
-    with in_visual_genome_format(source) as (files, images):
-        result = _check(files, images, limit, open_images, open_unsized, progress)
-    return replace(result, source=source)
-
-
-def _check(
-    source: Source,
-    rows: RowImages | None,
-    limit: int,
-    open_images: bool,
-    open_unsized: bool,
-    progress: Callable[[int, int], None] | None,
-) -> DatasetCheck:
-    """The check of a data set in Visual Genome format, whose images may be in ``rows``."""
     findings = Findings(limit)
-    excluded, box_scale = source.section.corrupted_images, source.section.box_scale
-    dictionary = read_dictionary(source.dictionary, findings)
-    listed = everything = read_image_list(source.image_data, findings)
-    num_rows = count_rows(source.annotations)
-    if listed is not None and num_rows is not None:
-        listed = align_images(listed, num_rows, excluded, findings)
-        findings.image_ids = [] if listed is None else listed.ids
-    arrays = read_arrays(source.annotations, box_scale, findings)
+    excluded = source.section.corrupted_images
+    with in_visual_genome_format(source) as (copy, rows):
+        box_scale = copy.section.box_scale
+        dictionary = read_dictionary(copy.dictionary, findings)
+        listed = everything = read_image_list(copy.image_data, findings)
+        num_rows = count_rows(copy.annotations)
+        if listed is not None and num_rows is not None:
+            listed = align_images(listed, num_rows, excluded, findings)
+            findings.image_ids = [] if listed is None else listed.ids
+        arrays = read_arrays(copy.annotations, box_scale, findings)
 
     files = sizes = None
     if everything is not None:
@@ -104,12 +92,12 @@ def _check(
         opened = open_images | (open_unsized & (images.sizes == 0).any(axis=1))
         with pixel_limit(source.max_pixels):
             files = (
-                read_image_files(source.images, images, opened, progress)
-                if rows is None
-                else rows.read(images.sizes, opened, progress)
+                read_row_images(rows, images, opened, progress)
+                if rows
+                else read_image_files(copy.images, images, opened, progress)
             )
         left_out = images.are_among(excluded)
-        check_image_files(None if rows else source.images, images, files, left_out, findings)
+        check_image_files(None if rows else copy.images, images, files, left_out, findings)
     if num_rows is None:
         listed = None
     if listed is not None and files is not None:

@@ -72,20 +72,8 @@ def write_repaired(check: DatasetCheck, folder: Path) -> Source:
     update = {key: str(path.resolve()) for key, path in paths.items()}
     update |= {"images": folders[0] if len(folders) == 1 else tuple(folders), "corrupted_images": ()}
     repaired = Source(source.name, source.section.model_copy(update=update), source.max_pixels)
-    annotations = valid.annotations
-    write_annotations(
-        repaired.annotations,
-        split=annotations.split,
-        box_ranges=annotations.box_ranges,
-        relation_ranges=annotations.relation_ranges,
-        boxes=valid.boxes,
-        labels=annotations.labels,
-        pairs=annotations.pairs,
-        predicates=annotations.predicates,
-        attributes=valid.attributes,
-        confidences=annotations.confidences,
-        sources=annotations.sources,
-    )
+    arrays: dict[str, Any] = vars(valid.annotations) | {"boxes": valid.boxes}
+    write_annotations(repaired.annotations, **arrays, attributes=valid.attributes)
     write_json(repaired.image_data, _image_entries(check))
     write_dictionary(repaired.dictionary, valid.vocabulary, other=check.dictionary.content)
     return repaired
