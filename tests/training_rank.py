@@ -39,7 +39,7 @@ def run(
     sys.argv = [__file__, json.dumps([config_file, list(overrides), options])]  # of further processes
     drawn: list[tuple[int, int, int, int | str]] = []
     load, compute = SceneGraphDataset.__getitem__, Criterion.forward
-    calls = []
+    used = 0
 
     def getitem(dataset, draw):
         sample = load(dataset, draw)
@@ -51,12 +51,12 @@ def run(
         return sample
 
     def forward(criterion, output, targets):
-        step, rank = drawn[0][0] + len(calls), rank_of_process()
-        calls.append(step)
-        slots = [slot for drawn_step, slot, _, _ in drawn if drawn_step == step]
-        scale = torch.tensor([float("nan") if [step, slot] in broken else 1.0 for slot in slots])
+        nonlocal used
+        batch = drawn[used : used + len(targets)]  # loaders may be ahead
+        used += len(targets)
+        scale = torch.tensor([float("nan") if [step, slot] in broken else 1.0 for step, slot, _, _ in batch])
         output.predicate_boxes = output.predicate_boxes * scale[:, None, None]
-        if [rank, step] == list(signalled):
+        if [rank_of_process(), batch[0][0]] == list(signalled):
             os.kill(os.getpid(), signal.SIGTERM)
         return compute(criterion, output, targets)
 

@@ -134,7 +134,8 @@ def test_mixed_batches_do_not_depend_on_ranks_accumulation_and_resuming(
     ]
     for step in range(resumed_at, num_steps):
         parts = slice((step - resumed_at) * micro_batches, (step - resumed_at + 1) * micro_batches)
-        together = [draw for rank in ranks for part in rank[parts] for draw in part]
+        micro = zip(*(rank[parts] for rank in ranks), strict=True)
+        together = [draw for shares in micro for part in shares for draw in part]
         assert together == whole[step]
         assert len(set(together)) == batch_size  # the ranks are disjoint: a slot is drawn once
 

@@ -89,6 +89,15 @@ def test_explain_memory_and_workers(error, device, text):
         raise SpeaqError(explain(error, device=device, is_training=True) or "not explained")
 
 
+def test_explain_lost_and_silent_processes(monkeypatch):
+    lost = RuntimeError("[/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4242")
+    silent = RuntimeError("[/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 4000ms for recv")
+    assert explain(silent, device="cpu", is_training=True) is None  # not one of several processes
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    assert "unless it was killed" in str(explain(lost, device="cpu", is_training=True))
+    assert "not answered for DIST_WAIT_MINUTES" in str(explain(silent, device="cpu", is_training=True))
+
+
 def test_explain_leaves_other_errors():
     for error in (RuntimeError("shapes do not match"), ValueError("memory"), SpeaqError("out of memory")):
         assert explain(error, device="cpu", is_training=True) is None

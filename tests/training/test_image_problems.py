@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from speaq.training.launch import _check_images, _log_problems
+from damaged_dataset import DamagedDataset
+from speaq.config import load_config
+from speaq.errors import SpeaqError
+from speaq.training.cluster import Cluster
+from speaq.training.launch import _check_images, _log_problems, evaluate
 
 
 @pytest.fixture
@@ -44,3 +48,16 @@ def test_nothing_is_said_without_problems(tiny, caplog):
     with caplog.at_level(logging.WARNING):
         _log_problems([tiny("test")], SimpleNamespace(strategy=strategy))  # pyright: ignore[reportArgumentType]
     assert caplog.messages == []
+
+
+def test_predictions_of_repeated_ids_are_refused_before_the_evaluation(config_file, tmp_path):
+    dataset = DamagedDataset(tmp_path / "set")
+    dataset.entries[1]["image_id"] = dataset.entries[0]["image_id"]
+    dataset.write()
+    options = ["OUTPUT_DIR", str(tmp_path), "DATASETS.VISUAL_GENOME.IMAGE_DATA", dataset.source.image_data]
+    with pytest.raises(SpeaqError, match=r"VG_val: 1 image ids occur more than once \(1\), and predictions"):
+        evaluate(
+            load_config(config_file, list(map(str, options))),
+            cluster=Cluster(num_gpus=0),
+            save_predictions=True,
+        )

@@ -90,6 +90,7 @@ def test_the_wait_for_other_processes_is_bounded(environment, config_file, host,
     config = load_config(config_file, ["DIST_WAIT_MINUTES", "0.001"])
     options = Cluster(num_gpus=0).trainer_options(config)
     strategy = options["strategy"]
+    assert strategy._timeout.total_seconds() == 0.06  # also of every exchange
     strategy.cluster_environment = options["plugins"][0]
     strategy.parallel_devices = [None, None]
     with pytest.raises(SpeaqError, match=message):

@@ -26,7 +26,7 @@ TIMES = {"time", "data_time", "eta_seconds"}
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> dict[str, object]:
-    """A training of 4 steps on 9 real images in batches of 4."""
+    """A training of 4 steps on 9 real images in batches of 4, each in two parts."""
     # Images of one size, so that padding does not depend on who shares a batch.
     folder = tmp_path_factory.mktemp("data")
     data = generate_dataset(folder, num_images=9, num_val=5, num_test=1, image_size=64)
@@ -37,6 +37,7 @@ def settings(tmp_path_factory) -> dict[str, object]:
         "SOLVER.OPTIMIZER": "SGD",
         "SOLVER.BASE_LR": 0.05,
         "SOLVER.MAX_ITER": 4,
+        "SOLVER.ACCUMULATE": 2,
         "SOLVER.STEPS": "(50,)",
         "SOLVER.LOG_PERIOD": 1,
         "TEST.IMS_PER_BATCH": 2,
@@ -48,7 +49,7 @@ def settings(tmp_path_factory) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def mix(settings, tmp_path_factory) -> dict[str, object]:
-    """The same with 7 synthetic images, which count half."""
+    """The same with 7 synthetic images, which count half, and batches in one part."""
     folder = tmp_path_factory.mktemp("flat")
     flat = generate_dataset(folder, style="flat", num_images=7, num_val=2, num_test=1, image_size=64)
     return settings | {
@@ -58,6 +59,7 @@ def mix(settings, tmp_path_factory) -> dict[str, object]:
         "DATASETS.TEST": "('MULTI_val',)",
         "DATASETS.MULTI_DATASET.ENABLED": True,
         "DATASETS.MULTI_DATASET.SYNTHETIC_LOSS_WEIGHT": 0.5,
+        "SOLVER.ACCUMULATE": 1,
         "SOLVER.EMA.ENABLED": True,
         "SOLVER.EMA.WARMUP_ITERS": 3,
         "SOLVER.MAX_ITER": 6,

@@ -40,7 +40,7 @@ class Config(Section):
     cudnn_benchmark: Flag = False
     """Let cuDNN search for the fastest convolutions."""
     dist_wait_minutes: Positive = 30.0
-    """Minutes to wait at the start for the processes on other GPUs and machines."""
+    """Minutes to wait for the processes on other GPUs and machines, at the start and in every step."""
     float32_precision: Choice[Literal["", "highest", "high", "medium"]] = ""
     """Precision of float32 matrix products (torch.set_float32_matmul_precision); empty: torch's default."""
     output_dir: NonEmptyPathText = "./output"

@@ -55,9 +55,10 @@ class TrainBatchSampler(Sampler[list[Draw]]):
     """The training batches of one rank.
 
     The epochs of a source follow one another without end, and each global batch takes the next images of each
-    source, as many as the mixture says. Each rank has an equal, contiguous part of the slots of the global
-    batch, divided into ``micro_batches`` equal, contiguous lists. The sampler has no length, so Lightning
-    counts steps instead of epochs.
+    source, as many as the mixture says. The slots of the global batch are divided into ``micro_batches`` equal,
+    contiguous parts, and each part equally among the ranks: a loss, which is normalized over a micro-batch of
+    all ranks, does not depend on their number. The sampler has no length, so Lightning counts steps instead of
+    epochs.
 
     Args:
         epochs: S orders of images, such as `ShuffledEpochs`.
@@ -92,8 +93,7 @@ class TrainBatchSampler(Sampler[list[Draw]]):
         self.rank, self.world_size, self.micro_batches = rank, world_size, micro_batches
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        per_rank = self.mixture.batch_size // self.world_size
-        size = per_rank // self.micro_batches
+        size = self.mixture.batch_size // (self.world_size * self.micro_batches)
         streams: list[Iterator[int]] = []
         for step, (before, counts) in enumerate(self.mixture.batches(self.start_step), self.start_step):
             if not streams:
@@ -102,7 +102,7 @@ class TrainBatchSampler(Sampler[list[Draw]]):
                 Draw(step, slot, int(next(streams[source])), source)
                 for slot, source in enumerate(interleave(counts).tolist())
             ]
-            for first in range(self.rank * per_rank, (self.rank + 1) * per_rank, size):
+            for first in range(self.rank * size, len(batch), self.world_size * size):
                 yield batch[first : first + size]
 
 

@@ -12,14 +12,6 @@ from torch import Tensor, nn
 _STEPS = 2**16  # probabilities are multiples of 1 / 65536
 
 
-def _draw(shape: torch.Size, probability: float) -> tuple[Tensor, int, float]:
-    """Random numbers (int16) on the CPU, the least of them to keep, and the factor of what is kept."""
-    drop = min(round(probability * _STEPS), _STEPS - 1)
-    count = shape.numel()
-    numbers = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    return numbers.view(torch.int16)[:count].view(shape), drop - _STEPS // 2, _STEPS / (_STEPS - drop)
-
-
 def keep_mask(shape: torch.Size, probability: float) -> tuple[Tensor, float]:
     """Elements to keep, on the CPU.
 
@@ -28,10 +20,15 @@ def keep_mask(shape: torch.Size, probability: float) -> tuple[Tensor, float]:
         probability: of dropping an element, in [0, 1), rounded to a multiple of 1/65536.
 
     Returns:
-        Mask of the shape, bool; and the factor that keeps the expectation of what is left.
+        Mask of the shape, uint8, 1 for what is kept (products with uint8 are faster than with bool); and the
+        factor that keeps the expectation.
     """
-    numbers, least, factor = _draw(shape, probability)
-    return numbers >= least, factor
+    drop = min(round(probability * _STEPS), _STEPS - 1)
+    count = shape.numel()
+    numbers = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    numbers = numbers.view(torch.int16)[:count].view(shape)
+    keep = torch.ge(numbers, drop - _STEPS // 2, out=torch.empty(shape, dtype=torch.uint8))
+    return keep, _STEPS / (_STEPS - drop)
 
 
 class Dropout(nn.Module):
@@ -71,9 +68,8 @@ class _DropoutReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, probability: float) -> Tensor:
-        numbers, least, factor = _draw(x.shape, probability)
-        scale = torch.ge(numbers, least, out=torch.empty_like(x)).mul_(factor)
-        y = scale.mul_(torch.relu(x))
+        keep, factor = keep_mask(x.shape, probability)
+        y = torch.relu(x).mul_(keep).mul_(factor)
         ctx.save_for_backward(y)
         ctx.factor = factor
         return y
@@ -87,8 +83,8 @@ class _DropoutReLU(torch.autograd.Function):
 class DropoutAttention(torch.autograd.Function):
     """softmax(q k^T / sqrt(d)) with dropout, times v, on the CPU.
 
-    The backward pass needs the probabilities and the mask, which are one tensor: what is dropped has a
-    negative sign.
+    The probabilities are most of a decoder's activations. The backward pass computes them again (as in Dao et
+    al., FlashAttention, NeurIPS 2022); the mask of what was kept takes a fourth of their memory.
     """
 
     @staticmethod
@@ -106,24 +102,30 @@ class DropoutAttention(torch.autograd.Function):
         Returns:
             (B, heads, n, d).
         """
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        if valid is not None:
-            scores.masked_fill_(~valid, -torch.inf)
-        weights = scores.softmax(-1)
-        numbers, least, factor = _draw(weights.shape, probability)
-        weights.copysign_(numbers.to(torch.float32).add_(0.5 - least))
-        ctx.save_for_backward(q, k, v, weights)
+        weights = _softmax(q, k, valid)
+        keep, factor = keep_mask(weights.shape, probability)
+        ctx.save_for_backward(q, k, v, valid, keep)
         ctx.factor = factor
-        return weights.clamp_min(0) @ (v * factor)
+        return weights.mul_(keep) @ (v * factor)
 
     @staticmethod
     def backward(ctx, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of q, k and v."""
-        q, k, v, weights = ctx.saved_tensors
+        q, k, v, valid, keep = ctx.saved_tensors
         grad = grad_outputs[0] * ctx.factor
-        kept = weights.clamp_min(0)
+        weights = _softmax(q, k, valid)
+        kept = weights * keep
         grad_v = kept.transpose(-1, -2) @ grad
         grad_scores = (grad @ v.transpose(-1, -2)).mul_(kept)
         total = grad_scores.sum(-1, keepdim=True)
-        grad_scores.addcmul_(torch.abs(weights, out=kept), total, value=-1).mul_(q.shape[-1] ** -0.5)
-        return grad_scores @ k, grad_scores.transpose(-1, -2) @ q, grad_v, None, None
+        grad_scores.addcmul_(weights, total, value=-1)
+        scale = q.shape[-1] ** -0.5
+        return grad_scores @ (k * scale), grad_scores.transpose(-1, -2) @ (q * scale), grad_v, None, None
+
+
+def _softmax(q: Tensor, k: Tensor, valid: Tensor | None) -> Tensor:
+    """Attention probabilities (B, heads, n, k)."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if valid is not None:
+        scores.masked_fill_(~valid, -torch.inf)
+    return torch.softmax(scores, -1, out=scores)

@@ -17,6 +17,7 @@ logger = logging.getLogger("speaq.training")
 
 _COMPILER = ("torch._dynamo", "torch._inductor")
 _LOST = ("closed by peer", "Connection reset", "Broken pipe", "ncclRemoteError")
+_NO_ANSWER = ("Timed out waiting", "collective operation timeout")
 
 
 @contextmanager
@@ -64,7 +65,15 @@ def explain(error: BaseException, *, device: torch.device | str, is_training: bo
             "DATALOADER.NUM_WORKERS 0, or give more (docker run --shm-size 8g)"
         )
     if torch.distributed.is_initialized() and any(sign in text for sign in _LOST):
-        return "the connection to another process of this run was lost; the message of that process says why"
+        return (
+            "the connection to another process of this run was lost; the message of that process says why, "
+            "unless it was killed, for instance because the memory of the machine was full"
+        )
+    if torch.distributed.is_initialized() and any(sign in text for sign in _NO_ANSWER):
+        return (
+            "another process of this run has not answered for DIST_WAIT_MINUTES: it is stopped or very slow, "
+            "or the network between the machines failed; log.txt and log.txt.rank1, ... show how far each was"
+        )
     if "DataLoader worker" in text and "Caught" not in text:
         return f"{text.rstrip('. ')}; the machine may need more memory. Lower DATALOADER.NUM_WORKERS"
     if not is_out_of_memory(error):

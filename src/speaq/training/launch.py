@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,7 +25,7 @@ from speaq.data.build import (
 from speaq.data.mixing import Mixture
 from speaq.data.sources import DataSource, load_training_sources
 from speaq.data.visual_genome import VisualGenome
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 from speaq.evaluation.build import EvaluationSets, build_metrics, load_evaluation_sets
 from speaq.inference.build import build_postprocessor
 from speaq.losses.build import build_criterion
@@ -158,6 +159,22 @@ def _check_images(datasets: Sequence[VisualGenome]) -> None:
         dataset.check_images()
 
 
+def _check_ids(evaluation: EvaluationSets) -> None:
+    """Find out whether predictions can be saved under the ids of their images.
+
+    Raises:
+        SpeaqError: an id occurs more than once in a data set.
+    """
+    for name, each in zip(evaluation.dataset_names, evaluation.datasets, strict=True):
+        repeated = [image_id for image_id, count in Counter(each.dataset.image_ids).items() if count > 1]
+        if repeated:
+            raise SpeaqError(
+                f"{name}: {len(repeated):,} image ids occur more than once ({first_names(repeated)}), and "
+                "predictions are saved by id. 'speaq data check' lists the images and writes a repaired copy "
+                "(--fix); without --report the data set can be evaluated as it is"
+            )
+
+
 def _log_problems(datasets: Sequence[VisualGenome], trainer: L.Trainer) -> None:
     """Log how many images were read in spite of a problem, by all processes, and the first of each kind."""
     reduced = [
@@ -232,6 +249,8 @@ def evaluate(
             raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
         datasets = [each.dataset for each in evaluation.datasets]
         _check_images(datasets)
+        if save_predictions:
+            _check_ids(evaluation)
         source = _find_source(config, resume=resume)
         logger.info("evaluating %s", source)
         model = _load_model(config, source, evaluation.vocabulary)

@@ -44,12 +44,12 @@ class ConnectedProcesses(DDPStrategy):
     """Data-parallel training on several processes, which first wait for each other.
 
     Args:
-        wait_minutes: how long to wait for the other processes.
+        wait_minutes: how long to wait for the other processes, at the start and in every exchange.
         options: of the base class.
     """
 
     def __init__(self, *, wait_minutes: float, **options: Any):
-        super().__init__(**options)
+        super().__init__(timeout=timedelta(minutes=wait_minutes), **options)
         self.wait_minutes = wait_minutes
 
     def _configure_launcher(self) -> None:
@@ -70,6 +70,7 @@ class ConnectedProcesses(DDPStrategy):
                 store=store,
                 rank=self.global_rank,
                 world_size=self.world_size,
+                timeout=self._timeout,
                 device_id=self.root_device if self.root_device.type == "cuda" else None,
             )
         super().setup_distributed()

@@ -26,6 +26,7 @@ from speaq.visualize.charts import rgb
 from speaq.visualize.text import FONT, GAP, LINE_HEIGHT, Text, families, missing_glyphs_allowed, row_size
 
 _JPEG_QUALITY = 92
+_PNG_LEVEL = 4  # 1 % larger than the default of 6, in less than half the time
 # Text stays text in vectors, and equal drawings give equal files.
 _SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "speaq", "pdf.fonttype": 42}
 _MIDDLE = 0.35  # from the baseline up to the visual middle of a text, of its font size
@@ -168,7 +169,7 @@ class Canvas:
             elif ending == ".pdf":
                 temporary.write_bytes(self._pdf())
             else:
-                self.pixels.save(temporary)
+                self.pixels.save(temporary, compress_level=_PNG_LEVEL)
 
     def _axes(self, x: float, y: float, width: float, height: float, zoom: float = 1.0) -> Axes:
         place = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
