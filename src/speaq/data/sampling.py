@@ -55,10 +55,10 @@ class TrainBatchSampler(Sampler[list[Draw]]):
     """The training batches of one rank.
 
     The epochs of a source follow one another without end, and each global batch takes the next images of each
-    source, as many as the mixture says. The slots of the global batch are divided into ``micro_batches`` equal,
-    contiguous parts, and each part equally among the ranks: a loss, which is normalized over a micro-batch of
-    all ranks, does not depend on their number. The sampler has no length, so Lightning counts steps instead of
-    epochs.
+    source, as many as the mixture says. The slots of the global batch are divided into ``micro_batches``
+    equal, contiguous parts, and each part equally among the ranks: a loss, which is normalized over a
+    micro-batch of all ranks, does not depend on their number. The sampler has no length, so Lightning counts
+    steps instead of epochs.
 
     Args:
         epochs: S orders of images, such as `ShuffledEpochs`.
