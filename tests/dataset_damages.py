@@ -201,6 +201,14 @@ def file_not_an_image(files):
     files.texts |= {"images/55.jpg": b"", "images/56.jpg": b"GIF, or not"}
 
 
+@damage(image_unreadable=2, opening=True)
+def file_damaged_within(files):
+    for name in ("57.jpg", "58.jpg"):  # both ends are as they were
+        content = bytearray(_content(files, name))
+        content[len(content) // 2 : len(content) // 2 + 200] = b"\xff\xd8" * 100
+        files.texts[f"images/{name}"] = bytes(content)
+
+
 @damage(image_size_differs=2, opening=True)
 def size_differs(files):
     files.entries[60]["width"] += 1

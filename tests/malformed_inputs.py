@@ -4,6 +4,7 @@
 damage and a function that reads them.
 """
 
+import base64
 import json
 import math
 import random
@@ -415,6 +416,61 @@ def images(folder: Path) -> Prepared:
     return _files(folder), read
 
 
+def requests(folder: Path) -> Prepared:
+    """Requests to the prediction server: a JSON document, forms and their content types."""
+    import asyncio
+
+    import httpx
+
+    from speaq.tools.serve import create_app
+
+    Image.new("RGB", (40, 30), "red").save(folder / "image.png")
+    content = (folder / "image.png").read_bytes()
+    options = {"score": 0.1, "relations": 3, "boxes": [[0, 0, 9, 9], [5, 5, 40, 30]], "labels": ["cup", None]}
+    _write(folder / "document.json", {"image": base64.b64encode(content).decode(), **options})
+    _write(folder / "options.json", options)
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    (folder / "form.bin").write_bytes(head + content + b"\r\n--b--\r\n")
+    (folder / "type.txt").write_bytes(b"multipart/form-data; boundary=b")
+    torch.manual_seed(0)
+    server_model = Speaq(tiny_config(min_size=32, max_size=64)).eval()
+
+    def bodies(copy: Path) -> list[dict[str, Any]]:
+        """The arguments of a request for each."""
+        document, form = (copy / "document.json").read_bytes(), (copy / "form.bin").read_bytes()
+        try:
+            fields = json.loads((copy / "options.json").read_bytes())
+        except (ValueError, RecursionError):
+            fields = {}
+        values = {
+            str(name).encode(errors="replace").decode(): json.dumps(value)
+            for name, value in (fields.items() if isinstance(fields, dict) else ())
+        }
+        image = (copy / "image.png").read_bytes()
+        return [
+            {"content": document, "headers": {"Content-Type": "application/json"}},
+            {"content": form, "headers": {"Content-Type": (copy / "type.txt").read_bytes()}},
+            {"data": values, "files": {"image": image}},
+        ]
+
+    async def send(copy: Path) -> list[Any]:
+        app = create_app(server_model)
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+        async with app.router.lifespan_context(app), client:
+            return [await client.post("/predict", **body) for body in bodies(copy)]
+
+    def read(copy: Path) -> object:
+        answers = asyncio.run(send(copy))
+        refused = [answer.json()["detail"] for answer in answers if answer.status_code != 200]
+        assert all(answer.status_code in (200, 400, 413, 415, 422) for answer in answers)
+        assert all(isinstance(detail, str) and 0 < len(detail) < 1000 for detail in refused)
+        if refused:
+            raise SpeaqError(refused[0])
+        return None
+
+    return _files(folder), read
+
+
 def small_files(folder: Path) -> Prepared:
     """Lists of names and of triplets."""
     _write(folder / "aliases.txt", "man, men, guy\nhat, cap\n")
@@ -645,6 +701,7 @@ INPUTS: dict[str, Callable[[Path], Prepared]] = {
     "training-log": training_log,
     "images": images,
     "small-files": small_files,
+    "requests": requests,
     **{name: _converted(name) for name in ("vg", "jsonl", "coco", "sgg-benchmark", "psg", "layout")},
     "parquet": parquet,
     **{name: _written(name) for name in FILES},

@@ -284,3 +284,13 @@ def test_unreadable_files_are_named(tmp_path: Path, content):
     path.write_bytes(content)
     with pytest.raises(SpeaqError, match=r"a\.jpg: the image cannot be read"):
         read_image_file(path)
+
+
+def test_size_of_a_damaged_png():
+    file = io.BytesIO()
+    Image.effect_noise((40, 30), 90).save(file, "PNG")
+    content = file.getvalue()
+    damaged = content[:200] + bytes(200) + content[400:]
+    with pytest.raises(SpeaqError):
+        read_image(damaged)
+    assert read_image_size(damaged, listed=(40, 30)) == (40, 30)

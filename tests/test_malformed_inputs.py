@@ -21,6 +21,9 @@ COUNT = os.environ.get("MALFORMED_INPUTS")
 def test_malformed_inputs_are_read_or_refused(kind, tmp_path):
     if kind == "parquet":
         pytest.importorskip("pyarrow")
+    if kind == "requests":
+        pytest.importorskip("fastapi_offline")
+        pytest.importorskip("httpx")
     (tmp_path / "valid").mkdir()
     files, read = INPUTS[kind](tmp_path / "valid")
 

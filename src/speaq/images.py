@@ -240,7 +240,10 @@ def read_image_size(
         SpeaqError: the file cannot be read.
     """
     with _opened(file) as image:
-        return _upright_size(image) if _is_upright(image, listed, on_undecided) else image.size
+        try:
+            return _upright_size(image) if _is_upright(image, listed, on_undecided) else image.size
+        except PILLOW_ERRORS:  # Pillow looks for an orientation behind the pixels of a PNG, which are damaged
+            return image.size
 
 
 def _is_upright(

@@ -208,8 +208,8 @@ def test_truncated_images_are_read_with_one_warning(files, caplog):
         images = [dataset.read(row)[0] for row in (0, 1, 0)]
     assert [image.size for image in images] == [(64, 32)] * 3
     assert len(caplog.messages) == 1
-    assert "11.jpg is truncated: the missing pixels are grey" in caplog.messages[0]
-    assert dataset.num_truncated == 2 and dataset._cases["truncated"].is_shared()
+    assert "11.jpg is truncated or damaged: the missing pixels are grey" in caplog.messages[0]
+    assert dataset.problems.sum(dim=1).tolist() == [0, 0, 2] and dataset.problems.is_shared()
     path.write_bytes(b"\xff\xd8")
     with pytest.raises(SpeaqError, match=r"12\.jpg: the image cannot be read"):
         dataset.read(1)

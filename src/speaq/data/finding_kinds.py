@@ -87,7 +87,7 @@ _ERRORS = {
         "Add the files, or name the ids under CORRUPTED_IMAGES. --fix leaves the images out.",
     ),
     "image-unreadable": (
-        "A file is not an image of a known format, or has more pixels than INPUT.MAX_PIXELS.",
+        "A file is damaged or not an image of a known format, or has more pixels than INPUT.MAX_PIXELS.",
         "Replace the files, raise INPUT.MAX_PIXELS in a configuration, or name the ids under "
         "CORRUPTED_IMAGES. --fix leaves the images out.",
     ),

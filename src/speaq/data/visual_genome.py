@@ -31,10 +31,12 @@ _WARNINGS = {
     "orientation": "%s has an EXIF orientation, and its size in the image list does not tell whether the "
     "boxes are those of the turned image: the pixels are used as they are stored, here and wherever else "
     "this is so. If the boxes are those of the turned image, save the turned pixels.",
-    "truncated": "%s is truncated: the missing pixels are grey or black, here and wherever else this is so. "
-    "'speaq data check --open-images' counts and names all such files; replace them, or name their ids under "
-    "CORRUPTED_IMAGES.",
+    "truncated": "%s is truncated or damaged: the missing pixels are grey or black, here and wherever else "
+    "this is so. 'speaq data check --open-images' counts and names such files; replace them, or name their "
+    "ids under CORRUPTED_IMAGES.",
 }
+PROBLEMS = tuple(_WARNINGS)
+"""Kinds of problems of image files that are read nevertheless."""
 _LOOKED_FOR = 10_000  # image files of mapped annotations before training
 _SELECTING = {  # the keys of a section on which the arrays depend
     *("filter_empty_relations", "filter_non_overlap", "number_of_validation_images"),
@@ -67,6 +69,10 @@ class VisualGenome:
 
     Attributes:
         vocabulary: class names.
+        problems: (3, I) bool, which of the `PROBLEMS` the images have that were read; shared with the
+            processes of a data loader.
+        warned: (3,) bool, problems whose first case was logged; also shared. Data sets of a run may have the
+            same tensor, to warn once.
         sizes: (I, 2) int32, height and width as the image list has them.
         boxes: (N, 4) float32, xyxy in the frame of the file: pixels * box_scale / max(width, height).
         labels: (N,) int32.
@@ -117,12 +123,8 @@ class VisualGenome:
         for warning in warnings:
             _log.warning("%s", warning)
         self._set_arrays(arrays)
-        # Which images these warnings are about; shared with the processes of a data loader, so that one of
-        # them warns for all. Images are only counted if they are truncated.
-        numbers = {kind: len(self) if kind == "truncated" else 1 for kind in _WARNINGS}
-        self._cases = {
-            kind: torch.zeros(number, dtype=torch.bool).share_memory_() for kind, number in numbers.items()
-        }
+        self.problems = torch.zeros(len(PROBLEMS), len(self), dtype=torch.bool).share_memory_()
+        self.warned = torch.zeros(len(PROBLEMS), dtype=torch.bool).share_memory_()
 
     def _open(self, section: DatasetSection) -> AnnotationFiles:
         """The annotations; sets ``folders``."""
@@ -198,15 +200,16 @@ class VisualGenome:
             self.folders.find_all(self.image_ids, self._file_names.tolist())
         else:
             rows = range(0, len(self), -(-len(self) // _LOOKED_FOR))
-            self.folders.find_all([self._id(i) for i in rows], [self._file_names[i] for i in rows])
+            self.folders.find_all([self.image_id(i) for i in rows], [self._file_names[i] for i in rows])
 
-    def _id(self, index: int) -> int | str:
+    def image_id(self, index: int) -> int | str:
+        """The id of an image."""
         image_id = self._ids[index]
         return image_id if isinstance(image_id, str) else int(image_id)
 
     def _file(self, index: int) -> tuple[Path, Path | bytes]:
         """The path of an image, for messages, and the file or its content."""
-        image_id = self._id(index)
+        image_id = self.image_id(index)
         path = self.folders.find(image_id, self._file_names[index])
         if path is None:
             expected = self.folders.folders[0] / f"{image_id}{SUFFIXES[0]}"
@@ -221,18 +224,13 @@ class VisualGenome:
         height, width = self.sizes[index].tolist()
         return {"listed": (width, height), "on_undecided": lambda: self._warn("orientation", index, path)}
 
-    @property
-    def num_truncated(self) -> int:
-        """How many of the images that were read, by all processes of a data loader, were truncated."""
-        return int(self._cases["truncated"].sum())
-
-    def _warn(self, kind: str, index: int, *values: object) -> None:
-        """Log the first case of a kind."""
-        cases = self._cases[kind]
-        is_first = not cases.any()
-        cases[index if len(cases) > 1 else 0] = True
-        if is_first:
-            _log.warning(_WARNINGS[kind], *values)
+    def _warn(self, problem: str, index: int, *values: object) -> None:
+        """Count a problem of an image, and log the first one of its kind."""
+        number = PROBLEMS.index(problem)
+        self.problems[number, index] = True
+        if not self.warned[number]:
+            self.warned[number] = True
+            _log.warning(_WARNINGS[problem], *values)
 
     def _annotation(self, index: int, path: Path, width: int, height: int) -> Annotation:
         """The annotation in pixels of the file, which is right where the image list says otherwise."""
@@ -245,7 +243,7 @@ class VisualGenome:
             boxes = boxes.clip(0, (width, height, width, height))
         relation_rows = slice(*self.relation_offsets[index : index + 2])
         return Annotation(
-            image_id=self._id(index),
+            image_id=self.image_id(index),
             path=path,
             width=width,
             height=height,

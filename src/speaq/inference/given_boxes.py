@@ -19,6 +19,7 @@ Shape letters: see `speaq.structures`, with N given boxes; K: predicates kept pe
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,7 +90,9 @@ def check_given_boxes(
         sources, boxes, labels = [images], [boxes], None if labels is None else [labels]
     for name, entries in (("boxes", boxes), ("labels", labels)):
         if entries is not None and not hasattr(entries, "__len__"):
-            raise SpeaqError(f"{name}: expected a list with an entry per image, found {entries!r}")
+            raise SpeaqError(
+                f"{name}: expected a list with an entry per image, found {reprlib.repr(entries)}"
+            )
     labels = [None] * len(boxes) if labels is None else labels
     if len(labels) != len(boxes):
         raise SpeaqError(
@@ -106,9 +109,12 @@ def check_given_boxes(
 def _checked(boxes: Any, labels: Any, names: Sequence[str], place: str) -> GivenBoxes:
     """The boxes of one image, of which the arguments are checked."""
     try:
-        array = np.asarray(boxes, np.float32)
+        with np.errstate(over="ignore"):  # infinity is refused below
+            array = np.asarray(boxes, np.float32)
     except (OverflowError, TypeError, ValueError) as error:
-        raise SpeaqError(f"{place}: boxes: expected an array (N, 4) of numbers ({error})") from error
+        raise SpeaqError(
+            f"{place}: boxes: expected an array (N, 4) of numbers ({str(error)[:200]})"
+        ) from error
     array = array.reshape(-1, 4) if array.size == 0 else array
     if array.ndim != 2 or array.shape[1] != 4:
         raise SpeaqError(f"{place}: boxes: expected an array (N, 4), found the shape {array.shape}")
@@ -125,7 +131,9 @@ def _checked(boxes: Any, labels: Any, names: Sequence[str], place: str) -> Given
         return GivenBoxes(array, np.full(len(array), -1))
     values = labels.tolist() if hasattr(labels, "tolist") else labels
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise SpeaqError(f"{place}: labels: expected a list with one class per box, found {values!r}")
+        raise SpeaqError(
+            f"{place}: labels: expected a list with one class per box, found {reprlib.repr(values)}"
+        )
     indices = [_label(value, names, f"{place}: labels[{i}]") for i, value in enumerate(values)]
     if len(indices) != len(array):
         raise SpeaqError(f"{place}: labels: expected one per box, {len(array)}, found {len(indices)}")
@@ -142,11 +150,13 @@ def _label(value: Any, names: Sequence[str], place: str) -> int:
         near = difflib.get_close_matches(value, names, n=3) or list(names[:3])
         raise SpeaqError(
             f"{place}: expected one of the {len(names)} object classes of the model, such as "
-            f"{', '.join(map(repr, near))}; found {value!r}"
+            f"{', '.join(map(repr, near))}; found {reprlib.repr(value)}"
         )
     if isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= value < len(names):
         return int(value)
-    raise SpeaqError(f"{place}: expected the name of a class or 0 to {len(names) - 1}, found {value!r}")
+    raise SpeaqError(
+        f"{place}: expected the name of a class or 0 to {len(names) - 1}, found {reprlib.repr(value)}"
+    )
 
 
 def relate(

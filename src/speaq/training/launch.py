@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,7 +25,7 @@ from speaq.data.build import (
 from speaq.data.mixing import Mixture
 from speaq.data.sources import DataSource, load_training_sources
 from speaq.data.visual_genome import VisualGenome
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 from speaq.evaluation.build import EvaluationSets, build_metrics, load_evaluation_sets
 from speaq.inference.build import build_postprocessor
 from speaq.losses.build import build_criterion
@@ -57,6 +58,8 @@ from speaq.training.output_lock import locked
 from speaq.training.trainer import build_trainer, choose_seed
 
 logger = logging.getLogger("speaq.training")
+
+_PROBLEMS = ("of another size than listed", "with an EXIF orientation in doubt", "truncated or damaged")
 
 
 def train(config: Config, *, cluster: Cluster | None = None, resume: bool = False) -> list[dict[str, Any]]:
@@ -126,8 +129,7 @@ def _fit(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneG
     vocabulary = sources[0].dataset.vocabulary
     evaluation = load_evaluation_sets(config, vocabulary)
     datasets = [source.dataset for source in sources] + [each.dataset for each in evaluation.datasets]
-    for dataset in datasets:
-        dataset.check_images()
+    _check_images(datasets)
     model = Speaq(model_config(config, vocabulary, statistics.predicate_counts))
     model.set_gradient_checkpointing(config.solver.gradient_checkpointing)
     if resume_from is None:
@@ -146,16 +148,52 @@ def _fit(config: Config, trainer: L.Trainer, resume_from: Path | None) -> SceneG
     trainer.fit(module, data, ckpt_path=resume_from, weights_only=True)
     if evaluation.datasets and module.evaluated_at != trainer.global_step:
         trainer.validate(module, data, verbose=False)
-    _log_truncated(datasets, trainer)
+    _log_problems(datasets, trainer)
     return module
 
 
-def _log_truncated(datasets: Sequence[VisualGenome], trainer: L.Trainer) -> None:
-    """Log how many truncated images this process and its data loaders have read."""
-    count = sum(dataset.num_truncated for dataset in datasets)
-    if count:
-        where = " by this process" if trainer.world_size > 1 else ""
-        logger.warning("%d truncated images were read%s", count, where)
+def _check_images(datasets: Sequence[VisualGenome]) -> None:
+    """Look for the image files, and have the data sets warn of each problem of images once."""
+    for dataset in datasets:
+        dataset.warned = datasets[0].warned
+        dataset.check_images()
+
+
+def _check_ids(evaluation: EvaluationSets) -> None:
+    """Find out whether predictions can be saved under the ids of their images.
+
+    Raises:
+        SpeaqError: an id occurs more than once in a data set.
+    """
+    for name, each in zip(evaluation.dataset_names, evaluation.datasets, strict=True):
+        repeated = [image_id for image_id, count in Counter(each.dataset.image_ids).items() if count > 1]
+        if repeated:
+            raise SpeaqError(
+                f"{name}: {len(repeated):,} image ids occur more than once ({first_names(repeated)}), and "
+                "predictions are saved by id. 'speaq data check' lists the images and writes a repaired copy "
+                "(--fix); without --report the data set can be evaluated as it is"
+            )
+
+
+def _log_problems(datasets: Sequence[VisualGenome], trainer: L.Trainer) -> None:
+    """Log how many images were read in spite of a problem, by all processes, and the first of each kind."""
+    reduced = [
+        trainer.strategy.reduce(
+            dataset.problems.to(trainer.strategy.root_device, torch.uint8), reduce_op="max"
+        ).bool()
+        for dataset in datasets
+    ]
+    described = []
+    for number, what in enumerate(_PROBLEMS):
+        found = [
+            (dataset.image_id(int(problems[number].int().argmax())), int(problems[number].sum()))
+            for dataset, problems in zip(datasets, reduced, strict=True)
+            if problems[number].any()
+        ]
+        if found:
+            described.append(f"{sum(count for _, count in found)} {what} (first image {found[0][0]})")
+    if described:
+        logger.warning("images were read in spite of problems: %s", ", ".join(described))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -210,15 +248,16 @@ def evaluate(
         if evaluation.vocabulary is None:
             raise SpeaqError("DATASETS.TEST is empty: name a data set to evaluate on, such as ('VG_test',)")
         datasets = [each.dataset for each in evaluation.datasets]
-        for dataset in datasets:
-            dataset.check_images()
+        _check_images(datasets)
+        if save_predictions:
+            _check_ids(evaluation)
         source = _find_source(config, resume=resume)
         logger.info("evaluating %s", source)
         model = _load_model(config, source, evaluation.vocabulary)
         module = _build_module(config, model, None, evaluation, load_statistics(config))
         data = SceneGraphData(config=config, training=None, evaluation=evaluation.datasets)
         trainer.validate(module, data, verbose=False)
-        _log_truncated(datasets, trainer)
+        _log_problems(datasets, trainer)
     return EvaluationRun(module, source, files.written, suffix)
 
 

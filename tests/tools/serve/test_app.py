@@ -158,6 +158,9 @@ SMALL = Limits(max_body=20_000, max_pixels=2000, max_images=2)
         (422, {"files": {"image": png()}, "data": {"boxes": f"[[0,0,{'9' * 400},1]]"}}, "boxes: expected"),
         (422, {"files": {"image": png()}, "data": {"boxes": "[[50,0,60,9]]"}}, "in the image of 40x32"),
         (422, {"files": {"image": png()}, "data": {"boxes": "[[0,0,9,9]]", "labels": '["x"]'}}, "'cup'"),
+        (422, {"json": {"image": encoded(png()), "boxes": [[0, 0, 9, 9]], "labels": ["x" * 9000]}}, "'cup'"),
+        (422, {"json": {"image": encoded(png()), "boxes": ["x" * 9000]}}, "boxes: expected an array (N, 4)"),
+        (422, {"json": {"image": encoded(png()), "boxes": [[0, 0, 1e300, 9]]}}, "boxes[0]"),
         (422, {"json": {"image": "%%%"}}, "base64"),
         (422, {"json": {"images": []}}, "images: "),
         (422, {"json": {"images": [encoded(png())] * 2, "boxes": [[]]}}, "an entry per image, 2, found 1"),
@@ -170,7 +173,7 @@ def test_refused_requests(model, status, request_, message):
         request_ = {**request_, "content": _stream(request_["content"])}
     answer = post(create_app(model, SMALL), **request_)
     assert answer.status_code == status
-    assert message in answer.json()["detail"]
+    assert message in answer.json()["detail"] and len(answer.text) < 1000
 
 
 async def _stream(parts):
@@ -268,6 +271,30 @@ def test_a_second_signal_ends_a_server_at_once(model, monkeypatch):
     assert raised == []
     server.handle_exit(signal.SIGINT, None)
     assert raised == [(signal.SIGINT, signal.SIG_DFL), signal.SIGINT]
+
+
+def test_slow_connections_are_closed(model, monkeypatch):
+    monkeypatch.setattr("speaq.tools.serve.server._GRACE", 0.0)
+
+    async def main() -> list[bytes | BaseException]:
+        app = create_app(model, Limits(timeout=0.2))
+        config = uvicorn.Config(app, port=0, log_level="warning")
+        listener = config.bind_socket()
+        listener.listen()
+        server = _Server(config, app, drain=0.0)
+        running = asyncio.create_task(server._serve(sockets=[listener]))
+        header, idle = [
+            await asyncio.open_connection("127.0.0.1", listener.getsockname()[1]) for _ in range(2)
+        ]
+        header[1].write(b"POST /predict HTTP/1.1\r\nX: ")
+        async with asyncio.timeout(10):
+            received = await asyncio.gather(header[0].read(), idle[0].read(), return_exceptions=True)
+        server.should_exit = True
+        await running
+        return received
+
+    for received in asyncio.run(main()):
+        assert received == b"" or isinstance(received, ConnectionError)
 
 
 def test_end_of_a_server(model):

@@ -26,7 +26,7 @@ class ImageFiles:
     Attributes:
         paths: of each file, None where there is none.
         missing: (I,) bool, images without a file.
-        unreadable: (I,) bool, files that were opened and are not images.
+        unreadable: (I,) bool, files that were opened and are damaged or not images.
         sizes: (I, 2) int64, height and width of the files that were opened, turned as training turns them; 0
             elsewhere.
         contents: a digest of each file that was opened and has the length of another one, else None.
@@ -47,8 +47,7 @@ def read_image_files(
 ) -> ImageFiles:
     """Look for the files of I images by listing the folders, and open those of ``opened`` (I,) bool.
 
-    Headers are read, and contents where lengths agree. ``progress`` is called with (files opened, files to
-    open).
+    They are decoded. ``progress`` is called with (files opened, files to open).
     """
     ids = listed.ids
     paths = [
@@ -65,8 +64,7 @@ def read_image_files(
         try:
             listed_height, listed_width = listed.sizes[row].tolist()
             width, height = read_image_size(path, listed=(listed_width, listed_height))
-            if _may_be_truncated(path):
-                read_image_file(path)
+            read_image_file(path)
             sizes[row] = height, width
             by_length.setdefault(path.stat().st_size, []).append(row)
         except (SpeaqError, OSError):
@@ -80,14 +78,6 @@ def read_image_files(
                 with Path(str(paths[row])).open("rb") as file:
                     contents[row] = hashlib.file_digest(file, "blake2b").digest()
     return ImageFiles(paths, missing, unreadable, sizes, contents)
-
-
-def _may_be_truncated(path: Path) -> bool:
-    """Whether the marker at the end of a JPEG is not near its end; such files are decoded."""
-    with path.open("rb") as file:
-        is_jpeg = file.read(2) == b"\xff\xd8"
-        file.seek(max(0, path.stat().st_size - 1024))
-        return is_jpeg and b"\xff\xd9" not in file.read()
 
 
 def are_none(values: Sequence[Any]) -> np.ndarray:

@@ -3,22 +3,27 @@
 import signal
 import time
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from speaq.errors import SpeaqError
 
+_GRACE = 5.0  # seconds
+
 
 class _Server(uvicorn.Server):
     """A server that refuses new requests after SIGTERM or SIGINT, and ends when it has answered the others.
 
-    A second signal ends it at once.
+    A second signal ends it at once. Connections are closed if the headers of a request are not complete, or
+    its answer is not received, `_GRACE` seconds after the time limit of a request.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain: float) -> None:
         super().__init__(config)
         self._service, self._drain, self._end = app.state.service, drain, 0.0
+        self._connections: dict[Any, tuple[Any, float]] = {}  # the last request of each, and since when
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._service.draining:
@@ -31,7 +36,20 @@ class _Server(uvicorn.Server):
         """Called ten times a second."""
         if self._service.draining and not self._service.accepted and time.monotonic() >= self._end:
             self.should_exit = True
+        self._close_slow_connections()
         return await super().on_tick(counter)
+
+    def _close_slow_connections(self) -> None:
+        now, before, self._connections = time.monotonic(), self._connections, {}
+        for connection in list(self.server_state.connections):
+            request = getattr(connection, "cycle", None)
+            seen, since = before.get(connection, (None, now))
+            if seen is not request:
+                since = now
+            if now - since > self._service.limits.timeout + _GRACE:
+                connection.transport.abort()
+            else:
+                self._connections[connection] = request, since
 
 
 def run(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000, drain: float = 0.0) -> None:
@@ -47,7 +65,7 @@ def run(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000, drain: float
     Raises:
         SpeaqError: the address cannot be used.
     """
-    config = uvicorn.Config(app, host=host, port=port, log_level="info", access_log=False)
+    config = uvicorn.Config(app, host=host, port=port, log_level="info", access_log=False, ws="none")
     try:
         listener = config.bind_socket()
     except SystemExit:  # the log has the reason
