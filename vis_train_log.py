@@ -1,7 +1,6 @@
 """Plot a training: `python vis_train_log.py --log-file outputs/my_training/log.txt`."""
 
-from speaq.cli import run
-from speaq.cli.plot import log
+from speaq.__main__ import main
 
 if __name__ == "__main__":
-    run(log)
+    main("speaq.cli.plot:log")

@@ -1,7 +1,6 @@
 """Plot predicate distributions: `python visualize_predicate_distribution.py --config-file FILE ...`."""
 
-from speaq.cli import run
-from speaq.cli.plot import predicates
+from speaq.__main__ import main
 
 if __name__ == "__main__":
-    run(predicates)
+    main("speaq.cli.plot:predicates")

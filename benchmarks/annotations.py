@@ -93,6 +93,7 @@ def ours(folder: Path) -> VisualGenome:
         mapping_dictionary=str(folder / "dicts.json"),
         vg_attribute_h5=str(folder / "VG.h5"),
         filter_non_overlap=False,
+        number_of_validation_images=0,
     )
     return VisualGenome(section, "train")
 
@@ -151,7 +152,10 @@ def write_parquet(folder: Path) -> None:
 def parquet(folder: Path) -> VisualGenome:
     (folder / "images").mkdir(exist_ok=True)
     section = DatasetSection(
-        parquet=str(folder / "parquet"), images=str(folder / "images"), filter_non_overlap=False
+        parquet=str(folder / "parquet"),
+        images=str(folder / "images"),
+        filter_non_overlap=False,
+        number_of_validation_images=0,
     )
     return ParquetImages(section, "train")
 

@@ -170,17 +170,42 @@ def test_ctrl_c_ends_without_a_message(capsys, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("speaq.cli.app", interrupted)
     monkeypatch.setattr("sys.argv", ["speaq"])
     handler = signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(SystemExit) as stop:
-            main()
+            main(interrupted)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # for another one
     finally:
         signal.signal(signal.SIGINT, handler)
     assert stop.value.code == 130
     assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_while_libraries_are_imported_ends_without_a_message(capsys, monkeypatch, tmp_path):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speaq.__main__.resolve_name", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / "vis_train_log.py"), run_name="__main__")
+    assert (stop.value.code, capsys.readouterr().err) == (130, "")
+
+    def importing():
+        import interrupted_module  # noqa: F401
+
+    (tmp_path / "interrupted_module.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)")
+    monkeypatch.syspath_prepend(tmp_path)
+    ended = []
+    monkeypatch.setattr("os._exit", ended.append)  # which modules cannot catch
+    monkeypatch.setattr("sys.argv", ["speaq"])
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit):
+            main(importing)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert ended == [130]
 
 
 def test_help_in_a_closed_pipe_ends_as_other_output():

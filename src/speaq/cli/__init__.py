@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from cyclopts import App
@@ -27,6 +29,7 @@ from speaq.cli.serve import serve
 from speaq.cli.train import evaluate, train
 from speaq.errors import PrintableFormatter, SpeaqError, is_out_of_memory, printable
 
+_IMPORTING = "<frozen importlib._bootstrap>"  # the code that imports modules
 _LEAST_MEMORY = 1 << 30  # bytes of virtual memory with which the libraries load
 
 
@@ -139,9 +142,21 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def main() -> None:
-    """The ``speaq`` program."""
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Handle Ctrl+C: end at once while a module is imported, else raise KeyboardInterrupt.
+
+    Modules in C replace exceptions, or catch them, as torch does, which then goes on without numpy.
+    """
+    if any(each.f_code.co_filename == _IMPORTING for each, _ in traceback.walk_stack(frame)):
+        os._exit(128 + number)
+    raise KeyboardInterrupt
+
+
+def main(command: Callable[..., Any] = app) -> None:
+    """The ``speaq`` program, or one command of it."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell has it ignored
+        signal.signal(signal.SIGINT, _interrupt)
     try:
-        run(app)
+        run(command)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # another Ctrl+C ends it at once, without a traceback
