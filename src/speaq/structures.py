@@ -122,12 +122,13 @@ class Target:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Target:
         """The same target with its tensors on ``device``."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=non_blocking)
-            for name in ("boxes", "labels", "relations", "relation_boxes", "relation_weights")
-            if getattr(self, name) is not None
-        }
-        return replace(self, **moved)
+        tensors = self.tensors().items()
+        return replace(self, **{name: each.to(device, non_blocking=non_blocking) for name, each in tensors})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that there are, by their names."""
+        names = ("boxes", "labels", "relations", "relation_boxes", "relation_weights")
+        return {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
 
 
 @dataclass(slots=True)
@@ -159,7 +160,7 @@ class Batch:
             RuntimeError: the shared memory is too small.
         """
         for target in self.targets:
-            for tensor in (target.boxes, target.labels, target.relations, target.relation_boxes):
+            for tensor in target.tensors().values():
                 if tensor.numel():
                     tensor.share_memory_()
         self.images.share_memory_()

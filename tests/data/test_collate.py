@@ -42,3 +42,14 @@ def test_collate_by_size_does_not_pad():
     batches = collate_by_size([sample(0, 5, 9), sample(1, 9, 5), sample(2, 5, 9)])
     assert [[target.image_id for target in batch.targets] for batch in batches] == [[0, 2], [1]]
     assert [tuple(batch.images.shape) for batch in batches] == [(2, 3, 5, 9), (1, 3, 9, 5)]
+
+
+def test_all_tensors_of_a_batch_are_shared():
+    weighted = sample(0, 5, 9)
+    target = weighted.target
+    for name in ("boxes", "labels", "relations", "relation_boxes", "relation_weights"):
+        setattr(target, name, torch.ones(2))
+    batch = collate([weighted, sample(1, 5, 9)]).share_memory()
+    assert [tensor.is_shared() for tensor in batch.targets[0].tensors().values()] == [True] * 5
+    assert batch.images.is_shared()
+    assert batch.sizes.is_shared()

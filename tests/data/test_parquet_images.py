@@ -216,3 +216,21 @@ def test_the_checks_count_the_rows_and_open_the_images(converted, capsys):
     assert run_data_command(capsys, "stats", converted)[0] == 0
     code, _, err = run_data_command(capsys, "check", converted, "--fix", converted.parent / "fixed")
     assert (code, "convert the files first" in err) == (2, True)
+
+
+@pytest.mark.parametrize("weighted", ["test", "train-1"])
+def test_a_split_or_a_file_alone_may_have_confidences_and_sources(tmp_path, capsys, weighted):
+    objects = [{"category": "man", "bbox": [1.0, 1.0, 20.0, 20.0]}] * 2
+    relation = {"subject": 1, "object": 0, "predicate": "on"}
+    for name in ("train-0", "train-1", "test"):
+        more = {"confidence": 0.5, "source": "vlm"} if name == weighted else {}
+        row = {"image_id": name, "width": 64, "height": 48, "objects": objects, "relations": [relation | more]}
+        parquet.write_table(pa.Table.from_pylist([row]), tmp_path / f"{name}.parquet")
+    (tmp_path / "dicts.json").write_text('{"label_to_idx": {"man": 1}, "predicate_to_idx": {"on": 1}}')
+    section = "DATASETS:\n  VISUAL_GENOME:\n    PARQUET: {0}\n    MAPPING_DICTIONARY: {0}/dicts.json\n"
+    (tmp_path / "config.yaml").write_text(section.format(tmp_path))
+    code, text, err = run_data_command(capsys, "check", "--config-file", tmp_path / "config.yaml")
+    assert (code, "relation_confidences" in text) == (1, False), text + err  # there are no image files
+    train = open_set(tmp_path, mapping_dictionary=str(tmp_path / "dicts.json"))
+    found = None if train.confidences is None else train.confidences.tolist()
+    assert found == (None if weighted == "test" else [1, 0.5])

@@ -25,6 +25,8 @@ from speaq.images import read_image_file, read_image_size
 from speaq.tools.data_check.images import ImageFiles
 from speaq.tools.data_check.sources import Source
 
+_WITHOUT_COLUMN = {"confidences": 1.0, "sources": ""}
+
 
 def read_row_images(
     files: Sequence[str],
@@ -88,10 +90,13 @@ def in_visual_genome_format(source: Source) -> Iterator[tuple[Source, list[str]]
             entries += [{"image_id": i, "height": h, "width": w, **entry} for i, entry, (h, w) in sizes]
         written: dict[str, Any] = {}
         for key in vars(blocks[0]):
-            parts = [part for block in blocks if (part := getattr(block, key)) is not None]
+            parts = [getattr(block, key) for block in blocks]
             if key in ("box_ranges", "relation_ranges"):
                 written[key] = Ranges.of_counts(np.concatenate([part.count for part in parts]))
-            elif parts:
+            elif any(part is not None for part in parts):
+                for number, block in enumerate(blocks):
+                    if parts[number] is None:  # only other splits have a column of it
+                        parts[number] = np.full(len(block.pairs), _WITHOUT_COLUMN[key])
                 written[key] = np.concatenate(parts)
         low, high = written["boxes"][:, :2], written["boxes"][:, 2:]
         boxes = np.concatenate(((low + high) / 2, high - low), axis=1)
