@@ -164,6 +164,25 @@ def test_read_image_rejects_arrays_that_are_not_images(array, message):
         read_image(array)
 
 
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.new("RGB", (0, 5)), "PIL image: the image cannot be read .it has 0x5 pixels"),
+        (Image.fromarray(np.full((4, 4), np.nan, np.float32)), "some of its pixels are not finite numbers"),
+        ("https://example.org/a.jpg", "https://example.org/a.jpg: addresses are not opened; download"),
+    ],
+)
+def test_read_image_rejects_what_has_no_pixels(image, message):
+    with pytest.raises(SpeaqError, match=message):
+        read_image(image)
+
+
+def test_floats_of_an_opened_image_are_in_0_to_1_as_those_of_arrays():
+    grey = np.array([[0, 0.5, 1]], np.float32)
+    for image in (grey, Image.fromarray(grey), Image.fromarray(grey * 255)):
+        assert np.asarray(read_image(image))[0, :, 0].tolist() in ([0, 127, 255], [0, 128, 255])
+
+
 def test_a_folder_gives_its_images_by_name(tmp_path):
     for name in ("b.png", "a.JPG", "c.webp"):
         (tmp_path / name).write_bytes(b"")

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # all but tab and line feed; surrogates
+# All but tab and line feed; also ends of lines and changes of direction of Unicode, and surrogates.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "failed to map segment")

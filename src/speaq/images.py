@@ -157,6 +157,8 @@ def read_image(source: ImageSource) -> Image.Image:
         return read_image_file(source)
     if isinstance(source, bytearray | memoryview):
         return read_image_file(bytes(source))
+    if isinstance(source, str) and "://" in source:
+        raise SpeaqError(f"{source}: addresses are not opened; download the image, and give its path or bytes")
     source = Path(source).expanduser()  # pyright: ignore[reportArgumentType]  # a TypeGuard does not narrow the other branch
     if not source.is_file():
         raise SpeaqError(f"{source}: there is no such image file")
@@ -270,10 +272,16 @@ def to_rgb(image: Image.Image, *, upright: bool = True) -> Image.Image:
     With ``upright`` its EXIF orientation is applied.
     """
     image.load()
+    if 0 in image.size:
+        raise ValueError(f"it has {image.width}x{image.height} pixels")
     if upright and _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits per pixel; Pillow would clip at 255
         values = np.asarray(image, np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("some of its pixels are not finite numbers")
+        if image.mode == "F" and values.max() <= 1:  # as in arrays of floats
+            values = values * 255
         values = values * (255 / 65535 if values.max() > 255 else 1)
         image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:

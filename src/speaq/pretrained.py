@@ -10,6 +10,7 @@ import torch
 from speaq.checkpoints.card import model_card
 from speaq.checkpoints.hub import upload
 from speaq.checkpoints.saved_models import load_pretrained, save_pretrained
+from speaq.devices import find_device
 from speaq.files import expand
 from speaq.images import ImageSource, is_one_image
 from speaq.model.speaq import SpeaqModel
@@ -42,9 +43,11 @@ class Speaq(SpeaqModel):
             revision: branch, tag or commit of a model on the hub.
 
         Raises:
-            SpeaqError: there is no model, or its weights do not match its configuration.
+            SpeaqError: there is no model, its weights do not match its configuration, or this machine does
+                not have the device.
         """
-        return load_pretrained(cls, expand(str(source)), revision=revision).to(device).eval()
+        place = find_device(device) if isinstance(device, str) else device
+        return load_pretrained(cls, expand(str(source)), revision=revision).to(place).eval()
 
     def save_pretrained(
         self,

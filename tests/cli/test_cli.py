@@ -250,6 +250,6 @@ def test_train_script_is_the_train_command(capsys, monkeypatch, tmp_path):
 
 def test_control_characters_in_logs_are_escaped():
     record = logging.LogRecord(
-        "speaq", logging.WARNING, "file", 1, "%s\nis damaged", ("a\x1b[31m\r.png",), None
+        "speaq", logging.WARNING, "file", 1, "%s\nis damaged", ("a\x1b[31m\r\u202egpj.png",), None
     )
-    assert PrintableFormatter().format(record) == "a\\x1b[31m\\r.png\nis damaged"
+    assert PrintableFormatter().format(record) == "a\\x1b[31m\\r\\u202egpj.png\nis damaged"

@@ -198,8 +198,11 @@ def test_predict_accepts_extreme_image_sizes(size):
 def test_predict_rejects_wrong_options():
     for options, message in (
         ({"device": "cuda:99"}, "device cuda:99: this machine has cpu"),
-        ({"batch_size": 0}, "batch_size 0"),
-        ({"dtype": "int8"}, "dtype int8"),
+        ({"batch_size": 0}, "batch_size: expected a whole number above 0, found 0"),
+        ({"min_size": -5}, "min_size: expected a whole number above 0, found -5"),
+        ({"max_size": 99.5}, "max_size: expected a whole number above 0, found 99.5"),
+        ({"dtype": "int8"}, "dtype: expected float32 or bfloat16, found 'int8'"),
+        ({"boxes": [[0, 0, 0.5, 0.5]]}, "image 0: boxes: expected pixels .* found numbers in 0..1"),
     ):
         with pytest.raises(SpeaqError, match=message):
             predict(FakeModel(), make_image(1), **options)

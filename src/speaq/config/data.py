@@ -63,7 +63,7 @@ SourceWeight = Annotated[str, BeforeValidator(read_source_weight)]
 class DataLoader(Section):
     """DATALOADER: the processes that load images."""
 
-    num_workers: Natural = 4
+    num_workers: Annotated[Natural, Field(le=1024)] = 4
     """Worker processes per rank that load and augment images; 0: the main process does."""
 
 

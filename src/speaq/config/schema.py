@@ -28,6 +28,7 @@ from speaq.config.training import Evaluation, Solver, Wandb
 from speaq.files import replacing
 
 _SOURCES = "DATASETS.MULTI_DATASET.SOURCES."
+Minutes = Annotated[Positive, Field(le=1e6)]
 _SYNONYM, _CANONICAL = ".SYNTHETIC_ATTRIBUTE_H5", ".VG_ATTRIBUTE_H5"
 
 
@@ -39,9 +40,9 @@ class Config(Section):
 
     cudnn_benchmark: Flag = False
     """Let cuDNN search for the fastest convolutions."""
-    dist_step_minutes: Positive = 10.0
+    dist_step_minutes: Minutes = 10.0
     """Minutes to wait in a step or an evaluation for the processes on other GPUs and machines."""
-    dist_wait_minutes: Positive = 30.0
+    dist_wait_minutes: Minutes = 30.0
     """Minutes to wait at the start for the processes on other GPUs and machines."""
     float32_precision: Choice[Literal["", "highest", "high", "medium"]] = ""
     """Precision of float32 matrix products (torch.set_float32_matmul_precision); empty: torch's default."""

@@ -113,7 +113,7 @@ def read_arrays(
     try:
         file = h5py.File(regular(path), "r")
         keys = set(file)
-    except (OSError, RuntimeError) as error:
+    except DAMAGE as error:
         found = str(error) if path.is_file() else "there is no such file"
         findings.add("h5-unreadable", [Example(None, path.name, found)])
         return None
@@ -143,7 +143,7 @@ def read_arrays(
         values=values,
         boxes=find_image_rows("box", values, num_images, *boxes, starts, findings),
         relations=find_image_rows("rel", values, num_images, *relations, starts, findings),
-        num_boxes=next(lengths[name] for name in ("boxes", "labels") if name in values) if boxes[1] else None,
+        num_boxes=next((lengths[key] for key in ("boxes", "labels") if key in values and boxes[1]), None),
         starts=starts,
         unread=tuple(sorted(unread)),
     )

@@ -136,8 +136,6 @@ class FilePredictor(ABC):
         Yields:
             Each image as it was given (those of a folder as paths) and its graph, in order.
         """
-        if batch_size < 1:
-            raise SpeaqError(f"batch_size {batch_size}: expected at least 1")
         self._check_options(postprocess, device, dtype)
         if boxes is not None and "object_probs" not in self.output_names:
             raise SpeaqError(

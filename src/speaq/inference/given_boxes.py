@@ -61,9 +61,14 @@ class GivenBoxes(NamedTuple):
         """Check that every box shares some area with an image of this height and width.
 
         Raises:
-            SpeaqError: a box is outside.
+            SpeaqError: a box is outside, or all are relative to the size of the image.
         """
         height, width = size
+        if len(self.boxes) and self.boxes.max() <= 1 < min(size):
+            raise SpeaqError(
+                f"{place}: boxes: expected pixels of the image of {width}x{height}, found numbers in 0..1; "
+                "multiply x by the width and y by the height"
+            )
         low, high = self.boxes[:, :2].clip(min=0), self.boxes[:, 2:].clip(max=(width, height))
         outside = np.flatnonzero((low >= high).any(axis=1))
         if len(outside):

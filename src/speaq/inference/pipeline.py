@@ -78,8 +78,11 @@ def predict_images(
 
     Raises:
         SpeaqError: an image cannot be read, and there is no ``on_unreadable``; a given box is outside its
-            image, or there are not as many images as entries of ``given``.
+            image, or there are not as many images as entries of ``given``; a number is not positive.
     """
+    for name, value in (("batch_size", batch_size), ("min_size", min_size), ("max_size", max_size)):
+        if not (isinstance(value, int | np.integer) and value > 0):
+            raise SpeaqError(f"{name}: expected a whole number above 0, found {value!r}")
     done: dict[int, tuple[ImageSource, SceneGraph]] = {}  # by position
     position = 0  # of the next graph to yield
     for batch in _batches_by_size(_load(images, min_size, max_size, given, on_unreadable), batch_size):

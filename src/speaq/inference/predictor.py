@@ -44,10 +44,8 @@ def predict_each(
     Raises:
         SpeaqError: see `speaq.pretrained.Speaq.predict`.
     """
-    if batch_size < 1 or dtype not in ("float32", "bfloat16"):
-        raise SpeaqError(
-            f"batch_size {batch_size}, dtype {dtype}: expected batch_size >= 1 and dtype float32 or bfloat16"
-        )
+    if dtype not in ("float32", "bfloat16"):
+        raise SpeaqError(f"dtype: expected float32 or bfloat16, found {dtype!r}")
     config = model.config
     process = postprocess or PostProcessor(nms_threshold=config.nms_threshold)
     if device is not None:
