@@ -37,7 +37,7 @@ DatasetName = Literal[
     "MULTI_val",
     "MULTI_test",
 ]
-Limit = Annotated[Integer, Field(ge=-1)]
+Limit = Annotated[Integer, Field(ge=-1, lt=2**31)]
 RatioAtEnd = Annotated[NonNegative | None, BeforeValidator(lambda value: None if is_null(value) else value)]
 LossWeight = Annotated[NonNegative, Field(le=1e6)]
 _RESERVED_NAMES = {"real", "synthetic", "mix", "visual_genome", "synthetic_genome", "visual_genome_synthetic"}

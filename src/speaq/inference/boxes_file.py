@@ -37,26 +37,36 @@ class BoxesFile:
         self.path = path
         try:
             text = regular(path).read_text(encoding="utf-8-sig")
-            documents = text.splitlines() if path.suffix.lower() == ".jsonl" else [text]
-            contents = [json.loads(document) for document in documents if document.strip()]
+            documents = text.split("\n") if path.suffix.lower() == ".jsonl" else [text]
+            contents = [json.loads(document) if document.strip() else None for document in documents]
         except (OSError, ValueError, RecursionError) as error:
             raise SpeaqError(f"{path}: cannot read these boxes ({error}); {_EXPECTED}") from error
         self._images: dict[str, ListedBoxes] = {}
-        for content in contents:
+        for number, content in enumerate(contents, start=1):
+            place = f"{path}, line {number}" if len(contents) > 1 else str(path)
+            if content is None and len(contents) > 1:  # an empty line
+                continue
             if not isinstance(content, dict):
-                raise SpeaqError(f"{path}: {_EXPECTED}; found {json.dumps(content)[:40]}")
+                raise SpeaqError(f"{place}: {_EXPECTED}; found {json.dumps(content)[:40]}")
             if content.get("format") == FORMAT:
-                self._add_graph(SceneGraph.from_json(json.dumps(content)))
+                images = self._of_graph(json.dumps(content), place)
             else:
-                self._images |= {name: self._listed(name, records) for name, records in content.items()}
+                images = {name: self._listed(name, records) for name, records in content.items()}
+            for name in images.keys() & self._images.keys():
+                raise SpeaqError(f"{place}: expected each image once, found {name!r} again")
+            self._images |= images
 
-    def _add_graph(self, graph: SceneGraph) -> None:
+    def _of_graph(self, text: str, place: str) -> dict[str, ListedBoxes]:
+        try:
+            graph = SceneGraph.from_json(text)
+        except SpeaqError as error:
+            raise SpeaqError(f"{place}: {str(error).removeprefix('this JSON text: ')}") from None
         if not isinstance(graph.image, PurePath):
-            raise SpeaqError(f"{self.path}: expected scene graphs that name their image, found one without")
+            raise SpeaqError(f"{place}: expected scene graphs that name their image, found one without")
         labels = graph.labels.tolist()
         if graph.vocabulary is not None:
             labels = [graph.vocabulary.objects[label] for label in labels]
-        self._images[graph.image.as_posix()] = ListedBoxes(graph.boxes.tolist(), labels)
+        return {graph.image.as_posix(): ListedBoxes(graph.boxes.tolist(), labels)}
 
     def _listed(self, name: str, records: Any) -> ListedBoxes:
         if not isinstance(records, list):

@@ -25,7 +25,7 @@ def read_list(file: Path) -> list[Path]:
         SpeaqError: the file cannot be read, or has no path.
     """
     try:
-        lines = regular(file).read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SpeaqError(f"{file}: cannot read this list of images: {error}") from error
     paths = [Path(line.strip()) for line in lines if line.strip()]

@@ -171,9 +171,9 @@ class ShardWriter:
         lines = [
             line
             for path in sorted(self.folder.glob("failed-*.jsonl"))
-            for line in path.read_text(encoding="utf-8").splitlines()
+            for line in path.read_text(encoding="utf-8").split("\n")
         ]
-        return [json.loads(line)["image"] for line in lines]
+        return [json.loads(line)["image"] for line in lines if line]
 
 
 class _Row(io.BytesIO):

@@ -1,6 +1,7 @@
 """Predictions of other programs: what is read, and the messages about mistakes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +182,25 @@ def test_mistakes_are_located(tmp_path, target, documents, message):
 def test_damaged_text(tmp_path, target, text, message):
     with pytest.raises(SpeaqError, match=rf"found.json.*{message}"):
         read(tmp_path, target, text=text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({}, None),
+        ({"subject_box": [20, 10, 40, 30], "object_box": [20, 50, 70, 90]}, "only 0 of 40 annotated boxes"),
+        ({"subject": "table", "object": "cup"}, "only 0 of 40 boxes near annotated ones have their class"),
+        ({"predicate": "near"}, "only 0 of 20 relations of the right boxes have the annotated predicate"),
+    ],
+)
+def test_predictions_that_nothing_agrees_with_are_noted(tmp_path, changes, note):
+    truth = {
+        "boxes": np.array([[10, 20, 30, 40], [50, 20, 150, 90]], np.float32),
+        "labels": np.array([VOCABULARY.objects.index(name) for name in ("cup", "table")]),
+        "relations": np.array([[0, 1, VOCABULARY.predicates.index("on")]]),
+    }
+    target = Target("VG_test", VOCABULARY, [replace(image(number), **truth) for number in range(20)])
+    documents = [{"image_id": number, "triplets": [triplet(**changes)]} for number in range(20)]
+    notes = read(tmp_path, target, *documents, box_scale="pixels").notes
+    assert len(notes) == (note is not None)
+    assert all(note in each for each in notes)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from speaq.evaluation.formats.plausibility import find_doubts
 from speaq.evaluation.formats.target import Target
 from speaq.scene_graph import SceneGraph
 
@@ -39,7 +40,8 @@ class LoadedPredictions:
         self.path, self.dataset, self.vocabulary = path, target.name, target.vocabulary
         self.image_ids, self._graphs = list(graphs), list(graphs.values())
         self.sources = [target.images[image_id].source for image_id in graphs]
-        self.distinct, self.notes = distinct, notes
+        truths = [target.images[image_id] for image_id in graphs]
+        self.distinct, self.notes = distinct, [*notes, *find_doubts(zip(self, truths, strict=True))]
 
     def __len__(self) -> int:
         return len(self._graphs)

@@ -46,18 +46,26 @@ class AnnotatedImage(AnnotatedRow):
         low, high = self.boxes[:, :2], self.boxes[:, 2:]
         return np.round(np.concatenate((low, high - low), axis=1), 4).tolist()
 
-    def check(self, source: Path) -> None:
+    def check_size(self) -> None:
+        """Check the size alone, for readers that multiply by it.
+
+        Raises:
+            SpeaqError: it is not positive, or too large.
+        """
+        if not (0 < self.width < 2**31 and 0 < self.height < 2**31):
+            raise SpeaqError(
+                f"{self.place}: expected the width and height of image {self.id!r} in pixels, found "
+                f"{str(self.width)[:20]} and {str(self.height)[:20]}."
+            )
+
+    def check(self) -> None:
         """Check the size, and what relations have.
 
         Raises:
             SpeaqError: the size is not positive, a relation is of boxes that do not exist, or confidences or
                 sources do not fit the relations.
         """
-        if not (0 < self.width < 2**31 and 0 < self.height < 2**31):
-            raise SpeaqError(
-                f"{source}: expected the width and height of image {self.id!r} in pixels, found {self.width} "
-                f"and {self.height}."
-            )
+        self.check_size()
         for row, (subject, object_, _) in enumerate(self.relations):
             if not (0 <= subject < len(self.boxes) and 0 <= object_ < len(self.boxes)):
                 raise SpeaqError(
@@ -135,7 +143,7 @@ class AnnotatedSet:
                 image is invalid: see `AnnotatedImage.check` and `validated`.
         """
         for image in images:
-            image.check(source)
+            image.check()
         num_boxes = np.array([len(image.boxes) for image in images], dtype=np.int64)
         num_relations = [len(image.relations) for image in images]
         first_boxes = np.repeat(np.cumsum(num_boxes) - num_boxes, num_relations)
@@ -298,7 +306,7 @@ def _numbered(
         table = {name: name for name in sorted({key for _, keys in uses for key in keys})}
     names = {key: name for key, name in table.items() if name not in _BACKGROUND}
     if not names:
-        raise SpeaqError(f"{source}: expected names of {what}es or relations, found none.")
+        raise SpeaqError(f"{source}: expected a name of at least one {what}, found none.")
     keys: dict[str, Any] = {}
     for key, name in names.items():
         if keys.setdefault(name, key) != key:

@@ -88,6 +88,7 @@ def _images(path: Path, changes: Counter[str]) -> Iterator[AnnotatedImage]:
             height=boxes[0].get("original_height", 0),
             split=0,
         )
+        image.check_size()
         positions = {}
         for item in boxes:
             value = item.get("value", {})

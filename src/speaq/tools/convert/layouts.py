@@ -40,6 +40,7 @@ def _images(path: Path) -> Iterator[AnnotatedImage]:
                 f"{len(item['boxes'])} boxes."
             )
         image = image_of_line(place, item)
+        image.check_size()
         size = np.array([image.width, image.height] * 2)
         image.boxes = np.array(item["boxes"], dtype=np.float64).reshape(-1, 4) * size
         image.classes = item["phrases"]
