@@ -423,6 +423,7 @@ def test_predict_relates_given_boxes(predict, tmp_path):
         ('{"a.png": 3}', "boxes.json: a.png: expected"),
         ('{"a.png": [{"bbox": [1, 2, 3, 4]}]}', "a.png[0]: expected an object with box and optionally label"),
         ('{"b.png": []}', "boxes.json: no boxes for"),
+        ('{"a.png": [], "b.png": [], "a.png": []}', "'a.png' is named more than once"),
         ('{"a.png": [{"box": [1, 2, 3]}]}', "a.png: boxes: expected an array (N, 4)"),
         ('{"a.png": [{"box": [1, 2, 3, 4], "label": "cut"}]}', "such as 'cat'; found 'cut'"),
     ],
@@ -461,7 +462,7 @@ def test_predict_by_the_frequencies_in_training(tiny, config_file, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--adjust -1", "--adjust: expected a finite number from 0, found -1"),
+        ("--adjust -1", "--adjust: expected a number in 0..20, found -1"),
         ("--adjust 1 --frequency-bias 1", "expected at most one of the two"),
         ("--frequency-bias 1", "the numbers of training relations are not known; give the configuration"),
         ("--frequency-bias 1 --config-file CONFIG", "expected training data with the classes of"),

@@ -1,5 +1,6 @@
 """Scene graphs for given boxes: the rule, its properties, and mistakes in the boxes."""
 
+import json
 from itertools import product
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scene_graphs import small_graph
 from speaq.boxes import cxcywh_to_xyxy, iou_and_giou, xyxy_to_cxcywh
 from speaq.errors import SpeaqError
 from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.inference.boxes_file import BoxesFile
 from speaq.inference.given_boxes import MAX_BOXES, GivenBoxes, check_given_boxes
 from speaq.inference.postprocess import PostProcessor
 from speaq.structures import Annotation, RawOutput, Vocabulary
@@ -224,3 +227,18 @@ def test_entries_must_be_those_of_the_images():
         check_given_boxes(["a.jpg"], 3, None, NAMES)
     with pytest.raises(SpeaqError, match=r"b.jpg: labels\[0\]"):
         check_given_boxes([Path("a.jpg"), Path("b.jpg")], [BOX, BOX], [[0], [9]], NAMES)
+
+
+def test_mistakes_in_lines_of_boxes_are_named_by_their_line(tmp_path):
+    file, graph = tmp_path / "graphs.jsonl", {**json.loads(small_graph().to_json()), "image": "a.jpg"}
+    file.write_text("\n" + json.dumps({**graph, "image": "b\u2028.jpg"}, ensure_ascii=False) + "\n")
+    assert len(BoxesFile(file).of(Path("b\u2028.jpg")).boxes) == len(small_graph().boxes)
+    for second, message in (
+        ({**graph, "width": "x"}, "line 2: not a scene graph written by to_json: width: expected an integer"),
+        (graph, "line 2: expected each image once, found 'a.jpg' again"),
+        ([], "line 2: expected {"),
+    ):
+        file.write_text(json.dumps(graph) + "\n" + json.dumps(second))
+        with pytest.raises(SpeaqError) as error:
+            BoxesFile(file)
+        assert f"graphs.jsonl, {message}" in str(error.value)

@@ -70,9 +70,9 @@ class Detr(Section):
     """Number of attention heads."""
     dim_feedforward: Count = 2048
     """Hidden width of the feed-forward networks."""
-    enc_layers: Natural = 6
+    enc_layers: Annotated[Natural, Field(le=1000)] = 6
     """Number of encoder layers."""
-    dec_layers: Count = 6
+    dec_layers: Annotated[Count, Field(le=1000)] = 6
     """L, number of decoder layers."""
     dropout: Share = 0.1
     """Dropout probability."""

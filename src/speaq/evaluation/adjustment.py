@@ -14,7 +14,6 @@ Both keep the probability of "no relation", and change nothing with 0.
 Shape letters: see `speaq.structures`; here M relations of the image, and U distinct triplets.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -29,6 +28,7 @@ from speaq.scene_graph import SceneGraph
 if TYPE_CHECKING:
     from speaq.data.build import TrainingStatistics
 
+_MAX_STRENGTH = 20
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The values of tau or alpha of a curve."""
 
@@ -163,11 +163,11 @@ def check_strengths(adjustment: float | None, frequency_bias: float | None) -> N
     """Check the values of --adjust and --frequency-bias.
 
     Raises:
-        SpeaqError: one is not a finite number from 0, or both are given.
+        SpeaqError: one is not a number in 0..20, or both are given.
     """
     for option, strength in (("--adjust", adjustment), ("--frequency-bias", frequency_bias)):
-        if strength is not None and not (math.isfinite(strength) and strength >= 0):
-            raise SpeaqError(f"{option}: expected a finite number from 0, found {strength:g}")
+        if strength is not None and not 0 <= strength <= _MAX_STRENGTH:
+            raise SpeaqError(f"{option}: expected a number in 0..{_MAX_STRENGTH}, found {strength:g}")
     if adjustment is not None and frequency_bias is not None:
         raise SpeaqError("--adjust and --frequency-bias: expected at most one of the two, found both")
 

@@ -1,6 +1,7 @@
 """Read the boxes between which relations are predicted from a file."""
 
 import json
+from collections import Counter
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -38,7 +39,10 @@ class BoxesFile:
         try:
             text = regular(path).read_text(encoding="utf-8-sig")
             documents = text.split("\n") if path.suffix.lower() == ".jsonl" else [text]
-            contents = [json.loads(document) if document.strip() else None for document in documents]
+            contents = [
+                json.loads(document, object_pairs_hook=_unique) if document.strip() else None
+                for document in documents
+            ]
         except (OSError, ValueError, RecursionError) as error:
             raise SpeaqError(f"{path}: cannot read these boxes ({error}); {_EXPECTED}") from error
         self._images: dict[str, ListedBoxes] = {}
@@ -95,3 +99,11 @@ class BoxesFile:
         raise SpeaqError(
             f"{self.path}: no boxes for {image}; expected an entry {image.name!r}, empty if it has none"
         )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, without repeated keys."""
+    counts = Counter(name for name, _ in pairs)
+    if len(counts) < len(pairs):
+        raise ValueError(f"{counts.most_common(1)[0][0]!r} is named more than once")
+    return dict(pairs)
