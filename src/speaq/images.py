@@ -158,7 +158,9 @@ def read_image(source: ImageSource) -> Image.Image:
     if isinstance(source, bytearray | memoryview):
         return read_image_file(bytes(source))
     if isinstance(source, str) and "://" in source:
-        raise SpeaqError(f"{source}: addresses are not opened; download the image, and give its path or bytes")
+        raise SpeaqError(
+            f"{source}: addresses are not opened; download the image, and give its path or bytes"
+        )
     source = Path(source).expanduser()  # pyright: ignore[reportArgumentType]  # a TypeGuard does not narrow the other branch
     if not source.is_file():
         raise SpeaqError(f"{source}: there is no such image file")

@@ -224,7 +224,13 @@ def test_a_split_or_a_file_alone_may_have_confidences_and_sources(tmp_path, caps
     relation = {"subject": 1, "object": 0, "predicate": "on"}
     for name in ("train-0", "train-1", "test"):
         more = {"confidence": 0.5, "source": "vlm"} if name == weighted else {}
-        row = {"image_id": name, "width": 64, "height": 48, "objects": objects, "relations": [relation | more]}
+        row = {
+            "image_id": name,
+            "width": 64,
+            "height": 48,
+            "objects": objects,
+            "relations": [relation | more],
+        }
         parquet.write_table(pa.Table.from_pylist([row]), tmp_path / f"{name}.parquet")
     (tmp_path / "dicts.json").write_text('{"label_to_idx": {"man": 1}, "predicate_to_idx": {"on": 1}}')
     section = "DATASETS:\n  VISUAL_GENOME:\n    PARQUET: {0}\n    MAPPING_DICTIONARY: {0}/dicts.json\n"

@@ -48,6 +48,8 @@ def convert(
         number = write_published(checkpoint, out)
         console.print(f"{number} tensors under their published names, written to {out}", soft_wrap=True)
         return
+    if mapping is None and "://" not in checkpoint and not Path(checkpoint).expanduser().exists():
+        raise SpeaqError(f"{checkpoint}: there is no such checkpoint")
     if mapping is None:
         raise SpeaqError("a checkpoint does not contain the names of its classes: give --mapping DICTS.json")
     converted = convert_checkpoint(

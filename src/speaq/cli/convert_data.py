@@ -76,7 +76,7 @@ class Options:
     ] = ()
     val_share: Share = 0.0
     test_share: Share = 0.0
-    seed: int = 0
+    seed: NonNegativeInt = 0
     num_objects: PositiveInt | None = None
     num_predicates: PositiveInt | None = None
     min_object_count: NonNegativeInt = 0

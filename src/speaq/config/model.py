@@ -114,7 +114,7 @@ class Detr(Section):
     """k: number of queries (static) or of qualities that are summed (dynamic)."""
     one2many_predicate_score: Flag = False
     """Add the predicate probability to the quality."""
-    one2many_predicate_weight: Number = 1.0
+    one2many_predicate_weight: Annotated[Number, Field(ge=-1000, le=1000)] = 1.0
     """Weight of the predicate probability in the quality; negative in the paper."""
 
     deep_supervision: Flag = True

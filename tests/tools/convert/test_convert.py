@@ -55,6 +55,13 @@ def test_min_counts_keep_frequent_classes(source, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_aliases_without_effect_are_warned_of(source, tmp_path, caplog):
+    aliases = tmp_path / "aliases.txt"
+    aliases.write_text("{}\n")
+    convert_dataset(source, tmp_path / "out", object_aliases=aliases)
+    assert "aliases.txt: replaces none of the object classes of the source (" in caplog.text
+
+
 def test_aliases_merge_class_names(source, tmp_path):
     aliases = tmp_path / "aliases.txt"
     aliases.write_text("cat, kitty, kitten\nnear,by\n")

@@ -183,7 +183,10 @@ def test_true_boxes_are_scored_as_predcls(config_file, files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--predictions", "A", "--config-file", "CONFIG", "--adjust", "nan"], "expected a number in 0..20, found nan"),
+        (
+            ["--predictions", "A", "--config-file", "CONFIG", "--adjust", "nan"],
+            "expected a number in 0..20, found nan",
+        ),
         (
             ["--predictions", "A", "--config-file", "CONFIG", "--frequency-bias", "-1"],
             "--frequency-bias: exp",

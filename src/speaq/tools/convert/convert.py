@@ -10,7 +10,7 @@ from pathlib import Path
 from speaq.checkpoints.hub import download, is_hub_id
 from speaq.data.aliases import read_aliases
 from speaq.data.vg_dictionary import read_vocabulary
-from speaq.errors import SpeaqError
+from speaq.errors import SpeaqError, first_names
 from speaq.evaluation.formats.triplets import BoxScale
 from speaq.tools.convert.annotated import AnnotatedSet
 from speaq.tools.convert.classes import force_classes, keep_frequent, merge_classes
@@ -115,7 +115,8 @@ def convert_dataset(
     if splits:
         data = keep_splits(data, splits)
     data = draw_splits(data, val_share=val_share, test_share=test_share, seed=seed)
-    data = merge_classes(data, read_aliases(object_aliases), read_aliases(predicate_aliases))
+    objects = _aliases(object_aliases, data.vocabulary.objects, "object classes")
+    data = merge_classes(data, objects, _aliases(predicate_aliases, data.vocabulary.predicates, "predicates"))
     if mapping is not None:
         data = force_classes(data, read_vocabulary(Path(mapping)))
     data = keep_frequent(
@@ -173,6 +174,14 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _aliases(path: str | Path | None, classes: Sequence[str], what: str) -> dict[str, str]:
+    """The names to replace, with a warning if none is a class of the source."""
+    aliases = read_aliases(path)
+    if path is not None and aliases.keys().isdisjoint(classes):
+        _log.warning("%s: replaces none of the %s of the source (%s)", path, what, first_names(classes))
+    return aliases
 
 
 def _check_not_empty(source: Path, data: AnnotatedSet) -> None:
