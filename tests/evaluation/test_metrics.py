@@ -1,15 +1,21 @@
 import math
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from scene_graphs import VOCABULARY, small_graph
 from speaq.errors import SpeaqError
+from speaq.evaluation.additional import AdditionalMetrics
+from speaq.evaluation.adjustment import FrequencyBias, adjust_logits
 from speaq.evaluation.detection import DetectionAP
 from speaq.evaluation.metrics import SceneGraphMetrics
+from speaq.evaluation.prediction_writer import PredictionWriter
+from speaq.structures import Annotation
 
 BOXES = np.array([[0, 0, 100, 100], [200, 0, 300, 100], [0, 200, 100, 300]], np.float32)
 KS = (20, 50, 100)
@@ -266,3 +272,54 @@ def test_results_of_a_single_class_keep_their_shape(ks):
     assert recalls.compute()["per_predicate"].shape == (1, len(ks))
     assert recalls.compute()["per_predicate_images"].shape == (1,)
     assert boxes.compute()["per_class_AP"].shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"relations": np.array([[0, -1, 0]])}, "positions among its 3 boxes and predicates, both from 0"),
+        ({"relations": np.array([[0, 3, 0]])}, "positions among its 3 boxes"),
+        ({"relations": np.array([[0, 1, -1]])}, "positions among its 3 boxes"),
+        ({"labels": np.array([0])}, "image 1: expected a label for each of the 3 boxes"),
+    ],
+)
+def test_ground_truth_that_does_not_belong_together_is_refused(changes, message):
+    truth = {"boxes": BOXES, "labels": np.zeros(3, int), "relations": np.array([[0, 1, 0]]), **changes}
+    annotation = Annotation(image_id=1, path=Path("1.jpg"), width=300, height=300, **truth)
+    graph = small_graph()
+    for metric in (
+        SceneGraphMetrics(num_predicates=2),
+        AdditionalMetrics(num_predicates=2),
+        DetectionAP(num_objects=3),
+    ):
+        with pytest.raises(SpeaqError, match=message):
+            metric.update([graph], [annotation])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_predicates": 0}, "num_predicates: expected at least 1, found 0"),
+        ({"ks": (20, 0)}, "ks: expected one number or more, each at least 1"),
+        ({"iou_threshold": 50}, r"iou_threshold: expected a number in 0\.\.1, found 50"),
+        ({"mode": "sgdt"}, "mode: expected sgdet, sgcls, predcls, phrdet, found 'sgdt'"),
+        ({"convention": "x"}, "convention: expected speaq, scene-graph-benchmark, found 'x'"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    for kind in (SceneGraphMetrics, AdditionalMetrics):
+        with pytest.raises(SpeaqError, match=message):
+            kind(**{"num_predicates": 2, **options})
+
+
+def test_arguments_of_other_lengths_are_refused():
+    with pytest.raises(SpeaqError, match="predicate_counts: expected 2 numbers, found 1"):
+        SceneGraphMetrics(num_predicates=2, predicate_counts=np.ones(1))
+    with pytest.raises(SpeaqError, match="predicate_counts: expected 2 numbers, found 1"):
+        adjust_logits(small_graph(), [3], 1.0)
+    with pytest.raises(SpeaqError, match="a number for each of the 2 triplets, found 1"):
+        FrequencyBias(np.zeros((2, 3), int), np.ones(1), np.ones(2))
+    with pytest.raises(SpeaqError, match=r"groups: expected pooled, pairs, .* found 'p'"):
+        AdditionalMetrics("pooled", num_predicates=2)
+    with pytest.raises(SpeaqError, match="max_relations: expected at least 0, found -1"):
+        PredictionWriter("a.h5", vocabulary=VOCABULARY, dataset="VG_test", max_relations=-1)

@@ -145,9 +145,12 @@ def test_filter_refuses_unknown_names():
         ({"pairs": [[0, 1], [2, 1], [0, 3]]}, "index its 3 entities, but they range from 0 to 3"),
         ({"labels": [0, 1]}, "labels has 2 rows, expected 3"),
         ({"predicates": [0]}, "predicates has 1 rows, expected 3"),
+        ({"predicates": [0, 1, 2]}, "predicates must be in 0..1, found 2"),
+        ({"labels": [0, 0.5, 1]}, "expected whole numbers as labels, found array"),
+        ({"scores": None}, "scores has 0 rows, expected 3"),
     ],
 )
-def test_arrays_of_other_lengths_are_refused(changes, message):
+def test_arrays_that_do_not_fit_are_refused(changes, message):
     with pytest.raises(SpeaqError, match=message):
         small_graph(**changes)
 

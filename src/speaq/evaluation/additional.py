@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from speaq.evaluation.analysis import PREFIXES, sum_by_group
-from speaq.evaluation.base import GraphMetric
+from speaq.evaluation.base import GraphMetric, check_annotation, check_choices, check_numbers
 from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.metrics import DEPTHS, Mode
 from speaq.evaluation.recall import (
@@ -83,6 +83,10 @@ class AdditionalMetrics(GraphMetric):
         convention: Convention = "speaq",
     ):
         super().__init__()
+        check_numbers(num_predicates, ks, iou_threshold)
+        check_choices("groups", groups, get_args(Group))
+        check_choices("mode", [mode], get_args(Mode))
+        check_choices("convention", [convention], get_args(Convention))
         self.groups, self.num_predicates, self.ks = tuple(groups), num_predicates, tuple(ks)
         self.iou_threshold, self.mode, self.distinct = iou_threshold, mode, distinct
         self.convention: Convention = convention
@@ -106,6 +110,7 @@ class AdditionalMetrics(GraphMetric):
         """Add images: predictions, relations sorted best first, and the ground truth of the same images."""
         rows = [np.empty((0, 4))]
         for image in zip(graphs, annotations, strict=True):
+            check_annotation(image[1])
             graph, annotation = by_convention(*image, self.convention, given_classes=self.mode == "predcls")
             self._add(self._image(graph, annotation))
             if "openimages" in self.groups:

@@ -76,9 +76,17 @@ class FrequencyBias:
         >>> bias = FrequencyBias(np.array([[0, 1, 0]]), np.array([3]), np.array([3, 1]))
         >>> bias(np.array([0, 1]), np.array([1, 0])).tolist()
         [[0.9375, 0.0625], [0.75, 0.25]]
+
+    Raises:
+        SpeaqError: there are not as many counts as triplets.
     """
 
     def __init__(self, triplets: np.ndarray, triplet_counts: np.ndarray, predicate_counts: np.ndarray):
+        if len(triplets) != len(triplet_counts):
+            raise SpeaqError(
+                f"triplet_counts: expected a number for each of the {len(triplets)} triplets, found "
+                f"{len(triplet_counts)}"
+            )
         prior = np.maximum(predicate_counts, 1) / np.maximum(predicate_counts, 1).sum()
         self._stride = triplets[:, :2].max(initial=0) + 1
         self._pairs, rows = np.unique(self._keys(*triplets[:, :2].T), return_inverse=True)
@@ -114,7 +122,14 @@ def adjust_probabilities(probs: np.ndarray, predicate_counts: ArrayLike, tau: fl
     Examples:
         >>> adjust_probabilities(np.array([[0.5, 0.25, 0.25]]), np.array([20, 10]), 1.0).tolist()
         [[0.375, 0.375, 0.25]]
+
+    Raises:
+        SpeaqError: there are not R counts.
     """
+    if len(np.ravel(predicate_counts)) != probs.shape[1] - 1:
+        raise SpeaqError(
+            f"predicate_counts: expected {probs.shape[1] - 1} numbers, found {np.size(predicate_counts)}"
+        )
     counts = np.maximum(predicate_counts, 1)
     return _reweight(probs, (counts / counts.sum()) ** -tau)
 

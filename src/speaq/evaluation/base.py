@@ -1,11 +1,58 @@
 """The base of the metrics of scene graphs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
 import torch
 from torchmetrics import Metric
+
+from speaq.errors import SpeaqError
+from speaq.structures import Annotation
+
+
+def check_choices(name: str, values: Iterable[object], choices: Sequence[str]) -> None:
+    """Check values of an argument ``name``.
+
+    Raises:
+        SpeaqError: one is not among the choices.
+    """
+    for value in values:
+        if value not in choices:
+            raise SpeaqError(f"{name}: expected {', '.join(choices)}, found {value!r}")
+
+
+def check_numbers(num_predicates: int, ks: Sequence[int], iou_threshold: float) -> None:
+    """Check arguments of the metrics of relations.
+
+    Raises:
+        SpeaqError: a number is out of range.
+    """
+    if num_predicates < 1:
+        raise SpeaqError(f"num_predicates: expected at least 1, found {num_predicates}")
+    if not ks or min(ks) < 1:
+        raise SpeaqError(f"ks: expected one number or more, each at least 1, found {tuple(ks)}")
+    if not 0 <= iou_threshold <= 1:
+        raise SpeaqError(f"iou_threshold: expected a number in 0..1, found {iou_threshold}")
+
+
+def check_annotation(annotation: Annotation) -> None:
+    """Check that the ground truth of an image belongs together.
+
+    Raises:
+        SpeaqError: there are not as many labels as boxes, or a relation is of boxes that do not exist.
+    """
+    boxes, relations, place = len(annotation.boxes), annotation.relations, f"image {annotation.image_id}"
+    if len(annotation.labels) != boxes:
+        raise SpeaqError(
+            f"{place}: expected a label for each of the {boxes} boxes of the ground truth, found "
+            f"{len(annotation.labels)}"
+        )
+    if len(relations) and (relations.min() < 0 or relations[:, :2].max() >= boxes):
+        raise SpeaqError(
+            f"{place}: relations of the ground truth: expected positions among its {boxes} boxes and "
+            f"predicates, both from 0, found {relations.min()} to {relations[:, :2].max()}"
+        )
 
 
 class GraphMetric(Metric):

@@ -5,14 +5,15 @@ Shape letters: see `speaq.structures`; here N boxes of all images.
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from speaq.evaluation.base import GraphMetric
+from speaq.errors import SpeaqError
+from speaq.evaluation.base import GraphMetric, check_annotation, check_choices
 from speaq.evaluation.convention import Convention, by_convention
 from speaq.scene_graph import SceneGraph
 from speaq.structures import Annotation
@@ -50,6 +51,7 @@ class DetectionAP(GraphMetric):
 
     def __init__(self, *, num_objects: int, convention: Convention = "speaq"):
         super().__init__()
+        check_choices("convention", [convention], get_args(Convention))
         self.num_objects = num_objects
         self.convention: Convention = convention
         self.add_state("detections", [], dist_reduce_fx="cat")  # (N, 6) float32: xyxy, class, score
@@ -57,7 +59,19 @@ class DetectionAP(GraphMetric):
         self.add_state("counts", [], dist_reduce_fx="cat")  # (B, 2) int64: detections, targets
 
     def update(self, graphs: Sequence[SceneGraph], annotations: Sequence[Annotation]) -> None:
-        """Add images: the entities of ``graphs`` and the ground truth of the same images."""
+        """Add images: the entities of ``graphs`` and the ground truth of the same images.
+
+        Raises:
+            SpeaqError: there are not as many labels as boxes, or one is not in 0..C - 1.
+        """
+        for annotation in annotations:
+            check_annotation(annotation)
+            wrong = [label for label in annotation.labels if not 0 <= label < self.num_objects]
+            if wrong:
+                raise SpeaqError(
+                    f"image {annotation.image_id}: expected labels of the ground truth in "
+                    f"0..{self.num_objects - 1}, found {wrong[0]}"
+                )
         images = [by_convention(*image, self.convention) for image in zip(graphs, annotations, strict=True)]
         detections = [np.column_stack((graph.boxes, graph.labels, graph.scores)) for graph, _ in images]
         targets = [np.column_stack((annotation.boxes, annotation.labels)) for _, annotation in images]

@@ -4,7 +4,7 @@ Shape letters: see `speaq.structures`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from speaq.evaluation.analysis import (
     named_recalls,
     sum_by_group,
 )
-from speaq.evaluation.base import GraphMetric
+from speaq.evaluation.base import GraphMetric, check_annotation, check_choices, check_numbers
 from speaq.evaluation.convention import Convention, by_convention
 from speaq.evaluation.long_tail import LongTail, long_tail_groups
 from speaq.evaluation.recall import box_iou, image_hits
@@ -105,6 +105,13 @@ class SceneGraphMetrics(GraphMetric):
         super().__init__()
         if zero_shot_triplets is not None and seen_triplets is not None:
             raise ValueError("give zero_shot_triplets or seen_triplets, not both")
+        check_numbers(num_predicates, ks, iou_threshold)
+        check_choices("mode", [mode], get_args(Mode))
+        check_choices("convention", [convention], get_args(Convention))
+        if predicate_counts is not None and len(predicate_counts) != num_predicates:
+            raise SpeaqError(
+                f"predicate_counts: expected {num_predicates} numbers, found {len(predicate_counts)}"
+            )
         self.num_predicates = num_predicates
         self.ks = tuple(ks)
         self.iou_threshold = iou_threshold
@@ -125,7 +132,8 @@ class SceneGraphMetrics(GraphMetric):
         """Add images: predictions, relations sorted best first, and the ground truth of the same images.
 
         Raises:
-            SpeaqError: a graph or its ground truth has another number of predicates.
+            SpeaqError: a graph or its ground truth has another number of predicates, or relations of the
+                ground truth are of boxes that do not exist.
         """
         self._add(self._sums(self.analyze(zip(graphs, annotations, strict=True))))
 
@@ -197,6 +205,7 @@ class SceneGraphMetrics(GraphMetric):
         )
 
     def _check(self, graph: SceneGraph, annotation: Annotation) -> None:
+        check_annotation(annotation)
         predicted = graph.predicate_probs.shape[1] - 1
         present = annotation.relations[:, 2].max(initial=-1) + 1
         if predicted != self.num_predicates or present > self.num_predicates:

@@ -61,6 +61,8 @@ class PredictionWriter:
         mode: str | None = None,
         max_relations: int | None = None,
     ) -> None:
+        if max_relations is not None and max_relations < 0:
+            raise SpeaqError(f"max_relations: expected at least 0, found {max_relations}")
         self.path, self.vocabulary, self.dataset = Path(path), vocabulary, dataset
         self.predicate_counts = None if predicate_counts is None else np.asarray(predicate_counts, np.int64)
         if self.predicate_counts is not None:

@@ -100,6 +100,10 @@ class GraphData:
 
     def __post_init__(self) -> None:
         self.boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        for name in ("labels", "pairs", "predicates"):
+            values = np.asarray(getattr(self, name))
+            if values.dtype.kind not in "iuf" or not (values == np.trunc(values)).all():
+                raise SpeaqError(f"scene graph: expected whole numbers as {name}, found {values!r:.60}")
         self.pairs = np.asarray(self.pairs, np.int64).reshape(-1, 2)
         self.image_size = (int(self.image_size[0]), int(self.image_size[1]))
         entities, relations = len(self.boxes), len(self.pairs)
@@ -117,9 +121,9 @@ class GraphData:
             ("pair_scores", np.float32, relations),
         ):
             value = getattr(self, name)
-            if value is None:
+            if value is None and name in ("queries", "pair_scores"):
                 value = np.arange(relations) if name == "queries" else self.scores[self.pairs]
-            array = np.asarray(value, dtype)
+            array = np.asarray([] if value is None else value, dtype)
             if len(array) != length:
                 raise SpeaqError(
                     f"scene graph: {name} has {len(array)} rows, expected {length} "
@@ -127,6 +131,9 @@ class GraphData:
                 )
             setattr(self, name, array)
         self.pair_scores = self.pair_scores.reshape(-1, 2)
+        last = self.predicate_probs.shape[-1] - 2
+        if (wrong := self.predicates[(self.predicates < 0) | (self.predicates > last)]).size:
+            raise SpeaqError(f"scene graph: predicates must be in 0..{last}, found {wrong[0]}")
 
     @classmethod
     def from_annotation(cls, annotation: Annotation, vocabulary: Vocabulary) -> Self:

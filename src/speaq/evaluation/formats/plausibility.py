@@ -28,7 +28,7 @@ def find_doubts(pairs: Iterable[tuple[SceneGraph, Annotation]]) -> list[str]:
         close = box_iou(truth.boxes[:, None], graph.boxes) >= 0.5
         best = np.where(close, graph.scores, -1).argmax(axis=1)
         found = close.any(axis=1)
-        boxes += len(found), found.sum()
+        boxes += len(truth.boxes), found.sum()
         classes += found.sum(), (graph.labels[best] == truth.labels)[found].sum()
         right = close & (truth.labels[:, None] == graph.labels)
         ends = (right[truth.relations[:, side]][:, graph.pairs[:, side]] for side in (0, 1))
