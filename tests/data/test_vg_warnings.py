@@ -42,3 +42,13 @@ def test_boxes_without_area_and_repeated_ids_are_warned_of(tmp_path, caplog):
     empty, repeated = warnings_of(dataset, caplog)
     assert "2 boxes have no area, first in image" in empty
     assert f"1 image ids occur more than once, first {dataset.entries[4]['image_id']}" in repeated
+
+
+def test_relations_that_all_have_the_weight_0_are_warned_of(tmp_path, caplog):
+    dataset = DamagedDataset(tmp_path / "set")
+    confidences = np.zeros(len(dataset.arrays["predicates"]), np.float32)
+    dataset.arrays["relation_confidences"] = confidences
+    (warning,) = warnings_of(dataset, caplog)
+    assert "all relations have the weight 0 in training" in warning
+    confidences[:] = 0.5
+    assert warnings_of(dataset, caplog) == []

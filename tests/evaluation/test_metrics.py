@@ -323,3 +323,16 @@ def test_arguments_of_other_lengths_are_refused():
         AdditionalMetrics("pooled", num_predicates=2)
     with pytest.raises(SpeaqError, match="max_relations: expected at least 0, found -1"):
         PredictionWriter("a.h5", vocabulary=VOCABULARY, dataset="VG_test", max_relations=-1)
+
+
+def test_relations_in_another_order_are_warned_of_once(recwarn):
+    annotation = Annotation(
+        image_id=1, path=Path("1.jpg"), width=300, height=300, boxes=BOXES, labels=np.zeros(3, int),
+        relations=np.array([[0, 1, 0]]),
+    )  # fmt: skip
+    metric = SceneGraphMetrics(num_predicates=2)
+    metric.update([small_graph()], [annotation])
+    assert not recwarn
+    metric.update([small_graph()[::-1]] * 2, [annotation] * 2)
+    (warning,) = recwarn
+    assert "image 1: the relations are not sorted by their scores" in str(warning.message)

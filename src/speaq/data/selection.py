@@ -45,6 +45,7 @@ class Selector:
         self._files, self._section, self._split, self._into = files, section, split, into
         self._source_weights = section.source_weights if split == "train" else {}
         self._num_images = self._num_valid = self._num_training = self._num_selected = 0
+        self._all_zero = True  # the weights of relations
         self._sources: set[str] = set()
         self._suspicions = Suspicions(files.name, files.box_scale)
 
@@ -85,6 +86,7 @@ class Selector:
         into.append("relations", np.column_stack((pairs, arrays.predicates[relation_rows])).astype(np.int32))
         if weights is not None:
             into.append("confidences", weights[relation_rows])
+            self._all_zero &= not weights[relation_rows].any()
 
     def finish(self) -> list[str]:
         """The warnings on the whole data set.
@@ -107,7 +109,13 @@ class Selector:
                     f"RELATION_SOURCE_WEIGHTS has a weight for {name!r}; expected a source of the relations "
                     f"in {self._files.name} ({found})."
                 )
-        return self._suspicions.warnings()
+        warnings = self._suspicions.warnings()
+        if self._all_zero and self._split == "train" and "confidences" in self._into.formats:
+            warnings.append(
+                f"{self._files.name}: all relations have the weight 0 in training, by their confidences or "
+                "RELATION_SOURCE_WEIGHTS: no predicate is learned"
+            )
+        return warnings
 
     def _rows_of_split(self, split: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """The valid rows of the split, in order."""

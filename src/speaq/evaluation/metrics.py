@@ -3,6 +3,7 @@
 Shape letters: see `speaq.structures`.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
@@ -29,6 +30,7 @@ from speaq.structures import Annotation
 Mode = Literal["sgdet", "sgcls", "predcls", "phrdet"]
 
 _SAME_BOX_IOU, _SAME_BOX_PIXELS = 0.9, 2.0  # a box of the ground truth may have been rounded or scaled
+_ROUNDING = 1e-3  # of scores that are saved with half precision
 DEPTHS = (20, 50, 100)
 """The default k at which recall is measured."""
 
@@ -112,6 +114,7 @@ class SceneGraphMetrics(GraphMetric):
             raise SpeaqError(
                 f"predicate_counts: expected {num_predicates} numbers, found {len(predicate_counts)}"
             )
+        self._is_sorted = True
         self.num_predicates = num_predicates
         self.ks = tuple(ks)
         self.iou_threshold = iou_threshold
@@ -213,6 +216,13 @@ class SceneGraphMetrics(GraphMetric):
                 f"image {annotation.image_id}: expected {self.num_predicates} predicate classes, found "
                 f"{predicted} in the prediction and at least {present} in the ground truth; "
                 f"the model and the data set must share one vocabulary"
+            )
+        if self._is_sorted and (np.diff(graph.triplet_scores) > _ROUNDING).any():
+            self._is_sorted = False
+            warnings.warn(
+                f"image {annotation.image_id}: the relations are not sorted by their scores, best first; the "
+                "first ones count as the top k",
+                stacklevel=4,
             )
         if self.mode in ("sgcls", "predcls"):
             _check_given_boxes(graph, annotation, self.mode)
