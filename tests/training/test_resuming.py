@@ -180,6 +180,14 @@ def test_signals_end_training_with_the_usual_exit_codes(copy, monkeypatch, how, 
     assert f"interrupted; --resume continues from {newest_checkpoint(Path(config.output_dir))}" in log
 
 
+def test_resume_repeats_the_last_evaluation_of_a_training_with_fewer_steps(copy):
+    config = copy("DATASETS.TEST", "('VG_val',)", "TEST.EVAL_PERIOD", "2")
+    train(config, cluster=CPU, resume=True)
+    assert [path.name for path in complete_checkpoints(Path(config.output_dir))][-1] == "iter_0000004"
+    log = (Path(config.output_dir) / "log.txt").read_text()
+    assert "repeating the interrupted evaluation of iteration 1" in log
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.parametrize(
     ("owner", "name"),
