@@ -198,7 +198,10 @@ def _predict_images(
             results.write(path, graph)
             if not quiet:
                 best = graph.filter(score=results.score, top=results.top)
-                lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
+                shown = f"the best {len(best)}"
+                if len(best) < results.top:
+                    shown = f"{len(best)} with a score of at least {results.score:g}"
+                lines = [f"{path}: {len(graph)} relations, {shown}"]
                 lines += [f"  {triplet}" for triplet in best.triplets]
                 sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
             progress.advance(task)
