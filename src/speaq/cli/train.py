@@ -139,12 +139,17 @@ def _rescore(
         config = load_config(_config_file(config_file, files[0].parent.parent), pairs)
     else:
         section = find_sources([str(data)], None, {})[0].section
-        fields = ("parquet", "images", "image_data", "mapping_dictionary", "vg_attribute_h5")
+        fields = (
+            "parquet",
+            "images",
+            "image_data",
+            "mapping_dictionary",
+            "vg_attribute_h5",
+            "filter_non_overlap",
+        )
         named = ["DATASETS.TRAIN", "('VG_train',)", "DATASETS.TEST", "('VG_test',)"]
         for field in fields:
             named += [f"DATASETS.VISUAL_GENOME.{field.upper()}", str(getattr(section, field))]
-        if config_file is None:  # frequencies and zero-shot triplets follow from all training relations
-            named += ["DATASETS.VISUAL_GENOME.FILTER_NON_OVERLAP", "False"]
         config = load_config(config_file, [*named, *pairs])
     given = any(item.partition("=")[0] == "OUTPUT_DIR" for item in pairs)
     folder = Path(config.output_dir) if given else None
