@@ -11,10 +11,10 @@ from pathlib import Path
 
 HEAD = """# Licences
 
-speaq is under the MIT licence. The packages that it needs or can use declare these licences;
-`requirements.txt` pins the versions that it was tested with. Wheels of torch and av contain further
-libraries with licences of their own, such as CUDA and FFmpeg. Pretrained weights and data sets have licences,
-too.
+speaq is under the MIT licence. Its required and optional dependencies declare the licences below;
+`requirements.txt` pins the versions that speaq was tested with. The wheels of torch and av contain further
+libraries with their own licences, such as CUDA and FFmpeg. Pretrained weights and datasets have their own
+licences, too.
 
 | package | for | licence |
 | --- | --- | --- |

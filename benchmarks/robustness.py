@@ -151,6 +151,8 @@ def problems_in(output: Path, *, finished: bool) -> list[str]:
     except SpeaqError as error:
         problems.append(str(error))
     for file in output.rglob("*.json"):
+        if any(part.startswith(".") for part in file.relative_to(output).parts):
+            continue  # in the temporary folder of an interrupted process
         lines = file.read_text().splitlines() if file.name == "metrics.json" else [file.read_text()]
         for line in lines:
             try:

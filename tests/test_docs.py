@@ -93,7 +93,7 @@ def test_commands_parse(page):
             script = next(word for word in arguments if word in SCRIPTS)
             parse(App(default_command=SCRIPTS[script]), arguments[arguments.index(script) + 1 :])
         else:
-            assert program in ("pip", "pre-commit"), words
+            assert program in ("pip", "pre-commit", "source"), words
 
 
 @each_page

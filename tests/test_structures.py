@@ -9,9 +9,9 @@ def test_equal_vocabularies_have_no_differences():
 
 def test_names_that_one_lacks_are_listed():
     assert FIRST.differences(Vocabulary(("cat", "bird", "tree"), ("on", "in", "under"))) == [
-        "1 of the 3 objects of the first are not in the other: 'dog'",
-        "1 of the 3 objects of the second are not in the other: 'bird'",
-        "1 of the 3 predicates of the second are not in the other: 'under'",
+        "1 of 3 objects missing: 'dog'",
+        "1 of 3 objects unexpected: 'bird'",
+        "1 of 3 predicates unexpected: 'under'",
     ]
 
 

@@ -14,7 +14,7 @@ _NO_MEMORY += ("could not create a primitive",)  # of oneDNN
 
 
 class SpeaqError(Exception):
-    """An error in a file, setting, path or command line; the program shows it without a traceback.
+    """An error in a file, setting, path or command line, which commands print without a traceback.
 
     The message names the file, key or image, what was expected, what was found, and what to do.
     """

@@ -26,7 +26,7 @@ def plot_predicates(
     split: Literal["train", "val", "test", "all"] = "train",
     format: Literal["png", "pdf", "svg"] = "png",
 ) -> "Comparison":
-    """Plot how often predicates occur in a dataset, or in several beside each other.
+    """Plot how often predicates occur in one or more datasets, side by side.
 
     Args:
         datasets: by name, the mapping dictionary (JSON) and the annotations (HDF5) of each, in the format of

@@ -38,7 +38,7 @@ class Speaq(SpeaqModel):
 
         Args:
             source: a folder with ``config.json`` and ``model.safetensors``, the output folder of a training
-                (its best checkpoint, or else its newest), or a model id on the hub.
+                run (its best checkpoint, otherwise its newest), or a model id on the hub.
             device: device of the model.
             revision: branch, tag or commit of a model on the hub.
 
@@ -59,7 +59,7 @@ class Speaq(SpeaqModel):
     ) -> None:
         """Write ``config.json``, ``model.safetensors`` and a model card, ``README.md``.
 
-        The folder is created if missing. An existing README.md is kept if nothing is given for the card:
+        The folder is created if missing. An existing README.md is kept, unless content of the card is given:
         ``metrics`` by name, as in ``results.json`` of an evaluation; ``data``, what the model was trained on;
         and the ``license`` of the weights, such as "mit".
 
@@ -81,8 +81,8 @@ class Speaq(SpeaqModel):
     ) -> str:
         """Upload the model to the repository ``repo_id`` (owner/name) on the hub; return its address.
 
-        The repository is created if missing, and ``private`` if so chosen. The ``token`` is by default that
-        of ``hf auth login``; the other arguments are those of ``save_pretrained``.
+        A missing repository is created, with ``private`` as a private one. The default ``token`` is that of
+        ``hf auth login``; the other arguments are those of ``save_pretrained``.
 
         Raises:
             SpeaqError: the hub refuses the upload, or cannot be reached.
@@ -169,7 +169,7 @@ class Speaq(SpeaqModel):
             min_size: length of the shortest edge in pixels after resizing; by default that of the model.
             max_size: maximum length of the longest edge; by default that of the model.
             device: device to compute on, to which the model is moved; by default its current one.
-            dtype: "bfloat16" is faster on a GPU and slightly less exact.
+            dtype: "bfloat16" is faster on a GPU and slightly less accurate.
 
         Returns:
             One graph for one image; a list for a folder, a pattern, a batch or an iterable. Type checkers

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class SceneGraph(JsonGraph, ExportGraph):
     """Entities of an image and the relations between them, best relation first.
 
-    `GraphData` has the arrays, how a graph is indexed, iterated and compared, and ``filter``; `JsonGraph` and
-    `ExportGraph` add files and types of other libraries, and this class adds drawings.
+    `GraphData` has the arrays, indexing, iteration, comparison and ``filter``; `JsonGraph` and `ExportGraph`
+    add files and types of other libraries, and this class adds drawings.
 
     Examples:
         >>> graph = SceneGraph.from_json("graph.json")  # doctest: +SKIP
@@ -39,12 +39,12 @@ class SceneGraph(JsonGraph, ExportGraph):
     ) -> "Image.Image":
         """Draw boxes and names of the best relations on the image, with the graph as a diagram beside it.
 
-        Lines are the stronger the higher the score. A note in the drawing lists what was left out.
+        Lines of relations with higher scores are stronger. A note in the drawing says what was left out.
 
         Args:
             path: where to write the drawing: .svg and .pdf hold shapes and text, all other formats pixels.
             image: the image to draw on; by default the one the graph was made from.
-            top: maximum number of relations, the best ones; of entities if there is no relation.
+            top: maximum number of relations, best first; without relations, of entities.
             score: minimum score of what is drawn.
             panel: where the diagram goes; None for no diagram, but arrows on the image.
             title: above the image.

@@ -46,7 +46,7 @@ class Vocabulary:
     predicates: tuple[str, ...]
 
     def differences(self, other: Vocabulary) -> list[str]:
-        """Sentences that describe how another vocabulary differs from this one; empty if they are equal."""
+        """Phrases that describe how another vocabulary differs from this one; empty if they are equal."""
         return [
             difference
             for what in ("objects", "predicates")
@@ -56,12 +56,12 @@ class Vocabulary:
 
 def _name_differences(what: str, names: tuple[str, ...], others: tuple[str, ...]) -> Iterator[str]:
     shown = 5
-    for one, two, first in ((names, others, "first"), (others, names, "second")):
+    for one, two, kind in ((names, others, "missing"), (others, names, "unexpected")):
         only = [name for name in one if name not in two]
         if only:
             listed = ", ".join(repr(name) for name in only[:shown])
             more = f" and {len(only) - shown} more" if len(only) > shown else ""
-            yield f"{len(only)} of the {len(one)} {what} of the {first} are not in the other: {listed}{more}"
+            yield f"{len(only)} of {len(one)} {what} {kind}: {listed}{more}"
     if names != others and set(names) == set(others) and len(names) == len(others):
         moved = [i for i, name in enumerate(names) if name != others[i]]
         yield (

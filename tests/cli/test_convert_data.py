@@ -42,6 +42,7 @@ def test_convert_to_coco_and_back_can_be_checked(capsys, tmp_path):
         "IMAGE_DATA": f"{tmp_path}/vg/image_data.json",
         "MAPPING_DICTIONARY": f"{tmp_path}/vg/dicts.json",
         "VG_ATTRIBUTE_H5": f"{tmp_path}/vg/annotations.h5",
+        "FILTER_NON_OVERLAP": False,
     }
     assert "No image is marked for validation" not in out
     (tmp_path / "set.yaml").write_text(out[out.index("DATASETS:") :])
@@ -67,7 +68,7 @@ def test_converted_dataset_is_checked_and_trained_on_without_further_options(cap
     assert config.datasets.visual_genome.number_of_validation_images == 0
     assert (config.model.detr.num_classes, config.model.detr.num_relation_classes) == (150, 50)
     (training,) = load_training_sources(config)
-    assert len(training.dataset) == 57  # of 84, with FILTER_NON_OVERLAP
+    assert len(training.dataset) == 84  # also those whose related boxes do not overlap
     assert (
         load_evaluation_sets(
             load_config(tmp_path / "vg/dataset.yaml", ["DATASETS.TEST", "VG_val"]), None

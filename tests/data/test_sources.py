@@ -117,7 +117,7 @@ def test_load_sources_rejects_different_classes(tmp_path):
     assert "DATASETS.VISUAL_GENOME.MAPPING_DICTIONARY" in message
     assert f"DATASETS.VISUAL_GENOME_SYNTHETIC.MAPPING_DICTIONARY ({other})" in message
     assert f"are in another order, first at number 1: '{first}' and '{second}'" in message
-    assert "objects of the first are not in the other" in message
+    assert "1 of 150 objects missing: " in message
 
 
 def test_load_sources_leaves_out_sources_without_test_images(tmp_path, caplog):

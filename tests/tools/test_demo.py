@@ -44,7 +44,7 @@ def test_run_demo_writes_the_documented_files(folder):
 def test_commands_printed_by_the_demo_work(folder, capsys, tmp_path):
     picture, run_folder = str(folder / "unseen.png"), str(folder / "run")
     run(app, ["predict", picture, "--model", run_folder, "--output-dir", str(tmp_path)])
-    assert "relations, the best" in capsys.readouterr().out
+    assert " relations, " in capsys.readouterr().out
     run(
         app,
         ["evaluate", run_folder, "OUTPUT_DIR", str(tmp_path / "evaluation"), "DATALOADER.NUM_WORKERS", "0"],

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import lightning
 import pytest
 import torch
 from lightning.pytorch.loggers import WandbLogger
@@ -26,6 +27,7 @@ from speaq.training.checkpoints import (
 from speaq.training.cluster import Cluster
 from speaq.training.launch import evaluate, train
 from speaq.training.logs import console
+from speaq.training.module import SceneGraphModule
 
 CPU = Cluster(num_gpus=0)
 STATE = {
@@ -176,6 +178,52 @@ def test_signals_end_training_with_the_usual_exit_codes(copy, monkeypatch, how, 
         assert complete_checkpoints(Path(config.output_dir))[-1].name == "iter_0000003"
     log = (Path(config.output_dir) / "log.txt").read_text()
     assert f"interrupted; --resume continues from {newest_checkpoint(Path(config.output_dir))}" in log
+
+
+def test_resume_repeats_the_last_evaluation_of_a_training_with_fewer_steps(copy):
+    config = copy("DATASETS.TEST", "('VG_val',)", "TEST.EVAL_PERIOD", "2")
+    train(config, cluster=CPU, resume=True)
+    assert [path.name for path in complete_checkpoints(Path(config.output_dir))][-1] == "iter_0000004"
+    log = (Path(config.output_dir) / "log.txt").read_text()
+    assert "repeating the interrupted evaluation of iteration 1" in log
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(lightning.Trainer, "_run_stage"), (SceneGraphModule, "validation_step")],
+    ids=["start", "repeated evaluation"],
+)
+def test_signals_before_the_first_step_end_a_resumed_training(copy, monkeypatch, owner, name, how):
+    send_in(monkeypatch, owner, name, how)
+    config = copy("DATASETS.TEST", "('VG_val',)", "TEST.EVAL_PERIOD", "2", "SOLVER.CHECKPOINT_PERIOD", "5")
+    with pytest.raises(SystemExit) as stop:
+        train(config, cluster=CPU, resume=True)
+    assert stop.value.code == 128 + how
+    newest = newest_checkpoint(Path(config.output_dir))
+    assert newest is not None
+    assert newest.name == "iter_0000002"
+    log = (Path(config.output_dir) / "log.txt").read_text()
+    assert f"interrupted; --resume continues from {newest}" in log
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGUSR1])
+def test_signals_at_the_start_end_an_evaluation(copy, monkeypatch, how):
+    send_in(monkeypatch, lightning.Trainer, "_run_stage", how)
+    with pytest.raises(SystemExit) as stop:
+        evaluate(copy("DATASETS.TEST", "('VG_val',)"), cluster=CPU, resume=True)
+    assert stop.value.code == 128 + how
+
+
+def send_in(monkeypatch, owner: type, name: str, how: int) -> None:
+    """Send a signal to this process at the start of a method."""
+    original = getattr(owner, name)
+
+    def method(*arguments, **options):
+        os.kill(os.getpid(), how)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, method)
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -43,7 +43,6 @@ app = App(
     name="speaq",
     help="Scene graph generation: train, evaluate and use SpeaQ models.",
     version=_version,
-    help_format="plaintext",
 )
 for command in (demo, train, evaluate, predict, serve, serve_app, bench, convert, export, doctor):
     app.command(command)
@@ -68,7 +67,7 @@ def run(command: Callable[..., Any], arguments: Sequence[str] | None = None) -> 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    program = command if isinstance(command, App) else App(default_command=command, help_format="plaintext")
+    program = command if isinstance(command, App) else App(default_command=command)
     program.result_action, program.suppress_keyboard_interrupt = "return_value", False
     if not {"--help", "-h", "--version"}.intersection(arguments):
         _check_memory_limit()

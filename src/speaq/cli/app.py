@@ -21,18 +21,18 @@ def app(
     port: PositiveInt | None = None,
     device: str = "cpu",
 ) -> None:
-    """Serve a page that predicts scene graphs of photos, and shows a data set as a wall of pictures.
+    """Open a web app that predicts the scene graphs of photos and browses a dataset.
 
     The page is served on this machine alone until Ctrl+C; nothing is sent anywhere else.
 
     Args:
-        models: folders of saved models, output folders of trainings, model ids on the hub, or ONNX files of
-            speaq export; several are shown side by side.
-        data: configuration, or folder of a data set, to browse.
-        predictions: files of predictions for the data set, as speaq evaluate --predictions takes them.
-        space: write a Hugging Face Space that serves the models to this new folder, instead of serving them.
-        host: address to listen at, by default this machine alone; 0.0.0.0 also lets other machines in.
-        port: by default the first free one from 7860.
+        models: folders of saved models, output folders of training runs, model ids on the hub, or ONNX files
+            of speaq export; several are shown side by side.
+        data: configuration, or folder of a dataset, to browse.
+        predictions: saved predictions for the dataset, in any format of speaq evaluate --predictions.
+        space: write a Hugging Face Space that serves the models to this new folder, and start no app.
+        host: address to listen on; by default only this machine can connect, with 0.0.0.0 others can, too.
+        port: port to listen on; by default the first free one from 7860.
         device: cpu, cuda, cuda:1, ...
     """
     if not models and (data is None or space is not None):

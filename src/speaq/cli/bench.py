@@ -1,8 +1,9 @@
 """``speaq bench``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
+from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
 from speaq.cli.models import Engine, Precision, default_engine, load_predictor
@@ -21,7 +22,7 @@ def bench(
     config_file: Path | None = None,
     images: str | None = None,
     limit: PositiveInt = 100,
-    size: tuple[PositiveInt, PositiveInt] = (600, 800),
+    size: Annotated[tuple[PositiveInt, PositiveInt], Parameter(negative=())] = (600, 800),
     batch: PositiveInt = 1,
     runs: PositiveInt = 5,
     engine: Engine | None = None,
@@ -31,24 +32,25 @@ def bench(
     objects: PositiveInt = 150,
     predicates: PositiveInt = 50,
 ) -> None:
-    """Measure the parameters, computation, time and memory of a model, or the time of each step (--images).
+    """Measure parameters, GFLOPs, time and memory of a model, or with --images the time of each step.
 
     Args:
-        model: folder of a saved model, output folder of a training, a model id on the hub, or with --images
+        model: folder of a saved model, output folder of a training run, model id on the hub, or with --images
             an ONNX file of speaq export.
         config_file: a YAML configuration instead of a model; the weights are random.
-        images: an image file, a folder (searched recursively) or a pattern: measure where the time goes in
-            the prediction of these images one by one, by the mean over the images.
-        limit: with --images, measure this many of them, the first ones.
+        images: an image file, a folder (searched recursively) or a pattern: measure each step of the
+            prediction of these images, one image at a time; times are means over the images.
+        limit: with --images, maximum number of images to measure, the first ones.
         size: without --images, height and width of the images in pixels.
         batch: without --images, images per forward pass.
         runs: without --images, number of timed runs, after two for warm-up; times are medians.
-        engine: with --images, what computes the network, as of speaq predict.
+        engine: with --images, what runs the network, as in speaq predict.
         device: cpu, cuda, cuda:1, ...
-        dtype: bfloat16 is slightly less accurate, and faster on a GPU, or in openvino on a CPU that has it.
-        threads: number of CPU threads; by default that of PyTorch.
-        objects: with config_file, number of object classes.
-        predicates: with config_file, number of predicate classes.
+        dtype: bfloat16 is slightly less accurate; it is faster on GPUs, and in OpenVINO on CPUs that support
+            it.
+        threads: number of CPU threads; by default PyTorch's.
+        objects: with --config-file, number of object classes.
+        predicates: with --config-file, number of predicate classes.
     """
     if (model is None) == (config_file is None):
         found = "neither" if model is None else "both"

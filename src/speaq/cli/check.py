@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class DatasetFiles:
-    """The files of a data set, as options.
+    """The files of a dataset, as options.
 
     Attributes:
         images: folder of the images.
@@ -41,17 +41,17 @@ def check(
     fix: Path | None = None,
     limit: NonNegativeInt = 3,
 ) -> None:
-    """Find all problems of a data set.
+    """Find all problems of a dataset.
 
-    The exit code is 0 if there is no error (with --fix: in the copy), else 1; 2 if a path does not exist.
+    The exit code is 0 without errors (with --fix: none in the copy), otherwise 1; 2 if a path does not exist.
 
     Args:
-        arguments: folder of a data set; with --config-file, KEY VALUE pairs that override it.
-        config_file: YAML configuration; every data set under DATASETS that has paths is checked.
-        files: of the data set, instead of its folder.
-        open_images: also open every image file: size, readability, and duplicate files.
-        strict: exit with 1 for warnings too.
-        json_file: write everything to this file.
+        arguments: folder of a dataset; with --config-file, KEY VALUE pairs that override it.
+        config_file: YAML configuration; every dataset under DATASETS that has paths is checked.
+        files: of the dataset, instead of its folder.
+        open_images: also open every image file, to find wrong sizes, unreadable files and duplicates.
+        strict: exit with 1 also if there are warnings.
+        json_file: also write the counts and findings to this JSON file.
         fix: write a repaired copy to this new folder; the images stay where they are.
         limit: maximum number of examples of each finding.
     """

@@ -21,15 +21,15 @@ def convert(
 ) -> None:
     """Convert a checkpoint of the published implementation to a model for Speaq.from_pretrained, or back.
 
-    The checkpoint is a scene graph model, the object detector that trainings start from, a DETR, or an
+    The checkpoint is a scene graph model, the object detector that training starts from, a DETR, or an
     ImageNet ResNet. The architecture is inferred from the shapes of its weights. Settings that are not
     inferred, such as the number of attention heads, are those of the published models, unless the
     configuration file or the KEY VALUE pairs set them.
 
     Args:
         checkpoint: .pth, .pkl or .safetensors file, or the folder of a DETR of transformers; with --to
-            published the folder of a model or an id on the hub.
-        out: folder to write; with --to published the .pth file to write.
+            published, the folder or hub id of a model.
+        out: folder to write; with --to published, the .pth file to write.
         overrides: KEY VALUE pairs that override the configuration file, such as MODEL.DETR.NHEADS 4.
         mapping: mapping dictionary (JSON) with the names of the classes.
         config_file: YAML configuration that the checkpoint was trained with.

@@ -22,26 +22,29 @@ class Options:
     """The options of `speaq.tools.convert.convert_dataset`.
 
     Attributes:
-        source_format: vg (HDF5), vg-raw (objects.json, relationships.json), coco (rel.json beside it: RelTR,
-            EGTR), sgg-benchmark (rel_annotations in it), openimages (V6, CSV), psg, vrd, gqa, clevr, hoi
-            (HICO-DET and V-COCO), label-studio, cvat, layout (GLIGEN), triplets (names, from
-            language models), parquet (Hugging Face), or jsonl (docs/dataset_jsonl.md); by
-            default recognised from the files.
-        target_format: what to write; vg is what training reads.
-        images: folder of the images; by default the one beside the annotations, if there is one.
-        link: create links <image_id>.<extension> in OUT/images for files with other names.
+        source_format: jsonl (docs/dataset_jsonl.md), vg (HDF5), vg-raw (objects.json, relationships.json),
+            coco (with rel.json beside it, as in RelTR and EGTR), sgg-benchmark (COCO with rel_annotations),
+            openimages (V6, CSV), psg, vrd, gqa, clevr, hoi (HICO-DET and V-COCO), label-studio, cvat, layout
+            (GLIGEN), triplets (names, from language models) or parquet (Hugging Face); by default recognised
+            from the files.
+        target_format: format to write; vg is what training reads.
+        images: folder of the images; by default the one beside the annotations.
+        link: for image files that are not named after their ids, create links named after the ids in
+            OUT/images.
         splits: keep only images of these splits, such as --splits train val.
-        val_share: share of the training images to use for validation if the source has no validation split.
-        test_share: share of the training images to use for testing if the source has no test split.
+        val_share: share of the training images to use for validation, if the source has no validation split.
+        test_share: share of the training images to use for testing, if the source has no test split.
         seed: seed of the random choice of validation and test images.
-        num_objects: number of object classes to keep, the most frequent ones.
-        num_predicates: number of predicates to keep, the most frequent ones.
+        num_objects: keep only this many object classes, the most frequent ones.
+        num_predicates: keep only this many predicates, the most frequent ones.
         min_object_count: keep object classes with at least this many boxes.
         min_predicate_count: keep predicates with at least this many relations.
-        mapping: JSON dictionary; its classes and their numbers are used, matched by name.
-        object_aliases: text file of lines "name, other name, ..."; the others become the first.
+        mapping: mapping dictionary (JSON) of another dataset, whose classes and class numbers are used;
+            classes are matched by name.
+        object_aliases: text file with lines "name, other name, ..."; the other names become the first.
         predicate_aliases: the same for predicates.
-        box_scale: unit of the boxes of triplets: 1 (0..1), 1000 (0..1000) or pixels.
+        box_scale: unit of the boxes of triplets: 1 (0..1), 1000 (0..1000) or pixels; auto: found from the
+            coordinates.
     """
 
     source_format: Annotated[
@@ -88,12 +91,13 @@ class Options:
 
 
 def convert(source: Path, out: Path, options: Options | None = None) -> None:
-    """Convert a data set from or to a format of other projects.
+    """Convert a dataset from or to the format of another project.
 
-    Images stay where they are. Images in Parquet files are written to OUT/images, if --images is not given.
+    Image files stay where they are. Images in Parquet files are written to OUT/images, unless --images is
+    given.
 
     Args:
-        source: a file, a folder, or the id of a data set in Parquet on the Hugging Face hub.
+        source: a file, a folder, or the id of a Parquet dataset on the Hugging Face hub.
         out: output folder, created if it does not exist.
         options: of the conversion.
     """

@@ -3,15 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.types import NonNegativeInt
 
 from speaq.cli.check import DatasetFiles, check
 from speaq.cli.convert_data import convert
 
-app = App(name="data", help="Generate, convert, check and count datasets.", help_format="plaintext")
+app = App(name="data", help="Generate, convert, check and summarize datasets.")
 app.command(check)
 app.command(convert)
 
@@ -23,7 +23,7 @@ def generate(
     num_images: int = 3000,
     num_val: int = 300,
     num_test: int = 300,
-    image_size: tuple[int, int] = (128, 128),
+    image_size: Annotated[tuple[int, int], Parameter(negative=())] = (128, 128),
     num_classes: int = 10,
     num_predicates: int = 9,
     style: Literal["photo", "flat"] = "photo",
@@ -43,9 +43,9 @@ def generate(
         num_predicates: number of predicates.
         style: photo: textured, shaded and noisy, like real images; flat: clean, like synthetic images.
         seed: seed of the random scenes.
-        image_ids: int as in Visual Genome or string as in synthetic sets; by default int for photo, string
-            for flat.
-        workers: number of processes; by default one per core.
+        image_ids: int as in Visual Genome, or string as in synthetic datasets; by default int for photo and
+            string for flat.
+        workers: number of processes; by default one per CPU core.
     """
     from rich.progress import Progress
 
@@ -70,7 +70,8 @@ def generate(
     section = "VISUAL_GENOME" if style == "photo" else "SYNTHETIC_GENOME"
     paths = "".join(f"    {key}: {path}\n" for key, path in files.settings.items())
     sys.stdout.write(
-        f"{num_images + num_val + num_test} images. To train on them:\n\nDATASETS:\n  {section}:\n{paths}"
+        f"{num_images + num_val + num_test} images. To train on them:\n\n"
+        f"DATASETS:\n  {section}:\n{paths}    FILTER_NON_OVERLAP: false\n"
     )
 
 
@@ -82,16 +83,16 @@ def stats(
     csv: Path | None = None,
     top: NonNegativeInt = 20,
 ) -> None:
-    """Print how often images, boxes, relations, classes and triplets occur in a data set.
+    """Print the numbers of images, boxes and relations in a dataset, by split, class, predicate and triplet.
 
-    The contents of the files are counted as they are; no FILTER_ setting is applied.
+    Everything in the files is counted; no FILTER_ setting is applied.
 
     Args:
-        arguments: folder of a data set; with --config-file, KEY VALUE pairs that override it.
-        config_file: YAML configuration; every data set under DATASETS that has paths is counted.
-        files: of the data set, instead of its folder.
+        arguments: folder of a dataset; with --config-file, KEY VALUE pairs that override it.
+        config_file: YAML configuration; every dataset under DATASETS that has paths is counted.
+        files: of the dataset, instead of its folder.
         csv: also write the complete tables to this folder.
-        top: rows of the tables of classes and triplets to print.
+        top: maximum number of rows to print of the tables of classes and triplets.
     """
     from rich.text import Text
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def demo(*overrides: str, output_dir: Path = Path("demo"), num_gpus: int | None = None) -> None:
-    """Generate a data set, train a small model on it, evaluate it and use it, in about five minutes.
+    """Generate a dataset, train and evaluate a small model, and predict an image: about five minutes.
 
     Args:
         overrides: KEY VALUE pairs that override the configuration of the demo, such as SOLVER.MAX_ITER 300.

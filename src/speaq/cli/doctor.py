@@ -12,15 +12,15 @@ def doctor(
     train: bool = True,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:
-    """Check whether this machine can train and predict. The output is for bug reports, too.
+    """Check whether this machine can train and predict; paste the output into bug reports.
 
-    It has no names of users or machines. The exit code is 0 if there is no problem, else 1.
+    The output has no user or host names. The exit code is 0 if there is no problem, otherwise 1.
 
     Args:
         overrides: KEY VALUE pairs that override the configuration file.
         config_file: YAML configuration; its paths and OUTPUT_DIR are checked.
         train: also train a tiny model on generated images, which takes about ten seconds.
-        as_json: print JSON.
+        as_json: print the result as JSON.
     """
     import json
 

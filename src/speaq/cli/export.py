@@ -25,21 +25,22 @@ def export(
     """Export a model as an ONNX file or a torch.export program, and compare the file with the model.
 
     The file takes images (batch, 3, height, width), RGB in 0..255, of any batch size and image size. Its
-    metadata has the class names and all that speaq.export.OnnxPredictor needs to predict without torch.
+    metadata has the class names and everything else that speaq.export.OnnxPredictor needs.
 
     Args:
-        model: folder of a saved model, output folder of a training, or a model id on the hub.
-        output: the file, such as model.onnx or model.pt2.
+        model: folder of a saved model, output folder of a training run, or model id on the hub.
+        output: file to write, such as model.onnx or model.pt2.
         overrides: KEY VALUE pairs that override the configuration file.
         format_: onnx, or torch for a torch.export program.
-        postprocess: output scores, labels, boxes in 0..1 and the best predicates, all but the NMS; otherwise
-            the logits and boxes of the network.
-        num_rel: with postprocess, predicates kept per query.
+        postprocess: output scores, labels, boxes in 0..1 and the best predicates (all post-processing but the
+            NMS) instead of the logits and boxes of the network.
+        num_rel: with --postprocess, number of predicates per query.
         pixels: data type of the images, with values in 0..255 for both.
-        int8: quantize the weight matrices of the transformer to 8 bits, and print the loss of accuracy.
-        opset: version of the ONNX operators, 18 or later.
-        check: write no file whose outputs differ from those of the model by more than 0.001.
-        config_file: with int8, a configuration; print recalls of the model and of the file on its
+        int8: quantize the weight matrices of the transformer to 8 bits, and print how much the outputs
+            change.
+        opset: ONNX opset version, 18 or later.
+        check: do not write a file whose outputs differ from those of the model by more than 0.001.
+        config_file: with --int8, a configuration: also print the recalls of the model and of the file on its
             DATASETS.TEST.
     """
     from speaq.console import PlainConsole

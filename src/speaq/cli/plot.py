@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from speaq.config.data import DatasetSection
     from speaq.tools.distribution.comparison import What
 
-app = App(name="plot", help="Plot trainings and the distributions of data sets.", help_format="plaintext")
+app = App(name="plot", help="Plot training logs and the class distributions of datasets.")
 
 
 @app.command
@@ -24,13 +24,13 @@ def log(
     smooth: int | None = None,
     dpi: int = 150,
 ) -> None:
-    """Plot a training: losses, learning rate, recalls. Several runs are overlaid.
+    """Plot losses, learning rate and metrics of one or more training runs.
 
     Args:
-        logs: log.txt, metrics.json or the output folder of a training.
-        log_file: the same as an option; it takes several paths.
-        output_dir: where the figures (PNG) and training_log.csv are written.
-        smooth: window of the running median in logged points; 1 for none, by default 1/60 of a run.
+        logs: log.txt, metrics.json or output folder of a training run.
+        log_file: the same as an option, for one or more paths.
+        output_dir: folder to write the figures (PNG) and training_log.csv to.
+        smooth: window of the running median, in logged points; 1 for none, by default 1/60 of a run.
         dpi: dots per inch of the figures.
     """
     from speaq.console import results_console
@@ -65,20 +65,20 @@ def predicates(
     what: str = "predicates",
     format: Literal["png", "pdf", "svg"] = "png",
 ) -> None:
-    """Plot the distribution of predicates in one data set or several, and write statistics and counts.
+    """Plot the predicate distribution of one or more datasets, and write statistics and counts.
 
-    Data sets are given by a configuration (DATASETS.TYPE and DATASETS.TRAIN) or by their files.
+    Datasets are given by a configuration (DATASETS.TYPE and DATASETS.TRAIN) or by their files.
 
     Args:
         overrides: KEY VALUE pairs that override the configuration file.
-        config_file: YAML configuration of a training.
-        real_mapping: mapping dictionary (JSON) of the real data set.
-        real_h5: annotations (HDF5) of the real data set.
-        synthetic_mapping: mapping dictionary of the synthetic data set.
-        synthetic_h5: annotations of the synthetic data set.
-        output_dir: where the charts, the statistics (JSON) and the counts (CSV) are written.
-        split: images to count, as marked in the file; validation images that a training sets aside are train.
-        what: predicates, objects, triplets, or several of them, separated by commas.
+        config_file: YAML configuration of a training run.
+        real_mapping: mapping dictionary (JSON) of the real dataset.
+        real_h5: annotations (HDF5) of the real dataset.
+        synthetic_mapping: mapping dictionary of the synthetic dataset.
+        synthetic_h5: annotations of the synthetic dataset.
+        output_dir: folder to write the charts, the statistics (JSON) and the counts (CSV) to.
+        split: images to count, as marked in the file; validation images taken from train count as train.
+        what: what to count: predicates, objects or triplets, or several of them separated by commas.
         format: file format of the charts; pdf and svg are vector formats for papers.
     """
     kinds = _kinds(what)
@@ -122,7 +122,7 @@ def _kinds(what: str) -> "list[What]":
 
 
 def _named_files(files: dict[str, tuple[Path | None, Path | None]]) -> "dict[str, DatasetSection]":
-    """The data sets that are given by their files."""
+    """The datasets that are given by their files."""
     from speaq.config.data import DatasetSection
 
     sets = {}

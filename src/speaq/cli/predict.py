@@ -55,43 +55,45 @@ def predict(
         images: image files, folders (searched recursively), patterns such as 'photos/*.jpg', or text files
             (.txt) with one path per line; with --shard-size or --engine ray also Parquet files with a column
             of images, and folders of them.
-        model: folder of a saved model, output folder of a training, a model id on the hub, or an ONNX file of
+        model: folder of a saved model, output folder of a training run, model id on the hub, or ONNX file of
             speaq export.
-        list_file: a text file with the paths of more images, one per line.
-        boxes: a JSON file with the boxes of each image, and optionally their classes, between which relations
-            are predicted: {"photo.jpg": [{"box": [x1, y1, x2, y2], "label": "cup"}]}, or scene graphs as this
-            command writes them. By default the model finds the boxes.
+        list_file: text file with the paths of more images, one per line.
+        boxes: JSON file with the boxes of each image and optionally their classes, {"photo.jpg": [{"box":
+            [x1, y1, x2, y2], "label": "cup"}]}, or scene graphs written by this command: only relations
+            between these boxes are predicted. By default the model finds the boxes.
         output_dir: output folder, which must not contain the images; their subfolders are mirrored in it.
         top: maximum number of triplets per image to print and draw, best first.
-        score: minimum score of the triplets to print and draw; the JSON has all of them.
+        score: minimum score of the triplets to print and draw; the JSON has all relations.
         keep: maximum number of relations per image in the JSON, best first; by default all.
-        adjust: strength tau of a logit adjustment by the frequency of predicates in training.
-        frequency_bias: strength alpha of a bias by the frequency of predicates between the two classes.
-        config_file: with frequency_bias, a configuration that names the training data; by default config.yaml
-            of the training. Also for adjust with a model that does not hold the numbers of relations.
-        format_: json: one file per image; jsonl: predictions.jsonl with one line per image; parquet, one row
-            per image, is for shards, which are otherwise jsonl.
+        adjust: strength tau of logit adjustment by the predicate frequencies in training.
+        frequency_bias: strength alpha of a bias by the predicate frequencies for the two classes in training.
+        config_file: configuration that names the training data: for --frequency-bias, by default config.yaml
+            of the training run; for --adjust, only if the model lacks the predicate counts.
+        format_: json: one file per image; jsonl: predictions.jsonl with one line per image. Shards are jsonl,
+            or parquet with one row per image.
         draw: also write drawings of the graphs.
         picture: file format of the drawings.
         quiet: print no triplets.
         resume: skip images whose results exist and are not older than the image (jsonl: whose line exists;
             shards: whose shard exists).
-        engine: what computes the network: torch, onnx (onnxruntime) or openvino; the last two for an ONNX
-            file, or a folder, to which exported.onnx is added for the next time. By default onnx for an ONNX
-            file, and otherwise torch. ray: the default engine, on the workers of a Ray cluster.
+        engine: what runs the network: torch, onnx (onnxruntime) or openvino. onnx and openvino take an ONNX
+            file, or export the model once, to exported.onnx in its folder. By default onnx for an ONNX file,
+            otherwise torch. ray: the default engine on the workers of a Ray cluster.
         device: cpu, cuda, cuda:1, ...
-        dtype: bfloat16 is slightly less accurate, and faster on a GPU, or in openvino on a CPU that has it.
-        batch_size: images per forward pass; by default 8 in torch, 1 in the other engines. The results do not
-            depend on it, but for 8-bit ONNX files slightly.
-        max_pixels: refuse images with more pixels; each pixel needs 4 bytes.
+        dtype: bfloat16 is slightly less accurate; it is faster on GPUs, and in OpenVINO on CPUs that support
+            it.
+        batch_size: images per forward pass; by default 8 in torch, 1 in the other engines. Results do not
+            depend on it, except slightly for 8-bit ONNX files.
+        max_pixels: refuse images with more pixels; a pixel needs 4 bytes of memory.
         every: read the files as videos (GIF, WebP; others with PyAV), one frame every this many seconds, and
-            write for each a JSON file with one line per frame and a video with the graphs drawn into it.
-        shard_size: write graphs-000000.jsonl, ... of this many images, each as a whole, and no drawings; by
-            default 1000 for --engine ray.
-        address: with --engine ray: HOST:PORT of the head of the cluster, or auto for the cluster of this
-            machine; by default RAY_ADDRESS, or a cluster of this machine for the time of the command.
-        workers: with --engine ray: number of models, each on a CPU or, with --device cuda, a GPU; by default
-            as many as there is room for.
+            write for each video a JSON file with one line per frame and a video with the graphs drawn into
+            it.
+        shard_size: write files of this many images, graphs-000000.jsonl and so on, and no drawings; 1000 by
+            default with --engine ray.
+        address: with --engine ray: HOST:PORT of the head node, or auto for the cluster that this machine is
+            part of; by default RAY_ADDRESS, or a temporary cluster on this machine.
+        workers: with --engine ray: number of models, each on a CPU core or, with --device cuda, a GPU; by
+            default as many as fit.
     """
     from speaq.evaluation.adjustment import check_strengths
     from speaq.images import pixel_limit
@@ -196,7 +198,10 @@ def _predict_images(
             results.write(path, graph)
             if not quiet:
                 best = graph.filter(score=results.score, top=results.top)
-                lines = [f"{path}: {len(graph)} relations, the best {len(best)}:"]
+                shown = f"the best {len(best)}"
+                if len(best) < results.top:
+                    shown = f"{len(best)} with a score of at least {results.score:g}"
+                lines = [f"{path}: {len(graph)} relations, {shown}"]
                 lines += [f"  {triplet}" for triplet in best.triplets]
                 sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
             progress.advance(task)

@@ -27,28 +27,33 @@ def serve(
     drain: NonNegativeFloat = 0.0,
     cors: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
 ) -> None:
-    """Serve predictions over HTTP: POST /predict, GET /health and /metrics, documentation at /docs.
+    """Serve predictions over HTTP: POST /predict, GET /health and /metrics; documentation at /docs.
 
-    If the environment variable SPEAQ_API_KEY is set, requests need it as bearer token. SIGTERM and Ctrl+C
-    end the server after it has answered what it accepted.
+    If the environment variable SPEAQ_API_KEY is set, requests need it as bearer token. After SIGTERM or
+    Ctrl+C, the server answers the requests that it has accepted, and ends.
 
     Args:
-        model: folder of a saved model, output folder of a training, a model id on the hub, or an ONNX file of
+        model: folder of a saved model, output folder of a training run, model id on the hub, or ONNX file of
             speaq export.
-        engine: what computes the network: torch, onnx (onnxruntime) or openvino; the last two take an ONNX
-            file, or export another model first. By default onnx for an ONNX file, else torch.
-        host: address to listen on; 0.0.0.0 for all of this machine.
+        engine: what runs the network: torch, onnx (onnxruntime) or openvino. onnx and openvino take an ONNX
+            file, or export the model once, to exported.onnx in its folder. By default onnx for an ONNX file,
+            otherwise torch.
+        host: address to listen on; 0.0.0.0 for all network interfaces.
         port: port to listen on; 0 for any free one.
         device: cpu, cuda, cuda:1, ...
-        dtype: bfloat16 is faster on a GPU and slightly less accurate.
-        max_batch: maximum number of images per forward pass; only images of equal resized size share one.
-        max_wait_ms: how long an image waits for others while the model has nothing to do.
-        max_queue: images that are accepted and not answered yet; more are refused with status 503.
-        max_images: images of a request.
-        max_body_mb: size of a request in 10^6 bytes.
-        max_pixels: pixels of an image.
-        timeout: seconds until a request is given up, with status 504.
-        drain: seconds to answer new requests with status 503 before the end, for a load balancer to notice.
+        dtype: bfloat16 is slightly less accurate; it is faster on GPUs, and in OpenVINO on CPUs that support
+            it.
+        max_batch: maximum number of images per forward pass; only images of the same resized size are
+            batched.
+        max_wait_ms: maximum time that an image waits for others while the model is idle.
+        max_queue: maximum number of images that are accepted and not answered yet; more are refused with
+            status 503.
+        max_images: maximum number of images in a request.
+        max_body_mb: maximum size of a request in 10^6 bytes.
+        max_pixels: maximum number of pixels of an image.
+        timeout: seconds after which a request is answered with status 504.
+        drain: seconds of answering new requests with status 503 before the server ends, so that a load
+            balancer notices.
         cors: web sites whose pages may send requests, such as https://example.org; by default none.
     """
     import os

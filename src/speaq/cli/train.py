@@ -25,7 +25,7 @@ def train(
         overrides: KEY VALUE pairs that override the configuration file, such as SOLVER.IMS_PER_BATCH 20.
         config_file: YAML configuration.
         resume: continue from the newest checkpoint in OUTPUT_DIR, if there is one.
-        eval_only: only evaluate: with --resume the newest checkpoint in OUTPUT_DIR, else MODEL.WEIGHTS.
+        eval_only: only evaluate: with --resume the newest checkpoint in OUTPUT_DIR, otherwise MODEL.WEIGHTS.
         num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
         num_machines: number of machines that run this command.
         machine_rank: rank of this machine, from 0.
@@ -49,7 +49,7 @@ def evaluate(
     *overrides: str,
     config_file: Path | None = None,
     report: bool = False,
-    predictions: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    predictions: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     data: Path | None = None,
     box_scale: Literal["auto", "1", "1000", "pixels"] = "auto",
     adjust: float | None = None,
@@ -60,23 +60,24 @@ def evaluate(
 ) -> None:
     """Evaluate a model on DATASETS.TEST, or score saved predictions without a model.
 
-    Writes results.json, and with --report also predictions/<data set>.h5 and report.html, to the folder of
-    the training, or to OUTPUT_DIR if it or a configuration file is given; with a TEST.MODE other than sgdet
-    results_<mode>.json and so on. With --predictions, files are written beside the first file, or to
-    OUTPUT_DIR if that is given.
+    Writes results.json, and with --report also predictions/DATASET.h5 and report.html, to the folder of the
+    training run, or to OUTPUT_DIR if OUTPUT_DIR or --config-file is given. With a TEST.MODE other than sgdet,
+    file names have the task in them, such as results_predcls.json. With --predictions, files are written
+    beside the first file, or to OUTPUT_DIR if that is given.
 
     Args:
-        model: folder of a saved model, or output folder of a training, of which the best model is used.
+        model: folder of a saved model, or output folder of a training run, whose best model is used.
         overrides: KEY VALUE pairs that override the configuration file, such as DATASETS.TEST "('VG_test',)".
-        config_file: YAML configuration; by default config.yaml of the training.
-        report: write a report on the evaluation as one HTML page.
-        predictions: files of saved predictions, to be scored instead of a model; several are compared.
-        data: with --predictions: folder of the data set, instead of --config-file.
-        box_scale: with --predictions: unit of the boxes of triplets; 1 and 1000 are the size of the image.
-        adjust: with --predictions: strength tau of a logit adjustment by the frequency of predicates.
-        frequency_bias: with --predictions: strength alpha of a bias by the frequency of predicates between
-            the two classes.
-        convention: scene-graph-benchmark compares boxes and averages images as that evaluator does, for
+        config_file: YAML configuration; by default config.yaml of the training run.
+        report: also write the predictions, and a report as one HTML page.
+        predictions: files of saved predictions to score instead of a model; several are compared.
+        data: with --predictions: folder of the dataset, instead of --config-file.
+        box_scale: with --predictions: unit of the boxes of triplets: 1 (0..1), 1000 (0..1000) or pixels;
+            auto: found from the coordinates.
+        adjust: with --predictions: strength tau of logit adjustment by the predicate frequencies in training.
+        frequency_bias: with --predictions: strength alpha of a bias by the predicate frequencies for the two
+            classes in training.
+        convention: scene-graph-benchmark: compare boxes and average over images as that evaluator does, for
             comparison with published results; the same as TEST.CONVENTION.
         num_gpus: number of GPUs of this machine; 0 for the CPU; by default one GPU if there is any.
         dist_url: port that the processes of several GPUs use.
@@ -129,7 +130,7 @@ def _rescore(
     report: bool,
     **options: Any,
 ) -> None:
-    """Score files of predictions on the data set of a configuration or in a folder."""
+    """Score files of predictions on the dataset of a configuration or in a folder."""
     from speaq.config import load_config
     from speaq.tools.data_check.sources import find_sources
     from speaq.tools.report.rescore import rescore
@@ -138,7 +139,14 @@ def _rescore(
         config = load_config(_config_file(config_file, files[0].parent.parent), pairs)
     else:
         section = find_sources([str(data)], None, {})[0].section
-        fields = ("parquet", "images", "image_data", "mapping_dictionary", "vg_attribute_h5")
+        fields = (
+            "parquet",
+            "images",
+            "image_data",
+            "mapping_dictionary",
+            "vg_attribute_h5",
+            "filter_non_overlap",
+        )
         named = ["DATASETS.TRAIN", "('VG_train',)", "DATASETS.TEST", "('VG_test',)"]
         for field in fields:
             named += [f"DATASETS.VISUAL_GENOME.{field.upper()}", str(getattr(section, field))]
@@ -149,7 +157,7 @@ def _rescore(
 
 
 def _config_file(given: Path | None, folder: Path) -> Path:
-    """The given configuration file, or that of the training in a folder."""
+    """The given configuration file, or that of the training run in a folder."""
     file = given or folder / "config.yaml"
     if not file.is_file():
         raise SpeaqError(

@@ -68,7 +68,7 @@ class DataLoader(Section):
 
 
 class DatasetSection(Section):
-    """One data set in Visual Genome format or in Parquet, real or synthetic."""
+    """One dataset in Visual Genome format or in Parquet, real or synthetic."""
 
     images: Folders = ""
     """Folder of the images, named <image_id>.jpg (or .png, .jpeg, .webp, .bmp), or a list of folders."""
@@ -97,17 +97,17 @@ class DatasetSection(Section):
     max_num_relations: Limit = -1
     """Maximum number of relations per image; -1: all."""
     number_of_validation_images: Natural = 5000
-    """Number of first training images used as `val` if the file does not mark any."""
+    """Number of training images, the first ones, that are used as `val` if the file marks none."""
     bgnn: Flag = False
     """Bi-level resampling of the long tail (BGNN, CVPR 2021)."""
     per_class_dataset: Flag = False
     """Class-balanced sampling: first a predicate, then an image."""
     relation_source_weights: Several[SourceWeight] = ()
-    """Training: NAME=WEIGHT for sources of relations (relation_sources); weight in the loss, 1 for others."""
+    """Training: loss weights NAME=WEIGHT by the source of a relation (relation_sources); 1 for others."""
     oversample_param: NonNegative = 0.07
     """t of the repeat factor sqrt(t / frequency) of an image (BGNN)."""
     undersample_param: NonNegative = 0.7
-    """Strength of dropping relations of head predicates (BGNN)."""
+    """Strength of the undersampling of relations of head predicates (BGNN)."""
 
     @property
     def source_weights(self) -> dict[str, float]:
@@ -136,10 +136,10 @@ class SourceShare(NamedTuple):
 
 
 class MixedSource(DatasetSection):
-    """A further source of a mix: a data set with its sampling ratio and loss weight."""
+    """A further source of a mix: a dataset with its sampling ratio and loss weight."""
 
     sampling_ratio: NonNegative = 0.0
-    """Share of its images in a batch over all ranks."""
+    """Share of its images in the global batch."""
     sampling_ratio_end: RatioAtEnd = None
     """Share of its images at the end of training; None: as at the start."""
     loss_weight: LossWeight = 1.0
@@ -152,9 +152,9 @@ class MultiDataset(Section):
     enabled: Flag = False
     """Mix VISUAL_GENOME (real), VISUAL_GENOME_SYNTHETIC (synthetic) and SOURCES."""
     real_sampling_ratio: NonNegative = 0.7
-    """Share of real images in a batch over all ranks; 0: none, and their files are not needed."""
+    """Share of real images in the global batch; 0: none, and their files are not needed."""
     synthetic_sampling_ratio: NonNegative = 0.3
-    """Share of synthetic images in a batch over all ranks."""
+    """Share of synthetic images in the global batch."""
     real_sampling_ratio_end: RatioAtEnd = None
     """Share of real images at the end of training, approached linearly; None: as at the start."""
     synthetic_sampling_ratio_end: RatioAtEnd = None
@@ -164,9 +164,9 @@ class MultiDataset(Section):
     synthetic_loss_weight: LossWeight = 0.5
     """Weight of a synthetic image in the loss."""
     statistics: NonEmptyText = "mix"
-    """Source of the predicate frequencies that weight the loss and group the queries: mix, or a name."""
+    """mix, or a source by name, whose predicate frequencies weight the loss and group the queries."""
     sources: dict[SourceName, MixedSource] = Field(default_factory=dict)
-    """Further sources by name; SOURCES.<NAME> has the keys of a data set and those of a share."""
+    """Further sources by name; SOURCES.<NAME> has the keys of a dataset, its ratio and its loss weight."""
 
     @property
     def shares(self) -> dict[str, SourceShare]:
@@ -207,14 +207,14 @@ class MultiDataset(Section):
 
 
 class Datasets(Section):
-    """DATASETS: the data sets of training and evaluation, and their files."""
+    """DATASETS: the datasets of training and evaluation, and their files."""
 
     type: Choice[DatasetType] = ""
-    """Kind of training data; MULTI_DATASET is a mix of several sources."""
+    """VISUAL GENOME, SYNTHETIC GENOME, or MULTI_DATASET: a mix of several sources."""
     train: Several[Choice[DatasetName]] = ()
-    """Data sets to train on."""
+    """Datasets to train on: VG_train, SYNTHETIC_train or MULTI_train."""
     test: Several[Choice[DatasetName]] = ()
-    """Data sets to evaluate on."""
+    """Datasets to evaluate on: VG_val, VG_test, SYNTHETIC_val, MULTI_val and so on."""
     multi_dataset: MultiDataset = MultiDataset()
     visual_genome: DatasetSection = DatasetSection()
     synthetic_genome: DatasetSection = DatasetSection()
@@ -228,7 +228,7 @@ class Crop(Section):
     enabled: Flag = False
     """Crop half of the training images."""
     type: Choice[Literal["relative_range", "relative", "absolute", "absolute_range"]] = "relative_range"
-    """Whether SIZE is relative to the image or in pixels, and whether it is fixed or a range."""
+    """relative, relative_range: SIZE relative to the image; absolute, absolute_range: in pixels."""
     size: Annotated[Several[Positive], Field(min_length=2, max_length=2)] = (0.9, 0.9)
     """Height and width; for absolute_range the smallest and the largest side."""
 
@@ -253,7 +253,7 @@ class Input(Section):
     format: Choice[Literal["RGB", "BGR"]] = "BGR"
     """Channel order that the model expects."""
     max_pixels: Count = 178_956_970
-    """Images of a data set with more pixels are refused; a pixel needs 4 bytes of memory."""
+    """Images of a dataset with more pixels are refused; a pixel needs 4 bytes of memory."""
     max_size_test: Count = 1333
     """Longest side at evaluation, pixels."""
     max_size_train: Count = 1333

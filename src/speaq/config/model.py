@@ -43,7 +43,7 @@ class ResNets(Section):
     depth: Choice[Literal[18, 34, 50, 101, 152]] = 50
     """Number of layers."""
     norm: Choice[Literal["FrozenBN", "BN"]] = "FrozenBN"
-    """Batch norm: frozen or trained."""
+    """FrozenBN or BN: frozen or trained batch norm."""
     out_features: Annotated[Several[Choice[Stage]], Field(min_length=1)] = ("res4",)
     """Stages that are computed; the last one feeds the transformer."""
     res2_out_channels: Count = 256
@@ -81,7 +81,7 @@ class Detr(Section):
     position_embedding: Choice[Literal["PositionEmbeddingSine"]] = "PositionEmbeddingSine"
     """Only the sine encoding is implemented."""
     reference_points: Flag = False
-    """Predict boxes relative to a learned point of each query."""
+    """Predict boxes relative to a learned reference point of each query."""
 
     num_object_queries: Count = 100
     """Q, number of entity queries."""
@@ -105,11 +105,11 @@ class Detr(Section):
     num_groups: Count = 5
     """G, number of groups of predicates and of queries."""
     predicate_frequencies: Choice[Literal["train", "published"]] = "train"
-    """Predicate counts that define the groups: those of the training set, or the published ones of VG."""
+    """Predicate counts that define the groups: of the training set (train), or those published for VG."""
     one2many_scheme: Choice[Literal["static", "dynamic"]] = "static"
     """Number of queries per relation. static: ONE2MANY_K; dynamic: depends on the quality of predictions."""
     one2many_dynamic_scheme: Choice[Literal["min", "max", "gm", "am"]] = "min"
-    """Quality from subject and object IoU: minimum, maximum, geometric or arithmetic mean."""
+    """Quality from subject and object IoU: min, max, geometric mean (gm) or arithmetic mean (am)."""
     one2many_k: Count = 1
     """k: number of queries (static) or of qualities that are summed (dynamic)."""
     one2many_predicate_score: Flag = False
@@ -176,7 +176,7 @@ class Model(Section):
     device: Annotated[Text, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cuda"
     """Device: cpu, cuda, cuda:1."""
     weights: PathText = ""
-    """Initial weights, unless a training is resumed: a file, a folder or a model id on the hub."""
+    """Initial weights, unless training is resumed: a file, a folder or a model id on the hub."""
     compile: Flag = False
     """Compile encoder and decoder with torch.compile; needs a C++ compiler."""
     weights_synonyms: PathText = ""

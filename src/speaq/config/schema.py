@@ -45,7 +45,7 @@ class Config(Section):
     dist_wait_minutes: Minutes = 30.0
     """Minutes to wait at the start for the processes on other GPUs and machines."""
     float32_precision: Choice[Literal["", "highest", "high", "medium"]] = ""
-    """Precision of float32 matrix products (torch.set_float32_matmul_precision); empty: torch's default."""
+    """torch.set_float32_matmul_precision: highest, high or medium; empty: torch's default."""
     output_dir: NonEmptyPathText = "./output"
     """Folder of checkpoints, logs and results."""
     seed: Annotated[Integer, Field(ge=-1, lt=2**32)] = -1
@@ -66,7 +66,7 @@ class Config(Section):
         """Early stopping without data to evaluate on."""
         if self.test.early_stopping.patience and not self.datasets.test:
             keys = ("TEST.EARLY_STOPPING.PATIENCE", "DATASETS.TEST")
-            yield Conflict(keys, "early stopping needs a data set to evaluate on, such as ('VG_val',)")
+            yield Conflict(keys, "early stopping needs a dataset to evaluate on, such as ('VG_val',)")
 
     @property
     def without_effect(self) -> tuple[str, ...]:

@@ -26,9 +26,9 @@ class Amp(Section):
     """SOLVER.AMP: automatic mixed precision."""
 
     enabled: Flag = False
-    """Use mixed precision. On CPUs it is faster if the processor multiplies bf16 (AVX512_BF16, AMX)."""
+    """Use mixed precision. On CPUs it is faster only with hardware bf16 (AVX512_BF16, AMX)."""
     precision: Choice[Literal["bf16", "fp16"]] = "bf16"
-    """The half-precision format; CPUs train in float32 with fp16."""
+    """bf16 or fp16; with fp16, CPUs train in float32."""
 
 
 class ClipGradients(Section):
@@ -37,7 +37,7 @@ class ClipGradients(Section):
     enabled: Flag = False
     """Clip gradients."""
     clip_type: Choice[Literal["full_model", "norm", "value"]] = "value"
-    """Clip the norm of the whole gradient, the norm per parameter, or every element."""
+    """full_model: clip the norm of the whole gradient; norm: the norm per parameter; value: every element."""
     clip_value: Positive = 1.0
     """Maximum norm, or maximum absolute value of an element."""
     norm_type: Positive = 2.0
@@ -66,7 +66,7 @@ class Solver(Section):
     """Training steps."""
 
     optimizer: Choice[Literal["ADAMW", "SGD"]] = "ADAMW"
-    """Optimizer."""
+    """ADAMW or SGD."""
     base_lr: Positive = 0.001
     """Learning rate after the warm-up."""
     base_lr_end: NonNegative = 0.0
@@ -74,9 +74,9 @@ class Solver(Section):
     backbone_multiplier: NonNegative = 0.1
     """Learning rate factor of the backbone."""
     entity_multiplier: NonNegative = 1.0
-    """Learning rate factor of the subject, object and box parts."""
+    """Learning rate factor of the subject, object and box modules."""
     relation_multiplier: NonNegative = 1.0
-    """Learning rate factor of the predicate parts."""
+    """Learning rate factor of the predicate modules."""
     weight_decay: NonNegative = 0.0001
     """Weight decay."""
     momentum: Share = 0.9
@@ -85,7 +85,7 @@ class Solver(Section):
     """Nesterov momentum of SGD."""
 
     lr_scheduler_name: Choice[Literal["WarmupMultiStepLR", "WarmupCosineLR"]] = "WarmupMultiStepLR"
-    """Multiply by GAMMA at STEPS, or a cosine from BASE_LR to BASE_LR_END."""
+    """WarmupMultiStepLR: times GAMMA at STEPS; WarmupCosineLR: a cosine from BASE_LR to BASE_LR_END."""
     steps: Several[Natural] = (30000,)
     """Steps at which the learning rate is multiplied by GAMMA."""
     gamma: Positive = 0.1
@@ -95,7 +95,7 @@ class Solver(Section):
     warmup_iters: Natural = 1000
     """Steps of warm-up."""
     warmup_method: Choice[Literal["linear", "constant"]] = "linear"
-    """Shape of the warm-up."""
+    """linear: increase from WARMUP_FACTOR to 1; constant: WARMUP_FACTOR."""
 
     amp: Amp = Amp()
     gradient_checkpointing: Flag = False
@@ -132,7 +132,7 @@ class EvaluationRelation(Section):
     iou_threshold: Share = 0.5
     """Minimum IoU of both boxes for a match."""
     distinct: Flag = False
-    """Rank each (subject, object, predicate) once in ng-R, not once per query; also if NUM_REL exceeds 1."""
+    """Rank each (subject, object, predicate) once in ng-R, not once per query; always so if NUM_REL > 1."""
     drop_self: Flag = False
     """Remove relations of an entity with itself."""
     pnms_threshold: Share = 0.7
@@ -143,7 +143,7 @@ class LongTail(Section):
     """TEST.LONG_TAIL: head, body and tail of the predicates."""
 
     split: Choice[Literal["thirds", "published", "counts", "file"]] = "thirds"
-    """By rank in thirds, or 5 : 16 : 29 as published for Visual Genome; by COUNTS; or as FILE has them."""
+    """thirds: by rank; published: by rank, 5 : 16 : 29 as on Visual Genome; counts: COUNTS; file: FILE."""
     counts: Annotated[Several[Natural], Field(min_length=2, max_length=2)] = (10000, 500)
     """Minimum number of training relations of a predicate of the head, and of the body."""
     file: PathText = ""
@@ -162,9 +162,9 @@ class EarlyStopping(Section):
     """TEST.EARLY_STOPPING: end of a training that no longer improves."""
 
     patience: Natural = 0
-    """Evaluations without a better mR@100 after which the training ends; 0: never."""
+    """Evaluations without a better mR@100 after which training ends; 0: never."""
     min_delta: NonNegative = 0.0
-    """Smallest increase of mR@100 that counts as better, in 0..1."""
+    """Smallest increase of mR@100 that counts as an improvement, in 0..1."""
 
 
 class Evaluation(Section):
@@ -177,9 +177,9 @@ class Evaluation(Section):
     metrics: Several[Choice[Literal["pooled", "pairs", "relative", "scores", "openimages"]]] = ()
     """Additional groups of metrics: pooled, pairs, relative, scores, openimages."""
     mode: Choice[Literal["sgdet", "sgcls", "predcls", "phrdet"]] = "sgdet"
-    """Task: sgcls and predcls give the model the true boxes; phrdet compares the union of both boxes."""
+    """Task: sgcls and predcls use the ground-truth boxes; phrdet compares the union of both boxes."""
     convention: Choice[Literal["speaq", "scene-graph-benchmark"]] = "speaq"
-    """Conventions of the evaluation: those of this library, or of Scene-Graph-Benchmark's evaluator."""
+    """speaq, or scene-graph-benchmark: the conventions of that evaluator."""
     num_rel: Count = 1
     """Predicates kept per query."""
     pnms: Flag = False

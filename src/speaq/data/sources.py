@@ -172,8 +172,8 @@ def _check_vocabularies(sources: Sequence[DataSource]) -> None:
         differences = first.dataset.vocabulary.differences(other.dataset.vocabulary)
         if differences:
             raise SpeaqError(
-                f"{first.key}.MAPPING_DICTIONARY ({first.section.mapping_dictionary}) and "
-                f"{other.key}.MAPPING_DICTIONARY ({other.section.mapping_dictionary}) must have the same "
-                f"classes to be mixed: {'; '.join(differences)}. Use one dictionary for both, and number the "
-                "labels in the HDF5 files by it."
+                f"{other.key}.MAPPING_DICTIONARY ({other.section.mapping_dictionary}): expected the classes "
+                f"of {first.key}.MAPPING_DICTIONARY ({first.section.mapping_dictionary}), found differences: "
+                f"{'; '.join(differences)}. Use one dictionary for both, and number the labels in the HDF5 "
+                "files by it."
             )

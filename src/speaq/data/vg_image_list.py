@@ -118,7 +118,8 @@ def image_list_blocks(
                 found.append(images.are_among(ids))
             total += len(part)
     except (OSError, ValueError) as error:
-        findings.add("image-list-unreadable", [Example(None, path.name, str(error))])
+        found = str(error) if path.exists() else "there is no such file"
+        findings.add("image-list-unreadable", [Example(None, path.name, found)])
     for flags in map(np.concatenate, absent):
         if total - flags.sum() == num_rows:
             rows, arrays = np.flatnonzero(~flags), columns.arrays()

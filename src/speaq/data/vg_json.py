@@ -32,7 +32,8 @@ def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
     try:
         content = parse_json(regular(path).read_text(encoding="utf-8-sig"), object_pairs_hook=make_object)
     except (OSError, ValueError) as error:
-        findings.add(code, [Example(None, path.name, str(error))])
+        found = str(error) if path.exists() else "there is no such file"
+        findings.add(code, [Example(None, path.name, found)])
         return None
     findings.add("json-name-twice", repeated, file=path.name)
     if isinstance(content, kind) and content != []:

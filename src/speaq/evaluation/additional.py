@@ -40,16 +40,16 @@ _OPEN_IMAGES_DEPTH = 50  # k of the recall in the weighted score
 class AdditionalMetrics(GraphMetric):
     """Metrics by group, over all images seen, in 0..1.
 
-    ``compute`` returns for every k in ``ks``, as far as their groups are chosen:
+    ``compute`` returns the metrics of the given ``groups``, for every k in ``ks``:
 
-    - "pooled": ``pooled-R@k`` and ``ng-pooled-R@k``, hit relations of all images by all relations of all
-      images (Lu et al., ECCV 2016);
+    - "pooled": ``pooled-R@k`` and ``ng-pooled-R@k``, hit relations of all images divided by all relations of
+      all images (Lu et al., ECCV 2016);
     - "pairs": ``pair-R@k``, as R@k, where every pair of a subject and an object entity is ranked once, with
-      its best predicate: graph constraint as Zellers et al. (CVPR 2018) define it;
+      its best predicate: the graph constraint of Zellers et al. (CVPR 2018);
     - "relative": ``relative-R@1x``, ``2x`` and ``5x``, mean over images of the recall of the top f M
       predictions, M the number of relations of the image. At f = 1 it is the R-precision of information
       retrieval (Manning et al., Introduction to Information Retrieval, 2008, section 8.4);
-    - "scores": ``precision@t``, the share of correct ones among the top ``ks[-1]`` predictions of each image
+    - "scores": ``precision@t``, the fraction of correct ones among the top ``ks[-1]`` predictions of an image
       whose triplet score is at least t, and ``ECE``, the expected calibration error of these scores in 15
       bins (Guo et al., ICML 2017, equation 3). A correct prediction for a pair without annotation counts as
       wrong;

@@ -139,8 +139,13 @@ def adjust_logits(
 ) -> SceneGraph:
     """The graph with adjusted probabilities, the predicates that are then best, and relations sorted again.
 
-    Of equal relations the best one is kept. ``num_rel`` is the number of predicates kept per query
-    (TEST.NUM_REL), by which the graph numbers its queries.
+    Of equal relations, the best one is kept.
+
+    Args:
+        graph: a scene graph with the probabilities of all predicates.
+        predicate_counts: (R,) training relations per predicate.
+        tau: strength; 0 returns the graph unchanged, larger values favour rare predicates.
+        num_rel: predicates kept per query (TEST.NUM_REL), by which the graph numbers its queries.
     """
     if tau == 0:
         return graph

@@ -39,7 +39,7 @@ class SceneGraphMetrics(GraphMetric):
     """Recall, mean recall, zero-shot recall and recall by predicate, over all images seen.
 
     Images without relations are left out of every mean; an image with relations but without predictions has
-    recall 0. All states are sums and counts of fixed size: memory does not grow with the data set, and the
+    recall 0. All states are sums and counts of fixed size: memory does not grow with the dataset, and the
     result depends neither on the batch size nor on how images are distributed over ranks.
 
     ``compute`` returns, for every k in ``ks`` (recalls in 0..1):

@@ -35,11 +35,11 @@ class PredictionWriter:
     Args:
         path: the file, HDF5; see docs/evaluation.md.
         vocabulary: the classes of the model.
-        dataset: name of the data set, such as VG_test.
+        dataset: name of the dataset, such as VG_test.
         predicate_counts: (R,) training relations per predicate, if known.
         mode: the task, such as "predcls" if the boxes and classes are those of the ground truth.
-        max_relations: number of best relations of an image that are kept; all by default. It changes recall
-            only beyond this depth, or without graph constraint.
+        max_relations: maximum number of relations of an image to keep, best first; by default all. It changes
+            recall only beyond this depth, or without graph constraint.
 
     Raises:
         SpeaqError: there is not one predicate count per predicate, or the file cannot be written.

@@ -34,12 +34,12 @@ class Predictions:
         checked: check that values are in range. Not needed to copy predictions.
 
     Attributes:
-        dataset: name of the data set.
+        dataset: name of the dataset.
         vocabulary: class names.
         mode: the task, such as "predcls"; None if the file does not name it.
         predicate_counts: (R,) training relations per predicate, or None.
         image_ids: ids of the images, in the order of the graphs.
-        sources: source data set of each image.
+        sources: data source of each image.
         distinct: without graph constraint, each relation is ranked once; decided by the configuration.
         notes: none.
 

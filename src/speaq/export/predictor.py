@@ -223,7 +223,7 @@ class OpenVinoPredictor(FilePredictor):
     """Predicts scene graphs in OpenVINO, on the CPU, with an ONNX file that ``speaq export`` wrote.
 
     It needs the packages that `OnnxPredictor` needs, with openvino instead of onnxruntime. The network is
-    compiled when it is first used in float32 and in bfloat16, which takes seconds.
+    compiled at its first use in float32 and at its first use in bfloat16, which takes seconds.
 
     Args:
         path: the file.

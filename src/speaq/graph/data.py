@@ -80,8 +80,8 @@ class GraphData:
         queries: (M,) int64, the predicate query of each relation. If num_rel predicates are kept per query,
             the r-th best of query j is j * num_rel + r. Default: 0 to M - 1.
         pair_scores: (M, 2) float32, confidence of subject and object as predicted by the relation's own
-            query. Several queries may predict the same entity, which has the score of the best. Default: the
-            scores of the entities.
+            query. Several queries may predict the same entity, whose score is that of the box that NMS kept.
+            Default: the scores of the entities.
         vocabulary: the class names, or None.
         image: path of the image, or the image itself if it did not come from a file.
     """

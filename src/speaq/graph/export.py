@@ -58,7 +58,7 @@ class ExportGraph(GraphData):
             networkx.write_graphml_xml(result, temporary)
 
     def to_dot(self, path: str | Path | None = None) -> str:
-        """The graph in the language of Graphviz, a line per node or edge; also written to ``path`` if given.
+        """The graph in DOT (Graphviz), with a line per node or edge; also written to ``path`` if given.
 
         Nodes and edges have the attributes of ``to_networkx``, except that ``label``, which Graphviz shows,
         is the name and the score, and ``class_index`` the class.
@@ -88,7 +88,7 @@ class ExportGraph(GraphData):
         return text
 
     def to_supervision(self) -> "supervision.Detections":
-        """The entities as detections of the package supervision, whose data has their "class_name".
+        """The entities as ``supervision.Detections``, with their names in ``data["class_name"]``.
 
         Raises:
             SpeaqError: supervision is not installed.

@@ -342,7 +342,7 @@ def _load_model(config: Config, source: Path, vocabulary: Vocabulary) -> Speaq:
     differences = model.vocabulary.differences(vocabulary)
     if differences:
         raise SpeaqError(
-            f"{source}: the model was trained on other classes than those of the data set: "
+            f"{source}: expected a dataset with the classes of the model, found differences: "
             f"{'; '.join(differences)}. Evaluate it on the classes it was trained on"
         )
     return model

@@ -94,7 +94,7 @@ def draw_comparison(
         truth: the ground truth; all of its relations are drawn.
         prediction: the prediction.
         path: file to write: .svg and .pdf hold shapes and text, all other formats pixels.
-        image: the image to draw on; by default that of the ground truth, or else of the prediction.
+        image: the image to draw on; by default that of the ground truth, otherwise of the prediction.
         top: maximum number of predicted relations, the best ones.
         score: minimum score of predicted relations.
         titles: titles above the images.
@@ -122,7 +122,7 @@ def draw_comparison(
 def draw_diagram(
     graph: GraphData, *, path: str | Path | None = None, top: int = 20, score: float = 0.0
 ) -> Image.Image:
-    """Draw the best relations as a diagram that reads from left to right; the image is not needed.
+    """Draw the best relations as a diagram from left to right; the image is not needed.
 
     Arguments are those of `speaq.SceneGraph.draw`.
 

@@ -174,6 +174,15 @@ def test_data_set_in_a_folder(tmp_path, capsys):
     assert "nothing.jsonl lacks 1 of the" in capsys.readouterr().err
 
 
+def test_frequencies_of_a_folder_are_those_of_all_training_relations(monkeypatch):
+    configs = []
+    monkeypatch.setattr(
+        "speaq.tools.report.rescore.rescore", lambda config, files, **_: configs.append(config)
+    )
+    run(app, ["evaluate", "--data", str(TINY), "--predictions", "a.h5"])
+    assert configs[0].datasets.visual_genome.filter_non_overlap is False
+
+
 def test_true_boxes_are_scored_as_predcls(config_file, files, tmp_path):
     assert (
         evaluated(config_file, files, tmp_path, "a.h5", "TEST.MODE", "predcls")["VG_val"]["mode"] == "predcls"

@@ -180,7 +180,7 @@ def _browse_tab(index: DataIndex, page: gr.Blocks) -> None:
         ]
         worst = gr.Dropdown(orders, value="", label="Order", min_width=250, visible=len(orders) > 1)
         finding = gr.Dropdown([("any", "")], value="", label="Findings", min_width=200)
-        check = gr.Button("Check the data set", min_width=120, elem_id="sg-check")
+        check = gr.Button("Check the dataset", min_width=120, elem_id="sg-check")
     count = gr.HTML(elem_id="sg-count", apply_default_css=False)
     wall = gr.HTML(elem_id="sg-images", js_on_load=_CARD, apply_default_css=False)
     with gr.Row():

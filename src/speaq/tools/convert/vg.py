@@ -90,8 +90,8 @@ def _write(data: AnnotatedSet, out: Path, images: Path | None) -> list[Path]:
     return paths
 
 
-def settings(folder: Path, images: Path | None) -> dict[str, str]:
-    """The keys of a data set's section in the configuration.
+def settings(folder: Path, images: Path | None) -> dict[str, Any]:
+    """The keys of a data set's section in the configuration: its files, and that all relations are kept.
 
     Args:
         folder: of the files of the data set.
@@ -103,12 +103,13 @@ def settings(folder: Path, images: Path | None) -> dict[str, str]:
         "IMAGE_DATA": image_data,
         "MAPPING_DICTIONARY": dictionary,
         "VG_ATTRIBUTE_H5": annotations,
+        "FILTER_NON_OVERLAP": False,
     }
 
 
 def _configuration(data: AnnotatedSet, folder: Path, images: Path) -> dict[str, Any]:
     """To train on a data set, and to check it; without validation images, training does not evaluate."""
-    section: dict[str, Any] = settings(folder, images)
+    section = settings(folder, images)
     has_validation = bool((data.splits == 1).any())
     if not has_validation:
         section["NUMBER_OF_VALIDATION_IMAGES"] = 0

@@ -81,9 +81,15 @@ def find_sources(
     if folder is not None and (folder / DATASET_FILE).is_file() and not any(named.values()):
         return sources_of_config(load_config(folder / DATASET_FILE))
     if folder is not None and not any(named.values()) and parquet_files(folder):
-        return [Source("VISUAL_GENOME", DatasetSection.model_validate({"parquet": str(folder)}))]
-    paths = {field: str(named.get(field) or _find(folder, field)) for field in _PATHS}
-    return _with_existing_paths([Source("VISUAL_GENOME", DatasetSection.model_validate(paths))])
+        return [_in_folder({"parquet": str(folder)})]
+    return _with_existing_paths(
+        [_in_folder({field: str(named.get(field) or _find(folder, field)) for field in _PATHS})]
+    )
+
+
+def _in_folder(paths: dict[str, str]) -> Source:
+    """A dataset without a configuration; training on it keeps all relations."""
+    return Source("VISUAL_GENOME", DatasetSection.model_validate({**paths, "filter_non_overlap": False}))
 
 
 def sources_of_config(config: Config) -> list[Source]:

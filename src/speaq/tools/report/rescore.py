@@ -305,7 +305,7 @@ def _load_dataset(config: Config, predictions: Predictions) -> VisualGenome:
 
 
 def _check_vocabulary(predictions: Predictions, dataset: VisualGenome) -> None:
-    differences = predictions.vocabulary.differences(dataset.vocabulary)
+    differences = dataset.vocabulary.differences(predictions.vocabulary)
     if differences:
         raise SpeaqError(
             f"{predictions.path}: expected the classes of {predictions.dataset}, found differences: "

@@ -81,9 +81,8 @@ def generate_dataset(
 ) -> GeneratedDataset:
     """Write a dataset, unless the folder already contains exactly this one.
 
-    The rows are first the validation images, then the test images, then the training images, so that more
-    training images leave the others as they are. The two styles never show the same scene: each has its own
-    series.
+    Validation images come first, then test images, then training images, so that the number of training
+    images does not change the others. The two styles never show the same scene.
 
     Args:
         folder: output folder, created if it does not exist. The same call continues an interrupted run.

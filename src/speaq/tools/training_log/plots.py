@@ -54,12 +54,12 @@ def plot_training_logs(
     smooth: int | None = None,
     dpi: int = 150,
 ) -> TrainingPlots:
-    """Plot trainings from their logs: PNG figures and a CSV table.
+    """Plot training runs from their logs: PNG figures and a CSV table.
 
     Args:
         paths: log.txt, metrics.json, TensorBoard event file or the folder of each run; several are overlaid.
         output_dir: where the files are written. Figures of an earlier call that have no data now are deleted.
-        smooth: points of the running median; 1 for none, None for 1/60 of a run's points.
+        smooth: window of the running median, in points; 1 for none, None for 1/60 of the points of a run.
         dpi: dots per inch of the figures.
 
     Raises:

@@ -44,11 +44,13 @@ class EvaluationLog(L.Callback):
         due = batches > 0 and batches % trainer.val_check_interval == 0 and pl_module.evaluation.datasets
         if due and trainer.strategy.broadcast(self._evaluated_iteration() != trainer.global_step - 1):
             logger.info("repeating the interrupted evaluation of iteration %d", trainer.global_step - 1)
-            loop = trainer.fit_loop.epoch_loop.val_loop
-            loop.restarting = False
+            epoch = trainer.fit_loop.epoch_loop
+            epoch.val_loop.restarting = False
             trainer.validating = True
-            loop.run()
+            epoch.val_loop.run()
             trainer.training = True
+            # After an evaluation, the Trainer would not go on from the last batch of fewer steps (MAX_ITER).
+            epoch.batch_progress.is_last_batch = False
 
     def _evaluated_iteration(self) -> int | None:
         """The iteration of ``results.json``."""

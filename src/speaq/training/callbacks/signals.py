@@ -27,9 +27,19 @@ class StopSignals(L.Callback):
         self.checkpoints = checkpoints
         self._received = 0
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note signals from here on; this replaces the handlers of the Trainer."""
-        _handle(self._note)
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Handle signals from the moment when the Trainer has set up its own handlers, which these replace.
+
+        Those of the Trainer end a run with exit code 0, and wait for other processes that may not answer.
+        """
+        connector = trainer._signal_connector
+        set_up = connector.register_signal_handlers
+
+        def replace_handlers() -> None:
+            set_up()
+            _handle(self._note if stage == "fit" else _exit)
+
+        connector.register_signal_handlers = replace_handlers
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -41,11 +51,6 @@ class StopSignals(L.Callback):
                 shared = torch.tensor(received, device=pl_module.device)
                 received = int(trainer.strategy.reduce(shared, reduce_op="max"))
             self._stop(trainer, received)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Outside a training, stop at once."""
-        if trainer.state.fn != "fit":
-            _handle(_exit)
 
     def on_validation_batch_end(
         self,
