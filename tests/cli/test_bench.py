@@ -88,7 +88,13 @@ def test_bench_prints_the_steps_of_the_prediction_of_images(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["model", "--config-file", "x.yaml"], ["--size", "0", "5", "m"], ["m", "--engine", "openvino"]],
+    [
+        [],
+        ["model", "--config-file", "x.yaml"],
+        ["--size", "0", "5", "m"],
+        ["m", "--engine", "openvino"],
+        ["m", "--threads", "99999999"],
+    ],
 )
 def test_bench_rejects_wrong_options(capsys, words):
     with pytest.raises(SystemExit) as stop:

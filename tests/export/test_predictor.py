@@ -108,7 +108,7 @@ def test_given_boxes_have_the_relations_of_the_model(small_model, predictor, pho
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "batch_size: expected a whole number above 0, found 0"),
+        ({"batch_size": 0}, "batch_size: expected a whole number from 1 to 2147483647, found 0"),
         ({"postprocess": PostProcessor()}, "takes no postprocess; change the attributes"),
         ({"device": "cuda"}, "cannot be set to cuda; choose it with"),
         ({"dtype": "bfloat16"}, "is computed in float32, found dtype bfloat16"),

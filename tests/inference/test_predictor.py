@@ -198,9 +198,10 @@ def test_predict_accepts_extreme_image_sizes(size):
 def test_predict_rejects_wrong_options():
     for options, message in (
         ({"device": "cuda:99"}, "device cuda:99: this machine has cpu"),
-        ({"batch_size": 0}, "batch_size: expected a whole number above 0, found 0"),
-        ({"min_size": -5}, "min_size: expected a whole number above 0, found -5"),
-        ({"max_size": 99.5}, "max_size: expected a whole number above 0, found 99.5"),
+        ({"batch_size": 0}, "batch_size: expected a whole number from 1 to 2147483647, found 0"),
+        ({"batch_size": 2**31}, "batch_size: expected a whole number from 1 to 2147483647, found 2147483648"),
+        ({"min_size": -5}, "min_size: expected a whole number from 1 to 2147483647, found -5"),
+        ({"max_size": 99.5}, "max_size: expected a whole number from 1 to 2147483647, found 99.5"),
         ({"dtype": "int8"}, "dtype: expected float32 or bfloat16, found 'int8'"),
         ({"boxes": [[0, 0, 0.5, 0.5]]}, "image 0: boxes: expected pixels .* found numbers in 0..1"),
     ):

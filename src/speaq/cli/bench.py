@@ -1,5 +1,6 @@
 """``speaq bench``."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -60,6 +61,10 @@ def bench(
         raise SpeaqError(
             f"the engine {engine} needs a model and --images: name images, a folder or a pattern"
         )
+
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:  # torch waits for very many forever, or crashes
+        raise SpeaqError(f"--threads: expected at most {cores}, the cores of this machine, found {threads}")
 
     import torch
     from rich.text import Text

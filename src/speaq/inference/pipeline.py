@@ -81,8 +81,8 @@ def predict_images(
             image, or there are not as many images as entries of ``given``; a number is not positive.
     """
     for name, value in (("batch_size", batch_size), ("min_size", min_size), ("max_size", max_size)):
-        if not (isinstance(value, int | np.integer) and value > 0):
-            raise SpeaqError(f"{name}: expected a whole number above 0, found {value!r}")
+        if not (isinstance(value, int | np.integer) and 0 < value < 2**31):
+            raise SpeaqError(f"{name}: expected a whole number from 1 to 2147483647, found {str(value)[:20]}")
     done: dict[int, tuple[ImageSource, SceneGraph]] = {}  # by position
     position = 0  # of the next graph to yield
     for batch in _batches_by_size(_load(images, min_size, max_size, given, on_unreadable), batch_size):

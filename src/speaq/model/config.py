@@ -14,6 +14,7 @@ from speaq.structures import Vocabulary
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Channels = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+Pixels = Annotated[int, Field(ge=1, lt=2**31)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -64,8 +65,8 @@ class ModelConfig:
     pixel_mean: Channels = (123.675, 116.28, 103.53)
     pixel_std: Channels = (58.395, 57.12, 57.375)
     pixel_order: Literal["RGB", "BGR"] = "RGB"
-    min_size: PositiveInt = 800
-    max_size: PositiveInt = 1333
+    min_size: Pixels = 800
+    max_size: Pixels = 1333
     nms_threshold: Share = 0.5
 
     @property
