@@ -161,15 +161,9 @@ def test_resume_refuses_another_optimizer(copy, change):
     ],
 )
 def test_signals_end_training_with_the_usual_exit_codes(copy, monkeypatch, how, end, code, workers):
-    original = Criterion.forward
     if how is signal.SIGINT:  # which a shell has its background jobs ignore
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def forward(criterion, output, targets):
-        os.kill(os.getpid(), how)
-        return original(criterion, output, targets)
-
-    monkeypatch.setattr(Criterion, "forward", forward)
+    send_in(monkeypatch, Criterion, "forward", how)
     config = copy("DATALOADER.NUM_WORKERS", workers)
     with pytest.raises(end) as stop:
         train(config, cluster=CPU, resume=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from speaq.data.array_blocks import ArrayBlocks, Arrays, Texts
 from speaq.data.findings import Example, Findings, FirstError
-from speaq.data.vg_json import iterate_json, read_json
+from speaq.data.vg_json import iterate_json, read_json, unreadable
 from speaq.files import is_inside
 
 # The published image list has these four images more than the published annotations have rows.
@@ -118,8 +118,7 @@ def image_list_blocks(
                 found.append(images.are_among(ids))
             total += len(part)
     except (OSError, ValueError) as error:
-        found = str(error) if path.exists() else "there is no such file"
-        findings.add("image-list-unreadable", [Example(None, path.name, found)])
+        findings.add("image-list-unreadable", [unreadable(path, error)])
     for flags in map(np.concatenate, absent):
         if total - flags.sum() == num_rows:
             rows, arrays = np.flatnonzero(~flags), columns.arrays()

@@ -15,6 +15,11 @@ class RepeatedNames(dict[str, Any]):
     members: list[tuple[str, Any]]
 
 
+def unreadable(path: Path, error: Exception) -> Example:
+    """Why a file cannot be read; of a missing one, the error of the system would repeat the path."""
+    return Example(None, path.name, str(error) if path.exists() else "there is no such file")
+
+
 def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
     """The content of a file, or None after a finding ``code`` where it is not JSON of this kind, or empty."""
     repeated: list[Example] = []
@@ -32,8 +37,7 @@ def read_json(path: Path, kind: type, code: str, findings: Findings) -> Any:
     try:
         content = parse_json(regular(path).read_text(encoding="utf-8-sig"), object_pairs_hook=make_object)
     except (OSError, ValueError) as error:
-        found = str(error) if path.exists() else "there is no such file"
-        findings.add(code, [Example(None, path.name, found)])
+        findings.add(code, [unreadable(path, error)])
         return None
     findings.add("json-name-twice", repeated, file=path.name)
     if isinstance(content, kind) and content != []:

@@ -66,8 +66,8 @@ class DetectionAP(GraphMetric):
         """
         for annotation in annotations:
             check_annotation(annotation)
-            wrong = [label for label in annotation.labels if not 0 <= label < self.num_objects]
-            if wrong:
+            labels = annotation.labels
+            if (wrong := labels[(labels < 0) | (labels >= self.num_objects)]).size:
                 raise SpeaqError(
                     f"image {annotation.image_id}: expected labels of the ground truth in "
                     f"0..{self.num_objects - 1}, found {wrong[0]}"

@@ -41,7 +41,7 @@ class LoadedPredictions:
         self.image_ids, self._graphs = list(graphs), list(graphs.values())
         self.sources = [target.images[image_id].source for image_id in graphs]
         truths = [target.images[image_id] for image_id in graphs]
-        self.distinct, self.notes = distinct, [*notes, *find_doubts(zip(self, truths, strict=True))]
+        self.distinct, self.notes = distinct, [*notes, *find_doubts(zip(self._graphs, truths, strict=True))]
 
     def __len__(self) -> int:
         return len(self._graphs)
